@@ -24,6 +24,7 @@ type goFile struct {
 	comment bool // it has the package comment
 	imports []string
 	names   map[string]bool // import path + "." + name of everything it uses of its imports
+	starts  []string        // its constructors that start a goroutine
 	longest string          // its longest function
 	lines   int             // of that function
 	length  int             // of the file, in lines
@@ -132,6 +133,9 @@ func read(p string) (goFile, error) {
 			if n.Body == nil {
 				break
 			}
+			if n.Recv == nil && constructor.MatchString(n.Name.Name) && startsGoroutine(n.Body) {
+				f.starts = append(f.starts, n.Name.Name)
+			}
 			if lines := fset.Position(n.End()).Line - fset.Position(n.Pos()).Line + 1; lines > f.lines {
 				f.longest, f.lines = n.Name.Name, lines
 			}
@@ -139,6 +143,51 @@ func read(p string) (goFile, error) {
 		return true
 	})
 	return f, nil
+}
+
+var constructor = regexp.MustCompile(`^[Nn]ew([A-Z]|$)`)
+
+// startsGoroutine reports whether a function starts a goroutine itself: with go, or with the method
+// Go of a sync.WaitGroup or an errgroup.Group. What its function literals do is not its own.
+func startsGoroutine(body *ast.BlockStmt) (starts bool) {
+	ast.Inspect(body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.GoStmt:
+			starts = true
+		case *ast.CallExpr:
+			if s, ok := n.Fun.(*ast.SelectorExpr); ok && s.Sel.Name == "Go" {
+				starts = true
+			}
+		}
+		return true
+	})
+	return starts
+}
+
+// A goroutine has an owner and a context, which a constructor has not: what it makes is run by a
+// method.
+func TestConstructorsStartNoGoroutine(t *testing.T) {
+	for _, f := range goFiles(t) {
+		if !f.test && len(f.starts) > 0 {
+			t.Errorf("%s: %s starts a goroutine: let a method with a context run it", f.path, strings.Join(f.starts, ", "))
+		}
+	}
+	for code, want := range map[string]bool{
+		"go f()":                          true,
+		"if a { g.Go(f) }":                true,
+		"return func() { go f() }":        false,
+		"s.Goes(f); f(func() { f.Go() })": false,
+	} {
+		tree, err := parser.ParseFile(token.NewFileSet(), "a.go", "package a\nfunc New() {\n"+code+"\n}\n", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := startsGoroutine(tree.Decls[0].(*ast.FuncDecl).Body); got != want {
+			t.Errorf("%q: %v, want %v", code, got, want)
+		}
+	}
 }
 
 // What must be longer has its reason here.

@@ -53,6 +53,9 @@ type Outcome struct {
 	By string `json:"by,omitempty"`
 	// OOM is the proof for out_of_memory.
 	OOM *OOM `json:"oom,omitempty"`
+	// Disconnected reports, for agent_lost, that the agent's side closed its connection to the
+	// server, as the kernel does when an agent is killed.
+	Disconnected bool `json:"disconnected,omitempty"`
 	// Message is one sentence for a person.
 	Message string `json:"message"`
 	// RetryAt is when the agent means to begin the next attempt of the run; nil when this

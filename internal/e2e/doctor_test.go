@@ -25,7 +25,7 @@ func TestDoctorLooksAtTheToken(t *testing.T) {
 		{"", "✓ token        not needed: the server accepts this host without one", 0},
 		{token("agent"), "✓ token        valid, of the scope agent", 0},
 		{token("admin"), "! token        valid, and of the scope admin", 0},
-		{token("read"), "has the scope read, and this needs agent", 1},
+		{token("read"), "has the scope read, but this request needs the scope agent", 1},
 		{"stint_unknown", "✕ token        ", 1},
 	} {
 		cmd := h.command(stint, "doctor", "--server", s.url)

@@ -16,7 +16,7 @@ var hasty = []struct{ file, is, becomes string }{
 	{"internal/store/maintenance/tidy.go", "tidyEvery = 10 * time.Second", "tidyEvery = 300 * time.Millisecond"},
 	{"internal/store/maintenance/tidy.go", "busyRest   = 3 * time.Second", "busyRest   = 100 * time.Millisecond"},
 	{"internal/archive/s3.go", "o.Timeout = time.Minute", "o.Timeout = 2 * time.Second"},
-	{"internal/health/diagnoser.go", "diagnosisTime = 10 * time.Second", "diagnosisTime = time.Second"},
+	{"internal/health/diagnoser.go", "diagnosisTimeout = 10 * time.Second", "diagnosisTimeout = time.Second"},
 	{"job/trouble.go", "firstTroublePause   = 10 * time.Second", "firstTroublePause   = 300 * time.Millisecond"},
 	{"job/trouble.go", "LongestTroublePause = time.Hour", "LongestTroublePause = 2 * time.Second"},
 }

@@ -39,13 +39,13 @@ func TestLastLook(t *testing.T) {
 		go func() { m.Run(ctx); close(ended) }()
 		<-time.After(time.Minute)
 		synctest.Wait()
-		if age := time.Since(m.LastRound()); age > Every {
+		if age := time.Since(m.LastRound()); age > Interval {
 			t.Errorf("while it looks: %s ago", age)
 		}
 		hold := make(chan struct{})
 		store.hold.Store(&hold)
 		<-time.After(time.Minute)
-		if age := time.Since(m.LastRound()); age < time.Minute-Every {
+		if age := time.Since(m.LastRound()); age < time.Minute-Interval {
 			t.Errorf("while a look hangs: %s ago", age)
 		}
 		close(hold)

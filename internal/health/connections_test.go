@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"stint.dev/stint/internal/health/rules"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
@@ -18,7 +19,7 @@ func TestAgentGoneIsToldAtOnceAndConfirmedSoon(t *testing.T) {
 		m.Disconnected(cutUnnoticed("a", 4*time.Second))
 		m.Disconnected(cut("a", 2))    // another attempt than the one that is active
 		m.Disconnected(cut("none", 1)) // nobody
-		pass(s, apart, "b")
+		pass(s, minInterval, "b")
 		want(t, s, "a", policy.Quiet)
 		want(t, s, "b", "healthy")
 		pass(s, 5*time.Second, "b")
@@ -36,7 +37,7 @@ func TestAgentThatComesBackHeals(t *testing.T) {
 	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
 		pass(s, 70*time.Second, "a")
 		m.Disconnected(cutUnnoticed("a", 4*time.Second))
-		pass(s, apart)
+		pass(s, minInterval)
 		want(t, s, "a", policy.Quiet)
 		pass(s, 2*time.Second)
 		pass(s, 20*time.Second, "a")
@@ -64,60 +65,60 @@ func TestHowLongAClosedConnectionIsConfirmed(t *testing.T) {
 		close func(s *fakeStore, m *Monitor, d lease.Disconnect)
 		lost  time.Duration // after the close
 	}{
-		{name: "killed", lost: ConfirmGone},
-		{name: "two together", lost: ConfirmGone, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
+		{name: "killed", lost: rules.ConfirmTimeout},
+		{name: "two together", lost: rules.ConfirmTimeout, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
 			m.Disconnected(d)
 			m.Disconnected(lease.Disconnect{Run: "b", Attempt: 1, At: d.At, Peer: true})
 		}},
-		{name: "three together", lost: ConfirmDoubt, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
+		{name: "three together", lost: rules.LongConfirmTimeout, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
 			m.Disconnected(d)
 			m.Disconnected(lease.Disconnect{Run: "b", Attempt: 1, At: d.At.Add(100 * time.Millisecond), Peer: true})
 			m.Disconnected(lease.Disconnect{Run: "c", Attempt: 1, At: d.At.Add(200 * time.Millisecond)})
 		}},
-		{name: "many of another owner together", lost: ConfirmGone, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
+		{name: "many of another owner together", lost: rules.ConfirmTimeout, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
 			for i := range 20 {
 				m.Disconnected(lease.Disconnect{Run: fmt.Sprint(i), Attempt: 1, Owner: "another", At: d.At, Peer: true})
 			}
 			m.Disconnected(d)
 		}},
-		{name: "one of each of two other owners together", lost: ConfirmDoubt, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
+		{name: "one of each of two other owners together", lost: rules.LongConfirmTimeout, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
 			m.Disconnected(d)
 			m.Disconnected(lease.Disconnect{Run: "b", Attempt: 1, Owner: "another", At: d.At, Peer: true})
 			m.Disconnected(lease.Disconnect{Run: "c", Attempt: 1, Owner: "third", At: d.At, Peer: true})
 		}},
-		{name: "three one after the other", lost: ConfirmGone, prep: func(s *fakeStore, m *Monitor) {
+		{name: "three one after the other", lost: rules.ConfirmTimeout, prep: func(s *fakeStore, m *Monitor) {
 			m.Disconnected(cut("b", 1))
 			pass(s, 300*time.Millisecond, "a", "b", "c")
 			m.Disconnected(cut("c", 1))
 			pass(s, 300*time.Millisecond, "a", "b", "c")
 		}},
-		{name: "something is between", lost: ConfirmDoubt, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
+		{name: "something is between", lost: rules.LongConfirmTimeout, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
 			d.Indirect = true
 			m.Disconnected(d)
 		}},
-		{name: "the agent was late before", lost: ConfirmDoubt, prep: func(s *fakeStore, _ *Monitor) {
+		{name: "the agent was late before", lost: rules.LongConfirmTimeout, prep: func(s *fakeStore, _ *Monitor) {
 			s.set(func(s *fakeStore) { s.leases["a"].Beat = &job.Heartbeat{SchedulingDelayMS: 400} })
 		}},
-		{name: "the server was late before", lost: ConfirmDoubt, prep: func(s *fakeStore, m *Monitor) {
-			m.noteLateness(time.Now(), 400*time.Millisecond)
+		{name: "the server was late before", lost: rules.LongConfirmTimeout, prep: func(s *fakeStore, m *Monitor) {
+			m.recordLateness(time.Now(), 400*time.Millisecond)
 			pass(s, 2*time.Second, "a", "b", "c")
 		}},
-		{name: "the server was late long before", lost: ConfirmGone, prep: func(s *fakeStore, m *Monitor) {
-			m.noteLateness(time.Now(), 400*time.Millisecond)
+		{name: "the server was late long before", lost: rules.ConfirmTimeout, prep: func(s *fakeStore, m *Monitor) {
+			m.recordLateness(time.Now(), 400*time.Millisecond)
 			pass(s, 6*time.Second, "a", "b", "c")
 		}},
-		{name: "the server is late meanwhile", lost: ConfirmDoubt, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
+		{name: "the server is late meanwhile", lost: rules.LongConfirmTimeout, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
 			m.Disconnected(d)
 			synctest.Wait()
-			m.noteLateness(time.Now(), 400*time.Millisecond)
+			m.recordLateness(time.Now(), 400*time.Millisecond)
 		}},
-		{name: "the database is slow", lost: ConfirmGone, close: func(s *fakeStore, m *Monitor, d lease.Disconnect) {
+		{name: "the database is slow", lost: rules.ConfirmTimeout, close: func(s *fakeStore, m *Monitor, d lease.Disconnect) {
 			s.set(func(s *fakeStore) { s.stall = 400 * time.Millisecond })
 			m.Disconnected(d)
 			synctest.Wait()
 			s.set(func(s *fakeStore) { s.stall = 0 })
 		}},
-		{name: "it would notice only with its next heartbeat", lost: 4*time.Second + latenessGone, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
+		{name: "it would notice only with its next heartbeat", lost: 4*time.Second + rules.LateHeartbeatLimit, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
 			d.Due = d.At.Add(4 * time.Second)
 			m.Disconnected(d)
 		}},
@@ -141,7 +142,7 @@ func TestHowLongAClosedConnectionIsConfirmed(t *testing.T) {
 				c.close(s, m, d)
 				pass(s, 800*time.Millisecond, "b", "c")
 				want(t, s, "a", policy.Quiet)
-				if took := s.lostAfter(t, "a", d.At, "b", "c"); took < c.lost || took > c.lost+apart {
+				if took := s.lostAfter(t, "a", d.At, "b", "c"); took < c.lost || took > c.lost+minInterval {
 					t.Errorf("lost after %s, want %s", took, c.lost)
 				}
 				want(t, s, "b", "healthy")

@@ -10,38 +10,38 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stint.dev/stint/internal/health/diagnose"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/periodic"
 	"stint.dev/stint/job"
 )
 
-// DiagnosisStore is what the diagnoser needs of the database and of what lies behind it.
+// DiagnosisStore is the part of the database and of the archive that the diagnoser uses.
 type DiagnosisStore interface {
-	// Undiagnosed returns runs that wait for a diagnosis and did not fail to get one just
-	// now; StoreDiagnosis stores one if the run has not changed since.
+	// Undiagnosed returns runs that wait for a diagnosis, without those of which one has just failed.
 	Undiagnosed(ctx context.Context, limit int) ([]job.Run, error)
+	// StoreDiagnosis stores a diagnosis if the run has not changed since, and reports whether it did.
 	StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis) (bool, error)
-	// DiagnosisFailed records that a run could not be diagnosed. It goes on waiting, and is
-	// returned again after a pause.
+	// DiagnosisFailed records that the diagnosis of a run failed, so that it is tried again later.
 	DiagnosisFailed(ctx context.Context, run string, cause error)
-	Archive
+	diagnose.Store
 }
 
 const (
-	// diagnosesAtOnce bounds the runs that are diagnosed at the same time. The queue is in
-	// the database: each run that waits is marked there.
-	diagnosesAtOnce = 4
-	// diagnosisTime bounds one diagnosis, which may have to read from a bucket.
-	diagnosisTime = 10 * time.Second
+	// maxDiagnoses is how many runs are diagnosed at the same time. The queue is in the database, where
+	// each run that waits is marked.
+	maxDiagnoses = 4
+	// diagnosisTimeout is the limit of one diagnosis, which may have to read from an object store.
+	diagnosisTimeout = 10 * time.Second
 )
 
-// diagnoser says what is to be made of runs that ended badly or stall. It reads logs and
-// samples, which may take long, so the monitor's rounds never wait for it.
+// diagnoser diagnoses failed and stalled runs. It reads logs and samples, which may take long, so the rounds of the
+// monitor do not wait for it.
 type diagnoser struct {
 	store   DiagnosisStore
 	log     *slog.Logger
 	changed func(lease.VerdictResult)
-	// leads says whether this server judges: then it diagnoses too.
+	// leads reports whether this server judges. Only that server diagnoses.
 	leads atomic.Bool
 
 	mu       sync.Mutex
@@ -54,11 +54,11 @@ func newDiagnoser(store DiagnosisStore, log *slog.Logger, changed func(lease.Ver
 	return &diagnoser{store: store, log: log, changed: changed, busy: map[string]bool{}, panicked: map[string]bool{}, free: make(chan struct{}, 1)}
 }
 
-// run diagnoses until ctx ends, and returns when the diagnoses under way have ended.
+// run diagnoses runs until ctx ends. It returns when the present diagnoses have ended.
 func (d *diagnoser) run(ctx context.Context) {
 	var all sync.WaitGroup
 	defer all.Wait()
-	rounds := periodic.Loop{Every: Every, Wake: d.free, Failures: periodic.Failures{Log: d.log, Failing: "runs cannot be diagnosed"}}
+	rounds := periodic.Loop{Every: Interval, Wake: d.free, Failures: periodic.Failures{Log: d.log, Failing: "runs cannot be diagnosed"}}
 	rounds.Run(ctx, func(time.Time) error {
 		if !d.leads.Load() {
 			return nil
@@ -67,18 +67,18 @@ func (d *diagnoser) run(ctx context.Context) {
 	})
 }
 
-// start begins diagnoses while fewer than diagnosesAtOnce are under way.
+// start starts diagnoses in goroutines of all, up to maxDiagnoses at the same time.
 func (d *diagnoser) start(ctx context.Context, all *sync.WaitGroup) error {
 	d.mu.Lock()
-	under := len(d.busy)
+	running := len(d.busy)
 	d.mu.Unlock()
-	if under >= diagnosesAtOnce {
+	if running >= maxDiagnoses {
 		return nil
 	}
-	runs, err := d.store.Undiagnosed(ctx, 2*diagnosesAtOnce)
+	runs, err := d.store.Undiagnosed(ctx, 2*maxDiagnoses)
 	for _, run := range runs {
 		d.mu.Lock()
-		skip := d.busy[run.ID] || len(d.busy) >= diagnosesAtOnce
+		skip := d.busy[run.ID] || len(d.busy) >= maxDiagnoses
 		if !skip {
 			d.busy[run.ID] = true
 		}
@@ -100,10 +100,9 @@ func (d *diagnoser) start(ctx context.Context, all *sync.WaitGroup) error {
 	return err
 }
 
-// diagnose makes and stores the diagnosis of one run. What cannot be read in time leaves the
-// run waiting.
+// diagnose makes and stores the diagnosis of a run. After an error the run waits for another try.
 func (d *diagnoser) diagnose(ctx context.Context, run job.Run) {
-	limited, cancel := context.WithTimeoutCause(ctx, diagnosisTime, fmt.Errorf("it took longer than %s", diagnosisTime))
+	limited, cancel := context.WithTimeoutCause(ctx, diagnosisTimeout, fmt.Errorf("it took longer than %s", diagnosisTimeout))
 	defer cancel()
 	diagnosis, err := d.investigate(limited, run)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
@@ -114,7 +113,7 @@ func (d *diagnoser) diagnose(ctx context.Context, run job.Run) {
 		stored, err = d.store.StoreDiagnosis(ctx, run, diagnosis)
 	}
 	switch {
-	case ctx.Err() != nil: // this server is ending; the run waits for the next one
+	case ctx.Err() != nil: // this server shuts down, and another one diagnoses the run
 	case err != nil:
 		d.store.DiagnosisFailed(ctx, run.ID, fmt.Errorf("diagnose run %s: %w", run.ID, err))
 	case stored && d.changed != nil:
@@ -123,9 +122,9 @@ func (d *diagnoser) diagnose(ctx context.Context, run job.Run) {
 	}
 }
 
-// investigate is Investigate that survives a panic: what jobs print is anything, and must not end the
-// server. A panic is logged and is an error; as it is likely to come again, a second one leaves the run
-// with the diagnosis that it had when it was lost, or without one.
+// investigate calls diagnose.Investigate and recovers from a panic, because unexpected output of a job must
+// not end the server. A panic is logged and returned as an error. As another try probably panics too, after
+// a second panic the run keeps the diagnosis that it had when it was lost, or has none.
 func (d *diagnoser) investigate(ctx context.Context, run job.Run) (diagnosis *job.Diagnosis, err error) {
 	defer func() {
 		p := recover()
@@ -148,5 +147,5 @@ func (d *diagnoser) investigate(ctx context.Context, run job.Run) (diagnosis *jo
 			diagnosis, err = nil, nil
 		}
 	}()
-	return Investigate(ctx, d.store, run)
+	return diagnose.Investigate(ctx, d.store, run)
 }

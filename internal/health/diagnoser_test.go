@@ -166,8 +166,8 @@ func TestABucketThatHangsDelaysNoVerdict(t *testing.T) {
 				t.Errorf("leases were extended %d times", m.Extension().Outages-outages)
 			}
 		})
-		if s.most != diagnosesAtOnce {
-			t.Errorf("%d diagnoses read at once, want %d", s.most, diagnosesAtOnce)
+		if s.most != maxDiagnoses {
+			t.Errorf("%d diagnoses read at once, want %d", s.most, maxDiagnoses)
 		}
 	})
 }
@@ -179,7 +179,7 @@ func TestDiagnosesAreTriedAgain(t *testing.T) {
 		s := newHangingStore("bad0", "bad1", "bad2", "bad3", "bad4", "good")
 		s.here["good"] = true
 		monitored(t, s, func(*Monitor) {
-			<-time.After(2*diagnosisTime + 3*time.Second)
+			<-time.After(2*diagnosisTimeout + 3*time.Second)
 			synctest.Wait()
 			s.mu.Lock()
 			if s.stored["good"].IsZero() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"stint.dev/stint/internal/health/rules"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
@@ -43,18 +44,18 @@ func TestHealthDocHasTheRules(t *testing.T) {
 }
 
 func rulesTable() string {
-	period := DefaultPeriod
+	period := rules.DefaultPeriod
 	return "| rule | holds when | then |\n|---|---|---|\n" +
 		fmt.Sprintf("| `%s` | no heartbeat for more than 1.5 periods, at least %s (with the usual period of %s: %s) | `warning`, with a countdown to the end of the lease |\n",
-			policy.Quiet, MinQuiet, period, QuietAfter(period)) +
+			policy.Quiet, rules.MinQuietAfter, period, rules.QuietAfter(period)) +
 		fmt.Sprintf("| `%s` | the other side closed the connection of the heartbeats, and the attempt had not ended | `warning` at once; `lost` %s later unless a request arrives, or %s later if [something else may have closed it](leases.md#when-the-connection-closes); if the agent does not send another heartbeat at once, %s after the next one was due if that is later; never after the end of the lease |\n",
-			policy.Quiet, ConfirmGone, ConfirmDoubt, latenessGone) +
+			policy.Quiet, rules.ConfirmTimeout, rules.LongConfirmTimeout, rules.LateHeartbeatLimit) +
 		fmt.Sprintf("| `%s` | that connection timed out, or the server closed it | `warning` at once; `lost` when the lease ends |\n", policy.Quiet) +
 		"| `lost` | the lease has ended | the state becomes `lost`, reason `agent_lost` |\n" +
 		fmt.Sprintf("| network | at least %d%% of at least %d active runs are silent at the same time, not counting those of the other token that has the most | none is called lost for up to %s; when most report again, the others have %s left |\n",
-			Together, TogetherAtLeast, HoldFor, HoldAfter) +
+			TogetherPercent, MinTogether, rules.HoldLimit, HoldAfter) +
 		fmt.Sprintf("| [outage](leases.md#when-leases-are-extended) | the server could take no heartbeats: it was down or did not run for more than %s, or its database failed | a run is trusted until %s after it, but for no more than its lease and one such extension, not counting outages |\n",
-			Late, Grace) +
+			LateLimit, rules.GraceAfter) +
 		judgedRows(policy.Default())
 }
 
@@ -67,14 +68,14 @@ func judgedRows(p policy.Policy) string {
 		return fmt.Sprintf("| `%s` | %s | %s |\n", rule, holds, then)
 	}
 	s := p.Stalled
-	return row(policy.Stalled, fmt.Sprintf("no output, no CPU, no disk IO and no new status for %s, or for one and a half times as long as its successful runs were silent", span(s.After.D())),
-		fmt.Sprintf("`warning`; `critical` after %s", span(s.Critical.D()))) +
-		row(policy.NoOutput, fmt.Sprintf("nothing was printed for %s", span(p.NoOutput.After.D())), "`warning`") +
-		row(policy.Overdue, fmt.Sprintf("longer than `--expect`, than the policy's limit, or than %g times the p95 of its successful runs (at least %s more)", p.Overdue.Factor, span(p.Overdue.AtLeast.D())),
+	return row(policy.Stalled, fmt.Sprintf("no output, no CPU, no disk IO and no new status for %s, or for one and a half times as long as its successful runs were silent", rules.Span(s.After.D())),
+		fmt.Sprintf("`warning`; `critical` after %s", rules.Span(s.Critical.D()))) +
+		row(policy.NoOutput, fmt.Sprintf("nothing was printed for %s", rules.Span(p.NoOutput.After.D())), "`warning`") +
+		row(policy.Overdue, fmt.Sprintf("longer than `--expect`, than the policy's limit, or than %g times the p95 of its successful runs (at least %s more)", p.Overdue.Factor, rules.Span(p.Overdue.AtLeast.D())),
 			"`warning`; `critical` at twice that") +
-		row(policy.Memory, fmt.Sprintf("memory is at %g %% of its limit, or reaches it within %s if it keeps growing, or is above %g times the usual peak", p.Memory.Percent, span(p.Memory.Within.D()), p.Memory.Factor),
+		row(policy.Memory, fmt.Sprintf("memory is at %g %% of its limit, or reaches it within %s if it keeps growing, or is above %g times the usual peak", p.Memory.Percent, rules.Span(p.Memory.Within.D()), p.Memory.Factor),
 			fmt.Sprintf("`warning`; `critical` at %g %%, and when the kernel has killed processes for lack of memory", p.Memory.Critical)) +
-		row(policy.ClockSkew, fmt.Sprintf("the best of the last %d heartbeats has a time that is off by more than %s", 5, span(p.ClockSkew.Over.D())), "`warning`") +
-		row(policy.Spool, fmt.Sprintf("the agent reports, and %s of its journal have waited for %s", job.Bytes(p.Spool.Bytes), span(p.Spool.After.D())), "`warning`") +
-		row(policy.Starved, fmt.Sprintf("3 of the last 5 heartbeats were sent %s late, or tasks waited for a processor %g %% of the time and hardly got one", span(p.Starved.Delay.D()), p.Starved.Pressure), "`warning`")
+		row(policy.ClockSkew, fmt.Sprintf("the best of the last %d heartbeats has a time that is off by more than %s", 5, rules.Span(p.ClockSkew.Over.D())), "`warning`") +
+		row(policy.Spool, fmt.Sprintf("the agent reports, and %s of its journal have waited for %s", job.Bytes(p.Spool.Bytes), rules.Span(p.Spool.After.D())), "`warning`") +
+		row(policy.Starved, fmt.Sprintf("3 of the last 5 heartbeats were sent %s late, or tasks waited for a processor %g %% of the time and hardly got one", rules.Span(p.Starved.Delay.D()), p.Starved.Pressure), "`warning`")
 }

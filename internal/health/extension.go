@@ -5,51 +5,52 @@ import (
 	"fmt"
 	"time"
 
+	"stint.dev/stint/internal/health/rules"
 	"stint.dev/stint/internal/periodic"
 )
 
-// Extension says whether, and why, leases are extended at present: silent runs are called
-// lost later, because the server itself could take no heartbeats for a while.
+// Extension is whether and why leases are extended: silent runs are called lost later, because the server
+// could not accept heartbeats for a while.
 type Extension struct {
-	// Since is when the first outage of the present episode began; zero while no lease is
-	// extended. Cause says why, in one clause.
+	// Since is when the first outage began because of which leases are extended; zero if they are
+	// not. Cause is the reason as a clause.
 	Since time.Time
 	Cause string
-	// Outages and Seconds count all outages since the server started, its start not among
-	// them.
+	// Outages and Seconds are the number and the length of all outages since the server started,
+	// without the start.
 	Outages int64
 	Seconds float64
-	// Capped is how many silent runs the last round did not trust any longer, although
-	// there was an outage within Grace: they used up what a lease can be extended by.
+	// Capped is for how many silent runs the last round did not extend the lease, although there was
+	// an outage within rules.GraceAfter, because it had been extended as far as possible.
 	Capped int
 }
 
-// extension is the state behind Extension; Monitor.mu guards it.
+// extension is the state of an Extension. Monitor.mu guards it.
 type extension struct {
 	Extension
-	until   time.Time // without a further outage, the end of the episode
-	outages int64     // when it began
-	seconds float64
+	until   time.Time // when leases are not extended any longer
+	outages int64     // Outages when the extension began
+	seconds float64   // Seconds when the extension began
 }
 
-// Extension returns the present state, for metrics and /readyz.
+// Extension returns whether leases are extended, for metrics and /readyz.
 func (m *Monitor) Extension() Extension {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.extension.Extension
 }
 
-// watchClock notes outages of the process itself until ctx ends. A round may take long; this
-// does not wait for it.
+// watchClock detects until ctx ends that the process did not run. It does not wait for rounds, which may
+// take long.
 func (m *Monitor) watchClock(ctx context.Context) {
-	periodic.Loop{Every: tickEvery, First: tickEvery, Now: m.wall}.Run(ctx, func(now time.Time) error {
+	periodic.Loop{Every: tickInterval, First: tickInterval, Now: m.wall}.Run(ctx, func(now time.Time) error {
 		m.tick(now)
 		return nil
 	})
 }
 
-// tick notes that the process runs at now. It is called at least once in tickEvery; a longer
-// break is an outage. When the clock is set back, earlier times are of no use.
+// tick records that the process runs at now. It is called at least once in tickInterval, so a longer
+// interruption is an outage. When the clock is set back, all earlier times are dropped.
 func (m *Monitor) tick(now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -58,15 +59,15 @@ func (m *Monitor) tick(now time.Time) {
 	switch gap := now.Sub(before); {
 	case before.IsZero():
 		m.outages.add(time.Time{}, now)
-	case gap > tickEvery+Late:
-		m.addOutage(before.Add(tickEvery), now, "the server did not run, or its clock was set")
-	case gap < -Late:
+	case gap > tickInterval+LateLimit:
+		m.addOutage(before.Add(tickInterval), now, "the server did not run, or its clock was set")
+	case gap < -LateLimit:
 		m.outages = nil
-		m.addOutage(now.Add(-Late), now, "the server's clock was set back")
+		m.addOutage(now.Add(-LateLimit), now, "the server's clock was set back")
 		m.outages = outages{{to: now}}
 	}
-	if began := later(m.roundBegan, m.stored()); !m.roundBegan.IsZero() && now.Sub(began) > Hung {
-		m.addOutage(began, now, "the database does not answer")
+	if began := later(m.roundBegan, m.stored()); !m.roundBegan.IsZero() && now.Sub(began) > HungAfter {
+		m.addOutage(began, now, "the database does not respond")
 	}
 	if e := &m.extension; !e.Since.IsZero() && !now.Before(e.until) {
 		m.log.Info("leases are not extended any more", "after", now.Sub(e.Since).Round(time.Second),
@@ -75,9 +76,8 @@ func (m *Monitor) tick(now time.Time) {
 	}
 }
 
-// addOutage notes that no heartbeats could be taken, and why. Connections that closed
-// meanwhile say nothing: agents that could not reach the server close them as well. The
-// caller holds mu.
+// addOutage adds an outage with its cause. The connections that closed meanwhile are dropped, because agents
+// that cannot reach the server close them too. The caller holds mu.
 func (m *Monitor) addOutage(from, to time.Time, cause string) {
 	known := m.outages.since(from)
 	own := m.outages.add(from, to)
@@ -90,19 +90,19 @@ func (m *Monitor) addOutage(from, to time.Time, cause string) {
 	if e.Since.IsZero() {
 		e.Since, e.Cause, e.outages, e.seconds = from, cause, e.Outages, e.Seconds
 		own = true
-		m.log.Warn("leases are extended: heartbeats could not be taken", "cause", cause,
-			"for", to.Sub(from).Round(time.Millisecond), "until", clock(to.Add(Grace)))
+		m.log.Warn("leases are extended, because heartbeats could not be accepted", "cause", cause,
+			"for", to.Sub(from).Round(time.Millisecond), "until", rules.Clock(to.Add(rules.GraceAfter)))
 	}
 	if own {
 		e.Outages++
 	}
 	e.Seconds += length.Seconds()
-	e.until = to.Add(Grace)
+	e.until = to.Add(rules.GraceAfter)
 }
 
-// beginRound and endRound note the rounds of the monitor. One that failed is an outage: what
-// agents send goes through the same database. One that is only slow is none, because heartbeats
-// count when they arrive; but see Hung.
+// beginRound and endRound record a round of the monitor. A round that fails is an outage, because what agents
+// send is stored in the same database. A slow round is not, because heartbeats count when they arrive; but see
+// HungAfter.
 func (m *Monitor) beginRound(now time.Time) {
 	m.tick(now)
 	m.mu.Lock()
@@ -117,12 +117,12 @@ func (m *Monitor) endRound(now time.Time, err error) {
 	if err == nil {
 		m.roundEnded = now
 	} else {
-		m.addOutage(later(m.roundEnded, m.roundBegan.Add(-Every)), now, "the database failed")
+		m.addOutage(later(m.roundEnded, m.roundBegan.Add(-Interval)), now, "the database failed")
 	}
 	m.roundBegan = time.Time{}
 }
 
-// setCapped notes how many silent runs are not trusted any longer although leases are extended.
+// setCapped sets Extension.Capped.
 func (m *Monitor) setCapped(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -16,6 +16,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"stint.dev/stint/internal/health/rules"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
@@ -41,46 +42,11 @@ func TestOutages(t *testing.T) {
 			t.Errorf("outages of %s since %v, want %v s", got, from, want)
 		}
 	}
-	for i := range 2 * mostOutages {
+	for i := range 2 * maxOutages {
 		o.add(at(float64(100+2*i)), at(float64(101+2*i)))
 	}
-	if len(o) != mostOutages || o.since(at(0)) != mostOutages*time.Second {
+	if len(o) != maxOutages || o.since(at(0)) != maxOutages*time.Second {
 		t.Errorf("%d outages are remembered, of %s", len(o), o.since(at(0)))
-	}
-}
-
-func TestLeaseEnd(t *testing.T) {
-	s := func(n float64) time.Duration { return at(n).Sub(noon) }
-	long := func(l *lease.Lease) { l.EveryPeriod, l.Length, l.ExpiresAt = 5*time.Minute, 15*time.Minute, at(900) }
-	for _, c := range []struct {
-		name   string
-		lease  lease.Lease // last sign of life at noon, with a lease of 15 s
-		circs  Circumstances
-		end    float64
-		capped bool
-	}{
-		{"no outage", newLease(), Circumstances{}, 15, false},
-		{"after an outage", newLease(), Circumstances{Outage: s(4), ExtendedTo: at(70)}, 70, false},
-		{"after a night", newLease(), Circumstances{Outage: s(36000), ExtendedTo: at(36070)}, 36070, false},
-		{"after two outages", newLease(), Circumstances{Outage: s(8), ExtendedTo: at(84)}, 83, true},
-		{"after a hundred of them", newLease(), Circumstances{Outage: s(400), ExtendedTo: at(560)}, 475, true},
-		{"an extension that the lease outlasts", newLease(long), Circumstances{Outage: s(4), ExtendedTo: at(64)}, 900, false},
-		{"a long period", newLease(long), Circumstances{Outage: s(800), ExtendedTo: at(1500)}, 1500, false},
-		{"a long period, at the cap", newLease(long), Circumstances{Outage: s(800), ExtendedTo: at(9000)}, 2300, true},
-		{"a heartbeat that is not stored", newLease(), Circumstances{Arrived: at(12)}, 27, false},
-		{"an older one", newLease(), Circumstances{Arrived: at(-3)}, 15, false},
-		{"a heartbeat that is not stored moves the cap", newLease(), Circumstances{Arrived: at(12), Outage: s(3), ExtendedTo: at(200)}, 90, true},
-		{"taken over", newLease(), Circumstances{ExtendedTo: at(29)}, 29, false},
-		{"taken over again and again", newLease(), Circumstances{ExtendedTo: at(100)}, 75, true},
-	} {
-		if end, capped := LeaseEnd(c.lease, c.circs); !end.Equal(at(c.end)) || capped != c.capped {
-			t.Errorf("%s: until %s, capped %v; want %s, %v", c.name, clock(end), capped, clock(at(c.end)), c.capped)
-		}
-	}
-	// Silence of many together is no excuse without end either.
-	held := Circumstances{HeldUntil: at(10_000)}
-	if got := Deadline(newLease(), held); !got.Equal(at(15 + HoldFor.Seconds())) {
-		t.Errorf("held until %s", clock(got))
 	}
 }
 
@@ -291,17 +257,17 @@ func TestOutagesModel(t *testing.T) {
 					}
 					listened += step
 					judge := func(l lease.Lease) bool {
-						c := Circumstances{Since: o.end(), Outage: o.since(l.ReportedAt)}
+						c := rules.Circumstances{Since: o.end(), Outage: o.since(l.ReportedAt)}
 						if c.Outage > 0 {
-							c.ExtendedTo = o.end().Add(trustAfterOutage(l))
+							c.ExtendedTo = o.end().Add(rules.TrustAfterOutage(l))
 						}
-						v, _ := Judge(l, now, c, policy.Default())
+						v, _ := rules.Judge(l, now, c, policy.Default())
 						return v.Lost
 					}
 					if judge(alive) {
 						t.Fatalf("the living agent is lost %s after its last sign of life", now.Sub(alive.ReportedAt))
 					}
-					if lost = lost || judge(died); !lost && listened > length+trustAfterOutage(died)+step {
+					if lost = lost || judge(died); !lost && listened > length+rules.TrustAfterOutage(died)+step {
 						t.Fatalf("the dead one is not lost after %s of taking heartbeats", listened)
 					}
 				}
@@ -313,7 +279,7 @@ func TestOutagesModel(t *testing.T) {
 // With very many active runs a round reads no more than what is due and one page, all runs are
 // looked at in turns, and a run whose agent died is lost in time.
 func TestWithVeryManyRunsADeadOneIsLost(t *testing.T) {
-	const many = 6 * pageMost
+	const many = 6 * maxPage
 	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
 		s.set(func(s *fakeStore) {
 			for i := range many {
@@ -337,7 +303,7 @@ func TestWithVeryManyRunsADeadOneIsLost(t *testing.T) {
 		s.mu.Lock()
 		read, counts := s.read, s.counts
 		s.mu.Unlock()
-		if most := (seconds + 5) * (pageMost + len(died)); read > most {
+		if most := (seconds + 5) * (maxPage + len(died)); read > most {
 			t.Errorf("%d leases were read in %d s, want at most %d", read, seconds, most)
 		}
 		if counts > 5 {
@@ -345,7 +311,7 @@ func TestWithVeryManyRunsADeadOneIsLost(t *testing.T) {
 		}
 		pass(s, 20*time.Second)
 		s.set(func(s *fakeStore) {
-			if known := len(m.folded.all); known < many {
+			if known := len(m.evidence.all); known < many {
 				t.Errorf("%d runs of %d were looked at", known, many)
 			}
 			for i := range many - 10 { // they end
@@ -354,7 +320,7 @@ func TestWithVeryManyRunsADeadOneIsLost(t *testing.T) {
 		})
 		pass(s, 40*time.Second)
 		s.set(func(*fakeStore) {
-			if known := len(m.folded.all); known != 10 {
+			if known := len(m.evidence.all); known != 10 {
 				t.Errorf("%d runs are remembered of 10", known)
 			}
 		})
@@ -365,7 +331,7 @@ func TestWithVeryManyRunsADeadOneIsLost(t *testing.T) {
 func TestTheLeaseOfAClosedConnectionIsRead(t *testing.T) {
 	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
 		s.set(func(s *fakeStore) {
-			for i := range 3 * pageMost {
+			for i := range 3 * maxPage {
 				run := fmt.Sprintf("run-%06d", i)
 				s.leases[run] = &lease.Lease{
 					Run: run, Attempt: 1, State: job.Running, Health: job.Healthy, ReportedAt: time.Now(),
@@ -374,10 +340,10 @@ func TestTheLeaseOfAClosedConnectionIsRead(t *testing.T) {
 			}
 		})
 		pass(s, 3500*time.Millisecond)
-		for _, i := range []int{0, pageMost + 1, 3*pageMost - 1} {
+		for _, i := range []int{0, maxPage + 1, 3*maxPage - 1} {
 			run := fmt.Sprintf("run-%06d", i)
 			m.Disconnected(cut(run, 1))
-			<-time.After(ConfirmGone + 300*time.Millisecond)
+			<-time.After(rules.ConfirmTimeout + 300*time.Millisecond)
 			synctest.Wait()
 			want(t, s, run, "lost")
 		}

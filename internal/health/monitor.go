@@ -7,77 +7,87 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stint.dev/stint/internal/health/rules"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/periodic"
 	"stint.dev/stint/internal/policy"
 )
 
-// Store is what the monitor needs of the database.
+// Store is the part of the database that the monitor uses.
 type Store interface {
-	// Lead reports whether this server judges: of several on one database one does.
+	LeaseStore
+	PolicyStore
+	DiagnosisStore
+}
+
+// LeaseStore has the leases of active runs and the verdicts on them.
+type LeaseStore interface {
+	// Lead reports whether this server judges. Of several servers on one database one does.
 	Lead(ctx context.Context) (bool, error)
-	// Due returns the active runs whose lease ends before a time, and those that have a
-	// finding or a connection that closed.
+	// Due returns the active runs whose lease ends before a time, and those that have a finding or a
+	// closed connection.
 	Due(ctx context.Context, before time.Time, limit int) ([]lease.Lease, error)
-	// Active returns a page of the active runs without a finding, and after which row the
-	// next one begins; the first one is after "". A page that is not full is the last one.
+	// Active returns a page of the active runs without a finding, and the row after which the next
+	// page begins. The first page is after "". After the last page the row is "".
 	Active(ctx context.Context, after string, limit int) (leases []lease.Lease, last string, err error)
-	// Leases returns those of some runs, without the ones that are not active.
+	// Leases returns the leases of those of some runs that are active.
 	Leases(ctx context.Context, runs []string) ([]lease.Lease, error)
 	// ActiveRuns counts the active runs of each owner.
 	ActiveRuns(ctx context.Context) (map[string]int, error)
 	// Judge stores verdicts, each only if the run has not reported since.
 	Judge(ctx context.Context, verdicts []lease.Verdict) ([]lease.VerdictResult, error)
-	// NoteClosed reports connections that closed here to the server that judges.
+	// NoteClosed reports connections that closed on this server to the server that judges.
 	NoteClosed(ctx context.Context, closed []lease.ClosedRun) error
-	// StoreEvidence keeps what was folded, for the server that judges next.
-	StoreEvidence(ctx context.Context, folded []lease.StoredEvidence) error
-	// Policies returns the policies that were set since the version that was seen last;
-	// nil when none was.
-	Policies(ctx context.Context, seen string) (all []policy.Stored, version string, err error)
-	// PolicyFailed records that the policy of a job cannot be read, and PolicyRead forgets it.
-	PolicyFailed(ctx context.Context, job string, cause error)
-	PolicyRead(ctx context.Context, job string)
-	// Announce stores outbox entries that are about no single run.
+	// StoreEvidence stores evidence, for the server that judges next.
+	StoreEvidence(ctx context.Context, evidence []lease.StoredEvidence) error
+	// Announce stores outbox entries that do not belong to a run.
 	Announce(ctx context.Context, entries []outbox.Entry) error
-	DiagnosisStore
 }
 
-// Config is what a monitor is made of. Store is required.
+// PolicyStore has the policies of jobs.
+type PolicyStore interface {
+	// Policies returns all policies and their version, or nil if the version is the one that was
+	// seen last.
+	Policies(ctx context.Context, seen string) (all []policy.Stored, version string, err error)
+	// PolicyFailed records that the policy of a job cannot be read, and PolicyRead that it can.
+	PolicyFailed(ctx context.Context, job string, cause error)
+	PolicyRead(ctx context.Context, job string)
+}
+
+// Config configures a Monitor. Store is required.
 type Config struct {
 	Store Store
 	Log   *slog.Logger     // nil: slog.Default()
 	Now   func() time.Time // the server's clock; nil: time.Now
-	// Changed is called with each run that a verdict changed. It must not block; it may be
-	// nil.
+	// Changed is called with each run that a verdict changed. It must not block, and may be nil.
 	Changed func(lease.VerdictResult)
-	// Arrived returns when the last heartbeat of an attempt arrived at this server that is
-	// not stored yet, or could not be; zero for none. Stored returns when something that an
-	// agent sent was last stored; zero for never. Both may be nil where no heartbeats arrive.
+	// Arrived returns when the last heartbeat of an attempt arrived at this server that is not stored
+	// yet, or could not be stored; zero for none. Stored returns when this server last stored something
+	// that an agent sent; zero for never. Both may be nil on a server without heartbeats.
 	Arrived func(run string, attempt int) time.Time
 	Stored  func() time.Time
 }
 
 const (
-	// Every is the pause between two looks.
-	Every = time.Second
-	// nearEnd is the rest of a lease from which on a run is judged in each round. A run that
-	// sends a heartbeat every 5 s or more often comes this near only when it is silent.
-	nearEnd = 20 * time.Second
-	// The other active runs are judged in turns of about pagesInTurn rounds, with at least
-	// pageLeast and at most pageMost in a round.
-	pagesInTurn = 10
-	pageLeast   = 100
-	pageMost    = 2000
-	// countInSecond is how many active runs are counted in a second at most, on average, as
-	// long as countSeldom is not over.
-	countInSecond = 5000
-	countSeldom   = 30 * time.Second
-	// apart is the least time between two rounds, when many connections close at once.
-	apart = TogetherWithin
-	// most bounds the leases of one round; the most urgent come first.
-	most = 50_000
+	// Interval is the time between two rounds.
+	Interval = time.Second
+	// dueLimit is how long before the end of its lease a run is judged in every round. A run with a
+	// period of 5 s or less comes so near to the end only when it is silent.
+	dueLimit = 20 * time.Second
+	// The other active runs are judged in turns of about pagesPerTurn rounds, from minPage to maxPage
+	// runs in a round.
+	pagesPerTurn = 10
+	minPage      = 100
+	maxPage      = 2000
+	// Active runs are counted at most once in a time that grows with their number, so that no more than
+	// countedPerSecond are counted on average, up to countInterval.
+	countedPerSecond = 5000
+	countInterval    = 30 * time.Second
+	// minInterval is the least time between two rounds, when connections close.
+	minInterval = rules.TogetherInterval
+	// maxDue is the limit of the leases of a round. The most urgent come first.
+	maxDue = 50_000
 )
 
 // Monitor judges active runs until its context ends.
@@ -94,27 +104,29 @@ type Monitor struct {
 	lastRound atomic.Pointer[time.Time] // when the last round ended
 
 	mu     sync.Mutex
-	closed map[attempt]lease.Disconnect // connections that closed and may still end runs
-	recent []lease.Disconnect           // connections that closed of late, in order
+	closed map[attempt]lease.Disconnect // closed connections because of which runs may be called lost
+	recent []lease.Disconnect           // connections that closed recently, in order
 	wake   chan struct{}
 
-	runsAt                 time.Time // when the process was last seen to run
-	roundBegan, roundEnded time.Time // of the round under way, or zero; of the last one that did not fail
-	outages                outages
-	extension              extension
+	runsAt     time.Time // of the last tick
+	roundBegan time.Time // of the present round; zero between rounds
+	roundEnded time.Time // of the last round that did not fail
+	lateAt     time.Time // when the server was last late
+	outages    outages
+	extension  extension
 
-	// Of the loop alone:
-	lateAt                  time.Time // when the server was last late
-	judges                  bool      // this server judges
-	waited                  bool      // another server judged until now
-	leadsFrom, trustedUntil time.Time // when another server handed over, and the end of TakeoverGrace
-	page                    page
-	counted                 map[string]int // active runs of each owner at countedAt, to be counted again after countAgain
-	countedAt               time.Time
-	countAgain              time.Duration
-	holds                   holds
-	policies                policies
-	folded                  folds
+	// Used by the loop only:
+	judges       bool      // this server judges
+	waited       bool      // another server has judged
+	leadsFrom    time.Time // when this server took over from another one
+	trustedUntil time.Time // the end of TakeoverGraceAfter
+	page         page
+	counted      map[string]int // active runs by owner at countedAt
+	countedAt    time.Time
+	countAfter   time.Duration // how long counted is used
+	holds        holds
+	policies     policies
+	evidence     evidenceCache
 }
 
 type attempt struct {
@@ -122,11 +134,11 @@ type attempt struct {
 	number int
 }
 
-// New makes a monitor; Run starts it.
+// New returns a Monitor, which does nothing before Run is called.
 func New(c Config) *Monitor {
 	m := &Monitor{
 		store: c.Store, log: c.Log, now: c.Now, changed: c.Changed, arrived: c.Arrived, stored: c.Stored,
-		closed: make(map[attempt]lease.Disconnect), wake: make(chan struct{}, 1), folded: newFolds(), holds: holds{},
+		closed: make(map[attempt]lease.Disconnect), wake: make(chan struct{}, 1), evidence: newEvidenceCache(), holds: holds{},
 	}
 	if m.log == nil {
 		m.log = slog.Default()
@@ -141,24 +153,24 @@ func New(c Config) *Monitor {
 		m.stored = func() time.Time { return time.Time{} }
 	}
 	m.diagnoser = newDiagnoser(m.store, m.log, m.changed)
-	m.endedRound()
+	m.setLastRound()
 	return m
 }
 
-// LastRound returns when the last round ended, also when it failed, and before the first one when
-// the monitor was made.
+// LastRound returns when the last round ended, also if it failed; before the first one, when the monitor was
+// made.
 func (m *Monitor) LastRound() time.Time { return *m.lastRound.Load() }
 
-func (m *Monitor) endedRound() {
+func (m *Monitor) setLastRound() {
 	now := m.now()
 	m.lastRound.Store(&now)
 }
 
-// wall is the time without the monotonic part, which stands still while a machine sleeps.
+// wall returns the time without the monotonic clock, which stops while a machine is suspended.
 func (m *Monitor) wall() time.Time { return m.now().Round(0) }
 
-// Run makes a round once a second, and when a deadline passes, until ctx ends. Runs that ended
-// badly are diagnosed beside it. It returns when the round and the diagnoses under way have ended.
+// Run judges runs once in Interval, and when a deadline passes, until ctx ends. Beside it, failed and stalled runs
+// are diagnosed. It returns when the present round and diagnoses have ended.
 func (m *Monitor) Run(ctx context.Context) {
 	m.tick(m.wall())
 	var beside sync.WaitGroup
@@ -166,30 +178,30 @@ func (m *Monitor) Run(ctx context.Context) {
 	beside.Go(func() { m.watchClock(ctx) })
 	defer beside.Wait()
 	planned := m.wall()
-	rounds := periodic.Loop{Apart: apart, Wake: m.wake, Now: m.wall, Failures: periodic.Failures{
-		Log: m.log, Failing: "runs cannot be judged now; nobody is called lost meanwhile", Working: "runs are judged again",
+	rounds := periodic.Loop{Apart: minInterval, Wake: m.wake, Now: m.wall, Failures: periodic.Failures{
+		Log: m.log, Failing: "runs cannot be judged now; none is called lost meanwhile", Working: "runs are judged again",
 	}}
 	rounds.RunPaced(ctx, func(now time.Time) (time.Duration, error) {
 		m.beginRound(now)
-		m.noteLateness(now, now.Sub(planned))
+		m.recordLateness(now, now.Sub(planned))
 		deadline, err := m.round(ctx, now)
-		m.endedRound()
+		m.setLastRound()
 		end := m.wall()
 		if ctx.Err() == nil {
 			m.endRound(end, err)
 		}
-		pause := min(Every, max(deadline.Sub(end)+time.Millisecond, apart)) // a moment more: clocks differ
+		pause := min(Interval, max(deadline.Sub(end)+time.Millisecond, minInterval)) // a timer may fire early by the clock of now
 		planned = end.Add(pause)
 		return pause, err
 	})
 }
 
-// noteLateness takes how late a timer of the server was. A look that takes long says nothing: while
-// the database is slow, a heartbeat counts from its arrival (Config.Arrived).
-func (m *Monitor) noteLateness(now time.Time, late time.Duration) {
+// recordLateness records how late a timer of the server was. A slow round is not lateness: while the database is
+// slow, a heartbeat counts when it arrives (Config.Arrived).
+func (m *Monitor) recordLateness(now time.Time, late time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if late > MostLate {
+	if late > rules.LatenessLimit {
 		m.lateAt = now
 	}
 }

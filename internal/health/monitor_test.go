@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"stint.dev/stint/internal/health/rules"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
@@ -206,7 +207,7 @@ func (s *fakeStore) state(run string) string {
 	if _, lost := s.lost[run]; lost {
 		return "lost"
 	}
-	if f, quiet := findingOf(s.leases[run].Findings, policy.Quiet); quiet {
+	if f, quiet := rules.FindingOf(s.leases[run].Findings, policy.Quiet); quiet {
 		if strings.Contains(f.Evidence, "network") {
 			return "network"
 		}
@@ -422,7 +423,7 @@ func TestTheNetworkIsNotAnExcuseForEver(t *testing.T) {
 			all = append(all, fmt.Sprint("run", i))
 		}
 		pass(s, 70*time.Second, all...)
-		pass(s, 5*time.Second+HoldFor, all[:10]...)
+		pass(s, 5*time.Second+rules.HoldLimit, all[:10]...)
 		want(t, s, all[19], "network")
 		pass(s, 8*time.Second, all[:10]...)
 		want(t, s, all[19], "lost")
@@ -505,7 +506,7 @@ func TestHeartbeatsAreJudgedByThePolicy(t *testing.T) {
 			change("k") // its policy cannot be read: the default holds
 			pass(s, time.Second)
 		}
-		if f, stalls := findingOf(s.leases["j"].Findings, policy.Stalled); !stalls || f.Health != job.Warning || f.Since.Sub(begun).Round(time.Second) != 60*time.Second {
+		if f, stalls := rules.FindingOf(s.leases["j"].Findings, policy.Stalled); !stalls || f.Health != job.Warning || f.Since.Sub(begun).Round(time.Second) != 60*time.Second {
 			t.Errorf("findings of j: %+v", s.leases["j"].Findings)
 		}
 		if len(s.leases["k"].Findings) != 0 {
@@ -546,7 +547,7 @@ func TestAPolicyThatCannotBeReadIsReported(t *testing.T) {
 			t.Errorf("the policy behind them is not followed: %v", got)
 		}
 		set(policy.Stored{Job: "a", YAML: "rules: {}"}, policy.Stored{Job: "b", YAML: "rules: {}", Unreadable: errors.New("x")}, good)
-		pass(s, rereadEvery+time.Second)
+		pass(s, rereadInterval+time.Second)
 		reported("b")
 		set(good)
 		pass(s, 2*time.Second)
@@ -554,7 +555,7 @@ func TestAPolicyThatCannotBeReadIsReported(t *testing.T) {
 	})
 }
 
-// A look that takes a while, and a timer that is late by less than MostLate, are no server that was
+// A look that takes a while, and a timer that is late by less than rules.LatenessLimit, are no server that was
 // late.
 func TestTheTimeOfALookIsNoLateness(t *testing.T) {
 	for _, c := range []struct {
@@ -562,9 +563,9 @@ func TestTheTimeOfALookIsNoLateness(t *testing.T) {
 		took, late time.Duration // how long a round takes, and how late the timer of the second one is
 		was        bool
 	}{
-		{"a moment", MostLate - 50*time.Millisecond, 100 * time.Millisecond, false},
-		{"a slow database", 4 * MostLate, 100 * time.Millisecond, false},
-		{"a late timer", 0, MostLate + 50*time.Millisecond, true},
+		{"a moment", rules.LatenessLimit - 50*time.Millisecond, 100 * time.Millisecond, false},
+		{"a slow database", 4 * rules.LatenessLimit, 100 * time.Millisecond, false},
+		{"a late timer", 0, rules.LatenessLimit + 50*time.Millisecond, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -575,9 +576,9 @@ func TestTheTimeOfALookIsNoLateness(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				ended := make(chan struct{})
 				go func() { defer close(ended); m.Run(ctx) }()
-				<-time.After(Every / 2)
+				<-time.After(Interval / 2)
 				slow.Store(int64(c.late))
-				<-time.After(3 * Every)
+				<-time.After(3 * Interval)
 				cancel()
 				<-ended
 				if m.lateAt.IsZero() == c.was {

@@ -73,9 +73,11 @@ type Verdict struct {
 	ReportedAt time.Time // of the Lease that was judged
 	At         time.Time
 	Lost       bool // the lease has expired: apply job.LeaseExpired
-	Findings   []job.Finding
-	Health     job.Health
-	Evidence   string
+	// Disconnected reports of a lost run that its agent's side closed the connection.
+	Disconnected bool
+	Findings     []job.Finding
+	Health       job.Health
+	Evidence     string
 	// Outbox is whom to notify and what to do. It is stored together with the verdict, and only
 	// if that is applied.
 	Outbox []outbox.Entry

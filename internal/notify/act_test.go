@@ -64,7 +64,7 @@ func TestActionsHaveAnEnd(t *testing.T) {
 				t.Errorf("%s: %+v %v", of.kind, all, err)
 			}
 		}
-		last := job.Action{ID: 1, Kind: outbox.Retry, Run: failed, What: "failed", Tries: waitForAgent}
+		last := job.Action{ID: 1, Kind: outbox.Retry, Run: failed, What: "failed", Tries: maxAgentChecks}
 		if got, err := New(Config{Store: db}).actOn(t.Context(), last, time.Now()); err != nil || got.Status != outbox.Failed || !strings.Contains(got.Error, "does not wait") {
 			t.Errorf("after the last look: %+v %v", got, err)
 		}
@@ -111,7 +111,7 @@ func TestTestMessage(t *testing.T) {
 	if err := w.TestRoute(t.Context(), job.Route{Name: "team", URL: receiver(t, h.ServeHTTP)}); err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(h.took[0].Type, " ", h.took[0].Data.Title); got != "server.test Stint: this is a test" {
+	if got := fmt.Sprint(h.took[0].Type, " ", h.took[0].Data.Title); got != "server.test Stint: test message" {
 		t.Error(got)
 	}
 }

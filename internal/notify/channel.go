@@ -12,35 +12,34 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/notify/message"
 	"stint.dev/stint/job"
 )
 
-// Channel brings messages to one receiver. Send returns nil once the receiver has taken
-// the message. It returns within sendTime, and soon after ctx ends.
+// Channel sends messages to one receiver. Send returns nil when the receiver has accepted the message. It returns
+// within sendTimeout, and soon after ctx ends.
 type Channel interface {
-	Send(ctx context.Context, m Message) error
+	Send(ctx context.Context, m message.Message) error
 }
 
-// SendError is a try that did not succeed.
+// SendError is the error of a failed try.
 type SendError struct {
 	Why string
-	// Refused says that the receiver will not take this message: trying again soon is no
-	// use, and what waits behind it may fare better.
+	// Refused reports that the receiver refuses this message, so that other messages should be tried.
 	Refused bool
-	// Never says that no message can get there: a private address, a receiver that is
-	// gone for good.
+	// Never reports that no message can be delivered: to a private address, or to a receiver that is gone.
 	Never bool
-	// After is how long the receiver asked to be left alone; 0 if it did not.
+	// After is after what time the receiver asks for the next try; 0 if it does not.
 	After time.Duration
 }
 
 func (e *SendError) Error() string { return e.Why }
 
-// open makes the channel of a route. The error says what makes no sense in its URL.
+// open returns the channel of a route. The error is what is invalid in its URL.
 func open(r job.Route, g guard) (Channel, error) {
 	u, err := url.Parse(r.URL)
 	if err != nil {
-		return nil, errors.New("url: it cannot be read as a URL") // its text may hold a password
+		return nil, errors.New("url: it is not a valid URL") // the text of err may have a password
 	}
 	switch scheme := strings.ToLower(u.Scheme); scheme {
 	case "":
@@ -54,11 +53,10 @@ func open(r job.Route, g guard) (Channel, error) {
 	}
 }
 
-// checkHost refuses a target that is named by a private address outright; a name is looked
-// at when it is used.
+// checkHost returns an error for a host that is a private address. A name is checked when it is resolved.
 func checkHost(host string, g guard) error {
 	if host == "" {
-		return errors.New("url: it names no host")
+		return errors.New("url: it has no host")
 	}
 	if g.private {
 		return nil
@@ -74,7 +72,7 @@ func checkHost(host string, g guard) error {
 	return nil
 }
 
-// failed describes a try that got no answer.
+// failed returns the error of a try without a response.
 func failed(err error) *SendError {
 	var done *SendError
 	switch {
@@ -83,25 +81,25 @@ func failed(err error) *SendError {
 	case errors.Is(err, errPrivate):
 		return &SendError{Why: cause(err), Never: true}
 	}
-	return &SendError{Why: "it did not answer: " + cause(err)}
+	return &SendError{Why: "the receiver did not respond: " + cause(err)}
 }
 
-// cause is an error's text without the URL, which may hold a password.
+// cause returns the text of an error without the URL, which may have a password.
 func cause(err error) string {
 	var u *url.Error
 	for errors.As(err, &u) {
 		err = u.Err
 	}
-	return plain(err.Error(), 300)
+	return message.Plain(err.Error(), 300)
 }
 
-// classifyStatus judges an HTTP status.
+// classifyStatus returns the error for an HTTP status; nil for success.
 func classifyStatus(status int, retryAfter, body string) error {
 	if status >= 200 && status < 300 {
 		return nil
 	}
-	e := &SendError{Why: fmt.Sprintf("it answered %d %s", status, http.StatusText(status))}
-	if body = plain(body, 200); body != "" {
+	e := &SendError{Why: fmt.Sprintf("the receiver responded with %d %s", status, http.StatusText(status))}
+	if body = message.Plain(body, 200); body != "" {
 		e.Why += ": " + body
 	}
 	switch {

@@ -19,6 +19,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"go.uber.org/goleak"
 
+	"stint.dev/stint/internal/notify/message"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
 )
@@ -32,10 +33,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func sample() Message {
+func sample() message.Message {
 	run := &job.Run{ID: "0199", Job: "train\r\nX-Evil: <!channel> @everyone", Number: 7, Host: "box", State: job.Failed}
 	a := job.Action{ID: 5, Cause: 5, Run: "0199", What: "failed", Severity: job.Critical, Message: "Exited with \x1b[31mcode\x1b[0m 3."}
-	return newMessage("team", 5, []Item{itemOf(a, run, "https://stint.example.org")}, false, time.Now())
+	return message.New("team", 5, []message.Item{message.ItemOf(a, run, "https://stint.example.org")}, false, time.Now())
 }
 
 func mustOpen(t *testing.T, r job.Route, private bool) Channel {
@@ -105,7 +106,7 @@ func TestWebhookAnswers(t *testing.T) {
 			}
 			http.Redirect(w, r, "/elsewhere", http.StatusFound)
 		}, SendError{Refused: true}, "redirects are not followed"},
-		"cut": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, SendError{}, "did not answer"},
+		"cut": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, SendError{}, "did not respond"},
 	} {
 		err := mustOpen(t, job.Route{URL: receiver(t, c.h)}, true).Send(t.Context(), sample())
 		var e *SendError
@@ -191,7 +192,7 @@ func TestPrivateTargets(t *testing.T) {
 	}
 }
 
-// Every chat of the library sends through the guarded client and no other: nothing
+// Interval chat of the library sends through the guarded client and no other: nothing
 // reaches a private target, and nothing goes past the client that was given.
 func TestChatsAreGuarded(t *testing.T) {
 	var reached atomic.Int64
@@ -274,7 +275,7 @@ func TestEveryChatUsesTheClientItIsGiven(t *testing.T) {
 		}
 		m := sample()
 		m.Items[0].Evidence = &job.Evidence{Text: "no-leader-in-zone-7"}
-		text, title := c.(*chat).written(m)
+		text, title := c.(*chat).textOf(m)
 		err = deliver(s, text, title) // telegram says nil all the same: Send looks at the answer itself
 		if len(asked) == 0 || asked[0] != host || !strings.Contains(bodies.String(), "no-leader-in-zone-7") {
 			t.Errorf("%s asked %v: %v\n%s", raw, asked, err, bodies.String())
@@ -318,26 +319,26 @@ func TestCheckRefusesWithPlaceAndReason(t *testing.T) {
 		t.Fatal(err)
 	}
 	for place, change := range map[string]func(*job.Route){
-		"name:":             func(r *job.Route) { r.Name = "a b" },
-		"url: it has no":    func(r *job.Route) { r.URL = "example.org" },
-		"url: the scheme":   func(r *job.Route) { r.URL = "gopher://example.org" },
-		"url: it names no":  func(r *job.Route) { r.URL = "https:///x" },
-		"url: it cannot":    func(r *job.Route) { r.URL = "https://a b\x7f/" },
-		"url: it holds":     func(r *job.Route) { r.URL = "smtp://u:*****@h/?from=a@b.c&to=a@b.c" },
-		"url: from":         func(r *job.Route) { r.URL = "smtp://example.org/?to=a@b.c" },
-		"url: to":           func(r *job.Route) { r.URL = "smtp://example.org/?from=a@b.c&to=nobody" },
-		"url: smtp knows":   func(r *job.Route) { r.URL = "smtp://example.org/?from=a@b.c&to=a@b.c&cc=x" },
-		"url: matrix":       func(r *job.Route) { r.URL = "matrix://user:pw@example.org/" },
-		"url: ":             func(r *job.Route) { r.URL = "slack://nonsense" },
-		"url: it is longer": func(r *job.Route) { r.URL = "https://" + strings.Repeat("a", 5000) },
-		"secret:":           func(r *job.Route) { r.Secret = "whsec_!!!" },
-		"match.job":         func(r *job.Route) { r.Match.Job = "[a" },
-		"match.severity":    func(r *job.Route) { r.Match.Severity = "bad" },
-		"match.labels":      func(r *job.Route) { r.Match.Labels = map[string]string{"a=b": ""} },
-		"match.events[1]":   func(r *job.Route) { r.Match.Events = []string{"failed", "exploded"} },
-		"quiet.cron":        func(r *job.Route) { r.Quiet = &job.QuietHours{Cron: "x", Duration: "1h"} },
-		"group_seconds":     func(r *job.Route) { r.GroupSeconds = -1 },
-		"repeat_seconds":    func(r *job.Route) { r.RepeatSeconds = 5 },
+		"name:":                 func(r *job.Route) { r.Name = "a b" },
+		"url: it has no":        func(r *job.Route) { r.URL = "example.org" },
+		"url: the scheme":       func(r *job.Route) { r.URL = "gopher://example.org" },
+		"url: it has no host":   func(r *job.Route) { r.URL = "https:///x" },
+		"url: it is not":        func(r *job.Route) { r.URL = "https://a b\x7f/" },
+		"url: it has asterisks": func(r *job.Route) { r.URL = "smtp://u:*****@h/?from=a@b.c&to=a@b.c" },
+		"url: from":             func(r *job.Route) { r.URL = "smtp://example.org/?to=a@b.c" },
+		"url: to":               func(r *job.Route) { r.URL = "smtp://example.org/?from=a@b.c&to=nobody" },
+		"url: smtp has":         func(r *job.Route) { r.URL = "smtp://example.org/?from=a@b.c&to=a@b.c&cc=x" },
+		"url: matrix":           func(r *job.Route) { r.URL = "matrix://user:pw@example.org/" },
+		"url: ":                 func(r *job.Route) { r.URL = "slack://nonsense" },
+		"url: it is longer":     func(r *job.Route) { r.URL = "https://" + strings.Repeat("a", 5000) },
+		"secret:":               func(r *job.Route) { r.Secret = "whsec_!!!" },
+		"match.job":             func(r *job.Route) { r.Match.Job = "[a" },
+		"match.severity":        func(r *job.Route) { r.Match.Severity = "bad" },
+		"match.labels":          func(r *job.Route) { r.Match.Labels = map[string]string{"a=b": ""} },
+		"match.events[1]":       func(r *job.Route) { r.Match.Events = []string{"failed", "exploded"} },
+		"quiet.cron":            func(r *job.Route) { r.Quiet = &job.QuietHours{Cron: "x", Duration: "1h"} },
+		"group_seconds":         func(r *job.Route) { r.GroupSeconds = -1 },
+		"repeat_seconds":        func(r *job.Route) { r.RepeatSeconds = 5 },
 	} {
 		r := good
 		change(&r)
@@ -357,7 +358,7 @@ func TestShownHasNoSecrets(t *testing.T) {
 		"ntfy://s3cret@ntfy.sh/s3cret":                   "ntfy://*****",
 		"s3cret\x7f":                                     "*****",
 	} {
-		if got := Shown(job.Route{URL: raw, Secret: "s3cret"}); got.URL != want || got.Secret != "" {
+		if got := Redacted(job.Route{URL: raw, Secret: "s3cret"}); got.URL != want || got.Secret != "" {
 			t.Errorf("%q is shown as %q", raw, got.URL)
 		}
 	}

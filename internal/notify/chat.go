@@ -32,11 +32,12 @@ import (
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/push/pushover"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/sms/twilio"
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
+
+	"stint.dev/stint/internal/notify/message"
 )
 
-// service is what we need of a service of the library. All of them take our HTTP client,
-// so that targets are guarded; those that would open connections of their own (mqtt,
-// their smtp) are not offered.
+// service is a service of the shoutrrr library that uses an HTTP client which is set, so that targets are checked.
+// Services that open connections themselves (mqtt, smtp) are not supported.
 type service interface {
 	types.Service
 	types.HTTPClientSetter
@@ -65,10 +66,10 @@ var services = map[string]func() service{
 	"zulip":      func() service { return &zulip.Service{} },
 }
 
-// untitled are services whose messages have no title beside their text.
+// untitled are the services whose messages have no title.
 var untitled = []string{"googlechat", "pagerduty", "rocketchat", "signal", "wecom"}
 
-// Schemes names what a route's URL may begin with.
+// Schemes returns the schemes that the URL of a route may have.
 func Schemes() []string {
 	return append([]string{"https", "http", "smtp", "smtps"}, slices.Sorted(maps.Keys(services))...)
 }
@@ -83,18 +84,18 @@ type chat struct {
 func newChat(scheme, raw string, g guard) (*chat, error) {
 	make, known := services[scheme]
 	if !known {
-		return nil, fmt.Errorf("url: the scheme %s is not known; it is one of %s", plain(scheme, 30), strings.Join(Schemes(), ", "))
+		return nil, fmt.Errorf("url: the scheme %s is not known; the schemes are %s", message.Plain(scheme, 30), strings.Join(Schemes(), ", "))
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return nil, errors.New("url: it cannot be read as a URL")
+		return nil, errors.New("url: it is not a valid URL")
 	}
 	if scheme == "matrix" && u.User.Username() != "" {
-		return nil, errors.New("url: matrix takes an access token, as in matrix://:TOKEN@host/?rooms=…, and no user name")
+		return nil, errors.New("url: matrix needs an access token and no user name: matrix://:TOKEN@host/?rooms=…")
 	}
 	if scheme == "telegram" {
-		// Messages are plain text. With a mode, a "_" in a job's name is mark-up that never
-		// ends, and Telegram refuses the message.
+		// Messages are plain text. With a parse mode, a "_" in the name of a job is markup without an end, and
+		// Telegram refuses the message.
 		q := u.Query()
 		maps.DeleteFunc(q, func(key string, _ []string) bool { return strings.EqualFold(key, "parsemode") })
 		u.RawQuery = q.Encode()
@@ -106,18 +107,18 @@ func newChat(scheme, raw string, g guard) (*chat, error) {
 	return c, nil
 }
 
-// errNoNetwork would mean that a service wants the network for reading its own URL.
+// errNoNetwork is the error for a service that uses the network while its URL is checked.
 var errNoNetwork = errors.New("a route is checked without the network")
 
 type noNetwork struct{}
 
 func (noNetwork) RoundTrip(*http.Request) (*http.Response, error) { return nil, errNoNetwork }
 
-// begin makes a service that knows its URL and uses only the given client.
+// begin returns the service for the URL, which uses only the given client.
 func (c *chat) begin(client *http.Client) (s service, err error) {
-	defer func() { // a library that others write may panic at a strange URL
+	defer func() { // the library may panic because of an unexpected URL
 		if p := recover(); p != nil {
-			err = errors.New("the service cannot make sense of it")
+			err = errors.New("it is not a valid URL of this service")
 		}
 	}()
 	s = c.make()
@@ -128,20 +129,20 @@ func (c *chat) begin(client *http.Client) (s service, err error) {
 	}
 	s.SetHTTPClient(client)
 	if d, ok := s.(*discord.Service); ok {
-		d.Sleeper = awake{}
+		d.Sleeper = noSleep{}
 	}
 	return s, nil
 }
 
-func (c *chat) Send(ctx context.Context, m Message) error {
-	ctx, cancel := context.WithTimeout(ctx, sendTime)
+func (c *chat) Send(ctx context.Context, m message.Message) error {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	client, last := c.guard.client(ctx)
 	s, err := c.begin(client)
 	if err != nil {
 		return &SendError{Why: cause(err), Never: true}
 	}
-	text, title := c.written(m)
+	text, title := c.textOf(m)
 	err = deliver(s, text, title)
 	switch {
 	case last.failed != nil:
@@ -149,21 +150,21 @@ func (c *chat) Send(ctx context.Context, m Message) error {
 	case err != nil:
 		return &SendError{Why: cause(err), Refused: last.status > 0}
 	case last.status == 0:
-		return &SendError{Why: "the service sent nothing", Refused: true}
+		return &SendError{Why: "the service sent no request", Refused: true}
 	}
 	return nil
 }
 
-// written is a message as the service takes it: its text, and its title if that is apart.
-func (c *chat) written(m Message) (text, title string) {
-	text, title = bounded(m.Text(harmless)), m.Title(harmless)
+// textOf returns the text of a message for the service, and its title if the service has titles.
+func (c *chat) textOf(m message.Message) (text, title string) {
+	text, title = truncated(m.Text(message.Inert)), m.Title(message.Inert)
 	if slices.Contains(untitled, strings.ToLower(c.url.Scheme)) {
 		return title + "\n" + text, ""
 	}
 	return text, title
 }
 
-// deliver sends in a service's own way. A panic in there is an error like any other.
+// deliver sends a message through a service. A panic of the library is returned as an error.
 func deliver(s service, text, title string) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -177,23 +178,23 @@ func deliver(s service, text, title string) (err error) {
 	return s.Send(text, &params)
 }
 
-// bounded bounds a text to what every service takes in one message.
-func bounded(s string) string {
-	const most = 1900
-	if len(s) <= most {
+// truncated returns text that every service accepts in one message.
+func truncated(s string) string {
+	const limit = 1900
+	if len(s) <= limit {
 		return s
 	}
-	return strings.ToValidUTF8(s[:most], "") + "\n…"
+	return strings.ToValidUTF8(s[:limit], "") + "\n…"
 }
 
-// silent is the library's log, which would show URLs.
+// silent discards the log of the library, which has URLs.
 type silent struct{}
 
 func (silent) Print(...any)          {}
 func (silent) Printf(string, ...any) {}
 func (silent) Println(...any)        {}
 
-// awake does not wait where the library would: trying again is the outbox's business.
-type awake struct{}
+// noSleep does not wait before the retries of the library, which fail.
+type noSleep struct{}
 
-func (awake) Sleep(time.Duration) {}
+func (noSleep) Sleep(time.Duration) {}

@@ -15,23 +15,22 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Bounds of a route's figures, in seconds.
+// Limits of the figures of a route.
 const (
-	longestGroup   = 24 * 60 * 60
-	shortestRepeat = 60
-	longestRepeat  = 30 * 24 * 60 * 60
+	maxGroupSeconds  = 24 * 60 * 60
+	minRepeatSeconds = 60
+	maxRepeatSeconds = 30 * 24 * 60 * 60
 )
 
 var routeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
-// Options say what this server lets routes do.
+// Options limit the routes of this server.
 type Options struct {
-	// PrivateTargets allows receivers on private networks and on this host.
+	// PrivateTargets reports whether receivers may be on private networks and on this host.
 	PrivateTargets bool
 }
 
-// Check refuses a route that could not work, with the place and the reason. It does not
-// use the network.
+// Check returns an error, with the field and the reason, for a route that cannot work. It does not use the network.
 func Check(r job.Route, o Options) error {
 	if !routeName.MatchString(r.Name) {
 		return errors.New("name: it has 1 to 100 letters, digits, dots, hyphens and underscores, and begins with a letter or digit")
@@ -40,7 +39,7 @@ func Check(r job.Route, o Options) error {
 		return errors.New("url: it is longer than 4000 bytes")
 	}
 	if strings.Contains(r.URL, mask) {
-		return errors.New("url: it holds the asterisks that stand for a password; give the whole URL")
+		return errors.New("url: it has asterisks in place of the password; give the whole URL")
 	}
 	if _, err := open(r, guard{o.PrivateTargets}); err != nil {
 		return err
@@ -51,15 +50,16 @@ func Check(r job.Route, o Options) error {
 	if _, err := parseQuiet(r.Quiet); err != nil {
 		return err
 	}
-	if r.GroupSeconds < 0 || r.GroupSeconds > longestGroup {
-		return fmt.Errorf("group_seconds: %d is not between 0 and %d", r.GroupSeconds, longestGroup)
+	if r.GroupSeconds < 0 || r.GroupSeconds > maxGroupSeconds {
+		return fmt.Errorf("group_seconds: %d is not between 0 and %d", r.GroupSeconds, maxGroupSeconds)
 	}
-	if r.RepeatSeconds != 0 && (r.RepeatSeconds < shortestRepeat || r.RepeatSeconds > longestRepeat) {
-		return fmt.Errorf("repeat_seconds: %d is neither 0 nor between %d and %d", r.RepeatSeconds, shortestRepeat, longestRepeat)
+	if r.RepeatSeconds != 0 && (r.RepeatSeconds < minRepeatSeconds || r.RepeatSeconds > maxRepeatSeconds) {
+		return fmt.Errorf("repeat_seconds: %d is neither 0 nor between %d and %d", r.RepeatSeconds, minRepeatSeconds, maxRepeatSeconds)
 	}
 	return nil
 }
 
+// checkMatch returns an error for invalid conditions of a route.
 func checkMatch(m job.RouteMatch) error {
 	if _, err := path.Match(m.Job, ""); err != nil || len(m.Job) > job.MaxNameBytes {
 		return fmt.Errorf("match.job: %s is not a glob such as nightly-*", job.Quote(m.Job))
@@ -68,7 +68,7 @@ func checkMatch(m job.RouteMatch) error {
 		return fmt.Errorf("match.severity: %s is neither warning nor critical", job.Quote(string(m.Severity)))
 	}
 	if len(m.Labels) > job.MaxLabels {
-		return fmt.Errorf("match.labels: %d are more than %d", len(m.Labels), job.MaxLabels)
+		return fmt.Errorf("match.labels: there are %d; the limit is %d", len(m.Labels), job.MaxLabels)
 	}
 	for k, v := range m.Labels {
 		if err := job.CheckLabel(k, v); err != nil {
@@ -76,17 +76,17 @@ func checkMatch(m job.RouteMatch) error {
 		}
 	}
 	if len(m.Events) > 50 {
-		return fmt.Errorf("match.events: %d are more than 50", len(m.Events))
+		return fmt.Errorf("match.events: there are %d; the limit is 50", len(m.Events))
 	}
 	for n, e := range m.Events {
 		if !slices.Contains(Events(), e) {
-			return fmt.Errorf("match.events[%d]: %s is not an event; it is one of %s", n, job.Quote(e), strings.Join(Events(), ", "))
+			return fmt.Errorf("match.events[%d]: %s is not an event; the events are %s", n, job.Quote(e), strings.Join(Events(), ", "))
 		}
 	}
 	return nil
 }
 
-// Events names what a route can ask for: how runs end, and the rules of health.
+// Events returns the names of the events that a route can match: how runs end, and the health rules.
 func Events() []string {
 	return []string{
 		outbox.WhatFailed, outbox.WhatTimedOut, outbox.WhatLost, outbox.WhatCanceled, outbox.WhatSucceeded, outbox.WhatLate,
@@ -95,13 +95,12 @@ func Events() []string {
 	}
 }
 
-// mask stands for what answers do not show of a URL.
+// mask replaces the secret parts of a URL.
 const mask = "*****"
 
-// Shown is a route as answers show it: without its secret, and without the parts of the
-// URL that are or may be a password. Of a chat's URL only the scheme and a host that is a
-// name are harmless; of an e-mail's all but the password.
-func Shown(r job.Route) job.Route {
+// Redacted returns a route without its secret, and without the parts of its URL that may be secret: of a chat
+// everything except the scheme, of a webhook the path and the query, of e-mail the password.
+func Redacted(r job.Route) job.Route {
 	r.Secret = ""
 	u, err := url.Parse(r.URL)
 	if err != nil || r.Error != "" {
@@ -129,7 +128,7 @@ func Shown(r job.Route) job.Route {
 	return r
 }
 
-// NewSecret makes a secret for signing webhooks.
+// NewSecret returns a random secret for signing webhooks.
 func NewSecret() string {
 	var key [24]byte
 	_, _ = rand.Read(key[:]) // never fails

@@ -20,6 +20,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/logs/ending"
+	"stint.dev/stint/internal/notify/message"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -122,7 +123,7 @@ func TestMessagesHaveTheLineThatStatesTheError(t *testing.T) {
 			w.Wake()
 			<-h.more
 			items := h.items()
-			if got := items[len(items)-1].Evidence; got == nil || got.Text != plain(want, mostEvidence) || got.Attempt != 1 || got.Line == 0 || got.Stream == "" {
+			if got := items[len(items)-1].Evidence; got == nil || got.Text != message.Plain(want, message.MaxEvidence) || got.Attempt != 1 || got.Line == 0 || got.Stream == "" {
 				t.Errorf("webhook: %+v, want %q", got, want)
 			}
 			m, err := mail.ReadMessage(strings.NewReader(<-office.letters))
@@ -130,10 +131,10 @@ func TestMessagesHaveTheLineThatStatesTheError(t *testing.T) {
 				t.Fatal(err)
 			}
 			body, err := io.ReadAll(quotedprintable.NewReader(m.Body))
-			if err != nil || !strings.Contains(string(body), "\r\n"+plain(want, mostEvidence)+"\r\n") {
+			if err != nil || !strings.Contains(string(body), "\r\n"+message.Plain(want, message.MaxEvidence)+"\r\n") {
 				t.Errorf("mail: %v\n%s\nwant %q", err, body, want)
 			}
-			if got := <-chat; !strings.Contains(got, "\n"+harmless(want, mostEvidence)+"\n") {
+			if got := <-chat; !strings.Contains(got, "\n"+message.Inert(want, message.MaxEvidence)+"\n") {
 				t.Errorf("chat: %s\nwant %q", got, want)
 			}
 		})
@@ -233,11 +234,11 @@ func TestMessagesAboutFailedAndLateRuns(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
 			}
-			m := newMessage("r", 7, items, true, at)
+			m := message.New("r", 7, items, true, at)
 			if m.Severity != job.Critical {
 				t.Errorf("severity %q", m.Severity)
 			}
-			text, rest := m.Text(plain)+"\n", 0
+			text, rest := m.Text(message.Plain)+"\n", 0
 			for _, i := range m.Items {
 				want := i.Message
 				if i.Evidence != nil {

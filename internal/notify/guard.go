@@ -12,26 +12,26 @@ import (
 	"time"
 )
 
-// sendTime bounds one try at one receiver, from the look-up of its name to the last byte
-// of its answer.
-const sendTime = 15 * time.Second
+// sendTimeout is the limit of one try, from the resolution of the receiver's name to the last byte of its response.
+const sendTimeout = 15 * time.Second
 
-// mostAnswer bounds what is read of an answer.
-const mostAnswer = 64 << 10
+// maxResponse is how many bytes of a response are read.
+const maxResponse = 64 << 10
 
-// errPrivate says that a target is not on the public network.
+// errPrivate is the error for a target that is not on the public network.
 var errPrivate = errors.New("is an address of a private network, and the server was not started with --allow-private-targets")
 
-// errOwn says that a target is this host.
-var errOwn = errors.New("is an address of this host, and the server was not started with --allow-private-targets")
+// errOwnAddress is the error for a target that is this host.
+var errOwnAddress = errors.New("is an address of this host, and the server was not started with --allow-private-targets")
 
-// guard makes the connections to receivers. Unless private targets are allowed, every
-// address is looked at when the connection is made, after its name was resolved, so that
-// a name that changes its mind is refused as well.
+// guard connects to receivers. Unless private targets are allowed, it checks every address when it
+// connects, after the name was resolved, so that a name which resolves to another address later is refused
+// too.
 type guard struct{ private bool }
 
+// dialer returns a dialer that checks addresses.
 func (g guard) dialer() *net.Dialer {
-	d := &net.Dialer{Timeout: sendTime}
+	d := &net.Dialer{Timeout: sendTimeout}
 	if !g.private {
 		d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
 			at, err := netip.ParseAddrPort(address)
@@ -44,8 +44,8 @@ func (g guard) dialer() *net.Dialer {
 	return d
 }
 
-// checkPublic refuses every address that is not an ordinary one of the internet, and those
-// of this host: what listens on its public address may trust whoever is near.
+// checkPublic returns an error for an address that is not a public one, and for the public addresses of this host,
+// because its services may trust connections from the host itself.
 func checkPublic(a netip.Addr, own func() ([]net.Addr, error)) error {
 	a = a.Unmap().WithZone("")
 	if embedded, ok := embedded4(a); ok {
@@ -64,13 +64,13 @@ func checkPublic(a netip.Addr, own func() ([]net.Addr, error)) error {
 	}
 	for _, addr := range addrs {
 		if p, err := netip.ParsePrefix(addr.String()); err == nil && p.Addr().Unmap().WithZone("") == a {
-			return fmt.Errorf("%s %w", a, errOwn)
+			return fmt.Errorf("%s %w", a, errOwnAddress)
 		}
 	}
 	return nil
 }
 
-// embedded4 finds the IPv4 address that NAT64, SIIT or 6to4 would reach.
+// embedded4 returns the IPv4 address that is reached through NAT64, SIIT or 6to4.
 func embedded4(a netip.Addr) (netip.Addr, bool) {
 	if !a.Is6() {
 		return a, false
@@ -85,8 +85,8 @@ func embedded4(a netip.Addr) (netip.Addr, bool) {
 	return a, false
 }
 
-// reserved are networks that are neither private by name nor public. 168.63.129.16 is, in
-// every virtual machine of Azure, the agent of its host.
+// reserved are networks that are not public, besides the private ones. 168.63.129.16 is the agent of the
+// host in all virtual machines of Azure.
 var reserved = prefixes(
 	"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
 	"192.88.99.0/24", "168.63.129.16/32", "240.0.0.0/4",
@@ -101,31 +101,30 @@ func prefixes(all ...string) []netip.Prefix {
 	return out
 }
 
-// client is an HTTP client for one message. It follows no redirects, uses no proxy, keeps
-// no connections and reads bounded answers; its calls end with ctx. What the last answer
-// was stands in call.
+// client returns an HTTP client for one message, and the call that has its last response. The client follows no
+// redirects, uses no proxy and keeps no connections. Its requests end with ctx.
 func (g guard) client(ctx context.Context) (*http.Client, *call) {
 	c := &call{ctx: ctx, transport: &http.Transport{
-		DialContext: g.dialer().DialContext, DisableKeepAlives: true, TLSHandshakeTimeout: sendTime,
-		ResponseHeaderTimeout: sendTime, MaxResponseHeaderBytes: mostAnswer, ForceAttemptHTTP2: true,
+		DialContext: g.dialer().DialContext, DisableKeepAlives: true, TLSHandshakeTimeout: sendTimeout,
+		ResponseHeaderTimeout: sendTimeout, MaxResponseHeaderBytes: maxResponse, ForceAttemptHTTP2: true,
 	}}
 	return &http.Client{
-		Transport: c, Timeout: sendTime,
+		Transport: c, Timeout: sendTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, c
 }
 
-// call carries the requests of one message. The chat library tries again by itself, and
-// waits between; the outbox does that better, so after a failure every request fails.
+// call sends the requests of one message. The chat library retries by itself, so after a failure every
+// request fails: the outbox retries.
 type call struct {
-	ctx       context.Context //nolint:containedctx // the library's services take no context
+	ctx       context.Context //nolint:containedctx // the library's services have no parameter for a context
 	transport http.RoundTripper
 	failed    error
-	status    int    // of the last answer; 0 before the first
+	status    int    // of the last response; 0 before the first
 	after     string // Retry-After
 }
 
-// RoundTrip is for one goroutine at a time.
+// RoundTrip implements http.RoundTripper. It must not be called concurrently.
 func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
 	if c.failed != nil {
 		return nil, c.failed
@@ -143,10 +142,11 @@ func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
 	if res.StatusCode >= http.StatusMultipleChoices {
 		c.failed = classifyStatus(res.StatusCode, c.after, "")
 	}
-	res.Body = &boundBody{io.LimitReader(res.Body, mostAnswer), res.Body, func() { stop(); cancel() }}
+	res.Body = &boundBody{io.LimitReader(res.Body, maxResponse), res.Body, func() { stop(); cancel() }}
 	return res, nil
 }
 
+// boundBody is the body of a response with limited size.
 type boundBody struct {
 	io.Reader
 	body io.Closer

@@ -15,11 +15,13 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"stint.dev/stint/internal/notify/message"
 )
 
-// mailer sends e-mail over SMTP: smtp://user:password@host:587/?from=a@b&to=c@d,e@f.
-// smtp speaks STARTTLS where the server offers it, and insists on it before a password is
-// sent; smtps is TLS from the first byte, usually port 465.
+// mailer sends e-mail over SMTP: smtp://user:password@host:587/?from=a@b&to=c@d,e@f. The scheme smtp uses
+// STARTTLS if the server supports it, and requires it for a password; smtps is TLS from the first byte,
+// usually on port 465.
 type mailer struct {
 	host, port     string
 	direct         bool // TLS from the first byte
@@ -27,7 +29,7 @@ type mailer struct {
 	from           *mail.Address
 	to             []*mail.Address
 	guard          guard
-	roots          *tls.Config // nil: those of the system
+	roots          *tls.Config // nil for the roots of the system
 }
 
 func newMail(u *url.URL, g guard) (*mailer, error) {
@@ -46,7 +48,7 @@ func newMail(u *url.URL, g guard) (*mailer, error) {
 	q := u.Query()
 	for key := range q {
 		if key != "from" && key != "to" {
-			return nil, fmt.Errorf("url: smtp knows from and to, not %q", plain(key, 50))
+			return nil, fmt.Errorf("url: smtp has the parameters from and to, not %q", message.Plain(key, 50))
 		}
 	}
 	var err error
@@ -54,19 +56,19 @@ func newMail(u *url.URL, g guard) (*mailer, error) {
 		return nil, errors.New("url: from is not an e-mail address; write smtp://host/?from=stint@example.org&to=you@example.org")
 	}
 	if m.to, err = mail.ParseAddressList(q.Get("to")); err != nil {
-		return nil, errors.New("url: to is not a list of e-mail addresses with commas between them")
+		return nil, errors.New("url: to is not a list of e-mail addresses that are separated by commas")
 	}
 	return m, nil
 }
 
-func (m *mailer) Send(ctx context.Context, msg Message) error {
-	ctx, cancel := context.WithTimeout(ctx, sendTime)
+func (m *mailer) Send(ctx context.Context, msg message.Message) error {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	conn, err := m.guard.dialer().DialContext(ctx, "tcp", net.JoinHostPort(m.host, m.port))
 	if err != nil {
 		return failed(err)
 	}
-	defer conn.Close() //nolint:errcheck // closed twice after an orderly end
+	defer conn.Close() //nolint:errcheck // it may be closed already
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := conn.SetDeadline(deadline); err != nil {
 			return failed(err)
@@ -74,7 +76,7 @@ func (m *mailer) Send(ctx context.Context, msg Message) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	if err := m.speak(conn, msg); err != nil {
+	if err := m.transfer(conn, msg); err != nil {
 		return mailFailed(err)
 	}
 	return nil
@@ -88,7 +90,8 @@ func (m *mailer) tls() *tls.Config {
 	return c
 }
 
-func (m *mailer) speak(conn net.Conn, msg Message) error {
+// transfer sends a message over a connection to the mail server.
+func (m *mailer) transfer(conn net.Conn, msg message.Message) error {
 	if m.direct {
 		conn = tls.Client(conn, m.tls())
 	}
@@ -118,19 +121,19 @@ func (m *mailer) speak(conn net.Conn, msg Message) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.Write(m.letter(msg)); err != nil {
+	if _, err := w.Write(m.encode(msg)); err != nil {
 		return err
 	}
 	if err := w.Close(); err != nil {
 		return err
 	}
-	_ = c.Quit() // the message is taken: what follows changes nothing
+	_ = c.Quit() // the server has accepted the message
 	return nil
 }
 
-// letter is the message with its headers. Nothing in a header comes from a job without
-// passing plain and the encoding, so that no line can be added to them.
-func (m *mailer) letter(msg Message) []byte {
+// encode returns the message with its headers. Foreign text in a header is cleaned and encoded, so that it cannot
+// add a header.
+func (m *mailer) encode(msg message.Message) []byte {
 	var b bytes.Buffer
 	header := func(name, value string) { fmt.Fprintf(&b, "%s: %s\r\n", name, value) }
 	to := make([]string, len(m.to))
@@ -139,25 +142,25 @@ func (m *mailer) letter(msg Message) []byte {
 	}
 	header("From", m.from.String())
 	header("To", strings.Join(to, ", "))
-	header("Subject", mime.QEncoding.Encode("utf-8", msg.Title(plain)))
+	header("Subject", mime.QEncoding.Encode("utf-8", msg.Title(message.Plain)))
 	header("Date", msg.At.Format(time.RFC1123Z))
-	header("Message-ID", "<"+plain(strings.NewReplacer("<", "", ">", "", " ", "-", "@", "-").Replace(msg.ID), 150)+"@stint>")
+	header("Message-ID", "<"+message.Plain(strings.NewReplacer("<", "", ">", "", " ", "-", "@", "-").Replace(msg.ID), 150)+"@stint>")
 	header("Auto-Submitted", "auto-generated")
 	header("MIME-Version", "1.0")
 	header("Content-Type", "text/plain; charset=utf-8")
 	header("Content-Transfer-Encoding", "quoted-printable")
 	b.WriteString("\r\n")
 	w := quotedprintable.NewWriter(&b)
-	_, _ = w.Write([]byte(strings.ReplaceAll(msg.Text(plain), "\n", "\r\n") + "\r\n")) // a buffer takes everything
+	_, _ = w.Write([]byte(strings.ReplaceAll(msg.Text(message.Plain), "\n", "\r\n") + "\r\n")) // a bytes.Buffer returns no error
 	_ = w.Close()
 	return b.Bytes()
 }
 
-// mailFailed classifies the reply of a mail server: 4yz is for now, 5yz is for good.
+// mailFailed returns the error for the reply of a mail server: 4yz is temporary, 5yz is permanent.
 func mailFailed(err error) error {
 	var reply *textproto.Error
 	if !errors.As(err, &reply) {
 		return failed(err)
 	}
-	return &SendError{Why: fmt.Sprintf("the mail server replied %d %s", reply.Code, plain(reply.Msg, 200)), Refused: reply.Code >= 500}
+	return &SendError{Why: fmt.Sprintf("the mail server replied %d %s", reply.Code, message.Plain(reply.Msg, 200)), Refused: reply.Code >= 500}
 }

@@ -131,7 +131,7 @@ func TestMailThatIsNotTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close() //nolint:errcheck // a test's connection
-	if err := m.speak(conn, sample()); err == nil || strings.Contains(err.Error(), "s3cret") {
+	if err := m.transfer(conn, sample()); err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("logged in without TLS: %v", err)
 	}
 }

@@ -1,20 +1,19 @@
 package notify
 
 import (
-	"cmp"
 	"fmt"
 	"path"
 	"slices"
 
+	"stint.dev/stint/internal/notify/message"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
-// Takes reports whether a route takes a message about a run; run is nil for one about the
-// server.
+// Takes reports whether a notification matches a route. run is nil for one about the server.
 func Takes(r job.Route, a job.Action, run *job.Run) bool {
 	m := r.Match
-	if !r.Enabled || !takesEvent(m.Events, a) || !severeEnough(m.Severity, a.Severity) {
+	if !r.Enabled || !takesEvent(m.Events, a) || !isSevereEnough(m.Severity, a.Severity) {
 		return false
 	}
 	if run == nil {
@@ -33,15 +32,15 @@ func Takes(r job.Route, a job.Action, run *job.Run) bool {
 	return true
 }
 
+// takesEvent reports whether a notification matches the events of a route.
 func takesEvent(events []string, a job.Action) bool {
 	if len(events) == 0 {
-		return compareSeverity(a.Severity, job.Warning) >= 0
+		return message.CompareSeverity(a.Severity, job.Warning) >= 0
 	}
 	if slices.Contains(events, a.What) {
 		return true
 	}
-	// That a trouble has passed is part of its story; a success that ends a bad series
-	// is a success.
+	// The end of a problem belongs to the problem, and the first success after failures is a success.
 	switch a.What {
 	case outbox.WhatHealed:
 		return slices.Contains(events, outbox.WhatLost)
@@ -54,18 +53,13 @@ func takesEvent(events []string, a job.Action) bool {
 	return false
 }
 
-// severeEnough holds for what is no trouble: only routes that name it take it.
-func severeEnough(least, is job.Health) bool {
-	return is == outbox.Info || compareSeverity(is, least) >= 0
+// isSevereEnough reports whether a severity is at least the lowest one of a route. What is no problem always is,
+// because only routes that name its event take it.
+func isSevereEnough(lowest, is job.Health) bool {
+	return is == outbox.Info || message.CompareSeverity(is, lowest) >= 0
 }
 
-// compareSeverity compares two severities, of which one that is empty is the least.
-func compareSeverity(a, b job.Health) int {
-	order := []job.Health{outbox.Info, job.Warning, job.Critical}
-	return cmp.Compare(slices.Index(order, a), slices.Index(order, b))
-}
-
-// routesOf names the routes that take a cause, or says why there are none.
+// routesOf returns the names of the routes that match a cause, or the reason why none does.
 func routesOf(all []outbox.Delivery, a job.Action, run *job.Run) (names []string, why string) {
 	for _, d := range all {
 		if Takes(d.Route, a, run) {
@@ -76,7 +70,7 @@ func routesOf(all []outbox.Delivery, a job.Action, run *job.Run) (names []string
 	case len(names) > 0:
 		return names, ""
 	case len(all) == 0:
-		return nil, "no route is set"
+		return nil, "there are no routes"
 	}
-	return nil, fmt.Sprintf("none of %d routes takes it", len(all))
+	return nil, fmt.Sprintf("none of %d routes matches", len(all))
 }

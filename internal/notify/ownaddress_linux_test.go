@@ -40,7 +40,7 @@ func TestOwnAddressesOfAHost(t *testing.T) {
 	ip("link", "set", "lo", "up")
 	for _, address := range ownAddresses {
 		host := strings.Split(address, "/")[0]
-		if err := dialGuarded(t, host); errors.Is(err, errOwn) {
+		if err := dialGuarded(t, host); errors.Is(err, errOwnAddress) {
 			t.Errorf("%s, before it is an address of this host: %v", host, err)
 		}
 		ip("addr", "add", address, "dev", "lo", "nodad")
@@ -57,8 +57,8 @@ func TestOwnAddressesOfAHost(t *testing.T) {
 			forms = append(forms, "::ffff:"+host, "::ffff:0:"+host, "64:ff9b::"+host)
 		}
 		for _, form := range forms {
-			if err := dialGuarded(t, form, port); !errors.Is(err, errOwn) {
-				t.Errorf("%s: %v, want %v", form, err, errOwn)
+			if err := dialGuarded(t, form, port); !errors.Is(err, errOwnAddress) {
+				t.Errorf("%s: %v, want %v", form, err, errOwnAddress)
 			}
 		}
 		conn, err := dialPrivate(l.Addr().String())
@@ -74,7 +74,7 @@ func TestOwnAddressesOfAHost(t *testing.T) {
 	// One on a link that is down is this host's as well.
 	ip("link", "add", "out", "type", "veth", "peer", "name", "other")
 	ip("addr", "add", "8.8.8.8/24", "dev", "out")
-	if err := dialGuarded(t, "8.8.8.8"); !errors.Is(err, errOwn) {
+	if err := dialGuarded(t, "8.8.8.8"); !errors.Is(err, errOwnAddress) {
 		t.Errorf("on a link that is down: %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/notify/message"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -21,7 +22,7 @@ import (
 // itemsTaken is a channel that writes down the events that it takes.
 type itemsTaken struct{ whats []string }
 
-func (b *itemsTaken) Send(_ context.Context, m Message) error {
+func (b *itemsTaken) Send(_ context.Context, m message.Message) error {
 	for _, i := range m.Items {
 		b.whats = append(b.whats, i.What)
 	}

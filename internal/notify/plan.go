@@ -9,26 +9,25 @@ import (
 )
 
 const (
-	// stormAt is how many messages may be due for one route at once before they become
-	// one.
-	stormAt = 20
-	// mostJoined bounds one message; what is left makes the next.
-	mostJoined = 500
+	// maxSeparate is how many rows of a route that are due at the same time are sent in separate
+	// messages; more are joined.
+	maxSeparate = 20
+	// maxJoined is how many rows are joined in one message.
+	maxJoined = 500
 )
 
-// step is what to do for a route now: send a batch, or wait.
+// step is the next step of a route: to send a batch, or to wait.
 type step struct {
 	batch   []job.Action
 	summary bool
-	// wait is when to look again, if there is no batch; zero when nothing waits.
+	// wait is when the next row is due, if there is no batch; zero if there are no rows.
 	wait time.Time
 }
 
-// plan decides the next step of a route from its pending rows, oldest first. A batch that
-// was tried stays as it is until it is done, and everything waits behind it, so that
-// order holds. opened is since when this server looks after the route: what is older was
-// held up by our own absence.
-func plan(r job.Route, quiet hours, rows []job.Action, now, opened time.Time) step {
+// plan returns the next step of a route from its pending rows, oldest first. A batch that was tried is not changed
+// until it is done, and all other rows wait for it, so that the order is kept. startedAt is since when this server
+// delivers: older rows were delayed because no server did.
+func plan(r job.Route, quiet hours, rows []job.Action, now, startedAt time.Time) step {
 	if len(rows) == 0 {
 		return step{}
 	}
@@ -57,42 +56,42 @@ func plan(r job.Route, quiet hours, rows []job.Action, now, opened time.Time) st
 	if len(ready) == 0 {
 		return step{wait: wait}
 	}
-	if due := groupDue(r, ready, opened); due.After(now) {
+	if due := groupDue(r, ready, startedAt); due.After(now) {
 		return step{wait: sooner(wait, due)}
 	}
-	if len(ready) > 1 && joined(r, quiet, ready, opened) {
-		return step{batch: ready[:min(len(ready), mostJoined)], summary: true}
+	if len(ready) > 1 && isJoined(r, quiet, ready, startedAt) {
+		return step{batch: ready[:min(len(ready), maxJoined)], summary: true}
 	}
-	return step{batch: together(ready)}
+	return step{batch: firstBatch(ready)}
 }
 
-// groupDue is when the collecting of messages ends that the oldest one began. A
-// repetition collects nothing.
-func groupDue(r job.Route, ready []job.Action, opened time.Time) time.Time {
+// groupDue returns when the time ends for which the oldest row waits for others; zero if it does not wait, as a
+// repetition.
+func groupDue(r job.Route, ready []job.Action, startedAt time.Time) time.Time {
 	oldest := ready[0]
-	if r.GroupSeconds <= 0 || oldest.Repeat > 0 || oldest.CreatedAt.Before(opened) {
+	if r.GroupSeconds <= 0 || oldest.Repeat > 0 || oldest.CreatedAt.Before(startedAt) {
 		return time.Time{}
 	}
 	return oldest.CreatedAt.Add(time.Duration(r.GroupSeconds) * time.Second)
 }
 
-// joined reports whether all that is ready becomes one message.
-func joined(r job.Route, quiet hours, ready []job.Action, opened time.Time) bool {
-	if r.GroupSeconds > 0 || len(ready) > stormAt {
+// isJoined reports whether all rows that are due are sent in one message.
+func isJoined(r job.Route, quiet hours, ready []job.Action, startedAt time.Time) bool {
+	if r.GroupSeconds > 0 || len(ready) > maxSeparate {
 		return true
 	}
-	held := 0
+	delayed := 0
 	for _, row := range ready {
-		if row.CreatedAt.Before(opened) || !quiet.until(row.CreatedAt).IsZero() {
-			held++
+		if row.CreatedAt.Before(startedAt) || !quiet.until(row.CreatedAt).IsZero() {
+			delayed++
 		}
 	}
-	return held > 1
+	return delayed > 1
 }
 
-// together is the first row with those that are sent with it: about the same run, because one
+// firstBatch returns the first row with those that are sent in the same message: about the same run, because one
 // cause often has several rows, or about runs that arrived late in the same delivery.
-func together(ready []job.Action) []job.Action {
+func firstBatch(ready []job.Action) []job.Action {
 	batch := ready[:1:1]
 	for _, row := range ready[1:] {
 		if sameDelivery(row, batch[0]) || row.Run != "" && row.Run == batch[0].Run && row.Late == nil && batch[0].Late == nil {
@@ -102,11 +101,12 @@ func together(ready []job.Action) []job.Action {
 	return batch
 }
 
-// sameDelivery reports whether two rows count runs that one host delivered late at once.
+// sameDelivery reports whether two rows are about runs that one host delivered late at once.
 func sameDelivery(a, b job.Action) bool {
 	return a.Late != nil && b.Late != nil && a.Late.Host == b.Late.Host && a.CreatedAt.Equal(b.CreatedAt)
 }
 
+// sameBatch returns the rows of a batch.
 func sameBatch(rows []job.Action, id int64) []job.Action {
 	var batch []job.Action
 	for _, row := range rows {
@@ -117,6 +117,7 @@ func sameBatch(rows []job.Action, id int64) []job.Action {
 	return batch
 }
 
+// sooner returns the earlier of two times, of which a may be zero.
 func sooner(a, b time.Time) time.Time {
 	if a.IsZero() || b.Before(a) {
 		return b
@@ -124,21 +125,21 @@ func sooner(a, b time.Time) time.Time {
 	return a
 }
 
-// checked reports whether the cause of a row is looked at again before it is sent: that of a
-// repetition, and of a notification that was to wait.
-func checked(a job.Action) bool {
+// needsCheck reports whether the cause of a row is read again before it is sent: that of a repetition, and of a
+// notification that was delayed.
+func needsCheck(a job.Action) bool {
 	return a.Batch == 0 && (a.Repeat > 0 || a.NextAt != nil && a.NextAt.After(a.CreatedAt))
 }
 
-// situation is what is known about the cause of a row when it is due.
+// situation is the state of the cause of a row when the row is due.
 type situation struct {
-	run          *job.Run // nil: gone
+	run          *job.Run // nil if it was deleted
 	acknowledged bool
 	later        bool // a later run of the job succeeded; for a first notification, while it waited
-	healed       bool // the attempt reported again, of which nobody was notified yet either
+	healed       bool // the attempt reported again, of which nobody has been notified
 }
 
-// resolvedBy returns why nobody is notified of a problem any more; empty when it still holds.
+// resolvedBy returns why nobody is notified of a problem any more; empty if it still exists.
 func resolvedBy(a job.Action, s situation) string {
 	switch {
 	case s.run == nil:
@@ -150,8 +151,8 @@ func resolvedBy(a job.Action, s situation) string {
 	}
 	switch a.What {
 	case outbox.WhatFailed, outbox.WhatTimedOut, outbox.WhatLost:
-		// Of an attempt that another one followed a first notification was due before that: the store
-		// withdraws one that waits.
+		// A first notification about an attempt that another one followed was due before that, because the
+		// store removes one that waits.
 		if s.run.Attempt == a.Attempt && string(s.run.State) != a.What {
 			return "the run is " + string(s.run.State)
 		}
@@ -168,11 +169,11 @@ func resolvedBy(a job.Action, s situation) string {
 			return ""
 		}
 	}
-	return "it has passed"
+	return "the finding has ended"
 }
 
-// repeats reports whether an event is notified again until somebody acknowledges it.
-func repeats(a job.Action) bool {
+// isRepeated reports whether a notification is repeated until somebody acknowledges the event.
+func isRepeated(a job.Action) bool {
 	switch a.What {
 	case outbox.WhatHealed, outbox.WhatRecovered, outbox.WhatCanceled, outbox.WhatNetwork, outbox.WhatTest:
 		return false

@@ -10,18 +10,17 @@ import (
 	"stint.dev/stint/job"
 )
 
-// longestQuiet bounds quiet hours: whoever is silent for longer means to switch a route
-// off.
-const longestQuiet = 7 * 24 * time.Hour
+// quietLimit is the longest duration of quiet hours. A route that is silent for longer should be disabled.
+const quietLimit = 7 * 24 * time.Hour
 
-// hours are parsed quiet hours; the zero value is never quiet.
+// hours are parsed quiet hours. The zero value has none.
 type hours struct {
 	begin cron.Schedule
 	last  time.Duration
 	zone  *time.Location
 }
 
-// parseQuiet reads quiet hours. The error says which field makes no sense.
+// parseQuiet parses quiet hours. The error has the invalid field.
 func parseQuiet(q *job.QuietHours) (hours, error) {
 	if q == nil {
 		return hours{}, nil
@@ -38,23 +37,23 @@ func parseQuiet(q *job.QuietHours) (hours, error) {
 	if err != nil {
 		return hours{}, fmt.Errorf("quiet.duration: %q is not a duration such as 9h or 90m", q.Duration)
 	}
-	if last < time.Minute || last > longestQuiet {
-		return hours{}, fmt.Errorf("quiet.duration: %s is not between 1m and %s", q.Duration, longestQuiet)
+	if last < time.Minute || last > quietLimit {
+		return hours{}, fmt.Errorf("quiet.duration: %s is not between 1m and %s", q.Duration, quietLimit)
 	}
 	h := hours{begin, last, zone}
 	if begin.Next(time.Date(2026, 1, 1, 0, 0, 0, 0, zone)).IsZero() {
-		return hours{}, fmt.Errorf("quiet.cron: %q never comes", q.Cron)
+		return hours{}, fmt.Errorf("quiet.cron: %q matches no time", q.Cron)
 	}
-	if always(h) {
-		return hours{}, errors.New("quiet: these hours never end: nothing would ever be sent; disable the route instead")
+	if isEndless(h) {
+		return hours{}, errors.New("quiet: these hours never end, so nothing would ever be sent; disable the route instead")
 	}
 	return h, nil
 }
 
-// always reports whether one stretch of quiet hours runs into the next for weeks.
-func always(h hours) bool {
+// isEndless reports whether quiet hours overlap with the next ones for weeks.
+func isEndless(h hours) bool {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, h.zone)
-	end := at.Add(2 * longestQuiet)
+	end := at.Add(2 * quietLimit)
 	for steps := 0; steps < 30000 && at.Before(end); steps++ {
 		until := h.until(at)
 		if until.IsZero() {
@@ -65,7 +64,7 @@ func always(h hours) bool {
 	return !at.Before(end)
 }
 
-// until is when the quiet hours end that hold at a time; zero when none do.
+// until returns when the quiet hours end that include a time; zero if none do.
 func (h hours) until(at time.Time) time.Time {
 	if h.begin == nil {
 		return time.Time{}

@@ -180,8 +180,8 @@ func TestPlan(t *testing.T) {
 		"after our own outage":         {rows: rows(now.Add(-time.Minute), 3), opened: now.Add(-time.Second), batch: []int64{1, 2, 3}, summary: true},
 		"one after our own outage":     {rows: rows(now.Add(-time.Minute), 1), opened: now, batch: []int64{1}},
 		"outage while it collected":    {route: job.Route{GroupSeconds: 3600}, rows: rows(now.Add(-time.Minute), 2), opened: now, batch: []int64{1, 2}, summary: true},
-		"as many as a person can read": {rows: rows(now.Add(-time.Minute), stormAt), opened: early, batch: []int64{1}},
-		"a storm":                      {rows: rows(now.Add(-time.Minute), stormAt+1), opened: early, batch: ids(rows(now, stormAt+1)), summary: true},
+		"as many as a person can read": {rows: rows(now.Add(-time.Minute), maxSeparate), opened: early, batch: []int64{1}},
+		"a storm":                      {rows: rows(now.Add(-time.Minute), maxSeparate+1), opened: early, batch: ids(rows(now, maxSeparate+1)), summary: true},
 	} {
 		got := plan(c.route, c.quiet, c.rows, now, c.opened)
 		if diff := cmp.Diff(c.batch, ids(got.batch)); diff != "" || got.summary != c.summary || !got.wait.Equal(c.wait) {
@@ -248,7 +248,7 @@ func TestWhichRowsAreChecked(t *testing.T) {
 		"repeated":          {job.Action{CreatedAt: now, NextAt: &soon, Repeat: 1}, true},
 		"repeated, sending": {job.Action{CreatedAt: now, NextAt: &soon, Repeat: 1, Batch: 1}, false},
 	} {
-		if got := checked(tt.a); got != tt.want {
+		if got := needsCheck(tt.a); got != tt.want {
 			t.Errorf("%s: %t", name, got)
 		}
 	}
@@ -297,7 +297,7 @@ func TestOutcomeOfATry(t *testing.T) {
 		t.Errorf("taken: %+v", got)
 	}
 	down := errors.New("down")
-	for tries, want := range map[int]time.Duration{0: time.Second, 1: 2 * time.Second, 5: 32 * time.Second, 9: longestPause, 500: longestPause} {
+	for tries, want := range map[int]time.Duration{0: time.Second, 1: 2 * time.Second, 5: 32 * time.Second, 9: maxRetryDelay, 500: maxRetryDelay} {
 		batch[0].Tries = tries
 		got := outcome(route, batch, down, now, 0)[0]
 		if got.Status != outbox.Pending || !got.NextAt.Equal(now.Add(want)) || got.Error != "down" || !got.Again.IsZero() {
@@ -312,7 +312,7 @@ func TestOutcomeOfATry(t *testing.T) {
 	if got := outcome(route, batch, refused, now, 0)[0]; got.Status != outbox.Pending {
 		t.Errorf("refused once: %+v", got)
 	}
-	batch[0].Tries = refusedTries - 1
+	batch[0].Tries = maxRefusedTries - 1
 	if got := outcome(route, batch, refused, now, 0)[0]; got.Status != outbox.Failed || !strings.Contains(got.Error, "refuses") {
 		t.Errorf("refused: %+v", got)
 	}
@@ -324,86 +324,9 @@ func TestOutcomeOfATry(t *testing.T) {
 		t.Errorf("too old: %+v", got)
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		p := pause(rapid.IntRange(0, 1000).Draw(t, "tries"), rapid.Float64Range(0, 1).Draw(t, "chance"))
-		if p < 3*firstPause/4 || p > longestPause {
+		p := retryDelay(rapid.IntRange(0, 1000).Draw(t, "tries"), rapid.Float64Range(0, 1).Draw(t, "chance"))
+		if p < 3*firstRetryDelay/4 || p > maxRetryDelay {
 			t.Fatalf("pause %s", p)
 		}
 	})
-}
-
-// Whatever a job calls itself and prints, a message is text and nothing else.
-func TestForeignTextIsHarmless(t *testing.T) {
-	for in, want := range map[string]string{
-		"\x1b[31mred\x1b[0m":      "red",
-		"\x1b]0;title\x07text":    "text",
-		"a\r\nBcc: x@example.org": "a  Bcc: x@\u200bexample.org",
-		"@everyone <!channel>":    "@\u200beveryone ‹!channel›",
-		"[x](http://evil)":        "[x]\u200b(http:\u200b//evil)",
-		"<img src=x onerror=y>":   "‹img src=x onerror=y›",
-		"safe\u202eexe.txt\u2066": "safeexe.txt",
-		"bad \xff byte":           "bad \uFFFD byte",
-		"":                        "",
-		"Exited with code 3.":     "Exited with code 3.",
-		"a\x1b":                   "a",
-		"```\nrm -rf /\n```":      "''' rm -rf / '''",
-	} {
-		if got := harmless(in, 1000); got != want {
-			t.Errorf("harmless(%q) = %q, want %q", in, got, want)
-		}
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		s := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.RuneFrom([]rune("\x1b[]()<>@`\n\r:/;m\u202e a")))).Draw(t, "s")
-		got := harmless(s, 50)
-		if strings.ContainsAny(got, "<>`\n\r\x1b\u202e") || strings.Contains(got, "](") || strings.Contains(got, "://") || len(got) > 50*5 {
-			t.Fatalf("%q became %q", s, got)
-		}
-		for i := strings.Index(got, "@"); i >= 0; i = -1 {
-			if !strings.HasPrefix(got[i:], "@\u200b") {
-				t.Fatalf("%q became %q", s, got)
-			}
-		}
-	})
-}
-
-func TestMessage(t *testing.T) {
-	begun, ended := at("11:00"), at("11:42")
-	run := &job.Run{ID: "0199", Job: "train", Number: 7, Attempt: 2, Host: "box", State: job.Failed, StartedAt: &begun, EndedAt: &ended, Outcome: &job.Outcome{Reason: job.ExitCode}}
-	a := job.Action{ID: 5, Cause: 4, Run: "0199", What: "failed", Severity: job.Critical, Message: "Exited with code 3.", CreatedAt: ended}
-	item := itemOf(a, run, "https://stint.example.org/")
-	item.Lines = []string{"Traceback", "KeyError: 'x'"}
-	m := newMessage("team", 5, []Item{item}, false, ended)
-	if got := m.Title(plain); got != "train #7 failed" {
-		t.Errorf("title %q", got)
-	}
-	want := "Exited with code 3.\nhost box, ran 42m0s, attempt 2\n  Traceback\n  KeyError: 'x'\nhttps://stint.example.org/runs/0199"
-	if diff := cmp.Diff(want, m.Text(plain)); diff != "" {
-		t.Error("text:", diff)
-	}
-	// The line that states the error is not repeated among the last ones.
-	run.Diagnosis = &job.Diagnosis{Evidence: &job.Evidence{Attempt: 1, Text: "KeyError: 'x'"}}
-	a.Attempt = 2
-	if got := itemOf(a, run, ""); got.Evidence != nil {
-		t.Errorf("evidence of another attempt: %+v", got.Evidence)
-	}
-	run.Diagnosis.Evidence.Attempt = 2
-	stated := itemOf(a, run, "https://stint.example.org/")
-	stated.Lines = item.Lines
-	want = "Exited with code 3.\nKeyError: 'x'\nhost box, ran 42m0s, attempt 2\n  Traceback\nhttps://stint.example.org/runs/0199"
-	if diff := cmp.Diff(want, newMessage("team", 5, []Item{stated}, false, ended).Text(plain)); diff != "" {
-		t.Error("text:", diff)
-	}
-	if m.ID != "stint_5_team" || m.Severity != job.Critical {
-		t.Errorf("%+v", m)
-	}
-	var many []Item
-	for range 40 {
-		many = append(many, item)
-	}
-	sum := newMessage("team", 5, many, true, ended)
-	if got := sum.Title(plain); got != "40 messages, the last: train #7 failed" {
-		t.Errorf("title %q", got)
-	}
-	if text := sum.Text(plain); strings.Count(text, "Exited with code 3.") != mostShown || !strings.HasSuffix(text, "and 15 more") {
-		t.Errorf("text %s", text)
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unicode"
 
+	"stint.dev/stint/internal/notify/message"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
@@ -28,7 +29,7 @@ func TestOwnAddressesAreRefused(t *testing.T) {
 		"8.8.8.8": true, "::ffff:8.8.8.8": true, "64:ff9b::808:808": true, "::ffff:0:8.8.8.8": true, "2606:4700::1111": true,
 		"8.8.8.9": false, "2606:4700::1112": false,
 	} {
-		if err := checkPublic(netip.MustParseAddr(address), own); errors.Is(err, errOwn) != refused {
+		if err := checkPublic(netip.MustParseAddr(address), own); errors.Is(err, errOwnAddress) != refused {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
@@ -49,16 +50,16 @@ func TestNothingInvisibleIsSent(t *testing.T) {
 	}
 	for _, what := range append(Events(), outbox.WhatTest, hostile) {
 		for _, of := range []*job.Run{run, nil} {
-			item := itemOf(job.Action{What: what, Message: hostile, Ends: hostile, Repeat: 2}, of, "https://stint.example.org")
+			item := message.ItemOf(job.Action{What: what, Message: hostile, Ends: hostile, Repeat: 2}, of, "https://stint.example.org")
 			item.Lines, item.Evidence = []string{hostile}, &job.Evidence{Text: hostile}
-			m := newMessage("team", 5, []Item{item, item}, true, at("11:00"))
+			m := message.New("team", 5, []message.Item{item, item}, true, at("11:00"))
 			body, err := json.Marshal(m.Items)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var texts []string
 			collect(t, body, &texts)
-			texts = append(texts, m.Title(plain), strings.ReplaceAll(m.Text(plain), "\n", ""))
+			texts = append(texts, m.Title(message.Plain), strings.ReplaceAll(m.Text(message.Plain), "\n", ""))
 			for _, text := range texts {
 				if i := strings.IndexFunc(text, func(r rune) bool {
 					return !unicode.IsGraphic(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || unicode.Is(unicode.Variation_Selector, r)
@@ -66,8 +67,8 @@ func TestNothingInvisibleIsSent(t *testing.T) {
 					t.Fatalf("%s: %q", what, text)
 				}
 			}
-			if strings.ContainsAny(m.Title(harmless), "\r\n\u202e") || !strings.Contains(m.Text(plain), "a") {
-				t.Errorf("%s: title %q", what, m.Title(harmless))
+			if strings.ContainsAny(m.Title(message.Inert), "\r\n\u202e") || !strings.Contains(m.Text(message.Plain), "a") {
+				t.Errorf("%s: title %q", what, m.Title(message.Inert))
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"stint.dev/stint/internal/notify/message"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
@@ -163,7 +164,7 @@ func (b *mailbox) seen() (took []string, tries int) {
 	return slices.Clone(b.took), b.tries
 }
 
-func (b *mailbox) Send(ctx context.Context, m Message) error {
+func (b *mailbox) Send(ctx context.Context, m message.Message) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.tries++

@@ -14,13 +14,14 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"stint.dev/stint/internal/notify/message"
 	"stint.dev/stint/job"
 )
 
-// webhook posts messages as JSON, signed as the Standard Webhooks specification says.
+// webhook posts messages as JSON, signed according to the Standard Webhooks specification.
 type webhook struct {
 	url    string
-	signer *standardwebhooks.Webhook // nil: not signed
+	signer *standardwebhooks.Webhook // nil for no signature
 	guard  guard
 	now    func() time.Time
 }
@@ -41,8 +42,7 @@ func newWebhook(r job.Route, u *url.URL, g guard) (*webhook, error) {
 	return w, nil
 }
 
-// webhookBody is the JSON of a webhook: type, timestamp and data are those of the
-// specification.
+// webhookBody is the body of a webhook. Type, timestamp and data are fields of the specification.
 type webhookBody struct {
 	Type      string      `json:"type"` // "run.failed", "server.network", "summary"
 	Timestamp time.Time   `json:"timestamp"`
@@ -50,15 +50,15 @@ type webhookBody struct {
 }
 
 type webhookData struct {
-	Route    string `json:"route"`
-	Severity string `json:"severity,omitempty"`
-	Title    string `json:"title"`
-	Text     string `json:"text"`
-	Items    []Item `json:"items"`
+	Route    string         `json:"route"`
+	Severity string         `json:"severity,omitempty"`
+	Title    string         `json:"title"`
+	Text     string         `json:"text"`
+	Items    []message.Item `json:"items"`
 }
 
-// typeOf names a message's kind.
-func typeOf(m Message) string {
+// typeOf returns the type of a message.
+func typeOf(m message.Message) string {
 	switch {
 	case m.Summary || len(m.Items) == 0:
 		return "summary"
@@ -68,18 +68,18 @@ func typeOf(m Message) string {
 	return "run." + m.Items[0].What
 }
 
-func (w *webhook) Send(ctx context.Context, m Message) error {
+func (w *webhook) Send(ctx context.Context, m message.Message) error {
 	body, err := json.Marshal(webhookBody{Type: typeOf(m), Timestamp: m.At, Data: webhookData{
-		Route: m.Route, Severity: string(m.Severity), Title: m.Title(plain), Text: m.Text(plain), Items: m.Items,
+		Route: m.Route, Severity: string(m.Severity), Title: m.Title(message.Plain), Text: m.Text(message.Plain), Items: m.Items,
 	}})
 	if err != nil {
-		return &SendError{Why: "the message cannot be written as JSON: " + err.Error(), Refused: true}
+		return &SendError{Why: "the message cannot be encoded as JSON: " + err.Error(), Refused: true}
 	}
-	ctx, cancel := context.WithTimeout(ctx, sendTime)
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(body))
 	if err != nil {
-		return &SendError{Why: "the URL cannot be used", Never: true}
+		return &SendError{Why: "the URL is invalid", Never: true}
 	}
 	at := w.now()
 	req.Header.Set("Content-Type", "application/json")
@@ -98,10 +98,10 @@ func (w *webhook) Send(ctx context.Context, m Message) error {
 	if err != nil {
 		return failed(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // nothing depends on it
+	defer res.Body.Close() //nolint:errcheck // the body was only read
 	reply, err := io.ReadAll(io.LimitReader(res.Body, 1000))
 	if err != nil && res.StatusCode < 300 {
-		reply = nil // the status is the answer
+		reply = nil // the status suffices
 	}
 	return classifyStatus(res.StatusCode, res.Header.Get("Retry-After"), string(reply))
 }

@@ -13,36 +13,53 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/logs/ending"
+	"stint.dev/stint/internal/notify/message"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/periodic"
 	"stint.dev/stint/job"
 )
 
-// Store is what the worker needs of the database.
+// Store is the part of the database that the worker uses.
 type Store interface {
-	// Dispatch finds the routes of up to limit causes, oldest first.
+	RouteStore
+	RunStore
+	ActionStore
+}
+
+// RouteStore has the notifications in the outbox.
+type RouteStore interface {
+	// Dispatch assigns up to limit causes, oldest first, to the routes that to returns, and returns how
+	// many they were.
 	Dispatch(ctx context.Context, now time.Time, limit int, to func(job.Action, *job.Run) (routes []string, why string)) (int, error)
-	// Deliveries returns every route with its secret, and whether something waits for it.
+	// Deliveries returns all routes with their secrets, and whether something waits for them.
 	Deliveries(ctx context.Context) ([]outbox.Delivery, error)
-	// ReserveRoute makes owner the only one that delivers to a route until a time.
+	// ReserveRoute makes owner the only one that delivers to a route until a time, and reports whether it is.
 	ReserveRoute(ctx context.Context, name, owner string, now, until time.Time) (bool, error)
 	// RouteRows returns the pending rows of a route, oldest first.
 	RouteRows(ctx context.Context, route string, limit int) ([]job.Action, error)
 	// StoreResults stores the results of rows.
 	StoreResults(ctx context.Context, results []outbox.Result) error
-	// TidyOutbox drops what waits for routes that are gone, and deletes what was done
-	// before a time.
+	// TidyOutbox drops the rows of deleted routes, and deletes up to limit rows that were done before a
+	// time.
 	TidyOutbox(ctx context.Context, now, before time.Time, limit int) error
-
-	// ReportLate stores what people are notified of runs that were delivered late.
+	// ReportLate stores the notifications about runs that were delivered late.
 	ReportLate(ctx context.Context, now time.Time) error
+}
 
+// RunStore has the runs of notifications.
+type RunStore interface {
 	Run(ctx context.Context, id string) (job.Run, error)
+	// Acknowledged reports whether a run was acknowledged since a time.
 	Acknowledged(ctx context.Context, run string, since time.Time) (bool, error)
+	// SucceededSince reports whether a run of a job that started after a time succeeded, and was stored
+	// after known.
 	SucceededSince(ctx context.Context, name string, after, known time.Time) (bool, error)
+}
 
-	// DueActions returns pending cancels and retries whose time has come. ActionFailed has
-	// one tried again after a pause, and ActionFollowed forgets that it had failed.
+// ActionStore has the cancels and retries in the outbox.
+type ActionStore interface {
+	// DueActions returns pending cancels and retries that are due. ActionFailed records that one failed,
+	// so that it is tried again later, and ActionFollowed that it did not.
 	DueActions(ctx context.Context, now time.Time, limit int) ([]job.Action, error)
 	ActionFailed(ctx context.Context, a job.Action, cause error, now time.Time) error
 	ActionFollowed(ctx context.Context, a job.Action)
@@ -51,60 +68,59 @@ type Store interface {
 	RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
 }
 
-// Config is what a worker is made of. Store is required.
+// Config configures a Worker. Store is required.
 type Config struct {
 	Store   Store
 	Log     *slog.Logger     // nil: slog.Default()
 	Now     func() time.Time // the server's clock; nil: time.Now
 	Options Options
-	// PublicURL is where people reach the page, for links; empty for no links.
+	// PublicURL is the address of the web page, for links; empty for no links.
 	PublicURL string
-	// Ending returns the end of what an attempt of a run printed; nil for none.
+	// Ending returns the end of the output of an attempt; nil for messages without it.
 	Ending func(ctx context.Context, run string, attempt int) (ending.Ending, error)
-	// EndingTimeout is how long a message waits for the ends of its runs' output, which may be in
-	// a bucket that does not answer; 0: a second.
+	// EndingTimeout is how long a message waits for the ends of its runs' output, which may be in an
+	// object store that does not respond; 0 for a second.
 	EndingTimeout time.Duration
-	// Changed is called with each run that an action changed. It must not block; nil for
-	// nobody.
+	// Changed is called with each run that an action changed. It must not block, and may be nil.
 	Changed func(run string)
-	// open makes a route's channel; tests replace it.
+	// open returns the channel of a route; tests replace it.
 	open func(job.Route) (Channel, error)
 }
 
 const (
-	// Every is the pause between two rounds.
-	Every = time.Second
-	// reserveFor is how long a route belongs to a server after its last sign of life.
-	reserveFor = time.Minute
-	// keepFor is how long rows that are done can be looked up.
-	keepFor = 30 * 24 * time.Hour
-	// dispatchAtOnce bounds one transaction.
-	dispatchAtOnce = 200
-	tidyEvery      = time.Minute
-	tidyAtOnce     = 5000
+	// Interval is the time between two rounds.
+	Interval = time.Second
+	// reserveTimeout is how long a route belongs to a server that has reserved it.
+	reserveTimeout = time.Minute
+	// deleteAfter is how long rows are kept after they are done.
+	deleteAfter = 30 * 24 * time.Hour
+	// maxDispatch is how many causes one transaction assigns to routes.
+	maxDispatch  = 200
+	tidyInterval = time.Minute
+	maxTidy      = 5000
 )
 
-// Worker brings the outbox to its receivers until its context ends.
+// Worker delivers the rows of the outbox.
 type Worker struct {
 	Config
-	owner  string
-	opened time.Time // set when Run begins
+	owner     string
+	startedAt time.Time // when Run began
 
 	mu   sync.Mutex
 	busy map[string]bool      // routes that have a goroutine
-	wait map[string]time.Time // routes at which nothing is due before a time
+	wait map[string]time.Time // until when nothing is due for a route
 	// known is when each route was last changed.
 	known map[string]time.Time
-	// panicked are attempts whose output cannot be read without a panic.
-	panicked map[attemptOf]bool
+	// panicked are attempts the end of whose output cannot be read, because that panicked.
+	panicked map[attemptKey]bool
 	all      sync.WaitGroup
-	woken    chan struct{} // holds a token when a round is to come at once
+	wake     chan struct{} // holds a token when the next round is due at once
 
-	// Of the loop alone:
-	tidied time.Time
+	// Used by the loop only:
+	tidiedAt time.Time
 }
 
-// New makes a worker; Run starts it.
+// New returns a Worker, which does nothing before Run is called.
 func New(c Config) *Worker {
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -120,58 +136,57 @@ func New(c Config) *Worker {
 	_, _ = rand.Read(id[:]) // never fails
 	return &Worker{
 		Config: c, owner: hex.EncodeToString(id[:]), busy: map[string]bool{}, wait: map[string]time.Time{},
-		known: map[string]time.Time{}, panicked: map[attemptOf]bool{}, woken: make(chan struct{}, 1),
+		known: map[string]time.Time{}, panicked: map[attemptKey]bool{}, wake: make(chan struct{}, 1),
 	}
 }
 
-// Wake makes the worker check for notifications at once, and not with its next round: something
-// has happened of which people are to be notified. It never blocks.
+// Wake begins the next round at once, because there is a new notification. It never blocks.
 func (w *Worker) Wake() {
 	select {
-	case w.woken <- struct{}{}:
+	case w.wake <- struct{}{}:
 	default:
 	}
 }
 
-// Run works until ctx ends. It then stops in this order:
+// Run delivers messages and handles actions until ctx ends. It then stops in this order:
 //
-//  1. no new message is begun; a try that is under way is cut off, and counts as none;
-//  2. the goroutines of the routes give their routes back, so that another server goes on
-//     at once, and end;
+//  1. no other message is begun; the present try is canceled, and does not count;
+//  2. the goroutines of the routes release their routes, so that another server continues at once, and end;
 //  3. Run returns.
 func (w *Worker) Run(ctx context.Context) {
-	w.opened = w.Now()
+	w.startedAt = w.Now()
 	defer w.all.Wait()
-	// Hundreds of cancels take their time, and no message waits for them.
+	// Notifications must not wait for hundreds of cancels.
 	w.all.Go(func() {
-		w.loop("cancels and retries wait in the outbox", "cancels and retries go on").Run(ctx, func(now time.Time) error {
+		w.loop("cancels and retries cannot be processed and wait in the outbox", "cancels and retries are processed again").Run(ctx, func(now time.Time) error {
 			return w.act(ctx, now)
 		})
 	})
-	notices := w.loop("notifications wait in the outbox", "notifications go on")
-	notices.Wake = w.woken
+	notices := w.loop("notifications cannot be processed and wait in the outbox", "notifications are processed again")
+	notices.Wake = w.wake
 	notices.Run(ctx, func(time.Time) error { return w.round(ctx) })
 }
 
-// loop returns a loop of rounds, which logs that they fail, and that they work again.
+// loop returns a loop that logs when rounds fail, and when they succeed again.
 func (w *Worker) loop(failing, working string) periodic.Loop {
-	return periodic.Loop{Every: Every, Now: w.Now, Failures: periodic.Failures{Log: w.Log, Failing: failing, Working: working}}
+	return periodic.Loop{Every: Interval, Now: w.Now, Failures: periodic.Failures{Log: w.Log, Failing: failing, Working: working}}
 }
 
-// round handles causes that have no route yet, and routes for which something is due.
+// round stores the notifications about late runs, and delivers.
 func (w *Worker) round(ctx context.Context) error {
-	// What cannot be reported must not hold up notifications of other runs.
+	// An error of the former must not delay other notifications.
 	return errors.Join(w.Store.ReportLate(ctx, w.Now()), w.deliver(ctx))
 }
 
+// deliver assigns new causes to routes, and starts the goroutines of routes for which something is due.
 func (w *Worker) deliver(ctx context.Context) error {
 	now := w.Now()
 	routes, err := w.Store.Deliveries(ctx)
 	if err != nil {
 		return err
 	}
-	for n := dispatchAtOnce; n == dispatchAtOnce; {
-		n, err = w.Store.Dispatch(ctx, now, dispatchAtOnce, func(a job.Action, run *job.Run) ([]string, string) {
+	for n := maxDispatch; n == maxDispatch; {
+		n, err = w.Store.Dispatch(ctx, now, maxDispatch, func(a job.Action, run *job.Run) ([]string, string) {
 			return routesOf(routes, a, run)
 		})
 		if err != nil {
@@ -181,26 +196,26 @@ func (w *Worker) deliver(ctx context.Context) error {
 			if routes, err = w.Store.Deliveries(ctx); err != nil {
 				return err
 			}
-			w.wakeAll()
+			w.clearWaits()
 		}
 	}
 	w.start(ctx, routes, now)
-	if now.Sub(w.tidied) >= tidyEvery {
-		w.tidied = now
-		return w.Store.TidyOutbox(ctx, now, now.Add(-keepFor), tidyAtOnce)
+	if now.Sub(w.tidiedAt) >= tidyInterval {
+		w.tidiedAt = now
+		return w.Store.TidyOutbox(ctx, now, now.Add(-deleteAfter), maxTidy)
 	}
 	return nil
 }
 
-// wakeAll makes every route be checked: something new may be due before what was.
-func (w *Worker) wakeAll() {
+// clearWaits has all routes checked, because a new notification may be due before the others.
+func (w *Worker) clearWaits() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	clear(w.wait)
 }
 
-// start begins a goroutine for each route for which something may be due and that has
-// none. A route that was changed is checked again.
+// start starts a goroutine for each route that has none and for which something may be due. A changed route is
+// checked at once.
 func (w *Worker) start(ctx context.Context, routes []outbox.Delivery, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -229,61 +244,62 @@ func (w *Worker) start(ctx context.Context, routes []outbox.Delivery, now time.T
 	}
 }
 
-// current reports whether a route is as it was when its delivery began. A backlog is
-// delivered for a long time; who changes or disables the route does not want that.
-func (w *Worker) current(r job.Route) bool {
+// isCurrent reports whether a route has not been changed since r was read, because a change must also apply to a
+// backlog that is being delivered.
+func (w *Worker) isCurrent(r job.Route) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	at, known := w.known[r.Name]
 	return known && at.Equal(r.ChangedAt)
 }
 
-// serve delivers what is due for one route, and returns when to look again; zero for the
-// next round.
+// serve delivers what is due for a route, and returns when something is due again; zero for the next round.
 func (w *Worker) serve(ctx context.Context, r job.Route) time.Time {
 	channel, err := w.open(r)
 	quiet, qerr := parseQuiet(r.Quiet)
 	if err = errors.Join(err, qerr); err != nil {
-		// It was fine when it was set; this server is started with other options.
-		channel, quiet = broken{err}, hours{}
+		// The route was valid when it was set, but this server has other options.
+		channel, quiet = unusable{err}, hours{}
 	}
-	mine, err := w.Store.ReserveRoute(ctx, r.Name, w.owner, w.Now(), w.Now().Add(reserveFor))
-	if err != nil || !mine {
-		w.complain(ctx, r.Name, err)
-		return w.Now().Add(Every)
+	reserved, err := w.Store.ReserveRoute(ctx, r.Name, w.owner, w.Now(), w.Now().Add(reserveTimeout))
+	if err != nil || !reserved {
+		w.logFailure(ctx, r.Name, err)
+		return w.Now().Add(Interval)
 	}
 	defer func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		_, err := w.Store.ReserveRoute(end, r.Name, w.owner, w.Now(), w.Now().Add(-time.Second))
-		w.complain(end, r.Name, err)
+		w.logFailure(end, r.Name, err)
 	}()
-	for ctx.Err() == nil && w.current(r) {
+	for ctx.Err() == nil && w.isCurrent(r) {
 		wait, err := w.deliverOne(ctx, r, channel, quiet)
 		if err != nil {
-			w.complain(ctx, r.Name, err)
-			return w.Now().Add(5 * Every)
+			w.logFailure(ctx, r.Name, err)
+			return w.Now().Add(5 * Interval)
 		}
 		if wait.After(w.Now()) || wait.IsZero() {
 			return wait
 		}
-		if mine, err = w.Store.ReserveRoute(ctx, r.Name, w.owner, w.Now(), w.Now().Add(reserveFor)); err != nil || !mine {
-			w.complain(ctx, r.Name, err)
-			return w.Now().Add(Every)
+		if reserved, err = w.Store.ReserveRoute(ctx, r.Name, w.owner, w.Now(), w.Now().Add(reserveTimeout)); err != nil || !reserved {
+			w.logFailure(ctx, r.Name, err)
+			return w.Now().Add(Interval)
 		}
 	}
 	return time.Time{}
 }
 
-// broken is the channel of a route that this server cannot serve.
-type broken struct{ err error }
+// unusable is the channel of a route that this server cannot use.
+type unusable struct{ err error }
 
-func (b broken) Send(context.Context, Message) error {
-	return &SendError{Why: fmt.Sprintf("this server cannot use the route: %v", b.err)}
+// Send returns the error.
+func (u unusable) Send(context.Context, message.Message) error {
+	return &SendError{Why: fmt.Sprintf("this server cannot use the route: %v", u.err)}
 }
 
-func (w *Worker) complain(ctx context.Context, route string, err error) {
+// logFailure logs an error of a route, unless the worker is ending.
+func (w *Worker) logFailure(ctx context.Context, route string, err error) {
 	if err != nil && ctx.Err() == nil {
-		w.Log.Error("a route cannot be served now", "route", route, "error", err)
+		w.Log.Error("notifications of a route cannot be delivered now", "route", route, "error", err)
 	}
 }

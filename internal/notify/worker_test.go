@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/notify/message"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
@@ -123,10 +124,10 @@ func (h *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.more <- struct{}{}
 }
 
-func (h *recorder) items() []Item {
+func (h *recorder) items() []message.Item {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var all []Item
+	var all []message.Item
 	for _, m := range h.took {
 		all = append(all, m.Data.Items...)
 	}

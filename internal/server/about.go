@@ -7,19 +7,19 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 )
 
-// getOpenAPI answers the OpenAPI document.
+// getOpenAPI responds with the OpenAPI document.
 func (s *Server) getOpenAPI(w http.ResponseWriter, r *http.Request) {
-	s.fixed(w, r, "application/json", s.spec)
+	s.writeFixed(w, r, "application/json", s.spec)
 }
 
-// getDocs answers the same as a page.
+// getDocs responds with the OpenAPI document as a page for people.
 func (s *Server) getDocs(w http.ResponseWriter, r *http.Request) {
-	pageHeaders(w, s.pageStyles)
-	s.fixed(w, r, "text/html; charset=utf-8", s.page)
+	setPageHeaders(w, s.pageStyles)
+	s.writeFixed(w, r, "text/html; charset=utf-8", s.page)
 }
 
-// fixed answers bytes that never change while the server runs.
-func (s *Server) fixed(w http.ResponseWriter, r *http.Request, contentType string, data []byte) {
+// writeFixed responds with bytes that do not change while the server runs.
+func (s *Server) writeFixed(w http.ResponseWriter, r *http.Request, contentType string, data []byte) {
 	if err := httpio.NewParams(r).Err; err != nil {
 		s.finder.Fail(w, r, err)
 		return

@@ -240,7 +240,7 @@ func TestCompatWireEdges(t *testing.T) {
 			for _, run := range runs {
 				want := tt.states[run.Number-1]
 				wantRun(t, run, want, want.Terminal())
-				if want == job.Lost && !strings.Contains(run.Outcome.Message, "began before this one told its end") {
+				if want == job.Lost && !strings.Contains(run.Outcome.Message, "began before this one reported its end") {
 					t.Errorf("the former run's end does not explain itself: %q", run.Outcome.Message)
 				}
 			}

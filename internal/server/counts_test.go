@@ -79,7 +79,7 @@ func TestCancelOfManyRuns(t *testing.T) {
 	if len(got.Results) != 5 {
 		t.Fatalf("%d results", len(got.Results))
 	}
-	for i, says := range []string{"", "not found", "", "ended already", "what?"} {
+	for i, says := range []string{"", "not found", "", "already ended", "what?"} {
 		r := got.Results[i]
 		if r.Canceled != (says == "") || !strings.Contains(r.Error, says) {
 			t.Errorf("result %d: %+v", i, r)
@@ -141,7 +141,7 @@ func TestCancelOfManyThatNoAgentWorksOn(t *testing.T) {
 		t.Errorf("the runs are %s and %s, %+v", a.State, b.State, b.Cancel)
 	}
 	again := ask()
-	if again[0].Canceled || !strings.Contains(again[0].Error, "ended already: canceled") || !again[1].Canceled {
+	if again[0].Canceled || !strings.Contains(again[0].Error, "already ended: canceled") || !again[1].Canceled {
 		t.Errorf("a second time: %+v", again)
 	}
 }
@@ -165,12 +165,12 @@ func TestFleet(t *testing.T) {
 		}
 		LagSeconds float64 `json:"lag_seconds"`
 	}
-	look := func() fleet {
+	getFleet := func() fleet {
 		var f fleet
 		l.get("/api/v1/fleet").ok(t, &f)
 		return f
 	}
-	if f := look(); f.Agents != 0 || f.Hosts == nil || len(f.Hosts) != 0 {
+	if f := getFleet(); f.Agents != 0 || f.Hosts == nil || len(f.Hosts) != 0 {
 		t.Errorf("an empty fleet: %+v", f)
 	}
 	s := newSketch(t, "j", nil).command()
@@ -183,11 +183,11 @@ func TestFleet(t *testing.T) {
 		l.do("POST", "/api/v1/runs/"+s.id+"/attempts/1/heartbeat", body).ok(t, nil)
 	}
 	beat(1, 20)
-	if f := look(); f.Agents != 0 {
+	if f := getFleet(); f.Agents != 0 {
 		t.Errorf("an answer is good for a while, but this is another: %+v", f)
 	}
 	c.add(10 * time.Second)
-	f := look()
+	f := getFleet()
 	if f.Agents != 1 || len(f.Hosts) != 1 || f.Hosts[0].Host != "h" || f.Hosts[0].CPUCores != 2 || f.Hosts[0].MemoryBytes != 100 ||
 		f.Hosts[0].UnsentBytes != 7 || f.Hosts[0].LastHeartbeatAt == nil || f.LagSeconds <= 0 {
 		t.Errorf("fleet %+v", f)
@@ -197,7 +197,7 @@ func TestFleet(t *testing.T) {
 	}
 	beat(2, 25)
 	c.add(10 * time.Second)
-	if f := look(); f.Hosts[0].CPUCores != 0.5 {
+	if f := getFleet(); f.Hosts[0].CPUCores != 0.5 {
 		t.Errorf("%v cores after 5 CPU seconds in 10 s", f.Hosts[0].CPUCores)
 	}
 }

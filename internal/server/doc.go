@@ -1,3 +1,4 @@
-// Package server joins the packages below it to the tracking server's HTTP side: one visible table
-// of routes, and what every request passes.
+// Package server is the HTTP server of the tracking server. It has the table of all routes
+// (routes.go), the checks that each request passes (mux.go), and start and shutdown (serve.go);
+// the handlers are in the packages below it, one for each subject.
 package server

@@ -14,36 +14,37 @@ import (
 	"stint.dev/stint/job"
 )
 
-// storeFigures shows what the store counts, and asks it at most every few seconds.
+// storeFigures writes the figures of the store as metrics. It reads them from the store at most
+// once in figuresInterval.
 type storeFigures struct {
 	store Store
 	now   func() time.Time
 
-	mu    sync.Mutex
-	at    time.Time
-	known *query.Figures
+	mu     sync.Mutex
+	readAt time.Time
+	last   *query.Figures // nil before the first read
 }
 
-const figuresEvery = 10 * time.Second
+const figuresInterval = 10 * time.Second
 
 func (s *storeFigures) write(w io.Writer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	if s.known == nil || now.Sub(s.at) >= figuresEvery {
-		ctx, cancel := context.WithTimeout(context.Background(), readyTime)
+	if s.last == nil || now.Sub(s.readAt) >= figuresInterval {
+		ctx, cancel := context.WithTimeout(context.Background(), pingTimeout)
 		defer cancel()
 		f, err := s.store.Figures(ctx, now)
 		if err != nil {
-			return // figures that are not known are left out
+			return // the figures are missing from this response
 		}
-		s.at, s.known = now, &f
+		s.readAt, s.last = now, &f
 	}
-	writeFigures(w, *s.known)
+	writeFigures(w, *s.last)
 }
 
-// writeFigures shows states and healths without a run as 0: an alert cannot be made on
-// what is not there.
+// writeFigures writes figures as metrics. States and healths without a run are written as 0,
+// because an alert cannot compare a metric that is missing.
 func writeFigures(w io.Writer, f query.Figures) {
 	states, healths := map[job.State]int{}, map[job.Health]int{}
 	for _, c := range f.Active {
@@ -66,13 +67,13 @@ func writeFigures(w io.Writer, f query.Figures) {
 	gauge("stint_outbox_oldest_seconds", f.OutboxOldest.Seconds())
 	gauge("stint_database_connections", float64(f.DatabaseConnections))
 	gauge("stint_database_connections_in_use", float64(f.DatabaseInUse))
-	byKind(w, "stint_troubled_items", "gauge", f.Troubled)
-	byKind(w, "stint_item_failures_total", "counter", f.ItemFailures)
+	writeByKind(w, "stint_troubled_items", "gauge", f.Troubled)
+	writeByKind(w, "stint_item_failures_total", "counter", f.ItemFailures)
 	metrics.Write(w, "stint_database_wait_seconds_total", "counter", metrics.Sample{Value: f.DatabaseWaits.Seconds()})
 }
 
-// byKind writes one figure for each kind of item, in the order of their names.
-func byKind(w io.Writer, name, kind string, counts map[string]int64) {
+// writeByKind writes a metric with one value for each kind of item, in the order of the kinds.
+func writeByKind(w io.Writer, name, kind string, counts map[string]int64) {
 	samples := make([]metrics.Sample, 0, len(counts))
 	for _, k := range slices.Sorted(maps.Keys(counts)) {
 		samples = append(samples, metrics.Sample{Labels: fmt.Sprintf("kind=%q", k), Value: float64(counts[k])})

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"stint.dev/stint/internal/health"
+	"stint.dev/stint/internal/health/rules"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/server"
@@ -84,10 +84,10 @@ func TestExtremeFiguresInHeartbeats(t *testing.T) {
 	}
 	var verdicts []lease.Verdict
 	for _, active := range leases {
-		active.Evidence = health.Current(active)
+		active.Evidence = rules.Current(active)
 		active.Evidence.At = c.now() // a heartbeat just now, and nothing moved for an hour
 		active.ExpiresAt = c.now().Add(time.Minute)
-		v, changed := health.Judge(active, active.ReportedAt.Add(time.Millisecond), health.Circumstances{}, policy.Default())
+		v, changed := rules.Judge(active, active.ReportedAt.Add(time.Millisecond), rules.Circumstances{}, policy.Default())
 		if changed {
 			verdicts = append(verdicts, v)
 		}

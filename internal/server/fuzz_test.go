@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,7 +24,14 @@ func FuzzAPI(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Cleanup(func() { _ = srv.Close(context.Background()) })
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { srv.Run(ctx) })
+	f.Cleanup(func() {
+		_ = srv.Close(context.Background())
+		cancel()
+		running.Wait()
+	})
 	routes := server.RouteList(srv)
 	handler := srv.Handler()
 

@@ -182,8 +182,8 @@ func (l *logLines) line(text string) string {
 // first at once, the rest in one entry a minute.
 func TestRefusalsAreReported(t *testing.T) {
 	c := newClock()
-	said := &logLines{}
-	l := start(t, server.Config{RequireToken: true, Now: c.now, Log: slog.New(slog.NewTextHandler(said, nil))})
+	lines := &logLines{}
+	l := start(t, server.Config{RequireToken: true, Now: c.now, Log: slog.New(slog.NewTextHandler(lines, nil))})
 	entries := func() (got []string) {
 		all, err := l.store.AuditLog(t.Context(), 0, 100)
 		if err != nil {
@@ -206,8 +206,8 @@ func TestRefusalsAreReported(t *testing.T) {
 	if got := entries(); len(got) != 1 || got[0] != "refused" {
 		t.Errorf("audit log: %v", got)
 	}
-	if n := said.count("was refused"); n != 1 || said.count("address=127.0.0.1") != 1 || said.count(secret) > 0 {
-		t.Errorf("%d lines in the log:\n%s", n, said.buf.String())
+	if n := lines.count("was refused"); n != 1 || lines.count("address=127.0.0.1") != 1 || lines.count(secret) > 0 {
+		t.Errorf("%d lines in the log:\n%s", n, lines.buf.String())
 	}
 	c.add(time.Minute)
 	for len(entries()) < 2 { // the server looks each second
@@ -224,9 +224,9 @@ func TestRefusalsAreReported(t *testing.T) {
 
 // Whatever way in somebody is refused, it is in the log and in the audit log.
 func TestEveryRefusalIsReported(t *testing.T) {
-	c, said, idp := newClock(), &logLines{}, newIdentityProvider(t)
+	c, lines, idp := newClock(), &logLines{}, newIdentityProvider(t)
 	l := start(t, server.Config{
-		RequireToken: true, Now: c.now, Log: slog.New(slog.NewTextHandler(said, nil)), PublicURL: "http://stint.example",
+		RequireToken: true, Now: c.now, Log: slog.New(slog.NewTextHandler(lines, nil)), PublicURL: "http://stint.example",
 		OIDC: accessapi.OIDC{Issuer: idp.URL, ClientID: "stint", Grants: []string{"eve@example.org=read"}},
 	})
 	wrong := "stint_" + strings.Repeat("x", 43)
@@ -270,17 +270,17 @@ func TestEveryRefusalIsReported(t *testing.T) {
 		status int
 		why    string
 	}{
-		{"token", func(a string) int { return l.from(a, "GET", "/api/v1/runs", "", "Authorization", "Bearer "+wrong).Code }, 401, "is not known"},
+		{"token", func(a string) int { return l.from(a, "GET", "/api/v1/runs", "", "Authorization", "Bearer "+wrong).Code }, 401, "is not valid"},
 		{"token that was revoked", func(a string) int {
 			return l.from(a, "GET", "/api/v1/runs", "", "Authorization", "Bearer "+revoked).Code
-		}, 401, "is not known"},
+		}, 401, "is not valid"},
 		{"token that has expired", func(a string) int {
 			return l.from(a, "GET", "/api/v1/runs", "", "Authorization", "Bearer "+expired).Code
 		}, 401, "has expired"},
-		{"log-in", func(a string) int { return logIn(a, wrong) }, 401, "is not known"},
+		{"log-in", func(a string) int { return logIn(a, wrong) }, 401, "is not valid"},
 		{"log-in with a token that has expired", func(a string) int { return logIn(a, expired) }, 401, "has expired"},
-		{"log-in of an agent", func(a string) int { return logIn(a, l.mint(access.Agent, time.Time{}, c.now())) }, 403, "is for agents"},
-		{"log-in that was not begun", func(a string) int { return l.from(a, "GET", "/api/v1/oidc/callback?state=x&code=y", "").Code }, 303, "not begun in this browser"},
+		{"log-in of an agent", func(a string) int { return logIn(a, l.mint(access.Agent, time.Time{}, c.now())) }, 403, "has the scope agent"},
+		{"log-in that was not begun", func(a string) int { return l.from(a, "GET", "/api/v1/oidc/callback?state=x&code=y", "").Code }, 303, "has not begun the login"},
 		{"log-in that the provider refused", func(a string) int {
 			return back(a, func(state string) string { return "error=access_denied&state=" + state })
 		}, 303, "access_denied"},
@@ -289,7 +289,7 @@ func TestEveryRefusalIsReported(t *testing.T) {
 		}, 303, "could not be verified"},
 		{"log-in without a grant", func(a string) int {
 			return back(a, func(state string) string { return "code=the-code&state=" + state })
-		}, 303, "is given no access"},
+		}, 303, "has no grant"},
 	} {
 		address := fmt.Sprintf("192.0.2.%d", i+1)
 		if got := tt.try(address + ":1000"); got != tt.status {
@@ -303,7 +303,7 @@ func TestEveryRefusalIsReported(t *testing.T) {
 		if len(entries) != 1 || entries[0].Action != "refused" || entries[0].Status != http.StatusUnauthorized {
 			t.Errorf("%s: audit log %+v", tt.name, entries)
 		}
-		line := said.line("address=" + address + " ")
+		line := lines.line("address=" + address + " ")
 		if !strings.Contains(line, "was refused") || !strings.Contains(line, tt.why) || strings.Contains(line, wrong) {
 			t.Errorf("%s: the log says %q", tt.name, line)
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/health"
+	"stint.dev/stint/internal/health/diagnose"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/server"
@@ -127,7 +127,7 @@ func TestBandsChangesAndDiagnosis(t *testing.T) {
 	if band.Runs != 0 || len(band.Points) != 0 {
 		t.Errorf("band of the first run %+v", band)
 	}
-	d, err := health.Investigate(t.Context(), l.store, run)
+	d, err := diagnose.Investigate(t.Context(), l.store, run)
 	if err != nil || d == nil || !strings.Contains(d.Sentence, "ValueError: bad shape") || !strings.Contains(d.Sentence, "since the last good run, #3: labels") {
 		t.Errorf("diagnosis %+v, %v", d, err)
 	}
@@ -204,7 +204,7 @@ func TestLossAfterATokenWasRevoked(t *testing.T) {
 	}
 	cause := func() string {
 		t.Helper()
-		d, err := health.Investigate(t.Context(), l.store, judged[0].Run)
+		d, err := diagnose.Investigate(t.Context(), l.store, judged[0].Run)
 		if err != nil || d == nil {
 			t.Fatalf("%+v, %v", d, err)
 		}

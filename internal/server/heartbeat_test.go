@@ -73,7 +73,7 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
-// An attempt that was thought lost, and that a newer one took over, is told so.
+// An attempt that was thought lost, and that a newer one took over, gets that in the reply.
 func TestHeartbeatOfASupersededAttempt(t *testing.T) {
 	l := start(t, server.Config{})
 	first := newSketch(t, "j", nil)
@@ -88,10 +88,10 @@ func TestHeartbeatOfASupersededAttempt(t *testing.T) {
 	second := newAttempt(t, first.id, 2, "j", nil).command()
 	l.do("POST", journalPath(first.id, 2, 0), second.bytes()).ok(t, nil)
 	if reply := l.beat(first.id, 1, job.Heartbeat{Sequence: 2}); reply.Owner {
-		t.Error("attempt 1 is told that it owns the run")
+		t.Error("the reply to attempt 1 has it own the run")
 	}
 	if reply := l.beat(first.id, 2, job.Heartbeat{Sequence: 1}); !reply.Owner {
-		t.Error("attempt 2 is told that it does not own the run")
+		t.Error("the reply to attempt 2 does not have it own the run")
 	}
 	if run := l.run(first.id); run.Attempt != 2 || run.State != job.Running {
 		t.Errorf("attempt %d is %s, want 2 running", run.Attempt, run.State)
@@ -175,7 +175,7 @@ func (l *live) agentOn(tr *http.Transport, s *sketch, beats int, headers ...stri
 	}
 }
 
-// What closes the connection on which an agent beats is evidence, and told apart. A run that
+// What closes the connection on which an agent beats is evidence, and distinguished. A run that
 // has ended, and the server's own shutdown, are none.
 func TestAgentsWhoseConnectionCloses(t *testing.T) {
 	gone := make(observer, 10)
@@ -200,7 +200,7 @@ func TestAgentsWhoseConnectionCloses(t *testing.T) {
 				t.Errorf("after %d beats: %+v, want %s", beats, d, killed.id)
 			}
 		case <-time.After(20 * time.Second):
-			t.Fatal("nobody was told that the connection closed")
+			t.Fatal("nobody was notified that the connection closed")
 		}
 	}
 	_, running := agent(3)
@@ -208,7 +208,7 @@ func TestAgentsWhoseConnectionCloses(t *testing.T) {
 	running.CloseIdleConnections()
 	select {
 	case d := <-gone:
-		t.Errorf("told %+v without reason", d)
+		t.Errorf("notified of %+v without reason", d)
 	default:
 	}
 }
@@ -282,7 +282,7 @@ func TestSuspendedOverHTTP(t *testing.T) {
 	l.get("/api/v1/runs/"+s.id+"/explain").ok(t, &e)
 	for _, r := range e.Rules {
 		rests := r.Rule == "quiet" || r.Rule == "stalled" || r.Rule == "no_output"
-		if r.Fires || rests != strings.Contains(r.Sentence, "this rule rests") {
+		if r.Fires || rests != strings.Contains(r.Sentence, "this rule does not apply") {
 			t.Errorf("explained while suspended: %+v", r)
 		}
 	}

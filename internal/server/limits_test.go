@@ -76,7 +76,7 @@ func (l *live) waitSize(id string, least int64) int64 {
 
 // A client that stops in the middle is cut off; what it sent is kept.
 func TestStalledBodyIsCutOff(t *testing.T) {
-	l := start(t, server.Config{BodyPause: 200 * time.Millisecond})
+	l := start(t, server.Config{BodyStallTimeout: 200 * time.Millisecond})
 	s := newSketch(t, "j", nil).command().output(strings.Repeat("x", 1000)).finish(0)
 	data := s.bytes()
 	conn, r := l.dial()
@@ -101,7 +101,7 @@ func TestStalledBodyIsCutOff(t *testing.T) {
 // pause may.
 func TestSlowLinkIsServed(t *testing.T) {
 	const pause = 400 * time.Millisecond
-	l := start(t, server.Config{BodyPause: pause})
+	l := start(t, server.Config{BodyStallTimeout: pause})
 	s := newSketch(t, "j", nil).command().finish(0)
 	data := s.bytes()
 	conn, r := l.dial()
@@ -128,7 +128,7 @@ func TestSlowLinkIsServed(t *testing.T) {
 
 // A client may not draw a body out for ever, however steadily it sends.
 func TestDrawnOutBodyIsCutOff(t *testing.T) {
-	l := start(t, server.Config{BodyPause: time.Minute, BodyTime: 300 * time.Millisecond})
+	l := start(t, server.Config{BodyStallTimeout: time.Minute, BodyTimeout: 300 * time.Millisecond})
 	s := newSketch(t, "j", nil)
 	conn, r := l.dial()
 	l.write(conn, postHead(journalPath(s.id, 1, 0), 1<<20))
@@ -190,7 +190,7 @@ func (l *live) waitMetric(token, name string, good func(value int) bool) {
 // has room for those of others.
 func TestBodiesOfOneClientLeaveRoom(t *testing.T) {
 	const memory = 4 << 20
-	l := start(t, server.Config{BodyMemory: memory, BodyPause: 20 * time.Second, RequireToken: true})
+	l := start(t, server.Config{BodyMemory: memory, BodyStallTimeout: 20 * time.Second, RequireToken: true})
 	mint := func(scope access.Scope) string { return l.mint(scope, time.Time{}, time.Now()) }
 	hoarder, other, admin := mint(access.Agent), mint(access.Agent), mint(access.Admin)
 	part := string(newSketch(t, "j", nil).bytes()[:16]) + strings.Repeat("x", 20_000)
@@ -206,7 +206,7 @@ func TestBodiesOfOneClientLeaveRoom(t *testing.T) {
 // A body that makes no progress loses its memory to one of the same client that comes.
 func TestStandingBodiesMakeRoom(t *testing.T) {
 	const memory = 1 << 20
-	l := start(t, server.Config{BodyMemory: memory, BodyPause: time.Minute, BodyTime: time.Hour})
+	l := start(t, server.Config{BodyMemory: memory, BodyStallTimeout: time.Minute, BodyTimeout: time.Hour})
 	part := strings.Repeat("x", 20_000)
 	l.slowBodies(40, "", "", part)
 	s := newSketch(t, "j", nil).command().output(strings.Repeat("y", 200_000))
@@ -222,7 +222,7 @@ func TestStandingBodiesMakeRoom(t *testing.T) {
 
 // A client that brings a byte from time to time does not keep its place for ever.
 func TestDrippingBodyIsCutOff(t *testing.T) {
-	l := start(t, server.Config{BodyPause: 500 * time.Millisecond, BodyTime: time.Hour})
+	l := start(t, server.Config{BodyStallTimeout: 500 * time.Millisecond, BodyTimeout: time.Hour})
 	conn, r := l.dial()
 	l.write(conn, postHead(journalPath(newSketch(t, "j", nil).id, 1, 0), 1<<20))
 	ended := make(chan error, 1)
@@ -439,7 +439,7 @@ func TestServerFaults(t *testing.T) {
 		l := start(t, server.Config{Store: tt, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		p := l.get("/api/v1/jobs").problem(t, http.StatusInternalServerError)
 		if strings.Contains(p.Detail, "secret-detail") || strings.Contains(p.Detail, "goroutine") {
-			t.Errorf("the client was told %q", p.Detail)
+			t.Errorf("the client got %q", p.Detail)
 		}
 		if tt.err != nil {
 			s := newSketch(t, "j", nil)
@@ -459,7 +459,7 @@ func TestServerFaults(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	st := openStore(t, t.TempDir())
 	before := goleak.IgnoreCurrent()
-	l := start(t, server.Config{Store: st, ShutdownTime: 20 * time.Second})
+	l := start(t, server.Config{Store: st, ShutdownTimeout: 20 * time.Second})
 	l.store = st
 	l.get("/readyz").ok(t, nil)
 

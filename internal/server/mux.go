@@ -15,8 +15,9 @@ import (
 	"stint.dev/stint/job"
 )
 
-// build makes the handler from the route table.
-func (s *Server) build() (http.Handler, error) {
+// newHandler returns the handler of all requests, made from the route table, and sets the OpenAPI
+// document and page.
+func (s *Server) newHandler() (http.Handler, error) {
 	s.table = s.routes()
 	mux := http.NewServeMux()
 	typed, spec, err := route.Describe(s.table, s.cfg.Version)
@@ -25,7 +26,7 @@ func (s *Server) build() (http.Handler, error) {
 	}
 	s.spec = spec
 	if s.page, err = route.RenderPage(spec); err != nil {
-		return nil, fmt.Errorf("render the interface's page: %w", err)
+		return nil, fmt.Errorf("render the page of the API: %w", err)
 	}
 	s.pageStyles = route.StylesOf(s.page)
 	for _, rt := range s.table {
@@ -38,19 +39,19 @@ func (s *Server) build() (http.Handler, error) {
 		}
 		mux.HandleFunc(rt.Key(), s.guard(rt, h))
 	}
-	for _, key := range refusals(s.table) {
-		mux.HandleFunc(key, func(w http.ResponseWriter, r *http.Request) { s.unrouted(w, r, mux) })
+	for _, key := range shadowedKeys(s.table) {
+		mux.HandleFunc(key, func(w http.ResponseWriter, r *http.Request) { s.handleUnrouted(w, r, mux) })
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.unrouted(w, r, mux) })
-	return s.outer(mux, http.NewCrossOriginProtection()), nil
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.handleUnrouted(w, r, mux) })
+	return s.withChecks(mux, http.NewCrossOriginProtection()), nil
 }
 
-// methods are those of requests that a path may have to be refused for.
+// methods are the methods of requests that are checked against the route table.
 var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 
-// refusals are methods and paths that no row has and that would be taken for another row's:
-// without them, GET /runs/cancel asks for the run "cancel".
-func refusals(table []route.Row) []string {
+// shadowedKeys returns the patterns, as ServeMux writes them, that no row has and that a more
+// general row would match: without them, GET /runs/cancel is a request for the run "cancel".
+func shadowedKeys(table []route.Row) []string {
 	has := map[string]bool{}
 	for _, rt := range table {
 		has[rt.Key()] = true
@@ -71,7 +72,7 @@ func refusals(table []route.Row) []string {
 	return out
 }
 
-// covers reports whether a pattern takes every path of another one.
+// covers reports whether a pattern matches every path that the other pattern matches.
 func covers(pattern, other string) bool {
 	a, b := strings.Split(pattern, "/"), strings.Split(other, "/")
 	if pattern == other || len(a) != len(b) {
@@ -85,16 +86,17 @@ func covers(pattern, other string) bool {
 	return true
 }
 
-// guard puts a route's limits and access before its handler.
+// guard returns a handler that applies the limits and the access rules of a route before it calls
+// the handler of the route.
 func (s *Server) guard(rt route.Row, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
 		if !rt.Stream {
-			// A recorder in a test has no deadlines; every real connection has.
-			_ = rc.SetWriteDeadline(time.Now().Add(httpio.AnswerTime))
+			// Only the recorder of a test has no deadlines.
+			_ = rc.SetWriteDeadline(time.Now().Add(httpio.ResponseTimeout))
 		}
 		if rt.Body == 0 && r.Body != nil && r.Body != http.NoBody {
-			r.Body = http.MaxBytesReader(w, httpio.NewPacedReader(w, r, smallPeriod, smallPeriod), httpio.SmallBody)
+			r.Body = http.MaxBytesReader(w, httpio.NewPacedReader(w, r, jsonBodyTimeout, jsonBodyTimeout), httpio.MaxJSONBody)
 		}
 		who, err := s.access.Authorize(r, rt)
 		if err == nil {
@@ -107,7 +109,7 @@ func (s *Server) guard(rt route.Row, h http.HandlerFunc) http.HandlerFunc {
 		if rt.Scope != access.Public {
 			who.Address = conns.AddressOf(r).String()
 			r = r.WithContext(access.WithCaller(r.Context(), who))
-			conns.Carries(r, who.Owner())
+			conns.Assign(r, who.Owner())
 		}
 		if rt.Typed != nil && rt.Typed.BodyType != nil {
 			if err := httpio.CheckBody(r, rt.Typed.BodyType); err != nil {
@@ -128,29 +130,30 @@ func (s *Server) guard(rt route.Row, h http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// mostParameters is how many query parameters a request may have: no route knows as many.
-const mostParameters = 200
+// maxParameters is how many query parameters a request may have; no route has as many.
+const maxParameters = 200
 
-// checkQuery refuses a query of so many parameters that reading it, several times, costs much.
+// checkQuery refuses a query with so many parameters that parsing it several times is expensive.
 func checkQuery(r *http.Request) error {
-	if n := strings.Count(r.URL.RawQuery, "&"); n >= mostParameters {
-		return httpio.NewProblem(http.StatusBadRequest, "the query has %d parameters; the most is %d", n+1, mostParameters)
+	if n := strings.Count(r.URL.RawQuery, "&"); n >= maxParameters {
+		return httpio.NewProblem(http.StatusBadRequest, "the query has %d parameters; the limit is %d", n+1, maxParameters)
 	}
 	return nil
 }
 
-// outer is what every request passes, known route or not.
-func (s *Server) outer(mux http.Handler, cross *http.CrossOriginProtection) http.Handler {
+// withChecks returns a handler that applies to every request what does not depend on its route:
+// security headers, the checks of host and origin, and the recovery from panics.
+func (s *Server) withChecks(mux http.Handler, cross *http.CrossOriginProtection) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer s.recovered(w, r)
-		conns.Serves(r)
+		defer s.recoverPanic(w, r)
+		conns.KeepOpen(r)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		if s.access.Secure(r) {
 			w.Header().Set("Strict-Transport-Security", "max-age=31536000")
 		}
-		if ours(r.URL.Path) || ownPath(r.URL.Path) {
-			w.Header().Set("Cache-Control", "no-store") // what it says is not for everybody, and changes
+		if isAPIPath(r.URL.Path) || isServerPath(r.URL.Path) {
+			w.Header().Set("Cache-Control", "no-store") // responses change, and depend on the caller
 		}
 		if err := s.access.CheckHost(r); err != nil {
 			s.finder.Fail(w, r, err)
@@ -158,16 +161,16 @@ func (s *Server) outer(mux http.Handler, cross *http.CrossOriginProtection) http
 		}
 		if cross.Check(r) != nil {
 			s.finder.Fail(w, r, httpio.NewProblem(http.StatusForbidden,
-				"a web page of another site sent this request: pages may only write to the server they came from"))
+				"the request was sent by a web page of another site: only pages of this server may change anything"))
 			return
 		}
 		mux.ServeHTTP(w, r)
 	})
 }
 
-// recovered answers 500 when a handler panics, and logs where. A handler that gave up its
-// connection on purpose is let through.
-func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
+// recoverPanic responds with 500 when a handler panics, and logs the stack. It must be deferred.
+// http.ErrAbortHandler, with which a handler closes its connection, is passed on.
+func (s *Server) recoverPanic(w http.ResponseWriter, r *http.Request) {
 	v := recover()
 	if v == nil {
 		return
@@ -177,38 +180,38 @@ func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
 	}
 	s.metrics.panics.Inc()
 	s.log.Error("request panicked", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
-	s.finder.Fail(w, r, httpio.NewProblem(http.StatusInternalServerError, "the server failed; its log says why"))
+	s.finder.Fail(w, r, httpio.NewProblem(http.StatusInternalServerError, "%s", httpio.InternalText))
 }
 
-// unrouted answers what no row of the table takes: a wrong method, a path of the
-// interface that does not exist, or the page.
-func (s *Server) unrouted(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
+// handleUnrouted handles requests that no row of the table matches: a wrong method, a path of the
+// API that does not exist, or the web page.
+func (s *Server) handleUnrouted(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
 	if allowed := s.methodsFor(mux, r); len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		s.finder.Fail(w, r, httpio.NewProblem(http.StatusMethodNotAllowed, "%s is not possible on %s: use %s",
+		s.finder.Fail(w, r, httpio.NewProblem(http.StatusMethodNotAllowed, "the method %s is not allowed on %s: use %s",
 			job.Quote(r.Method), job.Quote(r.URL.Path), strings.Join(allowed, " or ")))
 		return
 	}
-	if ours(r.URL.Path) {
-		s.finder.Fail(w, r, httpio.NewProblem(http.StatusNotFound, "there is nothing at %s: /api/docs lists what there is", job.Quote(r.URL.Path)))
+	if isAPIPath(r.URL.Path) {
+		s.finder.Fail(w, r, httpio.NewProblem(http.StatusNotFound, "the API has no path %s: /api/docs lists its paths", job.Quote(r.URL.Path)))
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		s.finder.Fail(w, r, httpio.NewProblem(http.StatusMethodNotAllowed, "%s is not possible on a page: use GET", job.Quote(r.Method)))
+		s.finder.Fail(w, r, httpio.NewProblem(http.StatusMethodNotAllowed, "the method %s is not allowed on a page: use GET", job.Quote(r.Method)))
 		return
 	}
 	if s.cfg.UI == nil {
-		s.finder.Fail(w, r, httpio.NewProblem(http.StatusNotFound, "this Stint server has no pages: /api/docs describes its interface"))
+		s.finder.Fail(w, r, httpio.NewProblem(http.StatusNotFound, "this server was built without web pages: /api/docs describes its API"))
 		return
 	}
-	pageHeaders(w, "'self'")
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(httpio.AnswerTime))
+	setPageHeaders(w, "'self'")
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(httpio.ResponseTimeout))
 	s.cfg.UI.ServeHTTP(w, r)
 }
 
-// ours reports whether a path belongs to the interface and not to the page.
-func ours(path string) bool {
+// isAPIPath reports whether a path belongs to the API and not to the web page.
+func isAPIPath(path string) bool {
 	for _, prefix := range []string{"/api", "/compat"} {
 		if path == prefix || strings.HasPrefix(path, prefix+"/") {
 			return true
@@ -217,10 +220,12 @@ func ours(path string) bool {
 	return false
 }
 
-// ownPath reports whether a path is one of the server itself, for programs.
-func ownPath(path string) bool { return path == "/healthz" || path == "/readyz" || path == "/metrics" }
+// isServerPath reports whether a path is one for monitoring the server itself.
+func isServerPath(path string) bool {
+	return path == "/healthz" || path == "/readyz" || path == "/metrics"
+}
 
-// methodsFor lists the methods that the table has for the path of a request.
+// methodsFor returns the methods that the table has for the path of a request.
 func (s *Server) methodsFor(mux *http.ServeMux, r *http.Request) []string {
 	var out []string
 	for _, m := range methods {
@@ -234,9 +239,9 @@ func (s *Server) methodsFor(mux *http.ServeMux, r *http.Request) []string {
 	return out
 }
 
-// pageHeaders are for answers that a browser shows. Their styles come from styles, a source of
-// the content security policy.
-func pageHeaders(w http.ResponseWriter, styles string) {
+// setPageHeaders sets the headers of a response that a browser shows. styles is the source, as the
+// content security policy writes it, from which the page may load styles.
+func setPageHeaders(w http.ResponseWriter, styles string) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'self'; style-src "+styles+"; img-src 'self' data:; "+
 		"connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")

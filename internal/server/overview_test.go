@@ -136,7 +136,7 @@ func TestAcknowledgeOverHTTP(t *testing.T) {
 	if shown, kind := next(); kind != job.EventUnacknowledged || shown.Acknowledged != nil || run.Acknowledged != nil || run.ID != s.id {
 		t.Errorf("removed: %s, %+v, %+v", kind, shown.Acknowledged, run.Acknowledged)
 	}
-	l.do("DELETE", path, nil).ok(t, nil) // nothing to take back
+	l.do("DELETE", path, nil).ok(t, nil) // nothing to remove
 
 	var history struct{ Events []job.RunEvent }
 	l.get("/api/v1/runs/"+s.id+"/events").ok(t, &history)

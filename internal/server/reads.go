@@ -15,32 +15,31 @@ import (
 )
 
 const (
-	// readsAtOnce is how many reads for requests the database does at once: fewer than it has
-	// connections that read, so that the health monitor, and who brings a journal, never wait
-	// for those who only look.
-	readsAtOnce = 4
-	// readsShare is how many of them may be for one client while others wait.
-	readsShare = readsAtOnce / 2
-	// readWait is how long a read waits for others.
-	readWait = 5 * time.Second
+	// maxReads is how many reads for requests the database does at once. It is less than the number
+	// of connections that read, so that the health monitor and appends never wait for such reads.
+	maxReads = 4
+	// maxReadsOfOwner is how many of them may be for one client while others wait.
+	maxReadsOfOwner = maxReads / 2
+	// readTurnTimeout is how long a read waits for others.
+	readTurnTimeout = 5 * time.Second
 )
 
-// sharedReads is a store whose reads are divided among the clients that ask. What appends and
-// heartbeats need is not.
+// sharedReads is a Store that limits how many reads run at once, and divides them among the clients
+// that send requests. The reads that appends and heartbeats need are not limited.
 type sharedReads struct {
 	Store
 	turns *shares.Shares
 }
 
 func shareReads(store Store) *sharedReads {
-	return &sharedReads{store, shares.New(shares.Limits{All: readsAtOnce, Token: readsShare, Address: readsShare}, time.Now)}
+	return &sharedReads{store, shares.New(shares.Limits{All: maxReads, Token: maxReadsOfOwner, Address: maxReadsOfOwner}, time.Now)}
 }
 
-// readInTurn waits for a turn of the client whose request has the context, and reads.
+// readInTurn waits until the client that sent the request of ctx may read, and calls read.
 func readInTurn[T any](ctx context.Context, s *sharedReads, read func() (T, error)) (T, error) {
 	var none T
 	defer httpio.TurnOf(ctx).Pause()()
-	limit, cancel := context.WithTimeout(ctx, readWait)
+	limit, cancel := context.WithTimeout(ctx, readTurnTimeout)
 	defer cancel()
 	place, err := s.turns.EnterWait(limit, access.CallerOf(ctx).Owner(), 1, nil)
 	if ctx.Err() != nil {
@@ -48,19 +47,19 @@ func readInTurn[T any](ctx context.Context, s *sharedReads, read func() (T, erro
 		return none, ctx.Err()
 	}
 	if err != nil {
-		return none, httpio.Busy(http.StatusTooManyRequests, time.Second, "so much is read from the database that this has no turn: %s", err)
+		return none, httpio.Busy(http.StatusTooManyRequests, time.Second, "the database is busy with other reads: %s", err)
 	}
 	defer place.Leave()
 	return read()
 }
 
-// BlockData may have to wait for an archive, and so for no turn of the database.
+// BlockData is not limited, because it may wait for an archive and not for the database.
 func (s *sharedReads) BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error) {
 	defer httpio.TurnOf(ctx).Pause()()
 	return s.Store.BlockData(ctx, run, attempt, start)
 }
 
-// The reads that requests ask for. Each is one of Store.
+// Each of the following methods is that of Store, limited as above.
 
 func (s *sharedReads) Blocks(ctx context.Context, run string, attempt int, from int64, limit int) ([]index.BlockHead, error) {
 	return readInTurn(ctx, s, func() ([]index.BlockHead, error) { return s.Store.Blocks(ctx, run, attempt, from, limit) })

@@ -68,11 +68,11 @@ func TestReadsAreShared(t *testing.T) {
 			t.Errorf("a client that has gone: %v", err)
 		}
 		all.Wait()
-		if most := slow.most.Load(); most > readsAtOnce {
+		if most := slow.most.Load(); most > maxReads {
 			t.Errorf("%d reads at once", most)
 		}
 		if n := late.Load(); n < 50 || n >= 100 {
-			t.Errorf("%d of 100 reads had no turn within %s", n, readWait)
+			t.Errorf("%d of 100 reads had no turn within %s", n, readTurnTimeout)
 		}
 	})
 }

@@ -52,11 +52,11 @@ func TestReadinessIsAskedOnceASecond(t *testing.T) {
 		if failed := many(); failed != 0 {
 			t.Errorf("%d failed within the second", failed)
 		}
-		<-time.After(readyEvery)
+		<-time.After(pingInterval)
 		if failed := many(); failed != 100 || store.asked != 2 {
 			t.Errorf("%d of 100 failed, asked %d times", failed, store.asked)
 		}
-		<-time.After(readyEvery)
+		<-time.After(pingInterval)
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
 		ready.turn <- struct{}{} // somebody asks for long

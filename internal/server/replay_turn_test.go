@@ -31,7 +31,7 @@ func (s *stuckRuns) Runs(ctx context.Context, q query.Runs) (query.RunPage, erro
 // The replay of a policy takes a place of searches, and leaves it to others when it gets nowhere.
 func TestReplaysTakePlacesOfSearches(t *testing.T) {
 	stuck := &stuckRuns{openStore(t, t.TempDir()), make(chan struct{}), make(chan struct{})}
-	l := start(t, server.Config{Store: stuck, Searches: 1, SearchTime: time.Hour})
+	l := start(t, server.Config{Store: stuck, MaxSearches: 1, SearchTimeout: time.Hour})
 	s := newSketch(t, "j", nil).command().output("a line that is found\n")
 	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -124,11 +124,11 @@ func TestOpenAPIReferences(t *testing.T) {
 	for _, field := range []string{"outcome", "cancel", "ended_at"} {
 		p, err := json.Marshal(run["properties"].(map[string]any)[field])
 		if err != nil || !strings.Contains(string(p), `"null"`) {
-			t.Errorf("Run.%s is said never to be null: %s", field, p)
+			t.Errorf("Run.%s is described as never null: %s", field, p)
 		}
 	}
 	if run["additionalProperties"] == false {
-		t.Error("Run is said never to grow")
+		t.Error("Run is described as never getting further fields")
 	}
 	for _, name := range []string{"Run", "Problem", "Heartbeat", "HeartbeatReply", "AppendReply"} {
 		if schemas[name] == nil {

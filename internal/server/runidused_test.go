@@ -67,7 +67,7 @@ func TestRunIDUsed(t *testing.T) {
 }
 
 // A proxy that sends the first append twice, at once or one after the other, costs nothing:
-// one is taken, the other is told where to go on.
+// one is taken, the other gets the offset to continue at.
 func TestFirstAppendSentTwice(t *testing.T) {
 	l := start(t, server.Config{})
 	for range 20 {

@@ -54,7 +54,7 @@ func (l *live) search(s *sketch, query string) []searchLine {
 
 func TestSearchOfALongLog(t *testing.T) {
 	const lines = 100_000
-	l := start(t, server.Config{SearchTime: time.Hour}) // on a busy machine, too, a search reaches the end
+	l := start(t, server.Config{SearchTimeout: time.Hour}) // on a busy machine, too, a search reaches the end
 	s := newSketch(t, "long", nil).command()
 	var piece bytes.Buffer
 	for n := 1; n <= lines; n++ {
@@ -176,7 +176,7 @@ func TestSearchesThatAreRefused(t *testing.T) {
 
 // A search that takes too long says where to go on; going on finds everything.
 func TestSearchIsBoundedInTime(t *testing.T) {
-	l := start(t, server.Config{SearchTime: time.Nanosecond})
+	l := start(t, server.Config{SearchTimeout: time.Nanosecond})
 	s := newSketch(t, "j", nil).command()
 	for range 50 {
 		s.output("one match here\nand nothing here\n")
@@ -206,7 +206,7 @@ func TestSearchIsBoundedInTime(t *testing.T) {
 
 // A client that does not read the answers to its searches loses its places to others.
 func TestUnreadSearchesMakeRoom(t *testing.T) {
-	l := start(t, server.Config{Searches: 2, WritePause: time.Hour, SearchTime: time.Hour})
+	l := start(t, server.Config{MaxSearches: 2, WriteTimeout: time.Hour, SearchTimeout: time.Hour})
 	s := newSketch(t, "j", nil).command()
 	for range 40 {
 		s.output(strings.Repeat("a line that is found, and long enough to fill what the system buffers\n", 3000))
@@ -239,7 +239,7 @@ func TestUnreadSearchesMakeRoom(t *testing.T) {
 
 // Who leaves frees the place for another search.
 func TestSearchEndsWhenTheClientLeaves(t *testing.T) {
-	l := start(t, server.Config{Searches: 1})
+	l := start(t, server.Config{MaxSearches: 1})
 	s := newSketch(t, "j", nil).command()
 	row := strings.Repeat("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n", 20_000)
 	for range 20 {

@@ -13,28 +13,37 @@ import (
 	"stint.dev/stint/internal/server/conns"
 )
 
-// Limits of a connection. Bodies have their own, see readBody.
+// Limits of a connection. The limits of journal bodies are in package intake.
 const (
-	headerTime  = 10 * time.Second
-	maxHeader   = 16 << 10
-	smallPeriod = 20 * time.Second // to send a JSON body
+	headerTimeout   = 10 * time.Second
+	maxHeader       = 16 << 10
+	jsonBodyTimeout = 20 * time.Second
 )
 
-// Serve answers requests from a listener until ctx ends, then shuts down in this order:
+// Run does the work that requests leave behind: it makes appends and heartbeats durable, and
+// records when tokens were used. Appends and heartbeats wait until it runs. It returns when ctx has
+// ended and the server has answered everything that it accepted. Serve calls it.
+func (s *Server) Run(ctx context.Context) {
+	var loops sync.WaitGroup
+	loops.Go(func() { s.intake.Run(ctx) })
+	loops.Go(func() { s.access.FollowTokens(ctx) })
+	loops.Wait()
+}
+
+// Serve handles the requests of a listener until ctx ends, then shuts down in this order:
 //
-//  1. /readyz answers 503 and live streams end (Drain);
-//  2. the listener closes: nobody new comes in;
-//  3. running requests finish; what is left after ShutdownTime is cut off;
-//  4. the committer commits and answers everything it has accepted, then ends;
-//  5. the last uses of tokens are written down.
+//  1. /readyz responds with 503 and live streams end (Drain);
+//  2. the listener closes, so that no new connection is accepted;
+//  3. running requests finish; those that still run after ShutdownTimeout are cut off;
+//  4. the committer commits and answers everything that it has accepted, then ends;
+//  5. the last uses of tokens are stored.
 //
-// The error is nil after a shutdown that was asked for and left nothing undone. The
-// listener is closed in any case.
+// The error is nil if everything was finished because ctx ended. Serve always closes the listener.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	hs := &http.Server{
 		Handler:           s.handler,
-		ReadHeaderTimeout: headerTime,
-		IdleTimeout:       conns.IdleTime,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       conns.IdleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ConnContext:       s.agents.ConnContext,
 		ConnState:         s.agents.ConnState,
@@ -42,19 +51,19 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	s.access.Trust(listener.Addr())
 	listener = s.conns.Listen(listener)
-	noting, stopNoting := context.WithCancel(context.WithoutCancel(ctx))
-	var notes sync.WaitGroup
-	notes.Go(func() { s.access.FollowTokens(noting) })
-	defer func() { stopNoting(); notes.Wait() }()
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	var loops sync.WaitGroup
+	loops.Go(func() { s.Run(work) })
+	defer func() { stopWork(); loops.Wait() }()
 	served := make(chan error, 1)
-	go func() {
+	loops.Go(func() {
 		if s.cfg.TLS == nil {
 			served <- hs.Serve(listener)
 			return
 		}
 		hs.TLSConfig = s.cfg.TLS
 		served <- hs.ServeTLS(listener, "", "")
-	}()
+	})
 
 	var failed error
 	select {
@@ -64,16 +73,13 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 
 	s.Drain()
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ShutdownTime)
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ShutdownTimeout)
 	defer cancel()
 	if err := hs.Shutdown(limit); err != nil {
-		s.log.Warn("some requests did not finish and are cut off", "waited", s.cfg.ShutdownTime)
-		_ = hs.Close() // closes what is left; its error is one of a closed connection
+		s.log.Warn("some requests did not finish and are cut off", "waited", s.cfg.ShutdownTimeout)
+		_ = hs.Close() // closes the other connections; its error is that of a connection closed before
 	}
-	if failed == nil {
-		<-served // http.ErrServerClosed: the goroutine has ended
-	}
-	drain, stop := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ShutdownTime)
+	drain, stop := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ShutdownTimeout)
 	defer stop()
 	return errors.Join(failed, s.Close(drain))
 }

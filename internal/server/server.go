@@ -28,75 +28,75 @@ import (
 	"stint.dev/stint/internal/shares"
 )
 
-// Config is what a server is made of. Store is required; the rest has working defaults.
+// Config configures a Server. Store is required; everything else has a default.
 type Config struct {
 	Store   Store
-	Version string           // shown in the interface's description and by /readyz
+	Version string           // shown in the description of the API and by /readyz
 	Log     *slog.Logger     // nil: slog.Default()
 	Now     func() time.Time // nil: time.Now
 
-	// RequireToken, Insecure, TrustLocal and Hosts say, with PublicURL and OIDC, which
-	// requests need no token: see access.Settings. A wrong token is always refused.
+	// RequireToken, Insecure, TrustLocal and Hosts decide, with PublicURL and OIDC, which requests
+	// need no token: see access.Settings. A wrong token is always refused.
 	RequireToken, Insecure, TrustLocal bool
 	Hosts                              []string
 
-	// BeatsPerSecond is how many heartbeats the server means to take from the whole
-	// fleet before it asks agents to beat less often; 0 for 2,000.
+	// BeatsPerSecond is how many heartbeats of all agents together the server accepts before it
+	// asks agents to send them less often; 0 for 2,000.
 	BeatsPerSecond float64
-	// BodyMemory bounds the bytes of journal bodies held in memory, over all requests;
-	// 0 for 128 MiB.
+	// BodyMemory is the most memory, in bytes, for the journal bodies of all requests; 0 for
+	// 128 MiB.
 	BodyMemory int64
-	// BodyPause is how long a client may send next to nothing in the middle of a body, and
-	// BodyTime how long one body may take in all; 0 for 20 s and 10 min.
-	BodyPause, BodyTime time.Duration
-	// WritePause is how long a client may take to accept a piece of a log or a live stream
-	// before it is cut off; 0 for 30 s.
-	WritePause time.Duration
-	// AccessCheck is how often a stream or download asks again whether its token or session
-	// still holds; 0 for a minute.
-	AccessCheck time.Duration
-	// SearchTime is how long one search through a log may take, and Searches how many run
-	// at once; 0 for 20 s and 4.
-	SearchTime time.Duration
-	Searches   int
-	// CopiedAt is when the copy was made that the database is; zero for an original.
+	// BodyStallTimeout is how long the client of a journal body may send next to nothing, and BodyTimeout how
+	// long it may take for the whole body; 0 for 20 s and 10 min.
+	BodyStallTimeout, BodyTimeout time.Duration
+	// WriteTimeout is how long a client may take to accept a part of a log or live stream before the
+	// server closes the connection; 0 for 30 s.
+	WriteTimeout time.Duration
+	// AccessCheckInterval is the interval at which a stream or download checks that its token or session
+	// is still valid; 0 for a minute.
+	AccessCheckInterval time.Duration
+	// SearchTimeout is how long one search in a log may take, and MaxSearches how many run at once; 0 for
+	// 20 s and 4.
+	SearchTimeout time.Duration
+	MaxSearches   int
+	// CopiedAt is when the database was copied, if it is a restored copy; zero for an original.
 	CopiedAt time.Time
-	// NewJobs is how many jobs of new names each token, or address without one, may begin
+	// NewJobs is how many jobs of new names each token, or address without one, may create
 	// within an hour; 0 for any number.
 	NewJobs int
-	// MaxConnections is how many connections are open at once; 0 for four fifths of the open
+	// MaxConnections is how many connections may be open at once; 0 for four fifths of the open
 	// files that the process may have, less a reserve for the store.
 	MaxConnections int64
-	// TokenRevoked is called after a token was revoked; nil for nothing.
+	// TokenRevoked is called after a token was revoked; nil for no call.
 	TokenRevoked func(context.Context)
-	// Settings are shown on the page.
+	// Settings are shown on the web page.
 	Settings Settings
-	// TLS makes the server speak it; see access.TLSConfig.
+	// TLS is the TLS configuration, see access.TLSConfig; nil for plain HTTP.
 	TLS *tls.Config
-	// AgentCertificates asks agents for a client certificate, which the listener's TLS
-	// configuration verified.
+	// AgentCertificates reports whether agents must have a client certificate that the TLS
+	// configuration verifies.
 	AgentCertificates bool
-	// PublicURL is the server's address as people and agents see it, https://…; it may
-	// have a path. Empty when nobody said.
+	// PublicURL is the address of the server for people and agents, https://…; it may have a path.
+	// Empty if it is not known.
 	PublicURL string
-	// OIDC lets people log in through an identity provider.
+	// OIDC configures the identity provider through which people log in.
 	OIDC accessapi.OIDC
 	// Notifier checks and tests routes of notifications; nil for a server that sends none.
 	Notifier outboxapi.Notifier
-	// PublicBadges answers the badges of jobs to everybody.
+	// PublicBadges reports whether the badges of jobs need no token.
 	PublicBadges bool
-	// ShutdownTime bounds how long Serve waits for running requests; 0 for 10 s.
-	ShutdownTime time.Duration
+	// ShutdownTimeout is how long Serve waits for running requests; 0 for 10 s.
+	ShutdownTimeout time.Duration
 
-	// UI serves every path that is not the interface's; nil for a plain answer.
+	// UI serves every path that does not belong to the API; nil for a server without web page.
 	UI http.Handler
-	// Connections is notified of what the connections of agents say; nil for nobody.
+	// Connections is notified when connections of agents close and when agents return; may be nil.
 	Connections conns.Observer
-	// Extension says whether leases are extended; nil where nobody judges.
+	// Extension returns whether leases are extended; nil on a server that does not judge runs.
 	Extension func() health.Extension
 }
 
-// Server answers HTTP. It owns the goroutines of its intake; Close ends them.
+// Server is an HTTP server. New starts no goroutine; Run and Serve own those that they start.
 type Server struct {
 	cfg     Config
 	store   Store
@@ -106,8 +106,8 @@ type Server struct {
 	handler http.Handler
 	table   []route.Row
 	spec    []byte // the OpenAPI document
-	page    []byte // the same for people
-	// pageStyles is the source of the styles in page.
+	page    []byte // the same document as a page
+	// pageStyles is the source of the styles of page, as a content security policy writes it.
 	pageStyles string
 
 	broker  *live.Broker
@@ -121,17 +121,17 @@ type Server struct {
 	outbox  *outboxapi.Outbox
 	ping    *ping.Ping
 	logs    *logsapi.Logs
-	turns   *shares.Shares // turns of those who read logs
+	turns   *shares.Shares // turns of the requests that read logs
 	conns   *conns.Places
 	metrics *serverMetrics
 
-	// draining is set when the server begins to shut down; stopping is closed with it,
-	// so that handlers that would never end by themselves do.
+	// draining is set when the server begins to shut down. stopping is closed at the same time, so
+	// that live streams end.
 	draining atomic.Bool
 	stopping chan struct{}
 }
 
-// New makes a server and starts its intake.
+// New returns a server, which does nothing before Serve or Run is called.
 func New(cfg Config) (*Server, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("make server: it needs a store")
@@ -144,36 +144,34 @@ func New(cfg Config) (*Server, error) {
 		turns:    httpio.NewTurns(),
 		stopping: make(chan struct{}),
 	}
-	s.finder = httpio.Finder{Replies: httpio.Replies{Log: s.log}, Found: s.store}
+	s.finder = httpio.Finder{ErrorWriter: httpio.ErrorWriter{Log: s.log}, Runs: s.store}
 	var err error
 	if s.access, err = s.newGuard(); err != nil {
 		return nil, err
 	}
-	s.agents = conns.NewAgents(cfg.Now, undrained{s})
+	s.agents = conns.NewAgents(cfg.Now, connObserver{s})
 	s.metrics = newServerMetrics(s)
 	s.conns = conns.NewPlaces(cfg.MaxConnections, cfg.Log, s.metrics.connsRefused.Inc)
-	s.join()
-	handler, err := s.build()
-	if err != nil {
-		return nil, errors.Join(err, s.intake.Close(context.Background()))
+	s.makeParts()
+	if s.handler, err = s.newHandler(); err != nil {
+		return nil, err
 	}
-	s.handler = handler
 	return s, nil
 }
 
-// join makes the parts that answer calls.
-func (s *Server) join() {
-	s.intake = intake.Start(intake.Config{
-		Replies: s.finder.Replies, Store: s.store, Now: s.now, Agents: s.agents, Followers: s.broker,
-		BodyMemory: s.cfg.BodyMemory, BodyPause: s.cfg.BodyPause, BodyTime: s.cfg.BodyTime,
+// makeParts makes the parts that handle requests.
+func (s *Server) makeParts() {
+	s.intake = intake.New(intake.Config{
+		ErrorWriter: s.finder.ErrorWriter, Store: s.store, Now: s.now, Agents: s.agents, Followers: s.broker,
+		BodyMemory: s.cfg.BodyMemory, BodyStallTimeout: s.cfg.BodyStallTimeout, BodyTimeout: s.cfg.BodyTimeout,
 		BeatsPerSecond: s.cfg.BeatsPerSecond, NewJobs: s.cfg.NewJobs,
-		Claim: s.access.Claim, Metrics: s.metrics.set, Changed: s.metrics.events,
+		Claim: s.access.Claim, Metrics: s.metrics.set, Changed: s.metrics.countEvents,
 	})
 	s.live = live.New(live.Config{
-		Finder: s.finder, Store: s.store, Broker: s.broker, WritePause: s.cfg.WritePause, Stopping: s.stopping, Turns: s.turns,
+		Finder: s.finder, Store: s.store, Broker: s.broker, WriteTimeout: s.cfg.WriteTimeout, Stopping: s.stopping, Turns: s.turns,
 	})
 	s.logs = logsapi.New(logsapi.Config{
-		Finder: s.finder, Store: s.store, WritePause: s.cfg.WritePause, SearchTime: s.cfg.SearchTime, Searches: s.cfg.Searches,
+		Finder: s.finder, Store: s.store, WriteTimeout: s.cfg.WriteTimeout, SearchTimeout: s.cfg.SearchTimeout, MaxSearches: s.cfg.MaxSearches,
 		Stopping: s.stopping, Turns: s.turns, Claim: s.access.Claim,
 	})
 	s.runs = runs.New(runs.Config{
@@ -182,10 +180,10 @@ func (s *Server) join() {
 	})
 	s.outbox = &outboxapi.Outbox{
 		Finder: s.finder, Store: s.store, Now: s.now, Notifier: s.cfg.Notifier, Copied: s.copiedAt() != nil,
-		Notify: s.broker.Notify, Changed: s.metrics.events,
+		Notify: s.broker.Notify, Changed: s.metrics.countEvents,
 	}
 	s.ping = &ping.Ping{
-		Replies: s.finder.Replies, Store: s.store, Now: s.now, Intake: s.intake, Claim: s.access.Claim,
+		ErrorWriter: s.finder.ErrorWriter, Store: s.store, Now: s.now, Intake: s.intake, Claim: s.access.Claim,
 		ReadJournal: func(ctx context.Context, run string, attempt int) io.Reader {
 			return logs.NewJournalReader(ctx, s.store, run, attempt, 0)
 		},
@@ -193,18 +191,18 @@ func (s *Server) join() {
 	s.health = healthapi.Routes{Finder: s.finder, Store: s.store, Now: s.now, HeavyRead: s.logs.SearchTurn}
 }
 
-// newGuard makes what decides who sent a request.
+// newGuard returns the guard that identifies the senders of requests.
 func (s *Server) newGuard() (*accessapi.Guard, error) {
 	return accessapi.New(accessapi.Config{
-		Replies: s.finder.Replies, Store: s.store, Now: s.now, Rules: s.cfg.settings(),
-		AgentCertificates: s.cfg.AgentCertificates, AccessCheck: s.cfg.AccessCheck, PublicURL: s.cfg.PublicURL,
+		ErrorWriter: s.finder.ErrorWriter, Store: s.store, Now: s.now, Rules: s.cfg.settings(),
+		AgentCertificates: s.cfg.AgentCertificates, AccessCheckInterval: s.cfg.AccessCheckInterval, PublicURL: s.cfg.PublicURL,
 		OIDC: s.cfg.OIDC, CopiedAt: s.copiedAt(), TokenRevoked: s.cfg.TokenRevoked,
 		WrongToken: func() { s.metrics.wrongTokens.Inc() },
 		Pending:    func(run string, attempt int) func() { return s.intake.Pending(run, attempt) },
 	})
 }
 
-// settings are what the configuration says about tokens.
+// settings returns the part of the configuration that decides which requests need a token.
 func (c Config) settings() access.Settings {
 	return access.Settings{
 		RequireToken: c.RequireToken, Insecure: c.Insecure, TrustLocal: c.TrustLocal,
@@ -224,14 +222,14 @@ func (c Config) withDefaults() Config {
 	}
 	setDefault(&c.BeatsPerSecond, 2000)
 	setDefault(&c.BodyMemory, 128<<20)
-	setDefault(&c.BodyPause, 20*time.Second)
-	setDefault(&c.BodyTime, 10*time.Minute)
-	setDefault(&c.WritePause, 30*time.Second)
-	setDefault(&c.AccessCheck, time.Minute)
-	setDefault(&c.SearchTime, 20*time.Second)
-	setDefault(&c.Searches, 4)
+	setDefault(&c.BodyStallTimeout, 20*time.Second)
+	setDefault(&c.BodyTimeout, 10*time.Minute)
+	setDefault(&c.WriteTimeout, 30*time.Second)
+	setDefault(&c.AccessCheckInterval, time.Minute)
+	setDefault(&c.SearchTimeout, 20*time.Second)
+	setDefault(&c.MaxSearches, 4)
 	setDefault(&c.MaxConnections, conns.Limit())
-	setDefault(&c.ShutdownTime, 10*time.Second)
+	setDefault(&c.ShutdownTimeout, 10*time.Second)
 	if c.Extension == nil {
 		c.Extension = func() health.Extension { return health.Extension{} }
 	}
@@ -245,18 +243,18 @@ func setDefault[T comparable](v *T, to T) {
 	}
 }
 
-// Handler answers requests. Serve adds what only a listener can have: limits on headers
-// and time, and the watch over agents' connections.
+// Handler returns the handler of all requests. It lacks what Serve adds: limits of connections and
+// headers, and the observation of agents' connections.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// TurnCommitter returns when the loop that makes appends and heartbeats durable last did
-// something or found nothing to do, and lets it turn once more.
+// TurnCommitter returns when the committer, which makes appends and heartbeats durable, last
+// finished a round, and wakes it for another one.
 func (s *Server) TurnCommitter() time.Time { return s.intake.Turn() }
 
-// Stopping is closed when the server begins to shut down.
+// Stopping returns a channel that is closed when the server begins to shut down.
 func (s *Server) Stopping() <-chan struct{} { return s.stopping }
 
-// Drain begins the shutdown: readyz answers 503, and live streams end. It may be called
+// Drain begins the shutdown: readyz responds with 503, and live streams end. It may be called
 // more than once.
 func (s *Server) Drain() {
 	if s.draining.CompareAndSwap(false, true) {
@@ -264,15 +262,15 @@ func (s *Server) Drain() {
 	}
 }
 
-// Close drains the server and waits until everything that was accepted is durable and
-// answered. Requests that come later are refused with 503.
+// Close drains the server and waits until Run has made durable and answered everything that was
+// accepted. Later appends and heartbeats are refused with 503.
 func (s *Server) Close(ctx context.Context) error {
 	s.Drain()
 	return s.intake.Close(ctx)
 }
 
 // Arrived returns when the last heartbeat of an attempt arrived that is not stored yet, or
-// could not be, or the last request that is pending; zero for none.
+// could not be stored, or the last request that is pending; zero for none.
 func (s *Server) Arrived(run string, attempt int) time.Time {
 	return s.intake.Arrived(run, attempt)
 }
@@ -280,28 +278,30 @@ func (s *Server) Arrived(run string, attempt int) time.Time {
 // Stored returns when something that an agent sent was last stored; zero for never.
 func (s *Server) Stored() time.Time { return s.intake.Stored() }
 
-// undrained passes on what connections say. The server's own shutdown closes them too,
-// which says nothing about any agent.
-type undrained struct{ *Server }
+// connObserver passes on to Config.Connections what it is notified of, but not the connections that
+// the shutdown of this server closes.
+type connObserver struct{ *Server }
 
-func (u undrained) Disconnected(d lease.Disconnect) {
-	if u.draining.Load() {
+// Disconnected implements conns.Observer.
+func (o connObserver) Disconnected(d lease.Disconnect) {
+	if o.draining.Load() {
 		return
 	}
 	if d.Peer {
-		u.metrics.agentsGone.Inc()
+		o.metrics.agentsGone.Inc()
 	}
-	if u.cfg.Connections != nil {
-		u.cfg.Connections.Disconnected(d)
-	}
-}
-
-func (u undrained) Returned(run string, attempt int) {
-	if u.cfg.Connections != nil {
-		u.cfg.Connections.Returned(run, attempt)
+	if o.cfg.Connections != nil {
+		o.cfg.Connections.Disconnected(d)
 	}
 }
 
-// Notify wakes those who follow a run, because another part of this process, such as the health
-// monitor, committed something about it.
+// Returned implements conns.Observer.
+func (o connObserver) Returned(run string, attempt int) {
+	if o.cfg.Connections != nil {
+		o.cfg.Connections.Returned(run, attempt)
+	}
+}
+
+// Notify wakes the live streams of a run, because another part of this process, such as the health
+// monitor, committed a change of it.
 func (s *Server) Notify(run string) { s.broker.Notify(run) }

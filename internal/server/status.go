@@ -9,18 +9,18 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 )
 
-// healthAnswer answers healthz and readyz.
+// healthAnswer is the response of healthz and readyz.
 type healthAnswer struct {
 	Status  string `json:"status"`
 	Version string `json:"version"`
-	// Degraded says what works less well than it should, while the server still does its
-	// work: it takes heartbeats, and to send agents elsewhere would gain nothing.
+	// Degraded lists what is impaired while the server is still ready: it accepts heartbeats, so
+	// another server would not serve agents better.
 	Degraded []string `json:"degraded,omitempty"`
-	// CopiedAt is there on a restored copy, where nothing happens by itself.
+	// CopiedAt is set on a restored copy, on which the server does nothing by itself.
 	CopiedAt *time.Time `json:"copied_at,omitempty"`
 }
 
-// copiedAt is when the restored copy was made that the database is; nil for an original.
+// copiedAt returns when the database was copied, if it is a restored copy; nil for an original.
 func (s *Server) copiedAt() *time.Time {
 	if s.cfg.CopiedAt.IsZero() {
 		return nil
@@ -29,29 +29,29 @@ func (s *Server) copiedAt() *time.Time {
 	return &at
 }
 
-// getHealthz says that the process lives; it looks at nothing else, so that nobody
-// restarts a server because its database is away.
+// getHealthz responds with 200. It checks nothing, so that a server is not restarted because its
+// database does not respond.
 func (s *Server) getHealthz(w http.ResponseWriter, _ *http.Request) {
-	httpio.Answer(w, healthAnswer{Status: "ok", Version: s.cfg.Version})
+	httpio.OK(w, healthAnswer{Status: "ok", Version: s.cfg.Version})
 }
 
-// readyTime is how long the database may take to answer readyz.
-const readyTime = 3 * time.Second
+// pingTimeout is how long the database may take to respond to a ping.
+const pingTimeout = 3 * time.Second
 
-// readyEvery is how long an answer of the database counts: each needs the one connection
-// that writes, and everybody may ask.
-const readyEvery = time.Second
+// pingInterval is the least time between two pings. Each needs the one connection that writes, and
+// requests for readyz need no token.
+const pingInterval = time.Second
 
-// readiness is whether the database answered, when it was asked last.
+// readiness is the result of the last ping of the database.
 type readiness struct {
-	turn chan struct{} // holds one while it is asked
+	turn chan struct{} // holds one token during a ping
 	at   time.Time
 	err  error
 }
 
 func newReadiness() readiness { return readiness{turn: make(chan struct{}, 1)} }
 
-// check asks the database, unless somebody else did a moment ago.
+// check pings the database and returns the error, or returns that of a ping within pingInterval.
 func (r *readiness) check(ctx context.Context, store Store, now func() time.Time) error {
 	select {
 	case r.turn <- struct{}{}:
@@ -59,8 +59,8 @@ func (r *readiness) check(ctx context.Context, store Store, now func() time.Time
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if at := now(); r.at.IsZero() || at.Sub(r.at) >= readyEvery || at.Before(r.at) {
-		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTime)
+	if at := now(); r.at.IsZero() || at.Sub(r.at) >= pingInterval || at.Before(r.at) {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
 		defer cancel()
 		r.err = store.Ping(limited)
 		r.at = now()
@@ -68,19 +68,19 @@ func (r *readiness) check(ctx context.Context, store Store, now func() time.Time
 	return r.err
 }
 
-// getReadyz says whether the server can do its work.
+// getReadyz responds with 200 if the server can serve requests, else with 503.
 func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
 		s.finder.Fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down"))
 		return
 	}
 	if err := s.ready.check(r.Context(), s.store, s.now); err != nil {
-		s.log.Warn("the database does not answer", "error", err)
-		s.finder.Fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "the database does not answer or cannot be written to; the server's log says why"))
+		s.log.Warn("the database does not respond", "error", err)
+		s.finder.Fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "the database does not respond or cannot be written to; see the server's log"))
 		return
 	}
 	if s.intake.Failing() {
-		s.finder.Fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "what agents send cannot be stored: is a disk full? The server's log says why"))
+		s.finder.Fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "journals and heartbeats cannot be stored: check that the disk has space; see the server's log"))
 		return
 	}
 	out := healthAnswer{Status: "ok", Version: s.cfg.Version, Degraded: s.degraded(), CopiedAt: s.copiedAt()}
@@ -90,20 +90,20 @@ func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
 	case len(out.Degraded) > 0:
 		out.Status = "degraded"
 	}
-	httpio.Answer(w, out)
+	httpio.OK(w, out)
 }
 
-// behindMost is how long a heartbeat may wait to be stored before that is worth a word.
-const behindMost = 3 * time.Second
+// storeDelayLimit is how long a heartbeat may wait to be stored before the server counts as degraded.
+const storeDelayLimit = 3 * time.Second
 
-// degraded says what works less well than it should.
+// degraded returns a sentence for each thing that is impaired.
 func (s *Server) degraded() []string {
 	var out []string
 	if e := s.cfg.Extension(); !e.Since.IsZero() {
-		out = append(out, fmt.Sprintf("leases are extended since %s, because %s: runs whose agents died may be called lost later",
+		out = append(out, fmt.Sprintf("leases have been extended since %s, because %s: runs whose agents died may be called lost later",
 			e.Since.UTC().Format(time.RFC3339), e.Cause))
 	}
-	if behind := s.intake.Behind(); behind > behindMost {
+	if behind := s.intake.Behind(); behind > storeDelayLimit {
 		out = append(out, fmt.Sprintf("a heartbeat has waited %s to be stored", behind.Round(100*time.Millisecond)))
 	}
 	return out

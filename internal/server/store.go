@@ -16,9 +16,9 @@ import (
 	"stint.dev/stint/internal/server/runs"
 )
 
-// Store is what the server needs of the database. internal/store implements it for SQLite
-// and PostgreSQL, held to one conformance suite. Methods that name a run or job return
-// *query.NotFoundError when it is not there.
+// Store is the part of the database that the server uses: the sum of the interfaces that the
+// packages below declare. internal/store implements it for SQLite and PostgreSQL. Methods that take
+// the name of a run or job return *query.NotFoundError if there is none.
 type Store interface {
 	httpio.RunStore
 	intake.Store
@@ -30,9 +30,9 @@ type Store interface {
 	logsapi.Store
 	healthapi.Store
 
-	// Figures counts what is shown to monitoring.
+	// Figures returns the counts that are shown as metrics.
 	Figures(ctx context.Context, now time.Time) (query.Figures, error)
 
-	// Ping reports whether the database answers and may be written to.
+	// Ping returns an error unless the database responds and can be written to.
 	Ping(ctx context.Context) error
 }

@@ -15,7 +15,7 @@ import (
 // A stream ends with the token or session that it was begun with.
 func TestStreamsEndWithTheirAccess(t *testing.T) {
 	c := newClock()
-	l := start(t, server.Config{RequireToken: true, Now: c.now, AccessCheck: 20 * time.Millisecond})
+	l := start(t, server.Config{RequireToken: true, Now: c.now, AccessCheckInterval: 20 * time.Millisecond})
 	s := newSketch(t, "nightly", nil).command().output("hello\n")
 	l.append(s)
 	begin := func(path string, headers ...string) (ended <-chan error) {

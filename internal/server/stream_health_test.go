@@ -42,14 +42,14 @@ func TestAKilledAgentIsSeenLiveAndHeals(t *testing.T) {
 		t.Fatalf("a killed agent makes %s %s %+v", run.State, run.Health, run.Findings)
 	}
 	run = f.runThat(func(run job.Run) bool { return run.State == job.Lost })
-	if run.Outcome == nil || run.Outcome.Reason != job.AgentLost {
+	if run.Outcome == nil || run.Outcome.Reason != job.AgentLost || !run.Outcome.Disconnected {
 		t.Fatalf("lost with outcome %+v", run.Outcome)
 	}
 	f.want("end")
 
 	l.heart(s.id).beat()
 	if run := l.run(s.id); run.State != job.Running || run.Health != job.Healthy {
-		t.Fatalf("heard again, the run is %s %s", run.State, run.Health)
+		t.Fatalf("after a further heartbeat, the run is %s %s", run.State, run.Health)
 	}
 }
 

@@ -69,7 +69,7 @@ func TestStreamResumesExactlyAcrossServers(t *testing.T) {
 	}
 }
 
-// behind reports whether the stream has told all whole records of what was sent, so that
+// behind reports whether the stream has sent all whole records of what was sent, so that
 // no further event would come.
 func (f *follow) behind(sent int) bool {
 	var attempt, pos int
@@ -86,7 +86,7 @@ func TestStreamGoesOnWithTheNextAttempt(t *testing.T) {
 	f.text(6)
 	pinned.text(6)
 
-	// The run is lost, and a second attempt begins. Nothing told the server: the streams
+	// The run is lost, and a second attempt begins. Nothing notified the server: the streams
 	// must see it by themselves.
 	f.lose(l, s.id)
 	if e := f.want("end"); !strings.Contains(string(e.data), "lost") {

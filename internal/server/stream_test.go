@@ -261,7 +261,7 @@ func TestStreamOfAllRuns(t *testing.T) {
 	done := l.deliver(s, 0, 1<<20)
 	var run job.Run
 	if err := json.Unmarshal(f.want("run").data, &run); err != nil || run.ID != s.id {
-		t.Fatalf("the first run told is %s, want the new one %s: %v", run.ID, s.id, err)
+		t.Fatalf("the first run sent is %s, want the new one %s: %v", run.ID, s.id, err)
 	}
 	var change job.RunEvent
 	e := f.want("change")

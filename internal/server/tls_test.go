@@ -155,7 +155,7 @@ func TestCertificateIsRenewed(t *testing.T) {
 	}
 	want("second")
 	want("second")
-	if n := strings.Count(log.String(), "the old one stays"); n != 1 {
+	if n := strings.Count(log.String(), "keeps the old certificate"); n != 1 {
 		t.Errorf("a broken pair was logged %d times:\n%s", n, &log)
 	}
 	ca.files(dir, "third")

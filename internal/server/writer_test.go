@@ -62,7 +62,7 @@ func TestAppendOnItsWayComesTooLate(t *testing.T) {
 	}
 	l.do("POST", journalPath(s.id, 1, size)+as(1), nil).ok(t, &reply)
 	if reply.Size != size {
-		t.Errorf("the process that takes over hears of %d bytes, want %d", reply.Size, size)
+		t.Errorf("the process that takes over gets %d bytes, want %d", reply.Size, size)
 	}
 	if _, err := sent.Write(dead[5:]); err != nil {
 		t.Fatal(err)

@@ -60,7 +60,7 @@ func TestTokenFinding(t *testing.T) {
 	refused := func(status int, text string) error {
 		return &job.Problem{Status: status, Title: "refused", Detail: text}
 	}
-	unauthorized, forbidden := refused(401, "the token is not known here"), refused(403, `the token "x" has the scope read`)
+	unauthorized, forbidden := refused(401, "the token is not valid on this server"), refused(403, `the token "x" has the scope read`)
 	cases := []struct {
 		name          string
 		given         bool
@@ -69,7 +69,7 @@ func TestTokenFinding(t *testing.T) {
 	}{
 		{"no token and none wanted", false, nil, nil, "ok", "accepts this host without one"},
 		{"no token and one wanted", false, unauthorized, nil, "error", ""},
-		{"unknown token", true, unauthorized, nil, "error", "not known here"},
+		{"unknown token", true, unauthorized, nil, "error", "not valid on this server"},
 		{"a reader's token", true, forbidden, nil, "error", "scope read"},
 		{"an agent's token", true, nil, forbidden, "ok", "scope agent"},
 		{"an admin's token", true, nil, nil, "warning", "scope admin"},

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,10 +35,13 @@ func serveLog(t *testing.T, text []byte) (url string, ended <-chan struct{}) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := server.New(server.Config{Store: st, Insecure: true, WritePause: 500 * time.Millisecond})
+	srv, err := server.New(server.Config{Store: st, Insecure: true, WriteTimeout: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { srv.Run(ctx) })
 	over := make(chan struct{}, 1000)
 	hs := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -59,6 +63,8 @@ func serveLog(t *testing.T, text []byte) (url string, ended <-chan struct{}) {
 		if err := srv.Close(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
+		cancel()
+		running.Wait()
 		_ = st.Close()
 	})
 	for offset, j := 0, journalOf(t, text); offset < len(j.data); {

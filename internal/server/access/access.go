@@ -1,4 +1,5 @@
-// Package access decides who sent a request and whether they may, and lets people log in and out.
+// Package access authenticates and authorizes requests: tokens (tokens.go), sessions and logins
+// (session.go, login.go, oidc.go), the owners of runs (owner.go) and the audit log (audit.go).
 package access
 
 import (
@@ -11,28 +12,28 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 )
 
-// Store is what access needs of the database.
+// Store is the part of the database that access uses.
 type Store interface {
 	TokenStore
 	SessionStore
 	AuditStore
 }
 
-// TokenStore keeps tokens, and which of them began a run.
+// TokenStore stores tokens, and which of them owns a run.
 type TokenStore interface {
 	CreateToken(ctx context.Context, t access.Token) error
 	Tokens(ctx context.Context) ([]access.Token, error)
 	TokenByHash(ctx context.Context, hash []byte) (access.Token, error)
 	TouchTokens(ctx context.Context, used map[string]time.Time) error
 	RevokeToken(ctx context.Context, id string) error
-	// RevokedTokens returns how many tokens were revoked so far, by any server.
+	// RevokedTokens returns how many tokens any server has revoked so far.
 	RevokedTokens(ctx context.Context) (int64, error)
-	// AssignOwner makes a token the owner of a new run, or of one whose owner is no longer
-	// valid, and returns the owner: empty for a run that was begun without one.
+	// AssignOwner makes a token the owner of a new run, or of a run whose owner is no longer valid, and
+	// returns the owner: empty for a run that was created without a token.
 	AssignOwner(ctx context.Context, run, token string, now time.Time) (owner string, err error)
 }
 
-// SessionStore keeps sessions, and logins that were begun at the identity provider.
+// SessionStore stores sessions, and logins that have begun at the identity provider.
 type SessionStore interface {
 	CreateSession(ctx context.Context, n access.Session) error
 	SessionByHash(ctx context.Context, hash []byte) (access.Session, error)
@@ -43,37 +44,37 @@ type SessionStore interface {
 	TakeLogin(ctx context.Context, hash []byte, now time.Time) (access.Login, error)
 }
 
-// AuditStore keeps what people did.
+// AuditStore stores the audit log.
 type AuditStore interface {
 	Audit(ctx context.Context, e access.AuditEntry) error
 	AuditLog(ctx context.Context, before int64, limit int) ([]access.AuditEntry, error)
 }
 
-// Config is what a Guard is made of.
+// Config configures a Guard.
 type Config struct {
-	httpio.Replies
+	httpio.ErrorWriter
 	Store Store
 	Now   func() time.Time
-	// Rules say which requests need no token.
+	// Rules decide which requests need no token.
 	Rules access.Settings
-	// AgentCertificates asks agents for a client certificate.
+	// AgentCertificates reports whether agents must have a client certificate.
 	AgentCertificates bool
-	// AccessCheck is how often WhileAllowed checks again.
-	AccessCheck time.Duration
-	// PublicURL is the server's address as people see it; empty when nobody said.
+	// AccessCheckInterval is the interval at which WhileAllowed checks.
+	AccessCheckInterval time.Duration
+	// PublicURL is the address of the server for people; empty if it is not known.
 	PublicURL string
 	OIDC      OIDC
-	// CopiedAt is when the restored copy was made that the database is; nil for an original.
+	// CopiedAt is when the database was copied, if it is a restored copy; nil for an original.
 	CopiedAt *time.Time
-	// TokenRevoked is called after a token was revoked; nil for nothing.
+	// TokenRevoked is called after a token was revoked; nil for no call.
 	TokenRevoked func(context.Context)
-	// WrongToken counts a token that is not known.
+	// WrongToken counts an unknown token.
 	WrongToken func()
-	// Pending notes a request of an attempt's agent that waits for the database, until end is called.
+	// Pending records a request of an attempt's agent that waits for the database, until end is called.
 	Pending func(run string, attempt int) (end func())
 }
 
-// Guard decides who sent a request and whether they may.
+// Guard authenticates and authorizes requests.
 type Guard struct {
 	Config
 	tokens   *access.Tokens
@@ -82,31 +83,31 @@ type Guard struct {
 	owners   *access.Owners
 	logins   loginRate
 	oidc     *provider                   // nil: people log in with tokens only
-	rule     atomic.Pointer[access.Rule] // who needs no token
+	rule     atomic.Pointer[access.Rule] // decides which requests need no token
 }
 
-// New makes a guard that trusts nobody without a token before Trust is called.
-func New(of Config) (*Guard, error) {
-	if err := of.Rules.Check(); err != nil {
+// New returns a Guard, for which all requests need a token until Trust is called.
+func New(cfg Config) (*Guard, error) {
+	if err := cfg.Rules.Check(); err != nil {
 		return nil, err
 	}
-	provider, err := newProvider(of.OIDC, of.PublicURL)
+	provider, err := newProvider(cfg.OIDC, cfg.PublicURL)
 	if err != nil {
 		return nil, err
 	}
 	s := &Guard{
-		Config: of, tokens: access.NewTokens(), failures: access.NewFailures(), refusals: access.NewRefusals(),
-		owners: access.NewOwners(), logins: newLoginRate(of.Now), oidc: provider,
+		Config: cfg, tokens: access.NewTokens(), failures: access.NewFailures(), refusals: access.NewRefusals(),
+		owners: access.NewOwners(), logins: newLoginRate(cfg.Now), oidc: provider,
 	}
 	s.Trust(nil)
 	return s, nil
 }
 
-// Trust sets who needs no token on a listener; nil for none.
+// Trust sets which requests need no token on a listener; with nil all need one.
 func (s *Guard) Trust(listener net.Addr) {
 	rule := s.Rules.Rule(listener)
 	s.rule.Store(&rule)
 }
 
-// storeTime bounds what is written and asked beside requests.
-const storeTime = 3 * time.Second
+// storeTimeout bounds reads and writes of the store that do not belong to a request.
+const storeTimeout = 3 * time.Second

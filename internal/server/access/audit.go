@@ -10,7 +10,7 @@ import (
 	"stint.dev/stint/internal/server/route"
 )
 
-// statusWriter remembers the status that was answered.
+// statusWriter records the status of a response.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -30,15 +30,15 @@ func (w *statusWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap returns the wrapped writer for http.ResponseController.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// HandleAudited is a handler whose request goes into the audit log, with its result.
+// HandleAudited calls a handler, and adds the request with the status of the response to the audit log.
 func (s *Guard) HandleAudited(rt route.Row, h http.HandlerFunc, w http.ResponseWriter, r *http.Request) {
 	sw := &statusWriter{ResponseWriter: w}
 	h(sw, r)
-	// Not the request's context: it ends with the client, and what was done is written down.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTime)
+	// The request's context ends with the client, but the entry is written.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
 	defer cancel()
 	s.audit(r.WithContext(ctx), access.CallerOf(ctx), rt.Key(), sw.status)
 }
@@ -53,11 +53,11 @@ type auditPage struct {
 	NextCursor int64               `json:"next_cursor,omitempty" doc:"Pass it as cursor for older entries; not there on the last page"`
 }
 
-// ListAudit returns what people changed, newest first.
-func (s *Guard) ListAudit(ctx context.Context, in *auditIn) (*route.Answer[auditPage], error) {
+// ListAudit responds with a page of the audit log, newest entries first.
+func (s *Guard) ListAudit(ctx context.Context, in *auditIn) (*route.Response[auditPage], error) {
 	entries, err := s.Store.AuditLog(ctx, in.Cursor, in.Limit)
 	if err != nil {
-		return nil, s.Internal(ctx, "read the audit log", err)
+		return nil, s.ProblemOf(ctx, "read the audit log", err)
 	}
 	page := auditPage{Entries: entries}
 	if len(entries) == in.Limit {
@@ -66,8 +66,8 @@ func (s *Guard) ListAudit(ctx context.Context, in *auditIn) (*route.Answer[audit
 	return route.OK(page)
 }
 
-// audit writes down what a person did. What was done is done: an entry that cannot be
-// written is an error in the log, not one of the request.
+// audit adds an entry to the audit log. If that fails, the error is logged, because the request has
+// been done.
 func (s *Guard) audit(r *http.Request, a access.Caller, action string, status int) {
 	e := access.AuditEntry{
 		At: s.Now().UTC(), Who: a.Name, Via: a.Via, Address: httpio.RemoteHost(r), Action: action, Target: r.URL.Path, Status: status,

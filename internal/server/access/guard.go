@@ -17,12 +17,12 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Authorize decides who sent a request and whether they may use a route. The error is a
-// *httpio.Problem, or one of the store.
+// Authorize returns the caller that sent a request. It returns an error, which is a *httpio.Problem or
+// one of the store, if the caller is not known or may not use the route.
 func (s *Guard) Authorize(r *http.Request, rt route.Row) (access.Caller, error) {
 	if rt.Scope == access.Agent && s.AgentCertificates && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0) {
 		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized,
-			"this server takes journals only from agents that show a client certificate: give the agent --tls-cert and --tls-key")
+			"this server accepts journals only from agents with a client certificate: start the agent with --tls-cert and --tls-key")
 	}
 	if rt.Scope == access.Public {
 		return access.Caller{Via: access.ViaNone}, nil
@@ -38,20 +38,20 @@ func (s *Guard) Authorize(r *http.Request, rt route.Row) (access.Caller, error) 
 	case a.Scope == access.Public:
 		return a, httpio.NewProblem(http.StatusUnauthorized, "%s", access.Refusal(a.Doubt, conns.PeerOf(r), os.Geteuid(), rt.Scope))
 	case !a.Scope.Allows(rt.Scope):
-		return a, httpio.NewProblem(http.StatusForbidden, "%s has the scope %s, and this needs %s", job.Quote(a.Name), a.Scope, rt.Scope)
+		return a, httpio.NewProblem(http.StatusForbidden, "%s has the scope %s, but this request needs the scope %s", job.Quote(a.Name), a.Scope, rt.Scope)
 	case (a.Via == access.ViaSession || a.Via == access.ViaOIDC) && !route.Safe(r.Method) && r.Header.Get("X-Stint-CSRF") == "":
-		return a, httpio.NewProblem(http.StatusForbidden, "a request of a logged-in page that changes something needs the header X-Stint-CSRF: 1")
+		return a, httpio.NewProblem(http.StatusForbidden, "a request with the cookie of a session that changes something needs the header X-Stint-CSRF: 1")
 	}
 	return a, nil
 }
 
-// WhileAllowed returns the request with a context that ends when who sent it may no longer
-// use the route: a stream must not outlive its token, session or grant. The function must
-// be called at the end.
+// WhileAllowed returns the request with a context that ends when its caller may no longer use the
+// route, because a stream must not outlive its token, session or grant. The returned function releases
+// the timer, and must be called after the request.
 func (s *Guard) WhileAllowed(rt route.Row, r *http.Request) (*http.Request, func()) {
 	ctx, end := context.WithCancel(r.Context())
 	r = r.WithContext(ctx)
-	var mu sync.Mutex // of timer
+	var mu sync.Mutex // guards timer
 	var timer *time.Timer
 	check := func() {
 		_, err := s.Authorize(r, rt)
@@ -63,12 +63,12 @@ func (s *Guard) WhileAllowed(rt route.Row, r *http.Request) (*http.Request, func
 		mu.Lock()
 		defer mu.Unlock()
 		if ctx.Err() == nil {
-			timer.Reset(s.AccessCheck)
+			timer.Reset(s.AccessCheckInterval)
 		}
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	timer = time.AfterFunc(s.AccessCheck, check)
+	timer = time.AfterFunc(s.AccessCheckInterval, check)
 	return r, func() {
 		end()
 		mu.Lock()
@@ -77,12 +77,12 @@ func (s *Guard) WhileAllowed(rt route.Row, r *http.Request) (*http.Request, func
 	}
 }
 
-// identify finds out who sent a request: the bearer of a token, of a session's cookie, or
-// somebody with neither, whose scope is Public unless their connection is trusted. A token
-// or session that is wrong is an error, also where none is needed.
+// identify returns the caller that sent a request, from its token or the cookie of its session. A
+// request with neither has the scope Public unless its connection is trusted. An invalid token or
+// session is an error, also if none is needed.
 func (s *Guard) identify(r *http.Request) (access.Caller, error) {
-	secret, brought := bearer(r)
-	if brought {
+	secret, ok := bearer(r)
+	if ok {
 		return s.identifyToken(r, secret)
 	}
 	if c, err := r.Cookie(s.cookieName(r, sessionCookie)); err == nil {
@@ -101,11 +101,12 @@ func (s *Guard) identify(r *http.Request) (access.Caller, error) {
 	return access.Local(), nil
 }
 
-// doubt is why a request without a token is not trusted.
+// doubt returns why a request without a token is not trusted.
 func (s *Guard) doubt(r *http.Request) access.Doubt {
 	return s.rule.Load().Judge(func() access.Peer { return conns.PeerOf(r) }, os.Geteuid(), r.Host, r.Header)
 }
 
+// identifyToken returns the caller that has a token.
 func (s *Guard) identifyToken(r *http.Request, secret string) (access.Caller, error) {
 	now := s.Now()
 	from := conns.AddressOf(r)
@@ -114,17 +115,17 @@ func (s *Guard) identifyToken(r *http.Request, secret string) (access.Caller, er
 	switch {
 	case errors.As(err, &notFound):
 		s.WrongToken()
-		s.refused(r, "the token is not known")
+		s.recordRefused(r, "the token is not valid")
 		if wait := s.failures.Wait(from, now); wait > 0 {
-			return access.Caller{}, httpio.Busy(http.StatusTooManyRequests, wait, "the token is not known here, and too many wrong ones came from this address: wait")
+			return access.Caller{}, httpio.Busy(http.StatusTooManyRequests, wait, "the token is not valid on this server, and this address has sent too many wrong tokens: wait")
 		}
 		s.failures.Count(from, now)
-		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized, "the token is not known here, or was revoked: stint token create makes one")
+		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized, "the token is not valid on this server, or was revoked: create one with stint token create")
 	case err != nil:
 		return access.Caller{}, fmt.Errorf("look up token: %w", err)
 	case t.ExpiresAt != nil && !now.Before(*t.ExpiresAt):
-		s.refused(r, "the token "+job.Quote(t.Name)+" has expired")
-		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized, "the token %s expired at %s: stint token create makes a new one",
+		s.recordRefused(r, "the token "+job.Quote(t.Name)+" has expired")
+		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized, "the token %s expired at %s: create a new one with stint token create",
 			job.Quote(t.Name), t.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	return access.Caller{Name: t.Name, Scope: access.Scope(t.Scope), Via: access.ViaToken, Token: t.ID}, nil

@@ -14,23 +14,23 @@ type loginRequest struct {
 	Token string `json:"token" doc:"A token with the scope read, write or admin"`
 }
 
-// loginBody is the most bytes of a login: everybody may send one.
-const loginBody = 4 << 10
+// maxLoginBody is the most bytes of a login, which needs no token.
+const maxLoginBody = 4 << 10
 
-// meAnswer says who the server takes the sender for.
+// meAnswer is the identity of the caller.
 type meAnswer struct {
 	Name  string   `json:"name"`
-	Scope string   `json:"scope" doc:"read, write or admin; empty when one must log in"`
+	Scope string   `json:"scope" doc:"read, write or admin; empty if the caller has to log in"`
 	Via   string   `json:"via" enum:"none,token,session,oidc"`
 	Login []string `json:"login" doc:"The ways to log in: token, oidc"`
-	// CopiedAt is shown to everybody who sees the page.
-	CopiedAt *time.Time `json:"copied_at,omitempty" doc:"When the restored copy was made that this server works on; absent on an original"`
+	// CopiedAt needs no login, because the page shows it to everybody.
+	CopiedAt *time.Time `json:"copied_at,omitempty" doc:"When the database was copied, if it is a restored copy; absent on an original"`
 }
 
-// PostLogin changes a token into a session. A wrong one counts as a wrong guess.
+// PostLogin exchanges a token for a session. A wrong token counts as a failure of the address.
 func (s *Guard) PostLogin(w http.ResponseWriter, r *http.Request) {
 	var body loginRequest
-	r.Body = http.MaxBytesReader(w, r.Body, loginBody)
+	r.Body = http.MaxBytesReader(w, r.Body, maxLoginBody)
 	err := httpio.ReadJSON(r, `a login such as {"token":"stint_…"}`, true, &body)
 	if err != nil {
 		s.Fail(w, r, err)
@@ -38,7 +38,7 @@ func (s *Guard) PostLogin(w http.ResponseWriter, r *http.Request) {
 	}
 	a, err := s.identifyToken(r, body.Token)
 	if err == nil && !a.Scope.Allows(access.Read) {
-		err = httpio.NewProblem(http.StatusForbidden, "the token %s is for agents: log in with one that has the scope read, write or admin", job.Quote(a.Name))
+		err = httpio.NewProblem(http.StatusForbidden, "the token %s has the scope agent: log in with a token of the scope read, write or admin", job.Quote(a.Name))
 	}
 	if err == nil {
 		err = s.logins.begin(r)
@@ -48,39 +48,40 @@ func (s *Guard) PostLogin(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		if p := httpio.AsProblem(err); p.Status == http.StatusForbidden {
-			s.refused(r, p.Detail)
+			s.recordRefused(r, p.Detail)
 		}
 		s.Fail(w, r, err)
 		return
 	}
 	a.Via = access.ViaSession
 	s.audit(r, a, "log in", http.StatusOK)
-	httpio.Answer(w, s.me(a))
+	httpio.OK(w, s.me(a))
 }
 
-// PostLogout ends the session of the cookie; without one it changes nothing.
+// PostLogout ends the session of the request's cookie, if it has one.
 func (s *Guard) PostLogout(w http.ResponseWriter, r *http.Request) {
 	if err := s.endSession(r.Context(), r); err != nil {
 		s.Fail(w, r, err)
 		return
 	}
 	http.SetCookie(w, s.cookie(r, sessionCookie, "", -time.Second))
-	httpio.Answer(w, s.me(access.Caller{Via: access.ViaNone}))
+	httpio.OK(w, s.me(access.Caller{Via: access.ViaNone}))
 }
 
-// GetMe answers also whoever still has to log in: the page asks it first.
+// GetMe responds with the identity of the caller, also to one that has to log in.
 func (s *Guard) GetMe(w http.ResponseWriter, r *http.Request) {
 	a, err := s.identify(r)
 	if err != nil && httpio.AsProblem(err).Status == http.StatusUnauthorized {
-		a, err = access.Caller{Via: access.ViaNone}, nil // a session that has ended is nobody's
+		a, err = access.Caller{Via: access.ViaNone}, nil // an ended session counts as none
 	}
 	if err != nil {
 		s.Fail(w, r, err)
 		return
 	}
-	httpio.Answer(w, s.me(a))
+	httpio.OK(w, s.me(a))
 }
 
+// me returns the response for a caller.
 func (s *Guard) me(a access.Caller) meAnswer {
 	out := meAnswer{Name: a.Name, Scope: string(a.Scope), Via: a.Via, Login: []string{access.ViaToken}, CopiedAt: s.CopiedAt}
 	if s.oidc != nil {

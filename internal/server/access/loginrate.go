@@ -10,30 +10,31 @@ import (
 )
 
 const (
-	// loginsOfAddress and loginsInAll are how many logins are begun in a loginPeriod. Each
-	// writes to the database, also when nobody ever comes back from the identity provider.
-	loginsOfAddress = 30
-	loginsInAll     = 600
-	loginPeriod     = time.Minute
+	// maxLoginsOfAddress and maxLogins are how many logins one address and all clients may begin
+	// within loginInterval. Each login writes to the database, also if it is never completed.
+	maxLoginsOfAddress = 30
+	maxLogins          = 600
+	loginInterval      = time.Minute
 )
 
-// loginRate bounds how often logins begin.
-type loginRate struct{ ofAddress, inAll *shares.Rate }
+// loginRate limits how often logins begin.
+type loginRate struct{ ofAddress, all *shares.Rate }
 
 func newLoginRate(now func() time.Time) loginRate {
-	return loginRate{shares.NewRate(loginsOfAddress, loginPeriod, now), shares.NewRate(loginsInAll, loginPeriod, now)}
+	return loginRate{shares.NewRate(maxLoginsOfAddress, loginInterval, now), shares.NewRate(maxLogins, loginInterval, now)}
 }
 
-// begin counts a login, or refuses it with the *problem that says when to try again.
+// begin counts a login. If there are too many, it returns the *httpio.Problem with the time of the next
+// try.
 func (l loginRate) begin(r *http.Request) error {
-	from, everybody := shares.Owner{Address: conns.AddressOf(r).String()}, shares.Owner{}
-	if wait, full := l.ofAddress.Full(from); full {
-		return httpio.Busy(http.StatusTooManyRequests, wait, "too many logins were begun from this address within a minute: wait")
+	address, everybody := shares.Owner{Address: conns.AddressOf(r).String()}, shares.Owner{}
+	if wait, full := l.ofAddress.Full(address); full {
+		return httpio.Busy(http.StatusTooManyRequests, wait, "this address has begun too many logins within a minute: wait")
 	}
-	if wait, full := l.inAll.Full(everybody); full {
-		return httpio.Busy(http.StatusTooManyRequests, wait, "too many logins were begun within a minute: wait")
+	if wait, full := l.all.Full(everybody); full {
+		return httpio.Busy(http.StatusTooManyRequests, wait, "too many logins have begun within a minute: wait")
 	}
-	l.ofAddress.Count(from)
-	l.inAll.Count(everybody)
+	l.ofAddress.Count(address)
+	l.all.Count(everybody)
 	return nil
 }

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// certificateLook is how often the files of a certificate are looked at, and then only
-// when somebody connects.
-const certificateLook = 5 * time.Second
+// certificateInterval is the least time between two checks whether the files of a certificate have
+// changed. They are checked when a client connects.
+const certificateInterval = 5 * time.Second
 
-// TLSConfig makes the configuration of a server that speaks TLS. The certificate is read
-// again when its files change; a pair that does not fit is logged and the old one stays.
-// clientCA, which may be empty, names the authorities of agents' certificates: who shows
-// one must show a good one, and Config.AgentCertificates says who must show one.
+// TLSConfig returns the TLS configuration of a server. The certificate is read again when its files
+// change; if the new files are invalid, an error is logged and the old certificate is kept. clientCA,
+// which may be empty, is the file with the authorities of clients' certificates: a client may have no
+// certificate, but not an invalid one. Config.AgentCertificates makes one mandatory for agents.
 func TLSConfig(certFile, keyFile, clientCA string, now func() time.Time, log *slog.Logger) (*tls.Config, error) {
 	c := &certificate{certFile: certFile, keyFile: keyFile, log: log}
 	if err := c.load(); err != nil {
@@ -44,20 +44,20 @@ func TLSConfig(certFile, keyFile, clientCA string, now func() time.Time, log *sl
 	return cfg, nil
 }
 
-// certificate is a certificate and its key in files that somebody renews.
+// certificate is a certificate and its key in files that may be replaced.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 
-	mu     sync.Mutex
-	pair   *tls.Certificate
-	stamp  string // of the files that were read last, good or not
-	looked time.Time
+	mu        sync.Mutex
+	pair      *tls.Certificate
+	stamp     string // of the files that were read last, valid or not
+	checkedAt time.Time
 }
 
-// load reads the pair of files.
+// load reads both files.
 func (c *certificate) load() error {
-	c.stamp = c.stamps()
+	c.stamp = c.fileStamp()
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
 		return fmt.Errorf("read the certificate %s with the key %s: %w", c.certFile, c.keyFile, err)
@@ -66,8 +66,8 @@ func (c *certificate) load() error {
 	return nil
 }
 
-// stamps tells whether the files changed.
-func (c *certificate) stamps() string {
+// fileStamp returns a text that changes when the files change.
+func (c *certificate) fileStamp() string {
 	out := ""
 	for _, path := range []string{c.certFile, c.keyFile} {
 		info, err := os.Stat(path)
@@ -80,19 +80,19 @@ func (c *certificate) stamps() string {
 	return out
 }
 
-// current is the certificate to show now.
+// current returns the certificate, after it has read changed files.
 func (c *certificate) current(now time.Time) *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now.Sub(c.looked) < certificateLook {
+	if now.Sub(c.checkedAt) < certificateInterval {
 		return c.pair
 	}
-	c.looked = now
-	if c.stamps() == c.stamp {
+	c.checkedAt = now
+	if c.fileStamp() == c.stamp {
 		return c.pair
 	}
 	if err := c.load(); err != nil {
-		c.log.Error("the certificate's files changed and cannot be used; the old one stays", "error", err)
+		c.log.Error("the files of the certificate changed and cannot be used; the server keeps the old certificate", "error", err)
 		return c.pair
 	}
 	c.log.Info("the certificate was renewed", "file", c.certFile)

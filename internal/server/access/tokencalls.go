@@ -15,17 +15,17 @@ import (
 	"stint.dev/stint/job"
 )
 
-// tokensAnswer lists tokens without their secrets, which nobody knows any more.
+// tokensAnswer lists tokens. The server stores no secrets.
 type tokensAnswer struct {
 	Tokens []access.Token `json:"tokens"`
 }
 
 // ListTokens lists tokens, without their secrets.
-func (s *Guard) ListTokens(ctx context.Context, _ *struct{}) (*route.Answer[tokensAnswer], error) {
-	s.writeUses(ctx, math.MaxInt) // so that the list is up to date
+func (s *Guard) ListTokens(ctx context.Context, _ *struct{}) (*route.Response[tokensAnswer], error) {
+	s.storeUses(ctx, math.MaxInt) // so that the list is up to date
 	tokens, err := s.Store.Tokens(ctx)
 	if err != nil {
-		return nil, s.Internal(ctx, "list tokens", err)
+		return nil, s.ProblemOf(ctx, "list tokens", err)
 	}
 	return route.OK(tokensAnswer{tokens})
 }
@@ -38,14 +38,14 @@ type createTokenIn struct {
 	}
 }
 
-// createdToken is the only answer that holds a secret.
+// createdToken is the only response that contains a secret.
 type createdToken struct {
-	Secret string `json:"token" doc:"The secret. It is shown this once"`
+	Secret string `json:"token" doc:"The secret. It is shown only here"`
 	access.Token
 }
 
-// CreateToken makes a token and answers its secret, which is not stored.
-func (s *Guard) CreateToken(ctx context.Context, in *createTokenIn) (*route.Answer[createdToken], error) {
+// CreateToken creates a token and responds with its secret, which is not stored.
+func (s *Guard) CreateToken(ctx context.Context, in *createTokenIn) (*route.Response[createdToken], error) {
 	now := s.Now()
 	var expires time.Time
 	if sec := in.Body.ExpiresSeconds; sec > 0 {
@@ -56,7 +56,7 @@ func (s *Guard) CreateToken(ctx context.Context, in *createTokenIn) (*route.Answ
 		err = s.Store.CreateToken(ctx, t)
 	}
 	if err != nil {
-		return nil, s.Internal(ctx, "create a token", err)
+		return nil, s.ProblemOf(ctx, "create a token", err)
 	}
 	return route.OK(createdToken{secret, t})
 }
@@ -65,18 +65,17 @@ type revokeTokenIn struct {
 	ID string `path:"id" doc:"The token's id"`
 }
 
-// RevokeToken makes a token invalid. Other servers on the same database may remember it
-// for a few seconds more.
+// RevokeToken revokes a token. Other servers on the same database may accept it for a few seconds more.
 func (s *Guard) RevokeToken(ctx context.Context, in *revokeTokenIn) (*struct{}, error) {
 	if _, err := uuid.Parse(in.ID); err != nil {
 		return nil, httpio.NewProblem(http.StatusNotFound, "there is no token %s", job.Quote(in.ID))
 	}
 	if err := s.Store.RevokeToken(ctx, in.ID); err != nil {
-		return nil, s.Internal(ctx, fmt.Sprintf("revoke token %s", in.ID), err)
+		return nil, s.ProblemOf(ctx, fmt.Sprintf("revoke token %s", in.ID), err)
 	}
 	s.tokens.Forget(in.ID)
 	if s.TokenRevoked != nil {
 		s.TokenRevoked(ctx)
 	}
-	return nil, nil //nolint:nilnil // huma answers 204
+	return nil, nil //nolint:nilnil // huma responds with 204
 }

@@ -18,10 +18,10 @@ import (
 	"stint.dev/stint/job"
 )
 
-// bearer is the secret that a request brought. The password of HTTP Basic counts too: a
-// client of the compat wire may know no other way, http://any:stint_…@host/compat/JOB. A
-// header that cannot be read brings an empty secret, which is no one's.
-func bearer(r *http.Request) (secret string, brought bool) {
+// bearer returns the secret in the Authorization header of a request; ok is false without the header.
+// The password of HTTP Basic is one too, because clients of the compat API may only support
+// http://any:stint_…@host/compat/JOB. A header of another form has an empty secret, which no token has.
+func bearer(r *http.Request) (secret string, ok bool) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
 		return "", false
@@ -36,7 +36,7 @@ func bearer(r *http.Request) (secret string, brought bool) {
 	return strings.TrimSpace(rest), true
 }
 
-// findToken returns the token of a secret, or an *query.NotFoundError.
+// findToken returns the token with a secret, or a *query.NotFoundError.
 func (s *Guard) findToken(ctx context.Context, secret string) (access.Token, error) {
 	if !access.MayBeToken(secret) {
 		return access.Token{}, &query.NotFoundError{What: "token"}
@@ -58,43 +58,43 @@ func (s *Guard) findToken(ctx context.Context, secret string) (access.Token, err
 }
 
 const (
-	// tokensEvery is the pause between two looks whether tokens were revoked, and two writes of
-	// when tokens were used; mostUses is how many go into one write, so that it holds up nobody.
-	tokensEvery = time.Second
-	mostUses    = 200
+	// tokensInterval is the interval at which FollowTokens reads whether tokens were revoked, and
+	// stores when tokens were used. maxUses is how many uses it stores at once, to keep the write short.
+	tokensInterval = time.Second
+	maxUses        = 200
 )
 
-// FollowTokens looks whether tokens were revoked, and writes down when they were used, until ctx
-// ends.
+// FollowTokens reads whether tokens were revoked, and stores when tokens were used, until ctx ends.
 func (s *Guard) FollowTokens(ctx context.Context) {
-	periodic.Loop{Every: tokensEvery, Now: s.Now}.Run(ctx, func(now time.Time) error {
-		s.writeUses(ctx, mostUses)
+	periodic.Loop{Every: tokensInterval, Now: s.Now}.Run(ctx, func(now time.Time) error {
+		s.storeUses(ctx, maxUses)
 		for addr, times := range s.refusals.Due(now) {
-			s.reportRefused(ctx, prefixText(addr), "the same as before", "", times)
+			s.reportRefused(ctx, prefixText(addr), "as reported before", "", times)
 		}
 		s.checkTokens(ctx)
 		return nil
 	})
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	s.writeUses(last, math.MaxInt)
+	s.storeUses(last, math.MaxInt)
 }
 
-// refused reports a refused log-in or token in the log and the audit log: the first of an
-// address at once, further ones once a minute.
-func (s *Guard) refused(r *http.Request, why string) {
+// recordRefused reports a refused login or token in the log and the audit log: the first of an address
+// at once, further ones once a minute.
+func (s *Guard) recordRefused(r *http.Request, why string) {
 	if times := s.refusals.Count(conns.AddressOf(r), s.Now()); times > 0 {
 		s.reportRefused(r.Context(), httpio.RemoteHost(r), why, r.URL.Path, times)
 	}
 }
 
+// reportRefused writes refused logins or tokens of an address to the log and the audit log.
 func (s *Guard) reportRefused(ctx context.Context, address, why, target string, times int) {
-	s.Log.Warn("a log-in or token was refused", "address", address, "why", why, "times", times)
+	s.Log.Warn("a login or token was refused", "address", address, "why", why, "times", times)
 	action := "refused"
 	if times > 1 {
 		action = fmt.Sprintf("refused, %d times", times)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	err := s.Store.Audit(ctx, access.AuditEntry{
 		At: s.Now().UTC(), Via: access.ViaNone, Address: address, Action: action, Target: target, Status: http.StatusUnauthorized,
@@ -104,7 +104,7 @@ func (s *Guard) reportRefused(ctx context.Context, address, why, target string, 
 	}
 }
 
-// prefixText is an address, or the network that counts as it.
+// prefixText returns the text of an address, or of the network that counts as one.
 func prefixText(p netip.Prefix) string {
 	if p.IsSingleIP() {
 		return p.Addr().String()
@@ -112,10 +112,10 @@ func prefixText(p netip.Prefix) string {
 	return p.String()
 }
 
-// checkTokens looks whether tokens were revoked. While the database does not say, requests look
-// up their tokens themselves.
+// checkTokens reads whether tokens were revoked. While that fails, requests read their tokens from the
+// store.
 func (s *Guard) checkTokens(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	now := s.Now()
 	if revoked, err := s.Store.RevokedTokens(ctx); err == nil {
@@ -123,26 +123,25 @@ func (s *Guard) checkTokens(ctx context.Context) {
 	}
 }
 
-// writeUses writes down when tokens were used. One that cannot be written is lost: no
-// request is refused because of it.
-func (s *Guard) writeUses(ctx context.Context, most int) {
-	used := s.tokens.TakeUsed(most)
+// storeUses stores when up to limit tokens were used. After an error these uses are lost, because no
+// request is refused for them.
+func (s *Guard) storeUses(ctx context.Context, limit int) {
+	used := s.tokens.TakeUsed(limit)
 	if len(used) == 0 {
 		return
 	}
 	if err := s.Store.TouchTokens(ctx, used); err != nil && ctx.Err() == nil {
-		s.Log.Warn("could not note that tokens were used", "tokens", len(used), "error", err)
+		s.Log.Warn("could not store the use of tokens", "tokens", len(used), "error", err)
 	}
 }
 
-// CheckHost refuses a request that needs a token only because of the name that it is
-// addressed to. Otherwise any web page could point its own name at the loopback address
-// and read everything.
+// CheckHost returns an error for a request that needs a token only because of its Host header. Without
+// this check any web page could have its own name resolve to the loopback address and read everything.
 func (s *Guard) CheckHost(r *http.Request) error {
 	if s.rule.Load().AnswersTo(r.Host) || r.Header.Get("Authorization") != "" || s.doubt(r) != access.ForeignHost {
 		return nil
 	}
 	return httpio.NewProblem(http.StatusMisdirectedRequest,
-		"this server answers without a token only to names of its own machine, not to %s: use 127.0.0.1 or localhost, bring a token, or name it with --allow-host",
+		"without a token this server accepts only the host names of its own machine, and not %s: use 127.0.0.1 or localhost, send a token, or allow the name with --allow-host",
 		job.Quote(r.Host))
 }

@@ -9,8 +9,8 @@ import (
 	"stint.dev/stint/internal/access"
 )
 
-// AddressOf returns where a request comes from. IPv6 addresses count by their /64 network,
-// because who has one has all of it.
+// AddressOf returns the address from which a request came; the zero Prefix if it is not known. Of an
+// IPv6 address it is the /64 network, because a host usually has all addresses of one.
 func AddressOf(r *http.Request) netip.Prefix {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -23,7 +23,7 @@ func AddressOf(r *http.Request) netip.Prefix {
 	return networkOf(addr)
 }
 
-// networkOf is the network of which an address is counted as one client.
+// networkOf returns the network whose addresses count as one client.
 func networkOf(addr netip.Addr) netip.Prefix {
 	bits := 32
 	if addr = addr.Unmap(); addr.Is6() {
@@ -36,7 +36,7 @@ func networkOf(addr netip.Addr) netip.Prefix {
 	return p
 }
 
-// PeerOf returns what the system says of who sent a request.
+// PeerOf returns what the operating system reports about the process that sent a request.
 func PeerOf(r *http.Request) access.Peer {
 	if conn, _ := r.Context().Value(connKey{}).(*watchedConn); conn != nil {
 		return conn.peer()
@@ -44,5 +44,5 @@ func PeerOf(r *http.Request) access.Peer {
 	return access.Peer{Err: errNoConnection}
 }
 
-// errNoConnection says that a request came over no connection that this server accepted.
-var errNoConnection = errors.New("the request came over no connection of this server")
+// errNoConnection is the error for a request that did not come over a connection that Places accepted.
+var errNoConnection = errors.New("the connection of the request is not known")

@@ -14,17 +14,18 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Observer is notified of what the connections of agents say. Its methods must not block.
+// Observer is notified when connections of agents close and when agents return. Its methods must not
+// block.
 type Observer interface {
-	// Disconnected says that the connection closed that carried an attempt's heartbeats,
-	// and that its agent has no other one.
+	// Disconnected is called when the connection of an attempt's heartbeats has closed and its agent
+	// has no other open connection.
 	Disconnected(lease.Disconnect)
-	// Returned says that a request of the attempt arrived on a connection again.
+	// Returned is called when a request arrives of an attempt that had no open connection.
 	Returned(run string, attempt int)
 }
 
-// Agents knows which connections carry the requests of which attempt. When an agent
-// is killed, its kernel closes them at once, long before the lease ends.
+// Agents tracks which connections carry the requests of which attempt. When an agent is killed, its
+// kernel closes its connections at once, long before the lease ends.
 type Agents struct {
 	now      func() time.Time
 	observer Observer
@@ -41,46 +42,47 @@ type attemptKey struct {
 // agentConns are the open connections of the agent of one attempt.
 type agentConns struct {
 	open      []*Traffic
-	forwarded bool // a request came through a proxy that says so
-	// held is the end of the connection of its heartbeats while others are open; nil for none.
-	held *lease.Disconnect
+	forwarded bool // a request has the header of a proxy
+	// disconnect describes the end of the connection of its heartbeats, if it has closed while others
+	// are open; else nil.
+	disconnect *lease.Disconnect
 }
 
-// Traffic is what one connection carried for one attempt.
+// Traffic describes the requests of one attempt on one connection.
 type Traffic struct {
 	key      attemptKey
 	conn     *watchedConn
 	owner    string // the token of its first request; empty for none
 	requests int
-	// Of the connection that the agent holds open for its heartbeats:
+	// The agent keeps this connection open for its heartbeats:
 	kept     bool
-	lastBeat time.Time     // before the first one: when the connection was first seen to be kept
-	nextBeat time.Duration // how long after it the next one is due
-	named    bool          // the last request named the agent's address
-	direct   bool          // that is the address that arrives here
+	lastBeat time.Time     // before the first heartbeat: when kept was set
+	nextBeat time.Duration // how long after lastBeat the next heartbeat is due
+	named    bool          // the last request has the agent's own address in a header
+	direct   bool          // that address is the one that this server sees
 }
 
 type connKey struct{}
 
-// NewAgents watches the connections of agents for an observer.
+// NewAgents returns an Agents that notifies an observer.
 func NewAgents(now func() time.Time, observer Observer) *Agents {
 	return &Agents{now: now, observer: observer, attempts: map[attemptKey]*agentConns{}}
 }
 
-// ConnContext puts the connection where Arrived finds it (http.Server.ConnContext).
+// ConnContext adds a connection to the context of its requests. It is for http.Server.ConnContext.
 func (c *Agents) ConnContext(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, watchedConnOf(conn))
 }
 
-// Arrived notes an append or a heartbeat of a client that may write to the run, before it is
-// committed: an agent that waits for a slow database has returned. It returns nil where
-// connections are not watched.
+// Arrived records an append or a heartbeat of a client that may write to the run. It is called before
+// the commit, because an agent whose request waits for a slow database has returned. It returns nil
+// for a request whose connection is not tracked.
 func (c *Agents) Arrived(r *http.Request, run string, attempt int) *Traffic {
 	conn := connOf(r)
 	if conn == nil {
 		return nil
 	}
-	conn.carries(access.CallerOf(r.Context()).Owner(), true)
+	conn.assign(access.CallerOf(r.Context()).Owner(), true)
 	key := attemptKey{run, attempt}
 	t, returned := c.count(conn, key, access.CallerOf(r.Context()).Token, access.IsForwarded(r.Header))
 	if returned {
@@ -89,7 +91,7 @@ func (c *Agents) Arrived(r *http.Request, run string, attempt int) *Traffic {
 	return t
 }
 
-// count adds a request. returned reports that the attempt had no open connection.
+// count counts a request. returned reports whether the attempt had no open connection before.
 func (c *Agents) count(conn *watchedConn, key attemptKey, owner string, forwarded bool) (t *Traffic, returned bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,8 +105,8 @@ func (c *Agents) count(conn *watchedConn, key attemptKey, owner string, forwarde
 	}
 	a.forwarded = a.forwarded || forwarded
 	i := slices.IndexFunc(a.open, func(t *Traffic) bool { return t.conn == conn })
-	if i < 0 { // what comes on an older connection may have been sent before the held one closed
-		a.held = nil
+	if i < 0 { // requests on older connections may have been sent before the other one closed
+		a.disconnect = nil
 		i = len(a.open)
 		t := &Traffic{key: key, conn: conn, owner: owner}
 		a.open, conn.carried = append(a.open, t), append(conn.carried, t)
@@ -113,8 +115,8 @@ func (c *Agents) count(conn *watchedConn, key attemptKey, owner string, forwarde
 	return a.open[i], returned
 }
 
-// Beat notes that a request is a heartbeat: its connection is the one that the agent
-// holds. next is when the beat after it is to come.
+// Beat records that a request is a heartbeat, so that its connection is the one that the agent keeps
+// open. next is how long after it the next heartbeat is due.
 func (c *Agents) Beat(t *Traffic, r *http.Request, next time.Duration) {
 	if t == nil {
 		return
@@ -125,8 +127,8 @@ func (c *Agents) Beat(t *Traffic, r *http.Request, next time.Duration) {
 	t.lastBeat, t.nextBeat = c.now(), next
 }
 
-// Append notes that a request is an append. One that names the agent's address came on the
-// connection that the agent holds, perhaps before its first heartbeat.
+// Append records that a request is an append. If it has the agent's own address, it came on the
+// connection that the agent keeps open, perhaps before its first heartbeat.
 func (c *Agents) Append(t *Traffic, r *http.Request) {
 	if t == nil || r.Header.Get(job.HeaderLocalAddress) == "" {
 		return
@@ -138,7 +140,7 @@ func (c *Agents) Append(t *Traffic, r *http.Request) {
 	}
 }
 
-// keep notes that the agent holds the connection of a request. The caller has the lock.
+// keep records that the agent keeps the connection of a request open. The caller holds mu.
 func (c *Agents) keep(t *Traffic, r *http.Request) {
 	conn := t.conn
 	if conn.closed {
@@ -150,13 +152,14 @@ func (c *Agents) keep(t *Traffic, r *http.Request) {
 	}
 	conn.pooled = conn.pooled || conn.keptRun != t.key.run
 	if a := c.attempts[t.key]; a != nil {
-		a.held = nil
+		a.disconnect = nil
 	}
 	local := r.Header.Get(job.HeaderLocalAddress)
 	t.kept, t.named, t.direct = true, local != "", sameAddress(local, r.RemoteAddr)
 }
 
-// sameAddress compares two ends of connections. A zone is a name that only its own host knows.
+// sameAddress reports whether two addresses with ports are the same. Zones are ignored, because they
+// are names that only one host uses.
 func sameAddress(a, b string) bool {
 	x, err1 := netip.ParseAddrPort(a)
 	y, err2 := netip.ParseAddrPort(b)
@@ -164,7 +167,7 @@ func sameAddress(a, b string) bool {
 		x.Addr().Unmap().WithZone("") == y.Addr().Unmap().WithZone("")
 }
 
-// Forget ends the watch over an attempt, because it has ended.
+// Forget stops tracking an attempt, because it has ended.
 func (c *Agents) Forget(run string, attempt int) {
 	key := attemptKey{run, attempt}
 	c.mu.Lock()
@@ -179,11 +182,11 @@ func (c *Agents) Forget(run string, attempt int) {
 	}
 }
 
-// ConnState is called at every change of a connection (http.Server.ConnState).
+// ConnState handles a change of the state of a connection. It is for http.Server.ConnState.
 func (c *Agents) ConnState(conn net.Conn, state http.ConnState) {
 	watched := watchedConnOf(conn)
 	if watched != nil {
-		watched.place.changed(state)
+		watched.place.setState(state)
 	}
 	if watched == nil || state != http.StateClosed && state != http.StateHijacked {
 		return
@@ -193,8 +196,8 @@ func (c *Agents) ConnState(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// close forgets a connection and returns what its end says: of each attempt whose agent
-// held it and has no other connection left.
+// close removes a connection, and returns a Disconnect for each attempt whose agent kept it open and has
+// no other open connection.
 func (c *Agents) close(conn *watchedConn) []lease.Disconnect {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -204,31 +207,31 @@ func (c *Agents) close(conn *watchedConn) []lease.Disconnect {
 	for _, t := range conn.carried {
 		a := c.attempts[t.key]
 		a.open = slices.DeleteFunc(a.open, func(other *Traffic) bool { return other == t })
-		if t.held() {
-			a.held = t.end(a.forwarded, now)
+		if t.isEvidence() {
+			a.disconnect = t.end(a.forwarded, now)
 		}
 		if len(a.open) > 0 {
 			continue
 		}
 		delete(c.attempts, t.key)
-		if a.held != nil {
-			a.held.At = now
-			ends = append(ends, *a.held)
+		if a.disconnect != nil {
+			a.disconnect.At = now
+			ends = append(ends, *a.disconnect)
 		}
 	}
 	conn.carried = nil
 	return ends
 }
 
-// held reports whether the agent holds this connection open: two requests came on it, so
-// that nothing between closes it after each, or nothing stands between. What carries
-// heartbeats of several runs belongs to a proxy and says nothing of any agent.
-func (t *Traffic) held() bool {
+// isEvidence reports whether the end of this connection is evidence about the agent: the agent keeps it
+// open for heartbeats, and no proxy closes it after each request, because there is none or because the
+// connection has carried two. A connection with heartbeats of several runs belongs to a proxy.
+func (t *Traffic) isEvidence() bool {
 	return t.kept && (t.requests > 1 || t.direct) && !t.conn.pooled
 }
 
-// end is what the end of a held connection says. Where something stands between, a beat
-// that is long overdue means that the connection may have been closed for being idle.
+// end returns the Disconnect for the end of the connection. If there may be a proxy and a heartbeat is
+// long overdue, the proxy may have closed the connection because it was idle.
 func (t *Traffic) end(forwarded bool, now time.Time) *lease.Disconnect {
 	indirect := forwarded || !t.direct
 	peer := endCause(t.conn.cause.Load()) == endPeer

@@ -44,7 +44,7 @@ func (s *seen) Disconnected(d lease.Disconnect) {
 
 func (s *seen) Returned(run string, _ int) { s.events = append(s.events, run+" returned") }
 
-// take returns what was told since the last call, in the order of names.
+// take returns what was reported since the last call, in the order of names.
 func (s *seen) take() string {
 	slices.Sort(s.events)
 	defer func() { s.events = nil }()
@@ -111,7 +111,7 @@ func (tr *traced) do(line string) {
 	case "beat":
 		tr.c.Beat(tr.c.Arrived(r, words[2], 1), r, testPeriod)
 	case "peer", "silent", "ours":
-		conn.note(map[string]error{"peer": io.EOF, "silent": syscall.ETIMEDOUT, "ours": net.ErrClosed}[words[1]])
+		conn.recordCause(map[string]error{"peer": io.EOF, "silent": syscall.ETIMEDOUT, "ours": net.ErrClosed}[words[1]])
 		tr.c.ConnState(conn, http.StateClosed)
 	default:
 		tr.t.Fatalf("what is %q?", line)
@@ -163,7 +163,7 @@ func TestWhatClosedConnectionsSay(t *testing.T) {
 				tr.do(step)
 			}
 			if got := tr.seen.take(); got != c.want {
-				t.Errorf("told %q, want %q", got, c.want)
+				t.Errorf("reported %q, want %q", got, c.want)
 			}
 		})
 	}
@@ -171,7 +171,7 @@ func TestWhatClosedConnectionsSay(t *testing.T) {
 
 func TestAnAgentThatReturnsIsTold(t *testing.T) {
 	tr := newTraced(t)
-	for _, step := range []struct{ do, told string }{
+	for _, step := range []struct{ do, reported string }{
 		{"1 append a", "a returned"},
 		{"1 beat a", ""},
 		{"1 peer", "a closed"},
@@ -183,13 +183,13 @@ func TestAnAgentThatReturnsIsTold(t *testing.T) {
 		{"4 beat a", "a returned"},
 	} {
 		tr.do(step.do)
-		if got := tr.seen.take(); got != step.told {
-			t.Errorf("%s: told %q, want %q", step.do, got, step.told)
+		if got := tr.seen.take(); got != step.reported {
+			t.Errorf("%s: reported %q, want %q", step.do, got, step.reported)
 		}
 	}
 }
 
-// Whatever comes in whatever order: an attempt is told to be disconnected only when every
+// Whatever comes in whatever order: an attempt is reported as disconnected only when every
 // connection that its agent used is closed and the attempt has not ended, and when all is
 // closed nothing is left behind.
 func TestClosedConnectionsModel(t *testing.T) {
@@ -225,13 +225,13 @@ func TestClosedConnectionsModel(t *testing.T) {
 				closed[conn] = true
 				forgetConn(conn)
 			}
-			for _, told := range tr.seen.events {
-				run, _, _ := strings.Cut(told, " ")
-				if strings.HasSuffix(told, "returned") {
+			for _, event := range tr.seen.events {
+				run, _, _ := strings.Cut(event, " ")
+				if strings.HasSuffix(event, "returned") {
 					continue
 				}
 				if ended[run] || len(open[run]) > 0 {
-					rt.Fatalf("%s, but it ended (%v) or has open connections %v", told, ended[run], open[run])
+					rt.Fatalf("%s, but it ended (%v) or has open connections %v", event, ended[run], open[run])
 				}
 			}
 			tr.seen.take()
@@ -342,7 +342,7 @@ func TestWhyAConnectionEnded(t *testing.T) {
 	}
 }
 
-// The kernel tells that a connection timed out once, to whoever reads or writes first.
+// The kernel reports that a connection timed out once, to whoever reads or writes first.
 func TestTheFirstErrorIsTheCause(t *testing.T) {
 	timeout := &net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.ETIMEDOUT)}
 	for _, c := range []struct {
@@ -356,8 +356,8 @@ func TestTheFirstErrorIsTheCause(t *testing.T) {
 		{nil, os.NewSyscallError("read", syscall.ECONNRESET), endPeer},
 	} {
 		w := &watchedConn{}
-		w.note(c.first)
-		w.note(c.second)
+		w.recordCause(c.first)
+		w.recordCause(c.second)
 		if got := endCause(w.cause.Load()); got != c.want {
 			t.Errorf("%v, then %v: cause %d, want %d", c.first, c.second, got, c.want)
 		}

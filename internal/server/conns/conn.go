@@ -14,17 +14,17 @@ import (
 	"stint.dev/stint/internal/access"
 )
 
-// endCause says why a connection ended. net/http tells only that it did.
+// endCause is why a connection ended, which net/http does not report.
 type endCause int32
 
 const (
-	endUnknown endCause = iota // this server closed it, or has not seen an end
+	endUnknown endCause = iota // this server closed it, or it has not ended
 	endPeer                    // the other side closed or reset it
 	endSilent                  // the other side stopped answering
 )
 
-// causeOf reads the end of a connection off an error of Read or Write. A deadline that
-// passed and a connection that this server closed itself say nothing of the other side.
+// causeOf returns why a connection ended from an error of Read or Write. It is unknown after a deadline,
+// or when this server closed the connection.
 func causeOf(err error) endCause {
 	switch {
 	case err == nil, errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
@@ -32,13 +32,13 @@ func causeOf(err error) endCause {
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return endPeer
 	}
-	return endSilent // ETIMEDOUT of keep-alive, or an unreachable network
+	return endSilent // ETIMEDOUT of keep-alive probes, or an unreachable network
 }
 
-// watchedListener accepts connections that remember why they ended.
+// watchedListener accepts connections as watchedConns.
 type watchedListener struct {
 	net.Listener
-	// admit finds a place for a connection, or closes it.
+	// admit takes a place for a connection; false if there is none, and the connection is closed.
 	admit func(*watchedConn) bool
 }
 
@@ -55,42 +55,43 @@ func (l watchedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// watchedConn is a connection that remembers why it ended, and what it carried.
+// watchedConn is a connection that records why it ended, and which attempts used it.
 type watchedConn struct {
 	net.Conn
-	// peer asks the system, once, which user the other end belongs to.
+	// peer returns the process at the other end. It asks the operating system once.
 	peer func() access.Peer
-	// cause is that of the first error: the kernel tells a connection's error once, and
-	// a plain end of the data afterwards.
+	// cause is an endCause, from the first error: the kernel reports the error of a connection once,
+	// and the end of the data afterwards.
 	cause atomic.Int32
 	place connPlace
 
-	// Of Agents.mu:
+	// Guarded by Agents.mu:
 	closed  bool
 	carried []*Traffic
-	keptRun string // the run whose agent holds it
-	pooled  bool   // it carried heartbeats of several runs: a proxy's, not an agent's
+	keptRun string // the run whose agent keeps it open
+	pooled  bool   // it has carried heartbeats of several runs, so it belongs to a proxy
 }
 
 func (c *watchedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	c.note(err)
+	c.recordCause(err)
 	return n, err
 }
 
 func (c *watchedConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
-	c.note(err)
+	c.recordCause(err)
 	return n, err
 }
 
-func (c *watchedConn) note(err error) {
+// recordCause records the cause of the first error that has one.
+func (c *watchedConn) recordCause(err error) {
 	if cause := causeOf(err); cause != endUnknown {
 		c.cause.CompareAndSwap(int32(endUnknown), int32(cause))
 	}
 }
 
-// CloseWrite lets net/http end an answer before it closes the connection.
+// CloseWrite lets net/http end a response before it closes the connection.
 func (c *watchedConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -98,20 +99,21 @@ func (c *watchedConn) CloseWrite() error {
 	return nil
 }
 
-// heldKeepAlive makes a host that vanished show as a connection that timed out after some
-// six seconds, for one small packet every three seconds.
-var heldKeepAlive = net.KeepAliveConfig{Enable: true, Idle: 3 * time.Second, Interval: time.Second, Count: 3}
+// heartbeatKeepAlive detects within some six seconds that a host is gone, for one small packet every
+// three seconds.
+var heartbeatKeepAlive = net.KeepAliveConfig{Enable: true, Idle: 3 * time.Second, Interval: time.Second, Count: 3}
 
-// keepAlive watches a connection on which heartbeats come.
+// keepAlive enables keep-alive probes on a connection of heartbeats.
 func (c *watchedConn) keepAlive() {
 	if tcp, ok := c.Conn.(interface {
 		SetKeepAliveConfig(net.KeepAliveConfig) error
 	}); ok {
-		_ = tcp.SetKeepAliveConfig(heldKeepAlive) // without it the lease alone tells
+		_ = tcp.SetKeepAliveConfig(heartbeatKeepAlive) // without probes the lease still ends
 	}
 }
 
-// watchedConnOf finds the connection that net/http hands to its hooks, also below TLS.
+// watchedConnOf returns the watchedConn of a connection that net/http passes to its hooks, also below
+// TLS; nil if there is none.
 func watchedConnOf(conn net.Conn) *watchedConn {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()

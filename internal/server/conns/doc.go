@@ -1,3 +1,3 @@
-// Package conns watches the connections that clients open: how many there are and whose, which
-// attempt's agent holds one, and what its end says of that agent.
+// Package conns counts the open connections of clients (Places) and tracks which of them agents use
+// (Agents): when the connection of an attempt's heartbeats closes, its agent may have died.
 package conns

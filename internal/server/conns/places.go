@@ -16,36 +16,37 @@ import (
 
 // Limits of connections.
 const (
-	// connSilence is after how long without a byte an idle connection makes room for others.
-	connSilence = 2 * time.Second
-	// strangerIdle is how long a connection may be idle that carried nothing of an agent.
-	strangerIdle = 30 * time.Second
-	// connReserve are descriptors that connections leave to the store, beside a fifth of all.
+	// idleLimit is how long a connection may be idle before it may be closed for another one.
+	idleLimit = 2 * time.Second
+	// clientIdleTimeout is how long a connection may be idle that no agent has used.
+	clientIdleTimeout = 30 * time.Second
+	// connReserve is how many descriptors are left to the store, besides a fifth of all.
 	connReserve = 32
-	leastConns  = 64
+	minConns    = 64
 )
 
-// Limit returns how many connections a process may have that may have so many open files.
+// Limit returns how many connections this process may have, from its limit of open files.
 func Limit() int64 {
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		return leastConns
+		return minConns
 	}
-	const most = 1 << 20 // also where the system knows no limit
-	return max(leastConns, int64(min(files.Cur, most))*8/10-connReserve)
+	const limit = 1 << 20 // also if the system has no limit
+	return max(minConns, int64(min(files.Cur, limit))*8/10-connReserve)
 }
 
-// IdleTime is how long a held heartbeat connection may be idle between beats.
-const IdleTime = lease.MaxPeriod + time.Minute
+// IdleTimeout is how long a connection may be idle between two heartbeats.
+const IdleTimeout = lease.MaxPeriod + time.Minute
 
-// Places divides the connections that are open at once among tokens and addresses.
+// Places limits how many connections are open at once, and divides them among tokens and addresses.
 type Places struct {
 	open    *shares.Shares
 	log     *slog.Logger
 	refused func()
 }
 
-// NewPlaces makes places for so many connections. refused is called for each that finds none.
+// NewPlaces returns Places for a number of connections. refused is called for each connection for which
+// there is no place.
 func NewPlaces(all int64, log *slog.Logger, refused func()) *Places {
 	return &Places{newConnShares(all), log, refused}
 }
@@ -53,25 +54,26 @@ func NewPlaces(all int64, log *slog.Logger, refused func()) *Places {
 // Used returns how many connections are open.
 func (p *Places) Used() int64 { return p.open.Used() }
 
-// Listen returns a listener that accepts a connection only when there is a place for it.
+// Listen returns a listener that closes connections for which there is no place.
 func (p *Places) Listen(l net.Listener) net.Listener { return watchedListener{l, p.admit} }
 
-// newConnShares divides a number of connections.
+// newConnShares returns the shares of a number of connections.
 func newConnShares(all int64) *shares.Shares {
-	return shares.New(shares.Limits{All: all, Token: all / 2, Address: all / 2, Silence: connSilence}, time.Now)
+	return shares.New(shares.Limits{All: all, Token: all / 2, Address: all / 2, Silence: idleLimit}, time.Now)
 }
 
-// connPlace is the place of a connection among all.
+// connPlace is the place of a connection.
 type connPlace struct {
 	place *shares.Place
-	agent atomic.Bool // it carried an append or a heartbeat
-	idle  atomic.Bool // between two requests
+	agent atomic.Bool // it has carried an append or a heartbeat
+	idle  atomic.Bool // it is between two requests
 }
 
-// admit finds a place for a new connection; nil when there is none, and the connection is closed.
+// admit takes a place for a new connection. If there is none, it closes the connection and returns
+// false.
 func (p *Places) admit(c *watchedConn) bool {
 	var err error
-	for range 2 { // the first may close another one that was silent
+	for range 2 { // the first try may close an idle connection
 		c.place.place, err = p.open.Enter(shares.Owner{Address: addressOfConn(c.RemoteAddr())}, 1, c.drop)
 		if err == nil {
 			return true
@@ -84,7 +86,7 @@ func (p *Places) admit(c *watchedConn) bool {
 	return false
 }
 
-// addressOfConn is the address whose share a connection uses before it brings a token.
+// addressOfConn returns the address whose share a connection uses before its first request.
 func addressOfConn(addr net.Addr) string {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
@@ -94,51 +96,48 @@ func addressOfConn(addr net.Addr) string {
 	return networkOf(ip).String()
 }
 
-// drop closes an idle connection to make room.
+// drop closes an idle connection for another one.
 func (c *watchedConn) drop() {
-	_ = c.Conn.Close() // net/http sees that, and ends it
+	_ = c.Conn.Close() // net/http detects that and calls Close
 	c.place.place.Leave()
 }
 
-// Close gives the place back.
+// Close closes the connection and releases its place.
 func (c *watchedConn) Close() error {
 	c.place.place.Leave()
 	return c.Conn.Close()
 }
 
-// SetReadDeadline shortens the time that net/http gives an idle connection, unless an agent
-// holds it: that one is idle between heartbeats.
+// SetReadDeadline shortens the deadline that net/http sets for an idle connection to clientIdleTimeout,
+// unless an agent has used it, which is idle between heartbeats.
 func (c *watchedConn) SetReadDeadline(t time.Time) error {
-	if until := time.Now().Add(strangerIdle); c.place.idle.Load() && !c.place.agent.Load() && t.After(until) {
+	if until := time.Now().Add(clientIdleTimeout); c.place.idle.Load() && !c.place.agent.Load() && t.After(until) {
 		t = until
 	}
 	return c.Conn.SetReadDeadline(t)
 }
 
-// changed follows what net/http does with a connection. From the last byte of a request to that
-// of its answer it is kept, and one that an agent holds always.
-func (p *connPlace) changed(state http.ConnState) {
+// setState records the state of a connection. It may be closed for another one only while it is idle
+// and no agent has used it.
+func (p *connPlace) setState(state http.ConnState) {
 	p.idle.Store(state == http.StateIdle)
 	if state == http.StateIdle && p.place != nil {
 		p.place.Keep(p.agent.Load())
 	}
 }
 
-// Serves notes that the whole of a request has come.
-func Serves(r *http.Request) { connOf(r).serves() }
-
-// Carries counts the connection of a request for who sent it.
-func Carries(r *http.Request, o shares.Owner) { connOf(r).carries(o, false) }
-
-// serves notes that a whole request has come.
-func (c *watchedConn) serves() {
-	if c != nil && c.place.place != nil {
+// KeepOpen protects the connection of a request from being closed for another one.
+func KeepOpen(r *http.Request) {
+	if c := connOf(r); c != nil && c.place.place != nil {
 		c.place.place.Keep(true)
 	}
 }
 
-// carries counts the connection of a request for who sent it, and keeps one of an agent.
-func (c *watchedConn) carries(o shares.Owner, agent bool) {
+// Assign counts the connection of a request for the owner that sent it.
+func Assign(r *http.Request, o shares.Owner) { connOf(r).assign(o, false) }
+
+// assign counts the connection for an owner. agent reports whether an agent uses it.
+func (c *watchedConn) assign(o shares.Owner, agent bool) {
 	if c == nil || c.place.place == nil {
 		return
 	}
@@ -150,7 +149,7 @@ func (c *watchedConn) carries(o shares.Owner, agent bool) {
 	}
 }
 
-// connOf is the connection of a request; nil in tests without one.
+// connOf returns the connection of a request; nil if Places did not accept it, as in tests.
 func connOf(r *http.Request) *watchedConn {
 	conn, _ := r.Context().Value(connKey{}).(*watchedConn)
 	return conn

@@ -27,29 +27,29 @@ func TestStrangersMayNotBeIdleForLong(t *testing.T) {
 	inner := &deadlined{}
 	c := &watchedConn{Conn: inner, place: connPlace{place: place}}
 	allowed := func() time.Duration {
-		_ = c.SetReadDeadline(time.Now().Add(IdleTime))
+		_ = c.SetReadDeadline(time.Now().Add(IdleTimeout))
 		return time.Until(inner.until)
 	}
-	c.place.changed(http.StateActive)
-	if got := allowed(); got < IdleTime-time.Minute {
+	c.place.setState(http.StateActive)
+	if got := allowed(); got < IdleTimeout-time.Minute {
 		t.Errorf("in a request it may take %s", got)
 	}
-	c.place.changed(http.StateIdle)
-	if got := allowed(); got > strangerIdle {
+	c.place.setState(http.StateIdle)
+	if got := allowed(); got > clientIdleTimeout {
 		t.Errorf("idle it may take %s", got)
 	}
 	_ = c.SetReadDeadline(time.Time{})
 	if !inner.until.IsZero() {
 		t.Error("no deadline became one")
 	}
-	c.carries(shares.Owner{Token: "t"}, true)
-	if got := allowed(); got < IdleTime-time.Minute {
+	c.assign(shares.Owner{Token: "t"}, true)
+	if got := allowed(); got < IdleTimeout-time.Minute {
 		t.Errorf("an agent's may be idle for %s", got)
 	}
 }
 
 func TestConnectionLimitLeavesFilesToTheStore(t *testing.T) {
-	if n := Limit(); n < leastConns || n > 1<<20 {
+	if n := Limit(); n < minConns || n > 1<<20 {
 		t.Errorf("%d connections", n)
 	}
 }

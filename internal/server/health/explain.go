@@ -4,27 +4,27 @@ import (
 	"context"
 	"errors"
 
-	"stint.dev/stint/internal/health"
+	"stint.dev/stint/internal/health/rules"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
 
-// ExplainRun answers what every rule makes of a run now; of a run that has ended, what it
-// made of it last.
-func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Answer[job.Explanation], error) {
+// ExplainRun responds with the result of every health rule for a run; for a run that has ended, with the
+// last results.
+func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Response[job.Explanation], error) {
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
 	}
 	l, err := s.Store.Lease(ctx, id)
 	if err != nil {
-		return nil, s.Internal(ctx, "read the lease of run "+id, err)
+		return nil, s.ProblemOf(ctx, "read the lease of run "+id, err)
 	}
 	p, stored, err := s.policyOf(ctx, l.Job)
 	if err != nil {
-		return nil, s.Internal(ctx, "read the policy of job "+l.Job, err)
+		return nil, s.ProblemOf(ctx, "read the policy of job "+l.Job, err)
 	}
 	out := job.Explanation{Policy: "default"}
 	if stored.YAML != "" {
@@ -34,7 +34,7 @@ func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Answ
 	if !l.State.Active() {
 		now = l.ReportedAt
 	}
-	out.Rules = health.Explain(l, now, health.Circumstances{Closed: l.Closed}, p)
+	out.Rules = rules.Explain(l, now, rules.Circumstances{Closed: l.Closed}, p)
 	for i := range out.Rules {
 		r := &out.Rules[i]
 		if !l.State.Active() {
@@ -50,22 +50,22 @@ func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Answ
 	return route.OK(out)
 }
 
-// explainLost has the rule about silence say why a run was lost.
-func (s *Routes) explainLost(ctx context.Context, id string, rules []job.RuleResult) error {
+// explainLost sets the sentence of the rule quiet to the reason why a run was called lost.
+func (s *Routes) explainLost(ctx context.Context, id string, results []job.RuleResult) error {
 	run, err := s.Store.Run(ctx, id)
 	if err != nil {
-		return s.Internal(ctx, "read run "+id, err)
+		return s.ProblemOf(ctx, "read run "+id, err)
 	}
-	for i := range rules {
-		if rules[i].Rule == policy.Quiet && run.Outcome != nil {
-			rules[i].Sentence = job.EndedPrefix(job.Lost) + run.Outcome.Message
+	for i := range results {
+		if results[i].Rule == policy.Quiet && run.Outcome != nil {
+			results[i].Sentence = job.EndedPrefix(job.Lost) + run.Outcome.Message
 		}
 	}
 	return nil
 }
 
-// policyOf is the policy that holds for a job; stored is empty for the default, and has the
-// text also of a policy that cannot be read: the default holds instead.
+// policyOf returns the policy that applies to a job. stored is empty if the job has no policy of its own;
+// if that policy cannot be parsed, stored has its text and the default applies.
 func (s *Routes) policyOf(ctx context.Context, name string) (policy.Policy, policy.Stored, error) {
 	stored, err := s.Store.Policy(ctx, name)
 	var none *query.NotFoundError

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/health"
+	"stint.dev/stint/internal/health/rules"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/httpio"
@@ -24,23 +24,24 @@ import (
 // Descriptions of the calls.
 var (
 	DocPutPolicy = route.Doc{
-		Text: "Sets the policy of a job: which health rules count, from which figures on, and what is done. What the text " +
-			"does not say stays as in the default. A key that does not exist, or a value that makes no sense, is refused with " +
-			"422 and the line and column of the mistake. It counts from the next look at the job's runs, within seconds.",
+		Text: "Sets the policy of a job: which health rules apply, with which thresholds, and what is done. Keys that are " +
+			"absent have the values of the default policy. An unknown key or an invalid value is refused with " +
+			"422 and the line and column of the error. The policy applies within seconds.",
 		Request: "application/yaml",
 		Answers: []route.Content{route.JSON(job.JobPolicy{})},
 		Errors:  []int{400, 413, 422},
 	}
 	DocTestPolicy = route.Doc{
-		Text: "Replays a policy over the last stored runs of the job and answers what it would have raised, and which bad ends " +
-			"and findings it would have missed. Nothing is stored. The rules about the way to the server cannot be replayed.",
+		Text: "Replays a policy over the last stored runs of the job, and returns the findings that it would have raised, and the failures " +
+			"and findings that it would have missed. Nothing is stored. The rules about the connection to the server cannot be replayed.",
 		Request: "application/yaml",
 		Answers: []route.Content{route.JSON(job.PolicyTest{})},
 		Errors:  []int{400, 413, 422},
 	}
 )
 
-// readPolicy reads the body of a request; its errors are answered as they are.
+// readPolicy reads and parses the body of a request. It returns the policy and its text; its errors are for
+// the client.
 func readPolicy(r *http.Request) (policy.Policy, []byte, error) {
 	text, err := io.ReadAll(r.Body)
 	var large *http.MaxBytesError
@@ -48,12 +49,12 @@ func readPolicy(r *http.Request) (policy.Policy, []byte, error) {
 	case errors.As(err, &large) || len(text) > policy.MaxSize:
 		return policy.Policy{}, nil, httpio.NewProblem(http.StatusRequestEntityTooLarge, "a policy has at most %d bytes", policy.MaxSize)
 	case err != nil:
-		return policy.Policy{}, nil, httpio.NewProblem(http.StatusRequestTimeout, "the policy did not arrive")
+		return policy.Policy{}, nil, httpio.NewProblem(http.StatusRequestTimeout, "the policy did not arrive completely")
 	}
 	p, err := policy.Parse(text)
 	var mistake *policy.Error
 	if errors.As(err, &mistake) {
-		refused := httpio.NewProblem(http.StatusUnprocessableEntity, "the policy cannot be taken: %s", mistake)
+		refused := httpio.NewProblem(http.StatusUnprocessableEntity, "the policy is invalid: %s", mistake)
 		refused.Line, refused.Column = mistake.Line, mistake.Column
 		return p, nil, refused
 	}
@@ -82,18 +83,15 @@ func (s *Routes) PutPolicy(w http.ResponseWriter, r *http.Request) {
 		s.Fail(w, r, err)
 		return
 	}
-	s.answerPolicy(w, r, p, stored)
-}
-
-func (s *Routes) answerPolicy(w http.ResponseWriter, r *http.Request, p policy.Policy, stored policy.Stored) {
 	out, err := jobPolicy(p, stored)
 	if err != nil {
 		s.Fail(w, r, err)
 		return
 	}
-	httpio.Answer(w, out)
+	httpio.OK(w, out)
 }
 
+// jobPolicy returns the response for a policy and how it was set.
 func jobPolicy(p policy.Policy, stored policy.Stored) (job.JobPolicy, error) {
 	out := job.JobPolicy{YAML: stored.YAML, Default: stored.SetAt.IsZero(), SetBy: stored.SetBy}
 	if !out.Default {
@@ -109,40 +107,40 @@ func jobPolicy(p policy.Policy, stored policy.Stored) (job.JobPolicy, error) {
 	return out, nil
 }
 
-// GetPolicy answers the policy that holds for a job.
-func (s *Routes) GetPolicy(ctx context.Context, in *route.JobPath) (*route.Answer[job.JobPolicy], error) {
+// GetPolicy responds with the policy that applies to a job.
+func (s *Routes) GetPolicy(ctx context.Context, in *route.JobPath) (*route.Response[job.JobPolicy], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, httpio.AsProblem(err)
 	}
 	p, stored, err := s.policyOf(ctx, in.Job)
 	if err != nil {
-		return nil, s.Internal(ctx, "read the policy of job "+in.Job, err)
+		return nil, s.ProblemOf(ctx, "read the policy of job "+in.Job, err)
 	}
 	out, err := jobPolicy(p, stored)
 	if err != nil {
-		return nil, s.Internal(ctx, "show the policy of job "+in.Job, err)
+		return nil, s.ProblemOf(ctx, "show the policy of job "+in.Job, err)
 	}
 	return route.OK(out)
 }
 
-// DeletePolicy lets the default policy hold for a job.
-func (s *Routes) DeletePolicy(ctx context.Context, in *route.JobPath) (*route.Answer[job.JobPolicy], error) {
+// DeletePolicy deletes the policy of a job, so that the default policy applies.
+func (s *Routes) DeletePolicy(ctx context.Context, in *route.JobPath) (*route.Response[job.JobPolicy], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, httpio.AsProblem(err)
 	}
 	if err := s.Store.DeletePolicy(ctx, in.Job); err != nil {
-		return nil, s.Internal(ctx, "remove the policy of job "+in.Job, err)
+		return nil, s.ProblemOf(ctx, "delete the policy of job "+in.Job, err)
 	}
 	return s.GetPolicy(ctx, in)
 }
 
-// What a replay reads at most.
+// Limits of a replay.
 const (
 	replayRuns    = 50
 	replaySamples = 300_000
 	replayBlocks  = 20_000
-	replayPoints  = 5000 // of a run; of more samples its peaks and an even choice
-	replayTime    = 20 * time.Second
+	replayPoints  = 5000 // of one run; if it has more samples, its peaks and an even selection
+	replayTimeout = 20 * time.Second
 )
 
 // TestPolicy replays a policy over the last runs of a job.
@@ -168,17 +166,18 @@ func (s *Routes) TestPolicy(w http.ResponseWriter, r *http.Request) {
 		s.Fail(w, r, err)
 		return
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(httpio.AnswerBy()) // a recorder in a test has none
-	httpio.Answer(w, out)
+	_ = http.NewResponseController(w).SetWriteDeadline(httpio.ResponseDeadline()) // only the recorder of a test has none
+	httpio.OK(w, out)
 }
 
+// replay replays a policy over the last runs of a job, within the limits.
 func (s *Routes) replay(ctx context.Context, place *shares.Place, name string, p policy.Policy) (job.PolicyTest, error) {
 	out := job.PolicyTest{WouldRaise: []job.ReplayFinding{}, WouldMiss: []job.ReplayFinding{}}
 	page, err := s.Store.Runs(ctx, query.Runs{Job: name, Limit: replayRuns})
 	if err != nil {
 		return out, err
 	}
-	end, samples := time.Now().Add(replayTime), 0
+	end, samples := time.Now().Add(replayTimeout), 0
 	for _, run := range page.Runs {
 		if time.Now().After(end) || samples > replaySamples {
 			break
@@ -190,7 +189,7 @@ func (s *Routes) replay(ctx context.Context, place *shares.Place, name string, p
 		}
 		samples += len(past.Samples)
 		out.Runs++
-		raised := health.Replay(past, p)
+		raised := rules.Replay(past, p)
 		out.WouldRaise = append(out.WouldRaise, raised...)
 		missed, err := s.missed(ctx, run, raised, p)
 		if err != nil {
@@ -201,8 +200,8 @@ func (s *Routes) replay(ctx context.Context, place *shares.Place, name string, p
 	return out, nil
 }
 
-// pastOf reads what a replay needs of a run.
-func (s *Routes) pastOf(ctx context.Context, run job.Run) (past health.Past, err error) {
+// pastOf reads the data of a run for a replay.
+func (s *Routes) pastOf(ctx context.Context, run job.Run) (past rules.Past, err error) {
 	past.Run = run
 	series, err := s.Store.Samples(ctx, run.ID, run.Attempt, query.Samples{Points: replayPoints})
 	if err != nil {
@@ -223,8 +222,8 @@ func (s *Routes) pastOf(ctx context.Context, run job.Run) (past health.Past, err
 	return past, err
 }
 
-// missed are a bad end that nothing would have announced, and the findings that were made
-// and would not be made.
+// missed returns the failure of a run of which nobody would have been notified, and the findings that were
+// raised and would not be raised by the policy.
 func (s *Routes) missed(ctx context.Context, run job.Run, raised []job.ReplayFinding, p policy.Policy) ([]job.ReplayFinding, error) {
 	var out []job.ReplayFinding
 	state := string(run.State)
@@ -242,14 +241,14 @@ func (s *Routes) missed(ctx context.Context, run job.Run, raised []job.ReplayFin
 	for _, e := range events {
 		known := slices.Contains(policy.Rules(), e.Rule) && e.Rule != policy.Quiet
 		made := slices.ContainsFunc(append(raised, out...), func(r job.ReplayFinding) bool { return r.Rule == e.Rule })
-		if e.Kind == "health" && known && !made && (replayable(e.Rule) || !p.On(e.Rule)) {
+		if e.Kind == "health" && known && !made && (isReplayable(e.Rule) || !p.On(e.Rule)) {
 			out = append(out, job.ReplayFinding{Run: run.ID, Rule: e.Rule, At: e.At, Sentence: e.Evidence})
 		}
 	}
 	return out, nil
 }
 
-// replayable reports whether stored samples are enough for a rule.
-func replayable(rule string) bool {
+// isReplayable reports whether a rule can be replayed from stored samples.
+func isReplayable(rule string) bool {
 	return rule != policy.Spool && rule != policy.ClockSkew && rule != policy.Starved
 }

@@ -1,4 +1,5 @@
-// Package health answers what the health rules make of runs, and sets and tests policies.
+// Package health serves the results of the health rules (explain.go), comparisons of runs (changes.go), and
+// the policies of jobs (policy.go).
 package health
 
 import (
@@ -6,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"stint.dev/stint/internal/health"
+	"stint.dev/stint/internal/health/diagnose"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/query"
@@ -15,29 +16,29 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Store is what the calls read and set. Methods that name a run or job return
-// *query.NotFoundError when it is not there.
+// Store is the part of the database that the handlers use. Methods that take the name of a run or job
+// return *query.NotFoundError if there is none.
 type Store interface {
-	health.Archive
+	diagnose.Store
 	PolicyStore
 	PastStore
 }
 
-// PolicyStore keeps policies of jobs.
+// PolicyStore stores the policies of jobs.
 type PolicyStore interface {
-	// Policy returns the policy that was set for a job.
+	// Policy returns the policy of a job.
 	Policy(ctx context.Context, name string) (policy.Stored, error)
 	SetPolicy(ctx context.Context, p policy.Stored, actions []byte) error
 	DeletePolicy(ctx context.Context, name string) error
 }
 
-// PastStore reads what happened in runs.
+// PastStore reads runs.
 type PastStore interface {
 	Run(ctx context.Context, id string) (job.Run, error)
 	Runs(ctx context.Context, q query.Runs) (query.RunPage, error)
-	// Events returns changes after an id, oldest first.
+	// Events returns the changes after an id, oldest first.
 	Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error)
-	// Samples returns samples of an attempt in order of time.
+	// Samples returns samples of an attempt in the order of time.
 	Samples(ctx context.Context, run string, attempt int, q query.Samples) (query.SampleSeries, error)
 	// Blocks returns the heads of up to limit blocks of an attempt's journal, in order,
 	// beginning with the one that holds journal offset from (or the first after it).
@@ -46,12 +47,12 @@ type PastStore interface {
 	Neighbors(ctx context.Context, run job.Run) (job.Neighbors, error)
 }
 
-// Routes answers the calls.
+// Routes handles the requests about health and policies.
 type Routes struct {
 	httpio.Finder
 	Store Store
 	Now   func() time.Time
-	// HeavyRead waits for a place among those who read a lot. The context that it returns ends
-	// when the reader has to make room.
+	// HeavyRead waits for a place among the requests that read a lot. The context that it returns ends
+	// when the request must end for another one.
 	HeavyRead func(*http.Request) (context.Context, *shares.Place, error)
 }

@@ -11,10 +11,11 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// leastCompressed is from how many bytes on an answer is compressed: fewer fit into two packets.
-const leastCompressed = 2 << 10
+// minCompressed is the size, in bytes, from which a response is compressed. A smaller one fits into two
+// packets.
+const minCompressed = 2 << 10
 
-// Compressed makes a handler of JSON compress its answers for clients that WantsGzip.
+// Compressed returns a handler that compresses the responses of h for requests that WantsGzip.
 func Compressed(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Accept-Encoding")
@@ -22,44 +23,44 @@ func Compressed(h http.HandlerFunc) http.HandlerFunc {
 			h(w, r)
 			return
 		}
-		a := &wholeAnswer{ResponseWriter: w, status: http.StatusOK}
-		h(a, r)
-		a.send()
+		b := &bufferedWriter{ResponseWriter: w, status: http.StatusOK}
+		h(b, r)
+		b.send()
 	}
 }
 
-// wholeAnswer holds an answer back until it is whole.
-type wholeAnswer struct {
+// bufferedWriter buffers a response until send is called.
+type bufferedWriter struct {
 	http.ResponseWriter
 	status int
 	body   bytes.Buffer
 }
 
-func (a *wholeAnswer) WriteHeader(status int) { a.status = status }
+func (b *bufferedWriter) WriteHeader(status int) { b.status = status }
 
-func (a *wholeAnswer) Write(p []byte) (int, error) { return a.body.Write(p) }
+func (b *bufferedWriter) Write(p []byte) (int, error) { return b.body.Write(p) }
 
-// Unwrap lets an http.ResponseController reach the connection.
-func (a *wholeAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+// Unwrap returns the wrapped writer for http.ResponseController.
+func (b *bufferedWriter) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
-// send sends the answer, compressed if that is worth it. An error means that the client has gone.
-func (a *wholeAnswer) send() {
-	body := a.body.Bytes()
-	if len(body) >= leastCompressed && a.status == http.StatusOK {
-		var small bytes.Buffer
-		z := GzipWriter(&small)
-		_, _ = z.Write(body) // a buffer takes everything
+// send sends the response, compressed if it is large enough. Errors are ignored: the client has gone.
+func (b *bufferedWriter) send() {
+	body := b.body.Bytes()
+	if len(body) >= minCompressed && b.status == http.StatusOK {
+		var compressed bytes.Buffer
+		z := GzipWriter(&compressed)
+		_, _ = z.Write(body) // a bytes.Buffer returns no error
 		_ = z.Close()
-		body = small.Bytes()
-		a.Header().Set("Content-Encoding", "gzip")
+		body = compressed.Bytes()
+		b.Header().Set("Content-Encoding", "gzip")
 	}
-	a.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	a.ResponseWriter.WriteHeader(a.status)
-	_, _ = a.ResponseWriter.Write(body)
+	b.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	b.ResponseWriter.WriteHeader(b.status)
+	_, _ = b.ResponseWriter.Write(body)
 }
 
-// WantsGzip reports whether to compress the answer because the client can read that. On
-// the same machine it would only cost time.
+// WantsGzip reports whether the response to a request should be compressed: the client accepts gzip, and
+// is not on the same machine, where compression would only take time.
 func WantsGzip(r *http.Request) bool {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if ip := net.ParseIP(host); err != nil || ip == nil || ip.IsLoopback() {
@@ -74,7 +75,7 @@ func WantsGzip(r *http.Request) bool {
 	return false
 }
 
-// GzipWriter compresses quickly: the link is what it is for.
+// GzipWriter returns a writer that compresses with the fastest level.
 func GzipWriter(w io.Writer) *gzip.Writer {
 	z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
 	if err != nil { // the level is a constant

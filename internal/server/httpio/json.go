@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// ReadJSON reads a small JSON body into v. what names it in the error. Keys that v does not
-// have are refused when strict, else ignored: agents, and clients of the compat wire, may be
-// newer than the server.
+// ReadJSON reads a small JSON body into v. what describes it in errors. Keys that v does not have are an
+// error if strict, and are ignored otherwise, because agents and clients of the compat API may be newer
+// than the server.
 func ReadJSON(r *http.Request, what string, strict bool, v any) error {
 	data, err := readSmall(r, what)
 	if err == nil {
@@ -21,20 +21,20 @@ func ReadJSON(r *http.Request, what string, strict bool, v any) error {
 	if err != nil {
 		return err
 	}
-	var wrong *json.UnmarshalTypeError
+	var mismatch *json.UnmarshalTypeError
 	switch err := json.Unmarshal(data, v); {
-	case errors.As(err, &wrong):
-		return NewProblem(http.StatusBadRequest, "the body is not %s: %s cannot be a JSON %s", what, wrong.Field, wrong.Value)
+	case errors.As(err, &mismatch):
+		return NewProblem(http.StatusBadRequest, "the body is not %s: %s cannot be a JSON %s", what, mismatch.Field, mismatch.Value)
 	case err != nil:
 		return NewProblem(http.StatusBadRequest, "the body is not %s as JSON: %s", what, err)
 	}
 	return nil
 }
 
-// readSmall reads a body that the guard has bounded.
+// readSmall reads a body whose size the server has limited with http.MaxBytesReader.
 func readSmall(r *http.Request, what string) ([]byte, error) {
-	// Memory is taken once, not in steps that each copy what came before.
-	memory := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), SmallBody)+bytes.MinRead))
+	// One allocation of the right size avoids the copies of a growing buffer.
+	memory := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), MaxJSONBody)+bytes.MinRead))
 	_, err := memory.ReadFrom(r.Body)
 	data := memory.Bytes()
 	var large *http.MaxBytesError
@@ -42,12 +42,13 @@ func readSmall(r *http.Request, what string) ([]byte, error) {
 	case errors.As(err, &large):
 		return nil, NewProblem(http.StatusRequestEntityTooLarge, "%s has at most %d bytes", what, large.Limit)
 	case err != nil:
-		return nil, NewProblem(http.StatusRequestTimeout, "the body of %s did not arrive", what)
+		return nil, NewProblem(http.StatusRequestTimeout, "%s did not arrive completely", what)
 	}
 	return data, nil
 }
 
-// CheckBody checks the keys of the JSON body of a typed handler, which reads it again.
+// CheckBody checks the keys of the JSON body of a typed handler, whose type is t. The handler can read
+// the body afterwards.
 func CheckBody(r *http.Request, t reflect.Type) error {
 	data, err := readSmall(r, "the body")
 	if err != nil {
@@ -57,11 +58,12 @@ func CheckBody(r *http.Request, t reflect.Type) error {
 	return checkKeys(data, t, true)
 }
 
-// Limits of an answer that is no stream, and of a JSON body.
 const (
-	AnswerTime = time.Minute // to write the answer
-	SmallBody  = 64 << 10
+	// ResponseTimeout is how long the server may take to write a response that is not a stream.
+	ResponseTimeout = time.Minute
+	// MaxJSONBody is the most bytes of a JSON body.
+	MaxJSONBody = 64 << 10
 )
 
-// AnswerBy is the write deadline of an answer that begins now.
-func AnswerBy() time.Time { return time.Now().Add(AnswerTime) }
+// ResponseDeadline returns the write deadline of a response that begins now.
+func ResponseDeadline() time.Time { return time.Now().Add(ResponseTimeout) }

@@ -13,15 +13,16 @@ import (
 )
 
 const (
-	// deepestJSON is how many objects and arrays of a body may lie in each other.
-	deepestJSON = 32
-	// mostValues is how many values a body may have, somewhat more than the ids of the runs
-	// that one call cancels: each takes much more memory than its text.
-	mostValues = 1100
+	// maxDepth is how deep the objects and arrays of a body may be nested.
+	maxDepth = 32
+	// maxValues is how many values a body may have, because each needs much more memory than its text.
+	// It is somewhat more than the ids of the runs that one request may cancel.
+	maxValues = 1100
 )
 
-// valuesOf counts the values of a JSON text. Of a text that is no JSON it counts something.
-func valuesOf(data []byte) (n int) {
+// countValues returns the number of values of a JSON text. For a text that is not JSON the result has
+// no meaning.
+func countValues(data []byte) (n int) {
 	inText := false
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {
@@ -39,21 +40,22 @@ func valuesOf(data []byte) (n int) {
 // jsonFrame is an object or array that is being read.
 type jsonFrame struct {
 	object bool
-	fields map[string]reflect.Type // of a struct; nil when any key will do
-	elem   reflect.Type            // of an array or map; nil for anything
-	seen   map[string]bool         // keys, in small letters
-	inKey  bool                    // a key comes next
+	fields map[string]reflect.Type // of a struct; nil if any key is allowed
+	elem   reflect.Type            // of an array or map; nil if any type is allowed
+	seen   map[string]bool         // keys, in lower case
+	inKey  bool                    // the next token is a key
 }
 
-// checkKeys refuses a JSON body with a duplicate key in one object: readers differ
-// in which of them they take. When strict, it refuses also a key that a struct of type t
-// does not have, or has in other letters. A body that is no JSON is for its reader to refuse.
+// checkKeys returns an error for a JSON body with a duplicate key in one object, because readers differ
+// in which of the values they use. If strict, it also returns an error for a key that a struct of type t
+// does not have, or has in another case. It ignores what is not JSON, for which the reader of the body
+// returns an error.
 func checkKeys(data []byte, t reflect.Type, strict bool) error {
 	if !utf8.Valid(data) {
 		return NewProblem(http.StatusBadRequest, "the body is not UTF-8")
 	}
-	if n := valuesOf(data); n > mostValues {
-		return NewProblem(http.StatusBadRequest, "the body has %d values; the most is %d", n, mostValues)
+	if n := countValues(data); n > maxValues {
+		return NewProblem(http.StatusBadRequest, "the body has %d values; the limit is %d", n, maxValues)
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
@@ -62,7 +64,7 @@ func checkKeys(data []byte, t reflect.Type, strict bool) error {
 	for {
 		token, err := dec.Token()
 		if err != nil {
-			return nil //nolint:nilerr // the end, or what its reader refuses
+			return nil //nolint:nilerr // the end, or invalid JSON
 		}
 		if len(stack) > 0 && stack[len(stack)-1].inKey {
 			if key, ok := token.(string); ok {
@@ -74,8 +76,8 @@ func checkKeys(data []byte, t reflect.Type, strict bool) error {
 		}
 		switch token {
 		case json.Delim('{'), json.Delim('['):
-			if len(stack) == deepestJSON {
-				return NewProblem(http.StatusBadRequest, "the body has more than %d objects and arrays in each other", deepestJSON)
+			if len(stack) == maxDepth {
+				return NewProblem(http.StatusBadRequest, "the body has objects and arrays that are nested deeper than %d", maxDepth)
 			}
 			stack = append(stack, newFrame(token == json.Delim('{'), next))
 		case json.Delim('}'), json.Delim(']'):
@@ -107,7 +109,7 @@ func newFrame(object bool, t reflect.Type) jsonFrame {
 	return f
 }
 
-// enter notes a key and returns the type of its value.
+// enter records a key and returns the type of its value.
 func (f *jsonFrame) enter(key string, strict bool) (reflect.Type, error) {
 	f.inKey = false
 	if folded := strings.ToLower(key); f.seen[folded] {
@@ -120,12 +122,12 @@ func (f *jsonFrame) enter(key string, strict bool) (reflect.Type, error) {
 	}
 	t, known := f.fields[key]
 	if !known && strict {
-		return nil, NewProblem(http.StatusBadRequest, "the body has the key %s, which this call does not know", job.Quote(key))
+		return nil, NewProblem(http.StatusBadRequest, "the body has the key %s, which this request does not have", job.Quote(key))
 	}
 	return t, nil
 }
 
-// addFields collects the keys of a struct as encoding/json writes them.
+// addFields adds the keys of a struct, as encoding/json writes them, to fields.
 func addFields(fields map[string]reflect.Type, t reflect.Type) {
 	for i := range t.NumField() {
 		f := t.Field(i)

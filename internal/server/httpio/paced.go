@@ -9,47 +9,46 @@ import (
 	"time"
 )
 
-// slowestBody is how many bytes a second the sender of a body must bring on average over each
-// pause that it is allowed.
-const slowestBody = 256
+// minBodyRate is how many bytes a second the sender of a body must send on average within each stall
+// timeout.
+const minBodyRate = 256
 
-// movedEvery is how many bytes count as progress.
-const movedEvery = 1 << 10
+// progressBytes is how many bytes count as progress.
+const progressBytes = 1 << 10
 
-// PacedReader gives every read of a body its own deadline, so that a slow link that moves
-// is not cut off and one that stalls is, and one that brings a byte from time to time.
-// At the end of the body the deadline is lifted, for it would end the request while its
-// handler still works; before the end it stays, because net/http reads on when the handler
-// has returned.
+// PacedReader reads a body, and sets a deadline for every read. A sender that is slow but sends at
+// minBodyRate is not cut off; one that stalls, or sends a byte from time to time, is. At the end of the
+// body the deadline is removed, because it would end the request while its handler works; before the
+// end it stays, because net/http reads the rest of the body after the handler has returned.
 type PacedReader struct {
 	io.ReadCloser
-	rc    *http.ResponseController
-	pause time.Duration
-	end   time.Time
-	Moved func() // is called on progress; may be nil
-	Err   error  // why reading ended, when not at the end
+	rc           *http.ResponseController
+	stallTimeout time.Duration
+	end          time.Time // when the whole body must have arrived
+	Moved        func()    // is called on progress; may be nil
+	Err          error     // why reading ended before the end of the body
 
 	mu    sync.Mutex
-	cut   bool // the body had to make room for others
-	ended bool // nobody reads the body any more
+	cut   bool // Drop was called
+	ended bool // the body is not read any more
 
-	since    time.Time // when enough had come last
-	came     int64     // since then
-	progress int64     // bytes that were not yet reported to Moved
+	since    time.Time // when the present stall timeout began
+	received int64     // bytes since then
+	progress int64     // bytes that were not reported to Moved
 }
 
-// NewPacedReader makes a reader of the body of r whose sender may bring next to nothing for a
-// pause, and may take so long for all of it.
-func NewPacedReader(w http.ResponseWriter, r *http.Request, pause, longest time.Duration) *PacedReader {
+// NewPacedReader returns a reader of the body of r, whose sender may send next to nothing for
+// stallTimeout, and must send all of it within timeout.
+func NewPacedReader(w http.ResponseWriter, r *http.Request, stallTimeout, timeout time.Duration) *PacedReader {
 	now := time.Now()
 	return &PacedReader{
-		ReadCloser: r.Body, rc: http.NewResponseController(w), pause: pause, end: now.Add(longest), since: now,
+		ReadCloser: r.Body, rc: http.NewResponseController(w), stallTimeout: stallTimeout, end: now.Add(timeout), since: now,
 	}
 }
 
-// Drop cuts off the sender of a body that is being read. It may be called from anywhere, and at any
-// time: afterwards the connection belongs to the handler, or to the next request, which a deadline
-// would end.
+// Drop cuts off the sender of a body, unless the body is not read any more: afterwards the connection
+// is used by the handler or the next request, which a deadline would end. It may be called at any time
+// and by any goroutine.
 func (p *PacedReader) Drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,7 +58,7 @@ func (p *PacedReader) Drop() {
 	}
 }
 
-// Stop notes that nobody reads the body any more.
+// Stop must be called when the body is not read any more.
 func (p *PacedReader) Stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,9 +81,9 @@ func (p *PacedReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// setDeadline sets the deadline of the next read, or says that the sender was cut off.
+// setDeadline sets the deadline of the next read. It returns an error if the sender was cut off.
 func (p *PacedReader) setDeadline() error {
-	until := p.since.Add(p.pause)
+	until := p.since.Add(p.stallTimeout)
 	if until.After(p.end) {
 		until = p.end
 	}
@@ -97,12 +96,12 @@ func (p *PacedReader) setDeadline() error {
 	return nil
 }
 
-// count counts what came.
+// count counts received bytes.
 func (p *PacedReader) count(n int64) {
-	if p.came += n; p.came >= int64(p.pause.Seconds()*slowestBody) {
-		p.since, p.came = time.Now(), 0
+	if p.received += n; p.received >= int64(p.stallTimeout.Seconds()*minBodyRate) {
+		p.since, p.received = time.Now(), 0
 	}
-	if p.progress += n; p.progress >= movedEvery && p.Moved != nil {
+	if p.progress += n; p.progress >= progressBytes && p.Moved != nil {
 		p.progress = 0
 		p.Moved()
 	}

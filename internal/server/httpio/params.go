@@ -13,48 +13,55 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Params reads the query parameters of a plain handler. The first mistake is kept in Err;
-// parameters that the route does not know are a mistake too, so that a misspelt filter
-// does not silently answer with everything.
+// Params reads the query parameters of a plain handler.
 type Params struct {
 	Values url.Values
-	Err    error
+	Err    error // the first error
 }
 
-// MaxNumber is the largest number that JSON and JavaScript carry exactly.
+// MaxNumber is the largest number that JavaScript represents exactly.
 const MaxNumber = 1 << 53
 
-// NewParams reads the query parameters of a request, of which the route knows some.
+// NewParams reads the query parameters of a request. A parameter that is not in known is an error, so
+// that a misspelt filter is not ignored.
 func NewParams(r *http.Request, known ...string) *Params {
 	p := &Params{}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		p.Refuse("the query string cannot be read: escape special characters")
+		p.Refuse("the query string is invalid: escape special characters")
 	}
 	p.Values = values
 	for name, given := range values {
 		switch {
 		case !slices.Contains(known, name):
-			p.Refuse("query parameter %s is unknown here; there are %s", job.Quote(name), strings.Join(known, ", "))
+			p.Refuse("%s", unknownParam(name, known))
 		case len(given) > 1:
-			p.Refuse("query parameter %s was given %d times", name, len(given))
+			p.Refuse("the query parameter %s was given %d times", name, len(given))
 		}
 	}
 	return p
 }
 
-// Refuse notes a mistake, unless one was made before.
+// unknownParam returns the text of the error for a parameter that is not in known.
+func unknownParam(name string, known []string) string {
+	if len(known) == 0 {
+		return "the query parameter " + job.Quote(name) + " is unknown: this request has no parameters"
+	}
+	return "the query parameter " + job.Quote(name) + " is unknown: this request has " + strings.Join(known, ", ")
+}
+
+// Refuse sets Err, unless it is set.
 func (p *Params) Refuse(format string, args ...any) {
 	if p.Err == nil {
 		p.Err = NewProblem(http.StatusBadRequest, format, args...)
 	}
 }
 
-// Number reads a whole number within bounds; missing when it was not given.
-func (p *Params) Number(name string, low, high, missing int64) int64 {
+// Number returns a whole number from low to high, or the default if the parameter is absent.
+func (p *Params) Number(name string, low, high, byDefault int64) int64 {
 	text := p.Values.Get(name)
 	if text == "" {
-		return missing
+		return byDefault
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < low || n > high {
@@ -63,27 +70,28 @@ func (p *Params) Number(name string, low, high, missing int64) int64 {
 			limit = "from " + strconv.FormatInt(low, 10) + " to " + strconv.FormatInt(high, 10)
 		}
 		p.Refuse("%s=%s: want a whole number %s", name, job.Quote(text), limit)
-		return missing
+		return byDefault
 	}
 	return n
 }
 
-// Truth reads true or false; 1 and 0 will do.
-func (p *Params) Truth(name string, missing bool) bool {
+// Bool returns true for "true" and "1", false for "false" and "0", or the default if the parameter is
+// absent.
+func (p *Params) Bool(name string, byDefault bool) bool {
 	switch text := p.Values.Get(name); text {
 	case "":
-		return missing
+		return byDefault
 	case "true", "1":
 		return true
 	case "false", "0":
 		return false
 	default:
 		p.Refuse("%s=%s: want true or false", name, job.Quote(text))
-		return missing
+		return byDefault
 	}
 }
 
-// Time reads an RFC 3339 time.
+// Time returns an RFC 3339 time, or the zero time if the parameter is absent.
 func (p *Params) Time(name string) time.Time {
 	text := p.Values.Get(name)
 	if text == "" {
@@ -96,8 +104,7 @@ func (p *Params) Time(name string) time.Time {
 	return at
 }
 
-// AttemptOf reads the run's id and the attempt from the path of an agent's call. Agents
-// use whole ids: they made them.
+// AttemptOf returns {run}, which must be a whole run id, and {attempt} of the path of an agent's request.
 func AttemptOf(r *http.Request) (run string, attempt int, err error) {
 	run = strings.ToLower(r.PathValue("run"))
 	if err := job.CheckRunID(run); err != nil {
@@ -107,16 +114,16 @@ func AttemptOf(r *http.Request) (run string, attempt int, err error) {
 	return run, attempt, err
 }
 
-// ParseAttempt reads the number of an attempt.
+// ParseAttempt parses the number of an attempt.
 func ParseAttempt(text string) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > job.MaxAttempt {
-		return 0, NewProblem(http.StatusBadRequest, "attempt %s is not a number from 1 to %d", job.Quote(text), job.MaxAttempt)
+		return 0, NewProblem(http.StatusBadRequest, "the attempt %s is not a number from 1 to %d", job.Quote(text), job.MaxAttempt)
 	}
 	return n, nil
 }
 
-// Filter reads step and stream.
+// Filter returns the filter of the parameters step and stream.
 func (p *Params) Filter() logs.Filter {
 	f := logs.Filter{Step: p.Values.Get("step"), Stream: job.Stream(p.Values.Get("stream"))}
 	if f.Stream != "" && f.Stream != job.Stdout && f.Stream != job.Stderr {

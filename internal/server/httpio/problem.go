@@ -18,19 +18,19 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Problem is job.Problem as huma wants an error: with a status and the media type of
-// RFC 9457. Everything that clients see as an error is one of these.
+// Problem is a job.Problem with the methods that huma requires of errors. All errors that clients get
+// are Problems.
 type Problem struct {
 	job.Problem
 }
 
-// GetStatus is one of the methods that huma looks for, as ContentType and GetHeaders are.
+// GetStatus returns the status for huma.
 func (p *Problem) GetStatus() int { return p.Status }
 
-// ContentType is the media type of a problem.
+// ContentType returns the media type for huma.
 func (p *Problem) ContentType(string) string { return ProblemType }
 
-// GetHeaders carries Retry-After through huma.
+// GetHeaders returns the header Retry-After, if the problem has one.
 func (p *Problem) GetHeaders() http.Header {
 	h := http.Header{}
 	if p.RetryAfter > 0 {
@@ -42,7 +42,11 @@ func (p *Problem) GetHeaders() http.Header {
 // ProblemType is the media type of problem details, RFC 9457.
 const ProblemType = "application/problem+json"
 
-// NewProblem makes a problem whose detail says what, on what, and what to do.
+// InternalText is the detail of a problem that only the server's log explains.
+const InternalText = "the request failed because of an error in the server; see the server's log"
+
+// NewProblem returns a problem with a status. Its detail should say what was wrong, with what, and what
+// to do.
 func NewProblem(status int, format string, args ...any) *Problem {
 	return &Problem{job.Problem{
 		Type: job.ProblemType(status), Title: http.StatusText(status), Status: status,
@@ -50,19 +54,19 @@ func NewProblem(status int, format string, args ...any) *Problem {
 	}}
 }
 
-// Busy is a refusal for now: nothing is wrong with the request.
+// Busy returns a problem for a valid request that may be retried after a time.
 func Busy(status int, after time.Duration, format string, args ...any) *Problem {
 	p := NewProblem(status, format, args...)
 	p.RetryAfter = after
 	return p
 }
 
-// AsProblem turns any error into a problem for the client. An error that is the server's
-// own becomes a 500 without its text, which belongs in the log.
+// AsProblem returns the problem for an error. An internal error gets the status 500 and InternalText,
+// because its own text belongs in the log.
 func AsProblem(err error) *Problem {
 	var (
 		p         *Problem
-		given     *job.Problem
+		inner     *job.Problem
 		notFound  *query.NotFoundError
 		ambiguous *query.AmbiguousError
 		invalid   *job.InvalidError
@@ -79,8 +83,8 @@ func AsProblem(err error) *Problem {
 	switch {
 	case errors.As(err, &p):
 		return p
-	case errors.As(err, &given):
-		return &Problem{*given}
+	case errors.As(err, &inner):
+		return &Problem{*inner}
 	case errors.As(err, &notFound):
 		return NewProblem(http.StatusNotFound, "%s", notFound)
 	case errors.As(err, &ambiguous):
@@ -106,20 +110,19 @@ func AsProblem(err error) *Problem {
 	case errors.As(err, &state):
 		return NewProblem(http.StatusConflict, "%s", state)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return Busy(http.StatusServiceUnavailable, time.Second, "the database did not answer in time: try again")
-	case unavailable(err):
-		return Busy(http.StatusServiceUnavailable, time.Second, "the database cannot do it at the moment; the server's log says why: try again")
+		return Busy(http.StatusServiceUnavailable, time.Second, "the database did not respond in time: try again")
+	case isUnavailable(err):
+		return Busy(http.StatusServiceUnavailable, time.Second, "the database is not available at the moment: try again; see the server's log")
 	}
-	return NewProblem(http.StatusInternalServerError, "the server failed; its log says why")
+	return NewProblem(http.StatusInternalServerError, InternalText)
 }
 
-// Replies writes problems, and logs what is the server's own fault.
-type Replies struct{ Log *slog.Logger }
+// ErrorWriter writes errors as problems, and logs internal ones.
+type ErrorWriter struct{ Log *slog.Logger }
 
-// Fail answers with the problem that err is. What is the server's own fault is logged
-// here, and only here.
-func (a Replies) Fail(w http.ResponseWriter, r *http.Request, err error) {
-	p := a.explain(r, err)
+// Fail responds with the problem for err. It logs an internal error, which its caller must not do.
+func (e ErrorWriter) Fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := e.explain(r, err)
 	for name, values := range p.GetHeaders() {
 		w.Header()[name] = values
 	}
@@ -129,26 +132,26 @@ func (a Replies) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	WriteJSON(w, ProblemType, p.Status, p)
 }
 
-// explain is AsProblem with the log line for what is the server's own fault.
-func (a Replies) explain(r *http.Request, err error) *Problem {
+// explain returns the problem for err, and logs an internal error.
+func (e ErrorWriter) explain(r *http.Request, err error) *Problem {
 	p := AsProblem(err)
-	if (p.Status == http.StatusInternalServerError || unavailable(err)) && r.Context().Err() == nil {
-		a.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	if (p.Status == http.StatusInternalServerError || isUnavailable(err)) && r.Context().Err() == nil {
+		e.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	return p
 }
 
-// Internal turns an error of the store into a problem for the client; huma would show the
-// text of an error that is not a problem. What is the server's own fault is logged.
-func (a Replies) Internal(ctx context.Context, doing string, err error) error {
+// ProblemOf returns the problem for an error of the store, for typed handlers: huma would send the text
+// of another error to the client. doing says what failed. It logs an internal error.
+func (e ErrorWriter) ProblemOf(ctx context.Context, doing string, err error) error {
 	p := AsProblem(err)
 	if p.Status == http.StatusInternalServerError && ctx.Err() == nil {
-		a.Log.Error("request failed", "error", fmt.Errorf("%s: %w", doing, err))
+		e.Log.Error("request failed", "error", fmt.Errorf("%s: %w", doing, err))
 	}
 	return p
 }
 
-// WriteJSON answers with v. A client that has gone does not notice.
+// WriteJSON responds with v as JSON. Errors of writing are ignored: the client has gone.
 func WriteJSON(w http.ResponseWriter, contentType string, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -158,7 +161,7 @@ func WriteJSON(w http.ResponseWriter, contentType string, status int, v any) {
 	WriteBody(w, contentType, status, append(body, '\n'))
 }
 
-// WriteBody answers with bytes.
+// WriteBody responds with bytes. Errors of writing are ignored: the client has gone.
 func WriteBody(w http.ResponseWriter, contentType string, status int, body []byte) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
@@ -166,24 +169,24 @@ func WriteBody(w http.ResponseWriter, contentType string, status int, body []byt
 	_, _ = w.Write(body)
 }
 
-// Answer writes v as the JSON of a successful answer.
-func Answer(w http.ResponseWriter, v any) { WriteJSON(w, "application/json", http.StatusOK, v) }
+// OK responds with v as JSON and the status 200.
+func OK(w http.ResponseWriter, v any) { WriteJSON(w, "application/json", http.StatusOK, v) }
 
-// retrySeconds writes Retry-After, which counts whole seconds, at least one.
+// retrySeconds returns the value of Retry-After: whole seconds, at least one.
 func retrySeconds(d time.Duration) string {
 	return strconv.Itoa(max(1, int(math.Ceil(d.Seconds()))))
 }
 
-// BreakOff ends an answer that has begun and cannot be finished: the connection is cut,
-// so that the client does not take a part for the whole.
-func (a Replies) BreakOff(r *http.Request, err error) {
+// Abort ends a response that has begun and cannot be completed. It closes the connection by a panic with
+// http.ErrAbortHandler, so that the client does not take a part for the whole.
+func (e ErrorWriter) Abort(r *http.Request, err error) {
 	var gone *GoneError
 	switch {
 	case errors.As(err, &gone), r.Context().Err() != nil:
-	case AsProblem(err).Status == http.StatusTooManyRequests: // as often as the client likes
-		a.Log.Debug("answer cut short", "path", r.URL.Path, "error", err)
+	case AsProblem(err).Status == http.StatusTooManyRequests: // clients can cause any number of these
+		e.Log.Debug("a response was not completed", "path", r.URL.Path, "error", err)
 	default:
-		a.Log.Error("answer cut short", "path", r.URL.Path, "error", err)
+		e.Log.Error("a response was not completed", "path", r.URL.Path, "error", err)
 	}
 	panic(http.ErrAbortHandler)
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Printable is text on one line, without what would confuse a terminal or a database.
+// Printable returns text on one line, with spaces in place of characters that are not printable.
 func Printable(text string) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	text = strings.Map(func(r rune) rune {
@@ -19,7 +19,7 @@ func Printable(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// RemoteHost is the client's address without its port.
+// RemoteHost returns the address of the client without its port.
 func RemoteHost(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

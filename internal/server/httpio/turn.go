@@ -10,16 +10,16 @@ import (
 	"stint.dev/stint/internal/shares"
 )
 
-// NewTurns makes the turns of those who read logs. Few more than there are cores, because whatever
-// else the server has to do, heartbeats too, gets a core only after all who have a turn; and half
-// of them for one client while others wait.
+// NewTurns returns the turns for requests that read logs. There are few more than cores, because
+// everything else in the server, also heartbeats, waits for a core while such requests run. One client
+// may have half of the turns while others wait.
 func NewTurns() *shares.Shares {
 	all := int64(max(4, 2*runtime.NumCPU()))
 	return shares.New(shares.Limits{All: all, Token: all / 2, Address: all / 2}, time.Now)
 }
 
-// Turn is the right of a request to keep a core busy. Who waits, for a client, the store or other
-// requests, pauses it meanwhile.
+// Turn is the right of a request to use a core. The request pauses it while it waits for the client, the
+// store or other requests.
 type Turn struct {
 	ctx   context.Context
 	turns *shares.Shares
@@ -30,35 +30,35 @@ type Turn struct {
 
 type turnKey struct{}
 
-// WithTurn gives a request a turn, which it does not have yet.
+// WithTurn returns a context with a Turn for a request, which has to Take it.
 func WithTurn(ctx context.Context, turns *shares.Shares) (context.Context, *Turn) {
 	t := &Turn{ctx: ctx, turns: turns}
 	return context.WithValue(ctx, turnKey{}, t), t
 }
 
-// TurnOf is the turn of a request; nil, which waits for nothing, without one.
+// TurnOf returns the turn of a request; nil, on which Pause does nothing, if it has none.
 func TurnOf(ctx context.Context) *Turn {
 	t, _ := ctx.Value(turnKey{}).(*Turn)
 	return t
 }
 
-// Take waits for the right, and returns without it only when the request has ended.
+// Take waits for the right. It returns without it only when the request has ended.
 func (t *Turn) Take() {
 	place, err := t.turns.EnterWait(t.ctx, access.CallerOf(t.ctx).Owner(), 1, nil)
 	if err != nil {
-		return // the request notices by itself that it has ended
+		return // the caller detects the end of the request by its context
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.place != nil { // two goroutines of one request
+	if t.place != nil { // another goroutine of the request has taken it
 		place.Leave()
 		return
 	}
 	t.place = place
 }
 
-// Give gives the right back, and reports whether there was one.
-func (t *Turn) Give() bool {
+// Release releases the right, and reports whether the request had it.
+func (t *Turn) Release() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	had := t.place != nil
@@ -67,9 +67,9 @@ func (t *Turn) Give() bool {
 	return had
 }
 
-// Pause gives the right back until resume is called.
+// Pause releases the right until resume is called.
 func (t *Turn) Pause() (resume func()) {
-	if t == nil || !t.Give() {
+	if t == nil || !t.Release() {
 		return func() {}
 	}
 	return t.Take

@@ -27,7 +27,7 @@ func TestTurns(t *testing.T) {
 			all.Go(func() {
 				ctx, mine := as("many")
 				mine.Take()
-				defer mine.Give()
+				defer mine.Release()
 				most.Store(max(most.Load(), computing.Add(1)))
 				<-time.After(time.Second)
 				computing.Add(-1)
@@ -43,7 +43,7 @@ func TestTurns(t *testing.T) {
 		if other.Take(); time.Since(began) != 0 {
 			t.Errorf("another client waited %s", time.Since(began))
 		}
-		other.Give()
+		other.Release()
 		all.Wait()
 		if took := time.Since(began); most.Load() != 1 || took < 70*time.Second || took > 71*time.Second {
 			t.Errorf("%d of one client at once, all done after %s", most.Load(), took)
@@ -64,10 +64,10 @@ func TestTurnOfARequestThatEnds(t *testing.T) {
 		defer cancel()
 		_, second := WithTurn(ctx, turns)
 		second.Take()
-		if second.Give() || turns.Used() != 1 {
+		if second.Release() || turns.Used() != 1 {
 			t.Error("there is a turn for a request that has ended")
 		}
-		first.Give()
+		first.Release()
 		if turns.Used() != 0 || TurnOf(t.Context()).Pause() == nil {
 			t.Error("a turn is not given back")
 		}

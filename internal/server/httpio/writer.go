@@ -6,26 +6,25 @@ import (
 	"time"
 )
 
-// Writer writes an answer that may take as long as it likes, as long as the client
-// goes on taking it: every piece has its own deadline, so a slow link works and a dead one
-// is cut off.
+// Writer writes a response of any length. Every write has a deadline of its own, so that a slow client
+// gets all of it, and one that accepts nothing is cut off.
 type Writer struct {
-	w     http.ResponseWriter
-	rc    *http.ResponseController
-	pause time.Duration
-	Until time.Time   // when the answer must be written; zero for whenever
-	gone  atomic.Bool // the client was cut off
-	Turn  *Turn       // is paused while the client takes a piece; may be nil
+	w       http.ResponseWriter
+	rc      *http.ResponseController
+	timeout time.Duration // of a write
+	Until   time.Time     // when the whole response must be written; zero for no limit
+	gone    atomic.Bool   // Cut was called
+	Turn    *Turn         // is paused during writes; may be nil
 }
 
-// NewWriter makes a writer to a client that may take so long to accept a piece.
-func NewWriter(w http.ResponseWriter, pause time.Duration) *Writer {
-	return &Writer{w: w, rc: http.NewResponseController(w), pause: pause}
+// NewWriter returns a Writer to a client that may take up to timeout to accept each part.
+func NewWriter(w http.ResponseWriter, timeout time.Duration) *Writer {
+	return &Writer{w: w, rc: http.NewResponseController(w), timeout: timeout}
 }
 
-// allow gives the next write its deadline.
-func (p *Writer) allow() {
-	by := time.Now().Add(p.pause)
+// setDeadline sets the deadline of the next write.
+func (p *Writer) setDeadline() {
+	by := time.Now().Add(p.timeout)
 	if !p.Until.IsZero() && by.After(p.Until) {
 		by = p.Until
 	}
@@ -35,19 +34,19 @@ func (p *Writer) allow() {
 	}
 }
 
-// Cut ends a write that waits for the client. It may be called from anywhere.
+// Cut fails a write that waits for the client, and later ones. It may be called by any goroutine.
 func (p *Writer) Cut() {
 	p.gone.Store(true)
 	_ = p.rc.SetWriteDeadline(time.Unix(1, 0))
 }
 
 func (p *Writer) Write(data []byte) (int, error) {
-	const most = 64 << 10
+	const maxPart = 64 << 10
 	written := 0
 	for len(data) > 0 {
-		p.allow()
+		p.setDeadline()
 		resume := p.Turn.Pause()
-		n, err := p.w.Write(data[:min(most, len(data))])
+		n, err := p.w.Write(data[:min(maxPart, len(data))])
 		resume()
 		written += n
 		if err != nil {
@@ -58,9 +57,9 @@ func (p *Writer) Write(data []byte) (int, error) {
 	return written, nil
 }
 
-// Flush sends what the HTTP server holds back.
+// Flush sends what net/http has buffered.
 func (p *Writer) Flush() error {
-	p.allow()
+	p.setDeadline()
 	defer p.Turn.Pause()()
 	if err := p.rc.Flush(); err != nil {
 		return &GoneError{Err: err}
@@ -68,9 +67,9 @@ func (p *Writer) Flush() error {
 	return nil
 }
 
-// GoneError says that the client does not take the answer any more.
+// GoneError is the error of a write to a client that does not accept the response any more.
 type GoneError struct{ Err error }
 
-func (e *GoneError) Error() string { return "client is gone: " + e.Err.Error() }
+func (e *GoneError) Error() string { return "the client has gone: " + e.Err.Error() }
 
 func (e *GoneError) Unwrap() error { return e.Err }

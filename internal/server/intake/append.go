@@ -13,14 +13,14 @@ import (
 	"stint.dev/stint/job"
 )
 
-// PostJournal appends journal bytes at an offset, and answers once they are durable.
+// PostJournal appends journal bytes at an offset, and responds once they are durable.
 func (s *Intake) PostJournal(w http.ResponseWriter, r *http.Request) {
 	run, attempt, err := httpio.AttemptOf(r)
 	if err != nil {
 		s.Fail(w, r, err)
 		return
 	}
-	offset, writer, err := placeOf(r)
+	offset, writer, err := appendParams(r)
 	if err == nil {
 		err = s.claimAttempt(r.Context(), run, attempt)
 	}
@@ -36,30 +36,30 @@ func (s *Intake) PostJournal(w http.ResponseWriter, r *http.Request) {
 		s.Fail(w, r, err)
 		return
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(httpio.AnswerBy())
+	_ = http.NewResponseController(w).SetWriteDeadline(httpio.ResponseDeadline())
 	a.Data, a.At = b.data, s.Now()
 	size, err := s.appendBody(r, a)
 	switch {
 	case b.cut != nil:
-		s.Log.Debug("client was cut off inside an append; what came was kept",
+		s.Log.Debug("the body of an append was cut off; the bytes received were stored",
 			"run", run, "attempt", attempt, "offset", offset, "bytes", len(b.data), "error", b.cut)
-		panic(http.ErrAbortHandler) // nobody is there to hear an answer
+		panic(http.ErrAbortHandler) // the client is gone
 	case err != nil:
-		s.counters.appendRefused(err)
+		s.counters.countRefused(err)
 		s.Fail(w, r, s.explainAppend(r.Context(), run, attempt, b.data, err))
 	default:
-		httpio.Answer(w, job.AppendReply{
+		httpio.OK(w, job.AppendReply{
 			Run: run, Attempt: attempt, Server: s.Store.Installation(),
 			Size: size, Watched: s.Followers.Watched(run),
 		})
 	}
 }
 
-// appendBody hands an append to the committer and returns how far the journal is. An
-// empty append is a question: it changes nothing but the journal's writer.
+// appendBody passes an append to the committer and returns the durable size of the journal. An
+// empty append changes nothing but the journal's writer.
 func (s *Intake) appendBody(r *http.Request, a index.Append) (size int64, err error) {
 	if len(a.Data) > 0 || a.Writer > 0 {
-		// Not the request's context: it ends with the client, and what came is kept.
+		// The request's context ends with the client, but the bytes received are stored.
 		done, err := s.committer.append(context.WithoutCancel(r.Context()), a)
 		if err != nil {
 			return 0, fmt.Errorf("append to run %s, attempt %d: %w", a.Run, a.Attempt, err)
@@ -74,8 +74,8 @@ func (s *Intake) appendBody(r *http.Request, a index.Append) (size int64, err er
 	return size, nil
 }
 
-// clockOffset is what an agent's clock is behind the server's, as the header of a request says
-// that has just arrived; 0 if it does not say.
+// clockOffset returns by how much the clock of an agent is behind the server's, from the header of
+// a request that arrived at now; 0 without that header.
 func clockOffset(h http.Header, now time.Time) time.Duration {
 	at, err := time.Parse(time.RFC3339Nano, h.Get(job.HeaderClock))
 	if err != nil {
@@ -84,9 +84,9 @@ func clockOffset(h http.Header, now time.Time) time.Duration {
 	return now.Sub(at)
 }
 
-// appendCommitted wakes the readers of a run that has grown.
+// appendCommitted counts an append that is durable and wakes the live streams of its run.
 func (s *Intake) appendCommitted(a index.Append, done index.Appended) {
-	s.counters.appended(a)
+	s.counters.countAppend(a)
 	s.Changed(done.Events)
 	if done.Run.Outcome != nil {
 		s.Agents.Forget(a.Run, a.Attempt)
@@ -94,7 +94,7 @@ func (s *Intake) appendCommitted(a index.Append, done index.Appended) {
 	s.Followers.Notify(a.Run)
 }
 
-// beatCommitted wakes the readers of a run that a heartbeat changed.
+// beatCommitted wakes the live streams of a run that a heartbeat changed.
 func (s *Intake) beatCommitted(b lease.Beat, done lease.BeatResult) {
 	s.Changed(done.Events)
 	if done.Ended {
@@ -105,14 +105,14 @@ func (s *Intake) beatCommitted(b lease.Beat, done lease.BeatResult) {
 	}
 }
 
-// placeOf reads where an append begins, and who sends it: ?offset= and ?writer=, which is 0 when it
-// is left out.
-func placeOf(r *http.Request) (offset int64, writer int, err error) {
+// appendParams reads ?offset=, where an append begins, and ?writer=, the number of its sender, which
+// is 0 by default.
+func appendParams(r *http.Request) (offset int64, writer int, err error) {
 	p := httpio.NewParams(r, "offset", "writer")
 	offset = p.Number("offset", 0, math.MaxInt64, -1)
 	writer = int(p.Number("writer", 0, math.MaxInt32, 0))
 	if p.Err == nil && offset < 0 {
-		p.Refuse("offset is missing: send ?offset=N, 0 for the beginning")
+		p.Refuse("the offset is missing: send ?offset=N, which is 0 for the beginning")
 	}
 	return offset, writer, p.Err
 }

@@ -7,29 +7,29 @@ import (
 	"stint.dev/stint/internal/lease"
 )
 
-// mostArrivals bounds how many heartbeats are remembered that could not be stored.
-const mostArrivals = 100_000
+// maxArrivals is of how many attempts a heartbeat is remembered that is not stored.
+const maxArrivals = 100_000
 
 type attemptKey struct {
 	run     string
 	attempt int
 }
 
-// arrivals are when heartbeats arrived that are not stored: they wait for a commit, or there was no
-// room for them, or their commit failed. The agent is not to blame for that, so each counts like one
-// that is stored.
+// arrivals records, for each attempt, when the last heartbeat arrived that is not stored, because it waits
+// for a commit, found the queue full, or its commit failed. It counts like a stored one, because its agent
+// is alive.
 type arrivals struct {
 	mu sync.Mutex
 	at map[attemptKey]time.Time
 }
 
-// add adds a heartbeat of a client that may write to the run.
+// add records a heartbeat of a client that may write to the run.
 func (a *arrivals) add(b lease.Beat) {
 	key := attemptKey{b.Run, b.Attempt}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, known := a.at[key]; !known && len(a.at) >= mostArrivals {
-		for other := range a.at { // at random
+	if _, known := a.at[key]; !known && len(a.at) >= maxArrivals {
+		for other := range a.at { // a random one
 			delete(a.at, other)
 			break
 		}
@@ -39,8 +39,8 @@ func (a *arrivals) add(b lease.Beat) {
 	}
 }
 
-// stored forgets a heartbeat, and those that came before it.
-func (a *arrivals) stored(b lease.Beat) {
+// remove removes a heartbeat, because it is stored, and earlier ones of its attempt.
+func (a *arrivals) remove(b lease.Beat) {
 	key := attemptKey{b.Run, b.Attempt}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -49,8 +49,7 @@ func (a *arrivals) stored(b lease.Beat) {
 	}
 }
 
-// last returns when the last heartbeat of an attempt arrived that is not stored; zero for
-// none.
+// last returns when the last recorded heartbeat of an attempt arrived; zero for none.
 func (a *arrivals) last(run string, attempt int) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()

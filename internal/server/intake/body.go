@@ -14,64 +14,63 @@ import (
 	"stint.dev/stint/job"
 )
 
-// MaxAppend is the most journal bytes one append carries, after decompression.
+// MaxAppend is the most journal bytes of one append, after decompression.
 const MaxAppend = 8 << 20
 
-// bodyRooms are the sizes of the memory that bodies are read into: the second for nearly all
-// appends, the fourth for the batches of a journal that is far behind.
-var bodyRooms = [...]int{8 << 10, 64 << 10, 256 << 10, 2 << 20, MaxAppend + 1}
+// bufferSizes are the sizes of the buffers that bodies are read into. Nearly all appends fit into the
+// second, and the batches of a journal that is far behind into the fourth.
+var bufferSizes = [...]int{8 << 10, 64 << 10, 256 << 10, 2 << 20, MaxAppend + 1}
 
-// bodyPools keep that memory between appends. Made anew for each, it would be nearly all of
-// the garbage of a server that takes a lot of output, and collecting it a quarter of its work.
-var bodyPools [len(bodyRooms)]sync.Pool
+// bufferPools keep the buffers between appends. Without them, the buffers would be nearly all garbage
+// of a busy server, and collecting them a quarter of its work.
+var bufferPools [len(bufferSizes)]sync.Pool
 
 const (
-	// bodyWait is how long a body waits for memory while others give some back.
-	bodyWait = 3 * time.Second
-	// bodySilence is after how long without progress a body makes room for others.
-	bodySilence = time.Second
+	// bodyMemoryTimeout is how long a body waits for memory that others release.
+	bodyMemoryTimeout = 3 * time.Second
+	// bodyStallLimit is how long a body may make no progress before it may be cut off for others.
+	bodyStallLimit = time.Second
 )
 
-// body is the bytes of an append, and what they hold of the server's memory.
+// body is the body of an append, and its share of the server's memory.
 type body struct {
 	data  []byte
-	room  int // which of bodyPools the memory goes back to; -1 for none
-	taken int64
-	place *shares.Place // nil before it holds anything
-	// cut is why the bytes are not all: the client went away, or was cut off.
+	class int   // index of the buffer in bufferSizes; -1 for a buffer of another size
+	taken int64 // bytes of memory that are counted for it
+	place *shares.Place
+	// cut is why the body is incomplete: the client went away, or was cut off. nil if it is complete.
 	cut error
 }
 
-// release returns the memory. The bytes must not be used after it.
+// release returns the memory. data must not be used afterwards.
 func (b *body) release() {
 	b.recycle()
 	b.place.Leave()
 	b.taken, b.data = 0, nil
 }
 
-// recycle keeps the memory for the next that wants it.
+// recycle returns the buffer to its pool.
 func (b *body) recycle() {
-	if b.room >= 0 && cap(b.data) == bodyRooms[b.room] {
+	if b.class >= 0 && cap(b.data) == bufferSizes[b.class] {
 		memory := b.data[:0]
-		bodyPools[b.room].Put(&memory)
+		bufferPools[b.class].Put(&memory)
 	}
-	b.room = -1
+	b.class = -1
 }
 
-// readBody reads an append's body within all limits: at most MaxAppend bytes, no more
-// memory over all requests and of one client than there is, at least BodyPause's worth of
-// the slowest rate in each BodyPause, and BodyTime in all. Bytes that came before a client
-// was cut off are good: a journal may be cut anywhere, so a link that always breaks still
-// gets on.
+// readBody reads the body of an append. The limits are MaxAppend bytes, the memory for all bodies
+// and for those of one client, the least rate within BodyStallTimeout, and BodyTimeout for the whole body. If
+// the client is cut off, the bytes received so far are returned: a journal may be cut at any byte, so
+// a client whose connection always breaks still makes progress.
 func (s *Intake) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
-	b := &body{room: -1}
+	b := &body{class: -1}
 	if r.ContentLength > MaxAppend {
-		return b, tooLarge()
+		return b, errTooLarge()
 	}
-	paced := httpio.NewPacedReader(w, r, s.BodyPause, s.BodyTime)
+	paced := httpio.NewPacedReader(w, r, s.BodyStallTimeout, s.BodyTimeout)
 	place, err := s.bodies.Enter(access.CallerOf(r.Context()).Owner(), 0, paced.Drop)
 	if err != nil {
-		return b, bodyBusy(err)
+		return b, errBodiesFull(err)
 	}
 	defer paced.Stop()
 	b.place, paced.Moved = place, place.Moved
@@ -84,11 +83,11 @@ func (s *Intake) readBody(w http.ResponseWriter, r *http.Request) (*body, error)
 		b.release()
 		return b, err
 	}
-	place.Keep(true) // the client waits for the server now
+	place.Keep(true) // from now on the client waits for the server
 	return b, nil
 }
 
-// decode is the reader of a request's plain bytes, and what to call when done with it.
+// decode returns a reader of the decoded body, and a function that must be called after reading.
 func (b *body) decode(paced *httpio.PacedReader, encoding string) (io.Reader, func(), error) {
 	switch encoding {
 	case "", "identity":
@@ -97,36 +96,36 @@ func (b *body) decode(paced *httpio.PacedReader, encoding string) (io.Reader, fu
 		return b.decodeZstd(paced)
 	}
 	return nil, nil, httpio.NewProblem(http.StatusUnsupportedMediaType,
-		"Content-Encoding %s is not understood: send zstd, or none", job.Quote(encoding))
+		"the Content-Encoding %s is not supported: send zstd, or none", job.Quote(encoding))
 }
 
-// fill reads src to its end into memory taken step by step, so that a client holds no more
-// than 8 KiB, or eight times what it has sent.
+// fill reads src to its end. The buffer grows step by step, so that a client uses no more memory than
+// 8 KiB or eight times what it has sent.
 func (b *body) fill(src io.Reader, expected int64) error {
-	first := int64(bodyRooms[0])
+	first := int64(bufferSizes[0])
 	if expected > 0 && expected < first {
-		if err := b.grow(int(expected)+1, -1); err != nil { // one more, to see the end
+		if err := b.grow(int(expected)+1, -1); err != nil { // one byte more, to detect the end
 			return err
 		}
-	} else if err := b.grow(bodyRooms[0], 0); err != nil {
+	} else if err := b.grow(bufferSizes[0], 0); err != nil {
 		return err
 	}
 	for {
-		if next := b.room + 1; len(b.data) == cap(b.data) {
-			if err := b.grow(bodyRooms[next], next); err != nil {
+		if next := b.class + 1; len(b.data) == cap(b.data) {
+			if err := b.grow(bufferSizes[next], next); err != nil {
 				return err
 			}
 		}
 		n, err := src.Read(b.data[len(b.data):cap(b.data)])
 		b.data = b.data[:len(b.data)+n]
-		var given *httpio.Problem
+		var problem *httpio.Problem
 		switch {
 		case len(b.data) > MaxAppend:
-			return tooLarge()
+			return errTooLarge()
 		case errors.Is(err, io.EOF):
 			return nil
-		case errors.As(err, &given):
-			return given
+		case errors.As(err, &problem):
+			return problem
 		case err != nil:
 			b.cut = err
 			return nil
@@ -134,15 +133,15 @@ func (b *body) fill(src io.Reader, expected int64) error {
 	}
 }
 
-// grow moves the bytes into memory of a size, from one of bodyPools or, with -1, of its own.
-func (b *body) grow(size, room int) error {
+// grow moves the bytes into a buffer of a size, from the pool of its class or, for -1, a new one.
+func (b *body) grow(size, class int) error {
 	if err := b.take(int64(size)); err != nil {
 		return err
 	}
 	var data []byte
-	if room >= 0 {
-		if kept, ok := bodyPools[room].Get().(*[]byte); ok {
-			data = *kept
+	if class >= 0 {
+		if pooled, ok := bufferPools[class].Get().(*[]byte); ok {
+			data = *pooled
 		}
 	}
 	if data == nil {
@@ -151,33 +150,34 @@ func (b *body) grow(size, room int) error {
 	data = append(data, b.data...)
 	b.place.Shrink(b.taken)
 	b.recycle()
-	b.data, b.taken, b.room = data, int64(size), room
+	b.data, b.taken, b.class = data, int64(size), class
 	return nil
 }
 
-// take counts memory for the body, and waits a moment for it.
+// take adds n bytes to the memory of the body. It waits up to bodyMemoryTimeout for them.
 func (b *body) take(n int64) error {
 	if b.place.Grow(n) == nil {
 		return nil
 	}
-	limit, cancel := context.WithTimeout(context.Background(), bodyWait)
+	limit, cancel := context.WithTimeout(context.Background(), bodyMemoryTimeout)
 	defer cancel()
 	if err := b.place.GrowWait(limit, n); err != nil {
-		return bodyBusy(err)
+		return errBodiesFull(err)
 	}
 	return nil
 }
 
-func tooLarge() error {
+// errTooLarge returns the error for an append of more than MaxAppend bytes.
+func errTooLarge() error {
 	return httpio.NewProblem(http.StatusRequestEntityTooLarge,
-		"an append carries at most %d bytes of journal: send it in parts", MaxAppend)
+		"an append has at most %d journal bytes: send the journal in parts", MaxAppend)
 }
 
-// bodyBusy is the answer to an append for which there is no memory.
-func bodyBusy(err error) error {
+// errBodiesFull returns the error for an append for which there is no memory.
+func errBodiesFull(err error) error {
 	var full *shares.FullError
 	if errors.As(err, &full) && full.Own {
-		return httpio.Busy(http.StatusTooManyRequests, time.Second, "this client has as many bodies on their way as the server keeps for one: try again")
+		return httpio.Busy(http.StatusTooManyRequests, time.Second, "this client uses all the memory for bodies that one client may have: try again")
 	}
-	return httpio.Busy(http.StatusTooManyRequests, time.Second, "the server holds too many bodies in memory at the moment: try again")
+	return httpio.Busy(http.StatusTooManyRequests, time.Second, "the server has no memory for further bodies at the moment: try again")
 }

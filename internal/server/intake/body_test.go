@@ -31,7 +31,7 @@ func enter(t *testing.T, s *shares.Shares) *shares.Place {
 func TestBodiesKeepTheirMemoryUntilReleased(t *testing.T) {
 	from := shares.New(shares.Limits{All: 64 << 20, Token: 64 << 20}, time.Now)
 	sizes := []int{0, 1, 100, 16 << 10}
-	for _, room := range bodyRooms[:4] {
+	for _, room := range bufferSizes[:4] {
 		sizes = append(sizes, room-1, room, room+1)
 	}
 	sizes = append(sizes, MaxAppend)
@@ -46,7 +46,7 @@ func TestBodiesKeepTheirMemoryUntilReleased(t *testing.T) {
 			if i%2 == 1 {
 				expected = -1 // of a client that does not say
 			}
-			b := &body{place: enter(t, from), room: -1}
+			b := &body{place: enter(t, from), class: -1}
 			if err := b.fill(bytes.NewReader(data), expected); err != nil {
 				t.Fatalf("%d bytes: %v", size, err)
 			}
@@ -70,7 +70,7 @@ func TestBodyTakesMemoryAsItComes(t *testing.T) {
 	from := shares.New(shares.Limits{All: 64 << 20, Token: 64 << 20}, time.Now)
 	cut := errors.New("cut off")
 	for _, sent := range []int{0, 100, 8<<10 + 1, 64<<10 + 1, 256<<10 + 1} {
-		b := &body{place: enter(t, from), room: -1}
+		b := &body{place: enter(t, from), class: -1}
 		data := bytes.Repeat([]byte{'x'}, sent)
 		if err := b.fill(&cutReader{bytes.NewReader(data), sent, cut}, MaxAppend); err != nil {
 			t.Fatal(err)
@@ -114,8 +114,8 @@ func (d *deadlines) SetReadDeadline(t time.Time) error { d.until = t; return nil
 func TestOnlyBodiesThatAreReadMakeRoom(t *testing.T) {
 	now := time.Unix(1000, 0)
 	s := &Intake{
-		Config: Config{BodyPause: time.Minute, BodyTime: time.Minute},
-		bodies: shares.New(shares.Limits{All: 10 << 10, Token: 10 << 10, Address: 10 << 10, Silence: bodySilence}, func() time.Time { return now }),
+		Config: Config{BodyStallTimeout: time.Minute, BodyTimeout: time.Minute},
+		bodies: shares.New(shares.Limits{All: 10 << 10, Token: 10 << 10, Address: 10 << 10, Silence: bodyStallLimit}, func() time.Time { return now }),
 	}
 	makeRoom := func() error {
 		now = now.Add(time.Hour)

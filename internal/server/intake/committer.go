@@ -15,46 +15,47 @@ import (
 	"stint.dev/stint/internal/shares"
 )
 
-// Limits of the committer. The queue is bounded by count and bytes; a request that finds
-// it full is refused, and its agent comes back later.
+// Limits of the committer. A request that finds the queue full is refused, and its agent retries
+// later.
 const (
-	queueEntries = 8192
-	queueBytes   = 64 << 20
-	groupEntries = 1024
-	groupBytes   = 16 << 20
-	commitTime   = 30 * time.Second
-	// newJobWait bounds the Retry-After for an agent whose job would be one too many.
-	newJobWait = time.Minute
-	// commitTries is how many single commits in a row may fail before the rest of a
-	// failed group is given up: then it is the database, not one entry.
+	queueEntries  = 8192
+	queueBytes    = 64 << 20
+	groupEntries  = 1024
+	groupBytes    = 16 << 20
+	commitTimeout = 30 * time.Second
+	// newJobRetryLimit is the longest Retry-After for an append that would create a job too many.
+	newJobRetryLimit = time.Minute
+	// commitTries is how many single commits in a row may fail before the rest of a failed group
+	// fails with them: then the cause is the database, and not one entry.
 	commitTries = 3
-	// One run may hold a share of the queue, and of a group: an agent has one append on
-	// its way and a heartbeat, so whoever has more is many clients or a wrong one.
-	runEntries = 64
-	runBytes   = queueBytes / 4
-	runGroup   = groupBytes / 4
-	// So may one owner, token or address; of a group only while others wait.
-	ownerEntries = queueEntries / 4
-	ownerBytes   = queueBytes / 4
-	ownerGroup   = groupBytes / 4
-	ownerCommits = groupEntries / 4
+	// Limits of one run, in the queue and in a group. An agent sends one append and one heartbeat at
+	// a time, so a run with more entries has many clients or a faulty one.
+	runEntries    = 64
+	runBytes      = queueBytes / 4
+	runGroupBytes = groupBytes / 4
+	// Limits of one owner, which is a token or an address. Those of a group apply only while others
+	// wait.
+	ownerEntries      = queueEntries / 4
+	ownerBytes        = queueBytes / 4
+	ownerGroupBytes   = groupBytes / 4
+	ownerGroupEntries = groupEntries / 4
 )
 
-// Clients that were answered together come back together. After a group of at least
-// gatherFrom the committer waits until gatherShare of those and of whoever came meanwhile
-// are there, and no longer than gatherTime; otherwise the first of them alone would make the
-// next group, and all others wait for its commit.
+// Clients that get their replies at the same time send their next requests at the same time. After
+// a group of at least gatherFrom entries the committer waits until gatherShare of that number, and
+// of those that wait already, have arrived, but no longer than gatherTimeout. Otherwise the first
+// request would be a group of its own, and all others would wait for its commit.
 const (
-	gatherFrom  = 8
-	gatherShare = 0.75
-	gatherTime  = 4 * time.Millisecond
+	gatherFrom    = 8
+	gatherShare   = 0.75
+	gatherTimeout = 4 * time.Millisecond
 )
 
-// committer makes appends and beats durable in groups: it commits at once when idle, and
-// while a commit runs the next group gathers. It owns two goroutines. One takes the beats and
-// answers those that need no transaction (renew); the other commits what does. There beats have
-// groups of their own, which go first: however much there is to append, a beat that needs a
-// transaction waits for one group of appends at most.
+// committer makes appends and beats durable in groups. When it is idle, it commits an entry at once;
+// while a commit runs, the entries of the next group arrive. Its method run has two loops: renewAll
+// answers the beats that need no transaction and queues the others, and commitAll commits appends and
+// those other beats. Beats are committed in groups of their own, which go first, so that a beat waits
+// for one group of appends at most.
 type committer struct {
 	renew    func([]lease.Beat) []*lease.BeatResult
 	ingest   func(context.Context, []index.Append, []lease.Beat) ([]index.Appended, []lease.BeatResult, error)
@@ -62,34 +63,34 @@ type committer struct {
 	counters *counters
 	now      func() time.Time
 
-	// Room in the queues: places for appends, for beats that arrived and for those that need a
-	// transaction, and the bytes of appends.
+	// Places in the queues for appends, for beats that arrived and for beats that need a
+	// transaction, and the bytes of queued appends.
 	appendRoom, arrivedRoom, beatRoom, byteRoom *shares.Shares
 
-	newJobs *shares.Rate // jobs of new names that each owner has begun
+	newJobs *shares.Rate // jobs of new names that each owner has created
 
-	arrivals arrivals // heartbeats that are not stored, or could not be
+	arrivals arrivals // beats that are not stored
 
 	mu          sync.Mutex
-	arrived     []*entry       // beats that just came
-	queue       []*entry       // appends
-	beats       []*entry       // those that need a transaction
-	ahead       map[string]int // by run: its beats that need one and are not answered
-	lastOfBeats bool           // the last group was of beats
-	storedAt    time.Time      // when a group was last committed
-	bytes       int64
+	arrived     []*entry             // beats that no loop has taken yet
+	queue       []*entry             // appends
+	beats       []*entry             // beats that need a transaction
+	ahead       map[string]int       // by run: its beats that need a transaction and are not answered
+	lastOfBeats bool                 // the last group was one of beats
+	storedAt    time.Time            // when a group was last committed
+	bytes       int64                // of the queued appends
 	runs        map[string]share     // what each run has in the queue
 	owners      map[shares.Owner]int // how many appends each owner has in the queue
-	closed      bool
-	failed      int       // commits in a row
-	last        time.Time // when the last of them failed
-	renewing    worker    // takes what has arrived
-	writing     worker    // commits what is in the queues
-	stop        context.CancelFunc
+	closed      bool                 // entries are refused
+	failed      int                  // how many commits in a row have failed
+	failedAt    time.Time            // when the last of them failed
+	renewing    worker               // state of renewAll
+	writing     worker               // state of commitAll
+	abort       context.CancelFunc   // fails the running commit and later ones; nil before run
+	ended       chan struct{}        // closed when run returns
 }
 
-// entry is one append or one beat on its way, and its result. ready is closed when the
-// result stands.
+// entry is one append or one beat with its result. ready is closed when the result is set.
 type entry struct {
 	append *index.Append
 	beat   *lease.Beat
@@ -102,21 +103,21 @@ type entry struct {
 	ready    chan struct{}
 }
 
-// share is what one run has in the queue.
+// share is how much of a queue or group belongs to one run or owner.
 type share struct {
 	entries int
 	bytes   int64
 }
 
-// callbacks are called for the entries that are durable.
+// callbacks are called for entries that are durable.
 type callbacks struct {
 	append func(index.Append, index.Appended)
 	beat   func(lease.Beat, lease.BeatResult)
 }
 
+// newCommitter returns a committer. Entries wait until run is called.
 func newCommitter(store Store, durable callbacks, m *counters, now func() time.Time, newJobs int) *committer {
-	ctx, stop := context.WithCancel(context.Background())
-	c := &committer{
+	return &committer{
 		arrivals: arrivals{at: map[attemptKey]time.Time{}},
 		renew:    store.Renew,
 		ingest:   store.Ingest, durable: durable, counters: m, now: now,
@@ -128,11 +129,26 @@ func newCommitter(store Store, durable callbacks, m *counters, now func() time.T
 		byteRoom:    shares.New(shares.Limits{All: queueBytes, Token: ownerBytes, Address: ownerBytes}, now),
 		renewing:    newWorker(now()),
 		writing:     newWorker(now()),
-		stop:        stop,
+		ended:       make(chan struct{}),
 	}
-	go c.renewAll()
-	go c.run(ctx)
-	return c
+}
+
+// run answers entries until the committer is closed and has answered all that it accepted. When ctx
+// ends, the committer closes, the running commit fails, and the other entries are answered with its
+// error. It must be called once.
+func (c *committer) run(ctx context.Context) {
+	defer close(c.ended)
+	ctx, abort := context.WithCancel(ctx)
+	defer abort()
+	c.mu.Lock()
+	c.abort = abort
+	c.mu.Unlock()
+	stop := context.AfterFunc(ctx, c.refuse)
+	defer stop()
+	var loops sync.WaitGroup
+	loops.Go(c.renewAll)
+	loops.Go(func() { c.commitAll(ctx) })
+	loops.Wait()
 }
 
 // append waits until a is durable or refused.
@@ -145,7 +161,7 @@ func (c *committer) append(ctx context.Context, a index.Append) (index.Appended,
 	}
 	var many *index.TooManyJobsError
 	if errors.As(e.appended.Err, &many) {
-		return e.appended, httpio.Busy(http.StatusTooManyRequests, min(wait, newJobWait), "%s", many)
+		return e.appended, httpio.Busy(http.StatusTooManyRequests, min(wait, newJobRetryLimit), "%s", many)
 	}
 	return e.appended, e.appended.Err
 }
@@ -157,28 +173,28 @@ func (c *committer) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, e
 	if err := c.submit(ctx, e); err != nil {
 		return lease.BeatResult{}, err
 	}
-	c.arrivals.stored(b)
+	c.arrivals.remove(b)
 	return e.renewed, e.renewed.Err
 }
 
-// behind returns how long the heartbeat has waited that has waited longest to be stored.
+// behind returns for how long the oldest beat that is not stored has waited.
 func (c *committer) behind() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var behind time.Duration
-	note := func(at time.Time) {
+	var longest time.Duration
+	count := func(at time.Time) {
 		if !at.IsZero() {
-			behind = max(behind, c.now().Sub(at))
+			longest = max(longest, c.now().Sub(at))
 		}
 	}
-	note(c.renewing.oldest)
-	note(c.writing.oldest)
+	count(c.renewing.oldest)
+	count(c.writing.oldest)
 	for _, queue := range [][]*entry{c.arrived, c.beats} {
 		if len(queue) > 0 {
-			note(queue[0].beat.At)
+			count(queue[0].beat.At)
 		}
 	}
-	return behind
+	return longest
 }
 
 // lastStored returns when a group was last committed; zero for never.
@@ -188,8 +204,8 @@ func (c *committer) lastStored() time.Time {
 	return c.storedAt
 }
 
-// submit queues an entry and waits for it. The wait does not end with ctx: the bytes are
-// the committer's until they are durable, and the caller must not reuse them before.
+// submit queues an entry and waits for its result. The wait does not end with ctx, because the
+// caller must not reuse the bytes of an append while the committer may read them.
 func (c *committer) submit(ctx context.Context, e *entry) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -202,9 +218,9 @@ func (c *committer) submit(ctx context.Context, e *entry) error {
 	return e.err
 }
 
-// commit makes a group durable and answers each of its entries. When the group as a whole
-// fails, one entry may be to blame, so each is tried alone; when several in a row fail,
-// it is the database and the rest is given up for now.
+// commit makes a group durable and answers each of its entries. When the group fails, one entry may
+// be the cause, so each is tried alone; when commitTries of them in a row fail, the cause is the
+// database, and the other entries fail with the same error.
 func (c *committer) commit(ctx context.Context, group []*entry) {
 	err := c.try(ctx, group)
 	if err != nil && len(group) > 1 {
@@ -223,9 +239,9 @@ func (c *committer) commit(ctx context.Context, group []*entry) {
 	} else if err != nil {
 		group[0].err = err
 	}
-	c.noLongerAhead(group)
+	c.removeAhead(group)
 	for _, e := range group {
-		c.publish(e)
+		c.notify(e)
 		close(e.ready)
 	}
 }
@@ -242,14 +258,14 @@ func (c *committer) try(ctx context.Context, group []*entry) error {
 		}
 	}
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, commitTime)
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	appended, renewed, err := c.ingest(ctx, appends, beats)
 	if err == nil && (len(appended) != len(appends) || len(renewed) != len(beats)) {
-		err = fmt.Errorf("the store answered %d appends and %d beats with %d and %d results",
+		err = fmt.Errorf("the store returned for %d appends and %d beats %d and %d results",
 			len(appends), len(beats), len(appended), len(renewed))
 	}
-	c.counters.commit(time.Since(began), len(group), err)
+	c.counters.countCommit(time.Since(began), len(group), err)
 	c.countCommit(err)
 	c.recordTurn(&c.writing)
 	if err != nil {
@@ -265,7 +281,7 @@ func (c *committer) try(ctx context.Context, group []*entry) error {
 	return nil
 }
 
-// countCommit counts commits that fail one after the other.
+// countCommit counts the commits in a row that have failed.
 func (c *committer) countCommit(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -274,22 +290,22 @@ func (c *committer) countCommit(err error) {
 		return
 	}
 	c.failed++
-	c.last = c.now()
+	c.failedAt = c.now()
 }
 
-// failingFor is how long failed commits count when nobody has tried since.
-const failingFor = 30 * time.Second
+// failingLimit is how long failed commits count while there was no other commit.
+const failingLimit = 30 * time.Second
 
-// failing reports whether so many commits in a row have failed, the last of them just now,
-// that it is the database or its disk.
+// failing reports whether at least commitTries commits in a row have failed, the last of them within
+// failingLimit, so that the database or its disk is the cause.
 func (c *committer) failing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.failed >= commitTries && c.now().Sub(c.last) < failingFor
+	return c.failed >= commitTries && c.now().Sub(c.failedAt) < failingLimit
 }
 
-// publish passes on what an entry changed, once it is durable.
-func (c *committer) publish(e *entry) {
+// notify calls the callback for an entry that is durable.
+func (c *committer) notify(e *entry) {
 	switch {
 	case e.err != nil:
 	case e.append != nil && e.appended.Err == nil:
@@ -302,26 +318,35 @@ func (c *committer) publish(e *entry) {
 	}
 }
 
-// close takes no more entries and waits until those accepted are answered. When ctx ends
-// first, the commit that runs is broken off and what is left is answered with its error.
-func (c *committer) close(ctx context.Context) error {
+// refuse makes the committer refuse further entries.
+func (c *committer) refuse() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.closed = true
 	c.renewing.wakeUp()
-	c.mu.Unlock()
-	select {
-	case <-c.writing.ended: // after the other
-		c.stop()
-		return nil
-	case <-ctx.Done():
-		c.stop()
-		<-c.writing.ended
-		return fmt.Errorf("wait for the last commit: %w", ctx.Err())
-	}
 }
 
-// queued is how many bytes wait to be committed.
-func (c *committer) queued() int64 {
+// close refuses further entries and waits until run has answered the accepted ones. When ctx ends
+// first, the running commit fails, and the other entries are answered with its error.
+func (c *committer) close(ctx context.Context) error {
+	c.refuse()
+	select {
+	case <-c.ended:
+		return nil
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	abort := c.abort
+	c.mu.Unlock()
+	if abort != nil {
+		abort()
+		<-c.ended
+	}
+	return fmt.Errorf("wait for the last commit: %w", ctx.Err())
+}
+
+// queuedBytes returns how many bytes of appends wait to be committed.
+func (c *committer) queuedBytes() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.bytes

@@ -16,6 +16,7 @@ func TestGathersThoseWhoComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGroups()
 		c, _ := testCommitter(g)
+		synctest.Wait() // until the committer runs
 		const clients, rounds = 20, 5
 		beat := func(client int) {
 			if _, err := c.beat(t.Context(), lease.Beat{Run: fmt.Sprint(client)}); err != nil {
@@ -27,11 +28,14 @@ func TestGathersThoseWhoComeBack(t *testing.T) {
 			wg.Go(func() {
 				for n := range rounds {
 					if n > 0 { // not all at once: a network and a client lie between
-						<-time.After(time.Duration(i) * gatherTime / (4 * clients))
+						<-time.After(time.Duration(i) * gatherTimeout / (4 * clients))
 					}
 					beat(i)
 				}
 			})
+			if i == 0 {
+				synctest.Wait() // it comes alone
+			}
 		}
 		for n := 0; n < clients*rounds; {
 			<-g.entered
@@ -52,7 +56,7 @@ func TestGathersThoseWhoComeBack(t *testing.T) {
 		began := time.Now()
 		g.release <- struct{}{}
 		beat(0)
-		if took := time.Since(began); took > gatherTime {
+		if took := time.Since(began); took > gatherTimeout {
 			t.Errorf("one alone waited %s", took)
 		}
 		if err := c.close(t.Context()); err != nil {

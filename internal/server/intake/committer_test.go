@@ -86,10 +86,12 @@ func (g *groups) set(run string) {
 func testCommitter(g *groups) (*committer, *sync.Map) {
 	reported := &sync.Map{}
 	m := newCounters(metrics.NewSet())
-	return newCommitter(g, callbacks{
+	c := newCommitter(g, callbacks{
 		append: func(a index.Append, _ index.Appended) { reported.Store(a.Run, true) },
 		beat:   func(b lease.Beat, _ lease.BeatResult) { reported.Store(b.Run, true) },
-	}, m, time.Now, 0), reported
+	}, m, time.Now, 0)
+	go c.run(context.Background())
+	return c, reported
 }
 
 // waitQueued waits until n entries are queued, which the test knows must happen.
@@ -98,7 +100,7 @@ func waitQueued(t *testing.T, c *committer, n int) {
 	waitUntil(t, func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.waiting() >= n
+		return c.waitingCount() >= n
 	})
 }
 
@@ -241,8 +243,8 @@ func TestFullQueueRefuses(t *testing.T) {
 	}
 	close(g.release)
 	wg.Wait()
-	if c.queued() != 0 {
-		t.Errorf("%d bytes are still counted", c.queued())
+	if c.queuedBytes() != 0 {
+		t.Errorf("%d bytes are still counted", c.queuedBytes())
 	}
 	for _, n := range g.sizes {
 		if n*part > groupBytes+part {
@@ -360,7 +362,7 @@ func (h *held) waiting(n int, refused int64) {
 	synctest.Wait()
 	h.c.mu.Lock()
 	defer h.c.mu.Unlock()
-	if got := h.c.waiting(); got != n || h.refused.Load() != refused {
+	if got := h.c.waitingCount(); got != n || h.refused.Load() != refused {
 		h.t.Fatalf("%d appends wait and %d were refused, want %d and %d", got, h.refused.Load(), n, refused)
 	}
 }
@@ -546,10 +548,10 @@ func TestHeartbeatsCountBeforeTheyAreStored(t *testing.T) {
 
 func TestArrivalsAreBounded(t *testing.T) {
 	a := arrivals{at: map[attemptKey]time.Time{}}
-	for i := range mostArrivals + 10 {
+	for i := range maxArrivals + 10 {
 		a.add(lease.Beat{Run: fmt.Sprint(i), Attempt: 1, At: time.Unix(1, 0)})
 	}
-	if len(a.at) != mostArrivals {
-		t.Errorf("%d are remembered, want %d", len(a.at), mostArrivals)
+	if len(a.at) != maxArrivals {
+		t.Errorf("%d are remembered, want %d", len(a.at), maxArrivals)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"stint.dev/stint/internal/metrics"
 )
 
-// counters are the figures of intake.
+// counters are the metrics of an Intake.
 type counters struct {
 	set *metrics.Set
 
@@ -38,8 +38,8 @@ func newCounters(set *metrics.Set) *counters {
 	}
 }
 
-// commit counts one try to commit a group.
-func (m *counters) commit(took time.Duration, entries int, err error) {
+// countCommit counts one try to commit a group.
+func (m *counters) countCommit(took time.Duration, entries int, err error) {
 	m.commitSeconds.Update(took.Seconds())
 	m.commitTook.Store(int64(took))
 	m.groupSize.Update(float64(entries))
@@ -48,14 +48,14 @@ func (m *counters) commit(took time.Duration, entries int, err error) {
 	}
 }
 
-// appended counts an append that is durable.
-func (m *counters) appended(a index.Append) {
+// countAppend counts an append that is durable.
+func (m *counters) countAppend(a index.Append) {
 	m.appends.Inc()
 	m.appendBytes.Add(len(a.Data))
 }
 
-// appendRefused counts appends by why they were refused.
-func (m *counters) appendRefused(err error) {
+// countRefused counts a refused append by the reason.
+func (m *counters) countRefused(err error) {
 	var offset *index.OffsetError
 	var taken *index.TakenError
 	why := "invalid"

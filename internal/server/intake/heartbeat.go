@@ -11,8 +11,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// PostHeartbeat renews the lease of an attempt. A beat for a run that no append has
-// created yet is answered like any other: the journal is on its way.
+// PostHeartbeat renews the lease of an attempt. A run may have heartbeats before its first append
+// creates it.
 func (s *Intake) PostHeartbeat(w http.ResponseWriter, r *http.Request) {
 	run, attempt, err := httpio.AttemptOf(r)
 	if err != nil {
@@ -40,7 +40,7 @@ func (s *Intake) PostHeartbeat(w http.ResponseWriter, r *http.Request) {
 	if hb.Suspended {
 		length, trust = lease.Suspended, lease.Suspended
 	}
-	hb.PeriodMS = next.Milliseconds() // it is judged by what its reply says
+	hb.PeriodMS = next.Milliseconds() // the health rules use the period that the reply asks for
 	s.Agents.Beat(carried, r, next)
 	done, err := s.committer.beat(r.Context(), lease.Beat{Run: run, Attempt: attempt, Heartbeat: hb.Bounded(), At: now, Lease: trust})
 	if err != nil {
@@ -50,17 +50,17 @@ func (s *Intake) PostHeartbeat(w http.ResponseWriter, r *http.Request) {
 	s.counters.beats.Inc()
 	reply := beatReply(done, length, next, s.Followers.Watched(run))
 	reply.Run, reply.Attempt, reply.Server = run, attempt, s.Store.Installation()
-	answerBeat(w, reply)
+	writeReply(w, reply)
 }
 
-// answerBeat writes a reply. Nearly all ask nothing of the agent, and there are so many of
-// them that looking at types for each would show.
-func answerBeat(w http.ResponseWriter, r job.HeartbeatReply) {
+// writeReply writes a reply. One without commands is written without reflection, because nearly
+// all requests of a server are heartbeats with such a reply.
+func writeReply(w http.ResponseWriter, r job.HeartbeatReply) {
 	if len(r.Commands) > 0 {
-		httpio.Answer(w, r)
+		httpio.OK(w, r)
 		return
 	}
-	b := append(make([]byte, 0, 256), `{"run":"`...) // both ids are UUIDs: nothing in them is escaped
+	b := append(make([]byte, 0, 256), `{"run":"`...) // both ids are UUIDs, which need no escaping
 	b = append(append(b, r.Run...), `","attempt":`...)
 	b = append(strconv.AppendInt(b, int64(r.Attempt), 10), `,"server":"`...)
 	b = append(append(b, r.Server...), `","lease_ms":`...)
@@ -71,8 +71,8 @@ func answerBeat(w http.ResponseWriter, r job.HeartbeatReply) {
 	httpio.WriteBody(w, "application/json", http.StatusOK, b)
 }
 
-// beatReply is the reply to a heartbeat. A cancel is repeated until the journal shows the
-// end; an attempt whose run the server does not know yet is its owner.
+// beatReply returns the reply to a heartbeat. The command to cancel is repeated until the journal has
+// the end of the attempt. An attempt of a run that does not exist yet owns the run.
 func beatReply(b lease.BeatResult, length, next time.Duration, watched bool) job.HeartbeatReply {
 	reply := job.HeartbeatReply{
 		LeaseMS: length.Milliseconds(), NextMS: next.Milliseconds(),

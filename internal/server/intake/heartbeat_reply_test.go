@@ -29,7 +29,7 @@ func TestBeatReplyIsJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := httptest.NewRecorder()
-		answerBeat(w, r)
+		writeReply(w, r)
 		if diff := cmp.Diff(string(want), strings.TrimSuffix(w.Body.String(), "\n")); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}

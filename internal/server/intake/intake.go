@@ -1,4 +1,5 @@
-// Package intake takes what agents send, journals and heartbeats, and answers once it is durable.
+// Package intake accepts what agents send, journals and heartbeats, and responds once it is durable.
+// The requests wait for the committer (committer.go), which stores them in groups.
 package intake
 
 import (
@@ -14,17 +15,17 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Store makes durable what agents send.
+// Store is the part of the database that makes durable what agents send.
 type Store interface {
 	// Ingest commits a group of appends and beats in one transaction and returns when
-	// they are durable. Results are in the order of the arguments. The error is for
-	// the group as a whole: nothing of it was committed.
+	// they are durable. Results are in the order of the arguments. After an error nothing of the
+	// group is committed.
 	Ingest(ctx context.Context, appends []index.Append, beats []lease.Beat) ([]index.Appended, []lease.BeatResult, error)
 	// Renew makes beats durable that need no transaction, because their owners are known, and
-	// returns the answers to them; nil for a beat that Ingest has to take. It does not wait for
-	// what Ingest does with other runs.
+	// returns their results; nil for a beat that needs Ingest. It does not wait for an Ingest of
+	// other runs.
 	Renew(beats []lease.Beat) []*lease.BeatResult
-	// JournalSize is how many bytes of an attempt's journal are durable; 0 if none.
+	// JournalSize returns how many bytes of an attempt's journal are durable; 0 if none.
 	JournalSize(ctx context.Context, run string, attempt int) (int64, error)
 	// Blocks returns the heads of up to limit blocks of an attempt's journal, in order,
 	// beginning with the one that holds journal offset from (or the first after it).
@@ -32,68 +33,73 @@ type Store interface {
 	// BlockData returns the bytes of the block that begins at start, and more when it was merged
 	// since its head was read.
 	BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error)
-	// Installation is the id of the database, a UUID that all its servers share.
+	// Installation returns the id of the database, a UUID that all its servers share.
 	Installation() string
 }
 
-// Followers are those who follow runs live.
+// Followers are the live streams of runs.
 type Followers interface {
-	// Notify wakes those who follow a run.
+	// Notify wakes the streams of a run.
 	Notify(run string)
-	// Watched reports whether somebody follows a run.
+	// Watched reports whether a run has a stream.
 	Watched(run string) bool
 }
 
-// Config is what an Intake is made of.
+// Config configures an Intake.
 type Config struct {
-	httpio.Replies
+	httpio.ErrorWriter
 	Store Store
 	Now   func() time.Time
-	// BodyMemory bounds the bytes of journal bodies held in memory, over all requests.
+	// BodyMemory is the most memory, in bytes, for the journal bodies of all requests.
 	BodyMemory int64
-	// BodyPause is how long a client may send next to nothing in the middle of a body, and
-	// BodyTime how long one body may take in all.
-	BodyPause, BodyTime time.Duration
-	// BeatsPerSecond is how many heartbeats are taken from the whole fleet before agents are
-	// asked to beat less often.
+	// BodyStallTimeout is how long the client of a journal body may send next to nothing, and BodyTimeout how
+	// long it may take for the whole body.
+	BodyStallTimeout, BodyTimeout time.Duration
+	// BeatsPerSecond is how many heartbeats of all agents together are accepted before agents are
+	// asked to send them less often.
 	BeatsPerSecond float64
-	// NewJobs is how many jobs of new names each token, or address without one, may begin
+	// NewJobs is how many jobs of new names each token, or address without one, may create
 	// within an hour; 0 for any number.
 	NewJobs int
 
 	Agents    *conns.Agents
 	Followers Followers
-	// Claim makes sure that who sent a request may write to a run.
+	// Claim returns an error unless the sender of a request may write to a run.
 	Claim   func(ctx context.Context, run string) error
 	Metrics *metrics.Set
-	// Changed counts changes of runs.
+	// Changed is called with the changes of runs that were committed.
 	Changed func([]job.RunEvent)
 }
 
-// Intake takes appends and heartbeats.
+// Intake accepts appends and heartbeats.
 type Intake struct {
 	Config
 	committer *committer
-	bodies    *shares.Shares // memory
+	bodies    *shares.Shares // memory of bodies
 	pace      *pacer
 	counters  *counters
 	pending   pendingRequests
 }
 
-// Start makes an intake and starts its committer, which Close ends.
-func Start(of Config) *Intake {
+// New returns an Intake. What it accepts waits until Run is called.
+func New(cfg Config) *Intake {
 	s := &Intake{
-		Config: of, pace: newPacer(of.BeatsPerSecond), counters: newCounters(of.Metrics),
+		Config: cfg, pace: newPacer(cfg.BeatsPerSecond), counters: newCounters(cfg.Metrics),
 		bodies: shares.New(shares.Limits{
-			All: of.BodyMemory, Token: of.BodyMemory / 4, Address: of.BodyMemory / 4, Silence: bodySilence,
+			All: cfg.BodyMemory, Token: cfg.BodyMemory / 4, Address: cfg.BodyMemory / 4, Silence: bodyStallLimit,
 		}, time.Now),
 	}
-	s.committer = newCommitter(of.Store, callbacks{s.appendCommitted, s.beatCommitted}, s.counters, of.Now, of.NewJobs)
-	of.Metrics.NewGauge("stint_body_bytes", func() float64 { return float64(s.bodies.Used()) })
-	of.Metrics.NewGauge("stint_queue_bytes", func() float64 { return float64(s.committer.queued()) })
-	of.Metrics.NewGauge("stint_heartbeat_wait_seconds", func() float64 { return s.Behind().Seconds() })
+	s.committer = newCommitter(cfg.Store, callbacks{s.appendCommitted, s.beatCommitted}, s.counters, cfg.Now, cfg.NewJobs)
+	cfg.Metrics.NewGauge("stint_body_bytes", func() float64 { return float64(s.bodies.Used()) })
+	cfg.Metrics.NewGauge("stint_queue_bytes", func() float64 { return float64(s.committer.queuedBytes()) })
+	cfg.Metrics.NewGauge("stint_heartbeat_wait_seconds", func() float64 { return s.Behind().Seconds() })
 	return s
 }
+
+// Run makes durable what is accepted. It returns when Close was called, or ctx has ended, and
+// everything that was accepted is answered. When ctx ends first, what is not durable is answered
+// with an error.
+func (s *Intake) Run(ctx context.Context) { s.committer.run(ctx) }
 
 // Append waits until a is durable or refused.
 func (s *Intake) Append(ctx context.Context, a index.Append) (index.Appended, error) {
@@ -105,25 +111,25 @@ func (s *Intake) Beat(ctx context.Context, b lease.Beat) (lease.BeatResult, erro
 	return s.committer.beat(ctx, b)
 }
 
-// Close takes nothing more and waits until everything that was accepted is durable and answered.
-// When ctx ends first, what is left is answered with an error.
+// Close refuses further entries and waits until Run has made durable and answered everything that
+// was accepted. When ctx ends first, the other entries are answered with an error, and it returns one.
 func (s *Intake) Close(ctx context.Context) error { return s.committer.close(ctx) }
 
-// Turn returns when the loop that makes appends and heartbeats durable last did something or found
-// nothing to do, and lets it turn once more.
+// Turn returns when the slower of the committer's two loops last finished a round, and wakes both.
 func (s *Intake) Turn() time.Time { return s.committer.turn() }
 
-// Behind returns how long the heartbeat has waited that has waited longest to be stored.
+// Behind returns for how long the oldest heartbeat that is not stored has waited.
 func (s *Intake) Behind() time.Duration { return s.committer.behind() }
 
-// Failing reports whether so many commits in a row have failed that it is the database or its disk.
+// Failing reports whether so many commits in a row have failed that the database or its disk is the
+// cause.
 func (s *Intake) Failing() bool { return s.committer.failing() }
 
 // Stored returns when something that an agent sent was last stored; zero for never.
 func (s *Intake) Stored() time.Time { return s.committer.lastStored() }
 
 // Arrived returns when the last heartbeat of an attempt arrived that is not stored yet, or
-// could not be, or the last request that is pending; zero for none.
+// could not be stored, or the last request that is pending; zero for none.
 func (s *Intake) Arrived(run string, attempt int) time.Time {
 	arrived, pending := s.committer.arrivals.last(run, attempt), s.pending.last(run, attempt)
 	if pending.After(arrived) {
@@ -132,12 +138,12 @@ func (s *Intake) Arrived(run string, attempt int) time.Time {
 	return arrived
 }
 
-// Pending notes a request of an attempt's agent that waits for the database, until end is called.
+// Pending records a request of an attempt's agent that waits for the database, until end is called.
 func (s *Intake) Pending(run string, attempt int) (end func()) {
 	return s.pending.begin(run, attempt, s.Now())
 }
 
-// Ingested returns how many journal bytes and heartbeats were taken, and how long the last commit
+// Ingested returns how many journal bytes and heartbeats were stored, and how long the last commit
 // took.
 func (s *Intake) Ingested() (bytes, beats uint64, lag time.Duration) {
 	return s.counters.appendBytes.Get(), s.counters.beats.Get(), time.Duration(s.counters.commitTook.Load())

@@ -7,38 +7,38 @@ import (
 	"stint.dev/stint/internal/lease"
 )
 
-// pacer stretches the fleet's heartbeats when there would be more of them than the server
-// is meant to take. It counts, in each window, how many beats there would have been at
-// the periods that agents asked for; that does not depend on the stretch in force, so
-// that the stretch does not swing.
+// pacer lengthens the periods of heartbeats when all agents together would send more of them than
+// the target. In each window it counts how many heartbeats there would have been with the periods
+// that the agents asked for. That number does not depend on the current factor, so that the factor
+// does not oscillate.
 type pacer struct {
-	window time.Duration
-	target float64 // beats per second
+	interval time.Duration // of a window
+	target   float64       // heartbeats per second
 
-	mu      sync.Mutex
-	since   time.Time
-	demand  float64 // beats in this window, each times the stretch in force
-	stretch float64 // of replies now; at least 1
+	mu     sync.Mutex
+	since  time.Time // when the window began
+	demand float64   // heartbeats in this window, each multiplied by the current factor
+	factor float64   // by which periods are lengthened; at least 1
 }
 
-// maxStretch bounds how much slower than agents asked they are to beat.
-const maxStretch = 20
+// maxFactor is the largest factor by which a period is lengthened.
+const maxFactor = 20
 
 func newPacer(target float64) *pacer {
-	return &pacer{window: 10 * time.Second, target: target, stretch: 1}
+	return &pacer{interval: 10 * time.Second, target: target, factor: 1}
 }
 
-// next counts a beat and returns when the agent should beat again.
+// next counts a heartbeat and returns how long after it the agent is to send the next one.
 func (p *pacer) next(now time.Time, period time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.since.IsZero() {
 		p.since = now
 	}
-	if passed := now.Sub(p.since); passed >= p.window {
-		p.stretch = min(max(p.demand/passed.Seconds()/p.target, 1), maxStretch)
+	if passed := now.Sub(p.since); passed >= p.interval {
+		p.factor = min(max(p.demand/passed.Seconds()/p.target, 1), maxFactor)
 		p.since, p.demand = now, 0
 	}
-	p.demand += p.stretch
-	return min(time.Duration(float64(period)*p.stretch), max(lease.MaxPeriod, period))
+	p.demand += p.factor
+	return min(time.Duration(float64(period)*p.factor), max(lease.MaxPeriod, period))
 }

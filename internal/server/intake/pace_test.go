@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A fleet that would beat five times too often settles at the target and stays there.
+// A fleet that would beat five times too often converges to the target and stays there.
 func TestPacerSettles(t *testing.T) {
 	p := newPacer(100)
 	const agents, period = 500, time.Second
@@ -30,9 +30,9 @@ func TestPacerSettles(t *testing.T) {
 		t.Errorf("%.0f beats per second, want about 100", rate)
 	}
 	// A small fleet is left alone.
-	calm := newPacer(100)
+	slow := newPacer(100)
 	for i := range 1000 {
-		if got := calm.next(now.Add(time.Duration(i)*time.Second), period); got != period {
+		if got := slow.next(now.Add(time.Duration(i)*time.Second), period); got != period {
 			t.Fatalf("beat %d: next after %s", i, got)
 		}
 	}

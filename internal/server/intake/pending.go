@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// pendingRequests are requests of agents that the server has received and not yet let in, because
-// the database is asked for their token or their run. While it is slow, the agent is not to blame,
-// so each counts like a heartbeat that arrived. One that is refused counts no longer.
+// pendingRequests are requests of agents that wait for the database to return their token or run.
+// Each counts like a heartbeat that arrived, because a slow database says nothing about the agent.
+// One that is refused does not count any longer.
 type pendingRequests struct {
 	mu sync.Mutex
 	at map[attemptKey]pendingRequest
 }
 
-// pendingRequest is when the last of the pending requests of an attempt came, and how many there are.
+// pendingRequest describes the pending requests of an attempt.
 type pendingRequest struct {
-	last time.Time
-	n    int
+	last time.Time // when the last of them arrived
+	n    int       // how many there are
 }
 
-// begin adds a request that came at a time, until end is called.
+// begin adds a request that arrived at a time. end removes it.
 func (p *pendingRequests) begin(run string, attempt int, at time.Time) (end func()) {
 	key := attemptKey{run, attempt}
 	p.mu.Lock()
@@ -35,22 +35,22 @@ func (p *pendingRequests) begin(run string, attempt int, at time.Time) (end func
 func (p *pendingRequests) end(key attemptKey) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	one := p.at[key]
-	if one.n--; one.n > 0 {
-		p.at[key] = one
+	of := p.at[key]
+	if of.n--; of.n > 0 {
+		p.at[key] = of
 		return
 	}
 	delete(p.at, key)
 }
 
-// last returns when the last pending request of an attempt came; zero for none.
+// last returns when the last pending request of an attempt arrived; zero for none.
 func (p *pendingRequests) last(run string, attempt int) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.at[attemptKey{run, attempt}].last
 }
 
-// claimAttempt is Claim for a request by which the agent of an attempt is known to live.
+// claimAttempt calls Claim, and records meanwhile that a request of the attempt is pending.
 func (s *Intake) claimAttempt(ctx context.Context, run string, attempt int) error {
 	defer s.Pending(run, attempt)()
 	return s.Claim(ctx, run)

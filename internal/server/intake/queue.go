@@ -24,21 +24,21 @@ func (e *entry) run() string {
 	return e.beat.Run
 }
 
-// enqueue queues an entry, or refuses it.
+// enqueue queues an entry, or returns why it is refused.
 func (c *committer) enqueue(e *entry) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return httpio.Busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down: try again")
 	}
-	if err := c.admit(e); err != nil {
+	if err := c.reserve(e); err != nil {
 		e.leave()
 		c.counters.refusedBusy.Inc()
 		return err
 	}
 	if e.append == nil {
 		c.arrived = append(c.arrived, e)
-		if c.waitingArrived() >= c.renewing.want {
+		if c.arrivedCount() >= c.renewing.want {
 			c.renewing.wakeUp()
 		}
 		return nil
@@ -48,13 +48,13 @@ func (c *committer) enqueue(e *entry) error {
 	c.owners[e.owner]++
 	c.queue = append(c.queue, e)
 	c.bytes += e.size()
-	if c.waiting() >= c.writing.want {
+	if c.waitingCount() >= c.writing.want {
 		c.writing.wakeUp()
 	}
 	return nil
 }
 
-// leave gives back the entry's room in the queues.
+// leave releases the entry's places in the queues.
 func (e *entry) leave() {
 	for _, p := range e.places {
 		p.Leave()
@@ -62,11 +62,11 @@ func (e *entry) leave() {
 	e.places = nil
 }
 
-// admit takes room in the queues for an entry; the caller holds mu.
-func (c *committer) admit(e *entry) error {
+// reserve takes places in the queues for an entry. The caller holds mu.
+func (c *committer) reserve(e *entry) error {
 	run := e.run()
 	if of := c.runs[run]; e.append != nil && (of.entries >= runEntries || of.entries > 0 && of.bytes+e.size() > runBytes) {
-		return httpio.Busy(http.StatusTooManyRequests, time.Second, "run %s has too much on its way at the moment: try again", job.Quote(run))
+		return httpio.Busy(http.StatusTooManyRequests, time.Second, "too many appends of run %s wait to be stored: try again", job.Quote(run))
 	}
 	if e.append == nil {
 		return e.enter(c.arrivedRoom, 1)
@@ -77,28 +77,28 @@ func (c *committer) admit(e *entry) error {
 	return e.enter(c.byteRoom, e.size())
 }
 
-// enter takes n places of a room for the entry.
+// enter takes n places for the entry.
 func (e *entry) enter(room *shares.Shares, n int64) error {
 	p, err := room.Enter(e.owner, n, nil)
 	var full *shares.FullError
 	switch {
 	case errors.As(err, &full) && full.Own:
-		return httpio.Busy(http.StatusTooManyRequests, time.Second, "this client has too much on its way at the moment: try again")
+		return httpio.Busy(http.StatusTooManyRequests, time.Second, "too many requests of this client wait to be stored: try again")
 	case err != nil:
-		return httpio.Busy(http.StatusTooManyRequests, time.Second, "the server has too much to write at the moment: try again")
+		return httpio.Busy(http.StatusTooManyRequests, time.Second, "too many requests wait to be stored: try again")
 	}
 	e.places = append(e.places, p)
 	return nil
 }
 
-// waiting is how many entries wait for a transaction; the caller holds mu.
-func (c *committer) waiting() int { return len(c.queue) + len(c.beats) }
+// waitingCount returns how many entries wait for a transaction. The caller holds mu.
+func (c *committer) waitingCount() int { return len(c.queue) + len(c.beats) }
 
-// waitingArrived is how many beats have arrived and are in no group; the caller holds mu.
-func (c *committer) waitingArrived() int { return len(c.arrived) }
+// arrivedCount returns how many beats have arrived and are in no group. The caller holds mu.
+func (c *committer) arrivedCount() int { return len(c.arrived) }
 
-// othersWait reports whether entries wait of the kind that the last group did not have; the caller
-// holds mu.
+// othersWait reports whether entries wait of the kind, append or beat, that the last group did not
+// have. The caller holds mu.
 func (c *committer) othersWait() bool {
 	if c.lastOfBeats {
 		return len(c.queue) > 0
@@ -106,7 +106,7 @@ func (c *committer) othersWait() bool {
 	return len(c.beats) > 0
 }
 
-// takeArrived removes the next group of the beats that arrived.
+// takeArrived removes and returns the next group of the beats that arrived.
 func (c *committer) takeArrived() (group []*entry, closed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,9 +118,9 @@ func (c *committer) takeArrived() (group []*entry, closed bool) {
 	return group, c.closed
 }
 
-// take removes the next group from the queues: of beats if there are any, and after one of
-// beats of appends if there are any.
-func (c *committer) take() (group []*entry, closed bool) {
+// takeGroup removes and returns the next group from the queues. Groups of beats and of appends
+// alternate while both wait; beats go first.
+func (c *committer) takeGroup() (group []*entry, closed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lastOfBeats = len(c.beats) > 0 && (!c.lastOfBeats || len(c.queue) == 0)
@@ -138,9 +138,9 @@ func (c *committer) take() (group []*entry, closed bool) {
 	return group, c.closed && c.renewing.over
 }
 
-// takeAppends removes the next group of appends. A run or an owner that has much in the queue
-// waits with the rest for the next group while others go first; the order within each run
-// stays. The caller holds mu.
+// takeAppends removes and returns the next group of appends. What exceeds the limits of a run or an
+// owner stays for the next group while appends of others pass it; the order within each run stays.
+// The caller holds mu.
 func (c *committer) takeAppends() (group []*entry) {
 	size, inGroup, ofOwner := int64(0), map[string]int64{}, map[shares.Owner]share{}
 	waits, alone := map[string]bool{}, len(c.owners) < 2
@@ -151,8 +151,8 @@ func (c *committer) takeAppends() (group []*entry) {
 			break
 		}
 		run, owns := e.run(), ofOwner[e.owner]
-		full := inGroup[run] > 0 && inGroup[run]+e.size() > runGroup ||
-			!alone && owns.entries > 0 && (owns.bytes+e.size() > ownerGroup || owns.entries >= ownerCommits)
+		full := inGroup[run] > 0 && inGroup[run]+e.size() > runGroupBytes ||
+			!alone && owns.entries > 0 && (owns.bytes+e.size() > ownerGroupBytes || owns.entries >= ownerGroupEntries)
 		if waits[run] || full {
 			waits[run] = true
 			left = append(left, e)
@@ -162,15 +162,15 @@ func (c *committer) takeAppends() (group []*entry) {
 		ofOwner[e.owner] = share{owns.entries + 1, owns.bytes + e.size()}
 		size += e.size()
 		group = append(group, e)
-		c.taken(e)
+		c.removeShare(e)
 	}
 	c.queue = left
 	c.bytes -= size
 	return group
 }
 
-// taken gives the share of a run in the queue back; the caller holds mu.
-func (c *committer) taken(e *entry) {
+// removeShare subtracts an append from the shares of its run and owner in the queue. The caller holds mu.
+func (c *committer) removeShare(e *entry) {
 	if c.owners[e.owner]--; c.owners[e.owner] == 0 {
 		delete(c.owners, e.owner)
 	}

@@ -12,9 +12,9 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// explainAppend returns the error of an append with the type that tells an agent whether
-// to go on. An append that begins at byte 0 of a stored journal is either a repetition, by
-// a proxy or after a lost reply, or another journal under an id that was used before.
+// explainAppend returns the error of an append with the type by which the agent decides whether to
+// continue. An append that begins at byte 0 of a stored journal either repeats it, because of a proxy
+// or a lost reply, or is a different journal under an id that was used before.
 func (s *Intake) explainAppend(ctx context.Context, run string, attempt int, data []byte, err error) error {
 	var offset *index.OffsetError
 	if errors.As(err, &offset) {
@@ -22,7 +22,7 @@ func (s *Intake) explainAppend(ctx context.Context, run string, attempt int, dat
 			return err
 		}
 		used := httpio.NewProblem(http.StatusConflict,
-			"the server has another journal of run %s, attempt %d: the run id was used before; begin the job with a new one", run, attempt)
+			"the server has a different journal of run %s, attempt %d: the run id was used before; start the job with a new run id", run, attempt)
 		used.Type = job.ProblemRunIDUsed
 		return used
 	}
@@ -34,10 +34,10 @@ func (s *Intake) explainAppend(ctx context.Context, run string, attempt int, dat
 	return err
 }
 
-// isOtherJournal reports whether the beginning of a journal is not that of the stored one.
-// They are compared up to the first record, which says whose the journal is and when it
-// began. What cannot be compared counts as the same: the agent then goes on after the
-// stored bytes, where checksums and the digest of the outcome hold.
+// isOtherJournal reports whether the beginning of a journal differs from that of the stored one. They
+// are compared up to the end of the first record, which has the run and the start of the attempt. If
+// they cannot be compared, it returns false: the agent then continues after the stored bytes, and
+// checksums and the digest of the outcome detect a different journal.
 func (s *Intake) isOtherJournal(ctx context.Context, run string, attempt int, data []byte) bool {
 	sent := beginning(data)
 	if sent == nil {
@@ -54,7 +54,7 @@ func (s *Intake) isOtherJournal(ctx context.Context, run string, attempt int, da
 	return !bytes.HasPrefix(append(journal.AppendHeader(nil), block...), sent)
 }
 
-// beginning is the header and the first record of a journal; nil if they are not whole.
+// beginning returns the header and the first record of a journal; nil if they are incomplete.
 func beginning(data []byte) []byte {
 	if len(data) < journal.HeaderSize || journal.CheckHeader(data) != nil {
 		return nil

@@ -7,21 +7,20 @@ import (
 	"stint.dev/stint/internal/lease"
 )
 
-// worker is the state of one of the goroutines, under the committer's mu.
+// worker is the state of one of the committer's loops. The committer's mu guards it.
 type worker struct {
-	want   int           // how many entries are worth waking for; 0 for any
-	turned time.Time     // when it last did something, or found nothing to do
-	oldest time.Time     // when the first heartbeat arrived of the group that it works on; zero for none
-	over   bool          // it takes no more
+	want   int           // how many entries must wait before the loop is woken; 0 for any
+	turned time.Time     // when it last finished a round, or found nothing to do
+	oldest time.Time     // when the first beat of its current group arrived; zero for none
+	over   bool          // the loop has ended
 	wake   chan struct{} // holds one token when there is work
-	ended  chan struct{} // closed when it has ended
 }
 
 func newWorker(now time.Time) worker {
-	return worker{turned: now, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	return worker{turned: now, wake: make(chan struct{}, 1)}
 }
 
-// wakeUp wakes the goroutine.
+// wakeUp wakes the loop.
 func (w *worker) wakeUp() {
 	select {
 	case w.wake <- struct{}{}:
@@ -29,14 +28,14 @@ func (w *worker) wakeUp() {
 	}
 }
 
+// recordTurn records that a loop has finished a round.
 func (c *committer) recordTurn(w *worker) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w.turned = c.now()
 }
 
-// turn returns when the goroutine last turned that has not turned for longer, and lets both turn
-// once more.
+// turn returns when the slower of the two loops last finished a round, and wakes both.
 func (c *committer) turn() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -48,18 +47,17 @@ func (c *committer) turn() time.Time {
 	return c.writing.turned
 }
 
-// renewAll answers the beats that need no transaction and passes on the others, group after group,
-// until the committer is closed and none is left.
+// renewAll answers the beats that need no transaction and queues the others, group after group, until
+// the committer is closed and no beat is left.
 func (c *committer) renewAll() {
 	w := &c.renewing
-	defer close(w.ended)
 	for {
 		c.recordTurn(w)
 		group, closed := c.takeArrived()
 		switch {
 		case len(group) > 0:
 			if answered := c.renewGroup(group); answered > 0 {
-				c.gather(w, answered, c.waitingArrived, func() bool { return false })
+				c.gather(w, answered, c.arrivedCount, func() bool { return false })
 			}
 		case closed:
 			c.mu.Lock()
@@ -73,17 +71,16 @@ func (c *committer) renewAll() {
 	}
 }
 
-// run commits group after group until the committer is closed and its queues are empty.
-func (c *committer) run(ctx context.Context) {
+// commitAll commits group after group until renewAll has ended and the queues are empty.
+func (c *committer) commitAll(ctx context.Context) {
 	w := &c.writing
-	defer close(w.ended)
 	for {
 		c.recordTurn(w)
-		group, closed := c.take()
+		group, closed := c.takeGroup()
 		switch {
 		case len(group) > 0:
 			c.commit(ctx, group)
-			c.gather(w, len(group), c.waiting, c.othersWait)
+			c.gather(w, len(group), c.waitingCount, c.othersWait)
 		case closed:
 			return
 		default:
@@ -92,8 +89,9 @@ func (c *committer) run(ctx context.Context) {
 	}
 }
 
-// gather waits a moment for those who were answered last, unless others wait already. waiting is how
-// many entries the worker could take; it and others are called with mu held.
+// gather waits up to gatherTimeout for the next requests of the clients that were answered last, unless
+// others reports that other entries wait already. waiting returns how many entries the loop could take.
+// Both functions are called with mu held.
 func (c *committer) gather(w *worker, answered int, waiting func() int, others func() bool) {
 	c.mu.Lock()
 	want := int(gatherShare * float64(answered+waiting()))
@@ -102,8 +100,8 @@ func (c *committer) gather(w *worker, answered int, waiting func() int, others f
 	if skip {
 		return
 	}
-	late := time.NewTimer(gatherTime)
-	defer late.Stop()
+	timeout := time.NewTimer(gatherTimeout)
+	defer timeout.Stop()
 	for {
 		c.mu.Lock()
 		w.want = want
@@ -117,7 +115,7 @@ func (c *committer) gather(w *worker, answered int, waiting func() int, others f
 		}
 		select {
 		case <-w.wake:
-		case <-late.C:
+		case <-timeout.C:
 			c.mu.Lock()
 			w.want = 0
 			c.mu.Unlock()
@@ -126,10 +124,10 @@ func (c *committer) gather(w *worker, answered int, waiting func() int, others f
 	}
 }
 
-// renewGroup answers the beats of a group that need no transaction, and queues the others for one, or
-// refuses them. It returns how many it answered.
+// renewGroup answers the beats of a group that need no transaction, and queues or refuses the others.
+// It returns how many it answered.
 func (c *committer) renewGroup(group []*entry) (answered int) {
-	answer, others := c.renewSome(group)
+	answer, others := c.renewKnown(group)
 	answered = len(answer)
 	for _, e := range group {
 		e.leave()
@@ -145,20 +143,21 @@ func (c *committer) renewGroup(group []*entry) (answered int) {
 		c.ahead[e.run()]++
 		c.beats = append(c.beats, e)
 	}
-	if len(others) > 0 && c.waiting() >= c.writing.want {
+	if len(others) > 0 && c.waitingCount() >= c.writing.want {
 		c.writing.wakeUp()
 	}
 	c.mu.Unlock()
 	for _, e := range answer {
-		c.publish(e)
+		c.notify(e)
 		close(e.ready)
 	}
 	return answered
 }
 
-// renewSome renews what it can, and returns what it renewed, and the other beats. A beat comes behind
-// those of its run that wait for a transaction: the last one that arrived is the last one stored.
-func (c *committer) renewSome(group []*entry) (renewed, others []*entry) {
+// renewKnown renews the beats of a group that need no transaction, and returns them and the other
+// beats. A beat of a run of which others wait for a transaction is one of the others, so that the last
+// one that arrived is the last one stored.
+func (c *committer) renewKnown(group []*entry) (renewed, others []*entry) {
 	var beats []lease.Beat
 	var sent []*entry
 	c.mu.Lock()
@@ -181,8 +180,9 @@ func (c *committer) renewSome(group []*entry) (renewed, others []*entry) {
 	return renewed, others
 }
 
-// noLongerAhead notes that the beats of a group are stored, or failed, before they are answered.
-func (c *committer) noLongerAhead(group []*entry) {
+// removeAhead removes the beats of a group from ahead, because they are stored or have failed. It must
+// be called before they are answered.
+func (c *committer) removeAhead(group []*entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.writing.oldest = time.Time{}

@@ -13,25 +13,25 @@ import (
 )
 
 const (
-	// zstdBuffers is what a decoder holds beside its window: the input, one block, its literals.
+	// zstdBuffers is the memory of a decoder besides its window: the input, a block and its literals.
 	zstdBuffers = 512 << 10
 	zstdPeek    = 4 << 10
-	// leastWindow is the smallest that a decoder accepts.
-	leastWindow = zstd.MinWindowSize
+	// minWindow is the smallest window that a decoder accepts.
+	minWindow = zstd.MinWindowSize
 )
 
-// decodeZstd is the reader of plain bytes of a body that says that it is zstd. The memory of
-// the decoder is taken when the head of the frame has come and says how much that is; no later
-// frame may want more.
+// decodeZstd returns a reader of the decoded bytes of a zstd body, and a function that must be called
+// after reading. The memory for the decoder is taken once the header of the first frame has arrived,
+// which has the size of the window; later frames may not have a larger one.
 func (b *body) decodeZstd(paced *httpio.PacedReader) (io.Reader, func(), error) {
 	if err := b.take(zstdPeek); err != nil {
 		return nil, nil, err
 	}
 	src := bufio.NewReaderSize(paced, zstdPeek)
 	head, err := src.Peek(zstd.HeaderMaxSize)
-	if len(head) == 0 || paced.Err != nil { // nothing, or cut off: there are no plain bytes yet
+	if len(head) == 0 || paced.Err != nil { // empty, or cut off before the first decoded byte
 		b.cut = paced.Err
-		return nothing{err: paced.Err}, func() {}, nil
+		return emptyBody{err: paced.Err}, func() {}, nil
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
@@ -51,40 +51,42 @@ func (b *body) decodeZstd(paced *httpio.PacedReader) (io.Reader, func(), error) 
 	return &zstdBody{z, paced}, func() { z.Close(); b.place.Shrink(window + zstdBuffers + zstdPeek) }, nil
 }
 
-// zstdWindow is how much a decoder must remember, as the head of a frame says.
+// zstdWindow returns the size of the window in the header of a frame.
 func zstdWindow(head []byte) (int64, error) {
 	var h zstd.Header
 	if err := h.Decode(head); err != nil {
-		return 0, notZstd(err)
+		return 0, errNotZstd(err)
 	}
 	if h.Skippable {
-		return 0, notZstd(errors.New("it begins with a frame to be skipped"))
+		return 0, errNotZstd(errors.New("it begins with a skippable frame"))
 	}
 	window := h.WindowSize
 	if h.SingleSegment {
 		window = h.FrameContentSize
 	}
 	if window > MaxAppend {
-		return 0, tooLarge()
+		return 0, errTooLarge()
 	}
-	return int64(max(window, leastWindow)), nil
+	return int64(max(window, minWindow)), nil
 }
 
-func notZstd(err error) error {
-	return httpio.NewProblem(http.StatusBadRequest, "the body says zstd and is not whole zstd: %s", err)
+// errNotZstd returns the error for a body that cannot be decoded.
+func errNotZstd(err error) error {
+	return httpio.NewProblem(http.StatusBadRequest, "the body has Content-Encoding zstd and is not complete zstd: %s", err)
 }
 
-// nothing is a body that ended before its first byte.
-type nothing struct{ err error }
+// emptyBody is a body that ended before its first byte.
+type emptyBody struct{ err error }
 
-func (n nothing) Read([]byte) (int, error) {
-	if n.err == nil {
+func (e emptyBody) Read([]byte) (int, error) {
+	if e.err == nil {
 		return 0, io.EOF
 	}
-	return 0, n.err
+	return 0, e.err
 }
 
-// zstdBody tells bytes that are not zstd, the client's mistake, from a body cut short.
+// zstdBody reads the decoded bytes. It distinguishes invalid zstd, which is an error of the client, from
+// a body that was cut off.
 type zstdBody struct {
 	z      *zstd.Decoder
 	source *httpio.PacedReader
@@ -98,7 +100,7 @@ func (z *zstdBody) Read(b []byte) (int, error) {
 	case z.source.Err != nil:
 		return n, z.source.Err
 	case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
-		return n, tooLarge()
+		return n, errTooLarge()
 	}
-	return n, notZstd(err)
+	return n, errNotZstd(err)
 }

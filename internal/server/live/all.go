@@ -14,12 +14,12 @@ import (
 // eventPage is how many changes are read at once.
 const eventPage = 200
 
-// StreamAll follows every change of state and health, with a snapshot of each run that
-// changed. A client without Last-Event-ID begins now.
+// StreamAll streams the changes of state and health of all runs, with a snapshot of each run that
+// changed. Without Last-Event-ID it begins with the next change.
 func (s *Streams) StreamAll(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	p := httpio.NewParams(r)
-	place, err := s.streamTurn(r)
+	place, err := s.enter(r)
 	if err != nil {
 		s.Fail(w, r, err)
 		return
@@ -27,16 +27,16 @@ func (s *Streams) StreamAll(w http.ResponseWriter, r *http.Request) {
 	defer place.Leave()
 	sub := s.Broker.Subscribe("")
 	defer sub.Close()
-	after, err := s.allPlace(r, p)
+	after, err := s.lastEventID(r, p)
 	if err != nil {
 		s.Fail(w, r, err)
 		return
 	}
-	out := startEvents(w, s.WritePause)
+	out := startEvents(w, s.WriteTimeout)
 	if r.Method == http.MethodHead {
 		return
 	}
-	err = s.pump(ctx, out, sub, func(ctx context.Context) (bool, error) {
+	err = s.serve(ctx, out, sub, func(ctx context.Context) (bool, error) {
 		next, err := s.sendChanges(ctx, out, after)
 		if ctx.Err() != nil {
 			return false, &httpio.GoneError{Err: ctx.Err()}
@@ -45,13 +45,13 @@ func (s *Streams) StreamAll(w http.ResponseWriter, r *http.Request) {
 		return false, err
 	})
 	if err != nil {
-		s.BreakOff(r, err)
+		s.Abort(r, err)
 	}
 }
 
-// allPlace is the id of the last change that the client knows; of the newest one when it names
-// none.
-func (s *Streams) allPlace(r *http.Request, p *httpio.Params) (int64, error) {
+// lastEventID returns the id of the last change that the client has received, or of the newest change if
+// the request has none.
+func (s *Streams) lastEventID(r *http.Request, p *httpio.Params) (int64, error) {
 	if p.Err != nil {
 		return 0, p.Err
 	}
@@ -67,14 +67,13 @@ func (s *Streams) allPlace(r *http.Request, p *httpio.Params) (int64, error) {
 		}
 	}
 	if !known {
-		return 0, httpio.NewProblem(http.StatusBadRequest, "Last-Event-ID %s is not known on this server: read the runs again, and follow without it", job.Quote(last))
+		return 0, httpio.NewProblem(http.StatusBadRequest, "the Last-Event-ID %s does not exist on this server: read the runs again, and connect without it", job.Quote(last))
 	}
 	return after, nil
 }
 
-// sendChanges sends the changes after an id and returns the last one sent. The snapshots
-// come before the changes they belong to: a client that is cut off in between gets them
-// again, where the other order would lose them.
+// sendChanges sends the changes after an id, and returns the id of the last one sent. Snapshots are sent
+// before the changes they belong to, because a client that is cut off in between then gets them again.
 func (s *Streams) sendChanges(ctx context.Context, out *eventWriter, after int64) (int64, error) {
 	for {
 		changes, err := s.Broker.recent.events(ctx, s.Store, after)
@@ -91,7 +90,7 @@ func (s *Streams) sendChanges(ctx context.Context, out *eventWriter, after int64
 			var gone *query.NotFoundError
 			var bad *query.UnreadableError
 			if errors.As(err, &gone) || errors.As(err, &bad) {
-				continue // the change is sent all the same
+				continue // the change is sent without a snapshot
 			}
 			if err != nil {
 				return after, err

@@ -2,30 +2,30 @@ package live
 
 import "sync"
 
-// Broker wakes those who follow runs when something new has been committed. A wake-up
-// carries no data: the follower reads the store at its own pace, so a slow one costs no
-// memory and none can miss anything. Subscribe first, then read: a commit after the
-// subscription leaves a wake-up behind.
+// Broker wakes subscribers when something has been committed. A wake-up has no data: the subscriber
+// reads the store at its own pace, so that a slow one needs no memory and none misses anything. A
+// subscriber must subscribe before it reads, so that a commit in between leaves a wake-up.
 //
-// It only knows what this process committed. Another server on the same database wakes
-// nobody here, which is why followers also look by themselves once in a while.
+// The broker only knows the commits of this process. Because of those of other servers on the same
+// database, subscribers also read the store from time to time.
 type Broker struct {
 	mu   sync.Mutex
 	runs map[string]*followed
 	all  *followed // every run
 
-	// recent lets followers of one run share what they read of its journal.
+	// recent shares what is read from the store among the subscribers.
 	recent *blockCache
 }
 
-// NewBroker makes a broker that nobody listens to yet.
+// NewBroker returns a Broker without subscribers.
 func NewBroker() *Broker {
 	b := &Broker{runs: make(map[string]*followed), all: newFollowed(0)}
 	b.recent = newBlockCache(recentBytes, b.followed)
 	return b
 }
 
-// followed is what a run's followers have in common, or those of all runs when run is empty.
+// followed returns what the subscribers of a run share, or those of all runs if run is empty; nil for a
+// run without subscribers.
 func (b *Broker) followed(run string) *followed {
 	if run == "" {
 		return b.all
@@ -42,7 +42,7 @@ type Subscription struct {
 	wake   chan struct{}
 }
 
-// Subscribe listens for one run, or for all when run is empty. The caller must Close it.
+// Subscribe returns a subscription to one run, or to all runs if run is empty. The caller must close it.
 func (b *Broker) Subscribe(run string) *Subscription {
 	s := &Subscription{broker: b, run: run, wake: make(chan struct{}, 1)}
 	b.mu.Lock()
@@ -58,11 +58,11 @@ func (b *Broker) Subscribe(run string) *Subscription {
 	return s
 }
 
-// Wake is ready when something was committed since it was last received from. Several
-// commits make one wake-up.
+// Wake returns a channel with a value if something was committed since the last receive. Several commits
+// leave one value.
 func (s *Subscription) Wake() <-chan struct{} { return s.wake }
 
-// Close ends the subscription. Closing twice is harmless.
+// Close ends the subscription. It may be called more than once.
 func (s *Subscription) Close() {
 	b := s.broker
 	b.mu.Lock()
@@ -76,7 +76,7 @@ func (s *Subscription) Close() {
 	}
 }
 
-// Notify says that something about a run was committed. It never blocks.
+// Notify wakes the subscribers of a run, and those of all runs, after a commit. It never blocks.
 func (b *Broker) Notify(run string) {
 	commit := b.recent.commits.Add(1)
 	b.mu.Lock()
@@ -96,19 +96,18 @@ func (b *Broker) Notify(run string) {
 func (s *Subscription) notify() {
 	select {
 	case s.wake <- struct{}{}:
-	default: // one is waiting already
+	default: // there is a wake-up already
 	}
 }
 
-// Watched reports whether somebody follows this run live here, so that its agent sends
-// what the job prints at once.
+// Watched reports whether a run has a subscriber, so that its agent should send output at once.
 func (b *Broker) Watched(run string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.runs[run] != nil
 }
 
-// Readers counts the live streams that are open.
+// Readers returns how many live streams are open.
 func (b *Broker) Readers() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -15,23 +15,22 @@ import (
 )
 
 const (
-	// recentBytes bounds what is kept for followers: journal bytes, and about as much again
-	// for the events that they make.
+	// recentBytes is the size of the cache: journal bytes, and about as many bytes for the events that
+	// are made of them.
 	recentBytes = 32 << 20
-	// sharedRead bounds a read of the store that several followers wait for.
-	sharedRead = 30 * time.Second
+	// sharedReadTimeout is the limit of a read of the store for which several streams wait.
+	sharedReadTimeout = 30 * time.Second
 )
 
-// blockCache keeps the blocks that live streams read last, so that many followers of one
-// run cost the database little more than one. Journal bytes never change once stored, so
-// nothing here can be out of date.
+// blockCache keeps the blocks that live streams have read last, so that many streams of one run need
+// little more of the database than one. Stored journal bytes never change, so that no block is outdated.
 type blockCache struct {
 	flight   singleflight.Group
-	commits  atomic.Uint64              // counts what was committed here
-	followed func(run string) *followed // nil where nobody follows it
+	commits  atomic.Uint64              // number of the last commit of this process
+	followed func(run string) *followed // see Broker.followed
 
 	mu    sync.Mutex
-	most  int64
+	max   int64 // bytes
 	bytes int64
 	items map[blockKey]*list.Element
 	order *list.List // of *cachedBlock, last used first
@@ -46,18 +45,18 @@ type blockKey struct {
 type cachedBlock struct {
 	key   blockKey
 	block logs.Block
-	next  int64
+	next  int64 // the offset after the block
 
 	render sync.Once
-	events []byte // see rendered
+	events []byte // result of rendered
 }
 
-func newBlockCache(most int64, followers func(string) *followed) *blockCache {
-	return &blockCache{most: most, followed: followers, items: make(map[blockKey]*list.Element), order: list.New()}
+func newBlockCache(limit int64, followers func(string) *followed) *blockCache {
+	return &blockCache{max: limit, followed: followers, items: make(map[blockKey]*list.Element), order: list.New()}
 }
 
-// read returns the stored records from an offset on, as far as one block goes, and the
-// offset after them; nil when nothing is stored there yet.
+// read returns the stored records from an offset to the end of the block; nil if nothing is stored there
+// yet.
 func (c *blockCache) read(ctx context.Context, store logs.Store, run string, attempt int, pos int64) (*cachedBlock, error) {
 	key := blockKey{run, attempt, pos}
 	if hit := c.get(key); hit != nil {
@@ -66,10 +65,10 @@ func (c *blockCache) read(ctx context.Context, store logs.Store, run string, att
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	nothing := func(v any) bool { return v.(*cachedBlock) == nil } // a block is kept by put
-	v, err := c.share(ctx, run, eventID(attempt, pos), nothing, func() (any, error) {
-		// One follower that leaves must not fail the others who wait for this read.
-		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedRead)
+	isNone := func(v any) bool { return v.(*cachedBlock) == nil } // put keeps blocks
+	v, err := c.share(ctx, run, eventID(attempt, pos), isNone, func() (any, error) {
+		// The read must not fail for the other streams when the client of this one leaves.
+		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedReadTimeout)
 		defer cancel()
 		cur := logs.Cursor{Store: store, Run: run, Attempt: attempt, Pos: pos, Ahead: 1}
 		b, ok, err := cur.Next(shared)
@@ -83,30 +82,31 @@ func (c *blockCache) read(ctx context.Context, store logs.Store, run string, att
 	return v.(*cachedBlock), err
 }
 
-// run reads a run, once for all who ask at the same time or shortly after.
+// run returns a run. Streams that call it at the same time or shortly afterwards share one read.
 func (c *blockCache) run(ctx context.Context, store Store, id string) (job.Run, error) {
 	v, err := c.share(ctx, id, "run", func(any) bool { return true }, func() (any, error) {
-		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedRead)
+		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedReadTimeout)
 		defer cancel()
 		return store.Run(shared, id)
 	})
 	return v.(job.Run), err
 }
 
-// events reads the changes of all runs after an id, once for all who ask at the same time. That
-// there are none is kept for a moment.
+// events returns the changes of all runs after an id. Streams that call it at the same time share one
+// read; that there are no changes is shared for a short time.
 func (c *blockCache) events(ctx context.Context, store Store, after int64) ([]job.RunEvent, error) {
-	none := func(v any) bool { return len(v.([]job.RunEvent)) == 0 }
-	v, err := c.share(ctx, "", "events after "+strconv.FormatInt(after, 10), none, func() (any, error) {
-		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedRead)
+	isEmpty := func(v any) bool { return len(v.([]job.RunEvent)) == 0 }
+	v, err := c.share(ctx, "", "events after "+strconv.FormatInt(after, 10), isEmpty, func() (any, error) {
+		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedReadTimeout)
 		defer cancel()
 		return store.Events(shared, "", after, eventPage)
 	})
 	return v.([]job.RunEvent), err
 }
 
-func flightName(commit uint64, run, question string) string {
-	return strconv.FormatUint(commit, 10) + "/" + run + "/" + question
+// flightKey returns the key under which reads after the same commit are shared.
+func flightKey(commit uint64, run, query string) string {
+	return strconv.FormatUint(commit, 10) + "/" + run + "/" + query
 }
 
 func (c *blockCache) get(key blockKey) *cachedBlock {
@@ -124,12 +124,12 @@ func (c *blockCache) put(b *cachedBlock) {
 	size := b.size()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if size > c.most/2 || c.items[b.key] != nil {
+	if size > c.max/2 || c.items[b.key] != nil {
 		return
 	}
 	c.items[b.key] = c.order.PushFront(b)
 	c.bytes += size
-	for c.bytes > c.most {
+	for c.bytes > c.max {
 		last := c.order.Back()
 		old := c.order.Remove(last).(*cachedBlock)
 		delete(c.items, old.key)
@@ -137,5 +137,5 @@ func (c *blockCache) put(b *cachedBlock) {
 	}
 }
 
-// size is what a block may come to take, with its events.
+// size returns about how many bytes a block needs together with its events.
 func (c *cachedBlock) size() int64 { return 2 * int64(len(c.block.Data)) }

@@ -45,7 +45,7 @@ func TestStreamsOfAllRunsShareReads(t *testing.T) {
 		if err := ask(2); err != nil {
 			t.Error(err)
 		}
-		<-time.After(sharedFor) // another server on the same database may have committed
+		<-time.After(reuseLimit) // another server on the same database may have committed
 		if err := ask(3); err != nil {
 			t.Error(err)
 		}

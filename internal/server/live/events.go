@@ -9,8 +9,7 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// runEvents are the kinds of events of one run's stream, each with its data; it is only
-// there for the OpenAPI document.
+// runEvents has the kinds of events of a stream of one run, each with its data, for the OpenAPI document.
 type runEvents struct {
 	Run     job.Run      `json:"run"`
 	Attempt attemptEvent `json:"attempt"`
@@ -23,7 +22,7 @@ type runEvents struct {
 	End     endEvent     `json:"end"`
 }
 
-// allEvents are those of the stream of all runs.
+// allEvents has the kinds of events of the stream of all runs.
 type allEvents struct {
 	Run    job.Run      `json:"run"`
 	Change job.RunEvent `json:"change"`
@@ -40,9 +39,9 @@ type statusEvent struct {
 	At   time.Time `json:"at"`
 }
 
-// describe is what a stream says about a record that is not output; an empty kind for
-// nothing. The attempt's identity, its stopping and its outcome are told by the run.
-func (f *follower) describe(rec journal.Record) (kind string, data any) {
+// eventOf returns the event for a record that is not output; an empty kind for none. The identity, the
+// stopping and the outcome of an attempt are part of the event run.
+func (f *follower) eventOf(rec journal.Record) (kind string, data any) {
 	switch rec.Type {
 	case journal.TypeStepStarted:
 		var p journal.StepStarted
@@ -112,17 +111,17 @@ func (f *follower) stepEnded(p journal.StepEnded, at time.Time) job.Step {
 	return step
 }
 
-// tailStart leaves out the lines before a number, of the output that was there when the
-// stream began. What is printed later is told whole.
+// tailStart skips the lines before the tail that a client asked for, in the output that was stored when
+// the stream began. All later output is sent.
 type tailStart struct {
-	from  int64
-	bytes int64 // output counted when the stream began
-	left  int64 // of it, still to read; -1 before the first block
-	begun bool  // the first wanted line has begun
+	from  int64 // number of the first line to send
+	bytes int64 // size of the output when the stream began
+	left  int64 // how much of it is not read; -1 before the first block
+	begun bool  // the first line to send has begun
 	scan  *logs.LineScan
 }
 
-// startTail finds the place some lines before the end.
+// startTail sets the place of the stream to n lines before the end.
 func (f *follower) startTail(ctx context.Context, view job.Run, n int64) error {
 	from, err := logs.TailLine(ctx, f.streams.Store, view, f.filter, n)
 	if err != nil {
@@ -130,7 +129,7 @@ func (f *follower) startTail(ctx context.Context, view job.Run, n int64) error {
 	}
 	total := view.Output.Lines
 	if from <= 1 {
-		return nil // all of it
+		return nil // no line is skipped
 	}
 	heads, err := f.streams.Store.BlocksFromLine(ctx, f.run, f.attempt, min(from, total), 1)
 	if err != nil || len(heads) == 0 {
@@ -141,37 +140,37 @@ func (f *follower) startTail(ctx context.Context, view job.Run, n int64) error {
 	return nil
 }
 
-// block begins the scan at the first block.
-func (t *tailStart) block(b logs.Block) {
+// beginBlock begins the scan at the first block, and again after dropped blocks.
+func (t *tailStart) beginBlock(b logs.Block) {
 	if t.scan == nil || b.Jumped {
 		t.scan = logs.NewLineScan(b.Head)
 		t.left = max(0, t.bytes-b.Head.OutputStart)
 	}
 }
 
-// over reports whether all that was there when the stream began has been read.
+// over reports whether all output that was stored when the stream began has been read.
 func (t *tailStart) over() bool { return t.left == 0 }
 
-// output returns what is to be told of one output record.
-func (t *tailStart) output(o journal.Output) ([]byte, error) {
+// cut returns the part of an output record that is to be sent.
+func (t *tailStart) cut(o journal.Output) ([]byte, error) {
 	old := o.Data[:min(int64(len(o.Data)), t.left)]
 	t.left -= int64(len(old))
-	var wanted []byte
+	var tail []byte
 	err := t.scan.Output(logs.Key{Step: o.Step, Stream: o.Stream}, old, func(int64) *logs.Line { return nil }, func(p logs.Piece) error {
 		if p.Number >= t.from {
 			t.begun = true
-			wanted = append(wanted, p.Data...)
+			tail = append(tail, p.Data...)
 		}
 		return nil
 	})
-	return append(wanted, o.Data[len(old):]...), err
+	return append(tail, o.Data[len(old):]...), err
 }
 
-// other reports whether a record that is not output is to be told.
-func (t *tailStart) other(rec journal.Record) bool {
+// keeps reports whether a record that is not output is to be sent.
+func (t *tailStart) keeps(rec journal.Record) bool {
 	var ended journal.StepEnded
 	if rec.Type == journal.TypeStepEnded && journal.Decode(rec, &ended) == nil {
-		// Nothing was asked for line by line here, so nothing can fail.
+		// The function returns no error, so StepEnded returns none.
 		_ = t.scan.StepEnded(ended.Index, func(*logs.Line) error { return nil })
 	}
 	return t.begun || t.left == 0

@@ -14,30 +14,30 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// follower is one live stream of one run: its place in the journal and what it has said.
+// follower is a live stream of one run: its place in the journal and what it has sent.
 type follower struct {
 	streams *Streams
 	out     *eventWriter
 	run     string
-	pinned  int // the attempt that was asked for; 0 to go on with later ones
+	pinned  int // the only attempt to send; 0 for the present and later ones
 	filter  logs.Filter
-	mute    bool // output is not reported
+	mute    bool // output is not sent
 
-	attempt int
-	pos     int64
-	steps   []job.Step // of this attempt, as far as the stream has told
+	attempt int        // whose journal is sent
+	pos     int64      // offset in the journal up to which it was sent
+	steps   []job.Step // of this attempt, as they were sent
 	gaps    []job.Gap  // of this attempt
 	chunk   outputChunk
 
-	last    job.Run // as it was sent
-	mark    []byte  // of last, see snapshotMark
-	figures []byte
+	last    job.Run // the last snapshot that was sent
+	mark    []byte  // snapshotMark of last
+	figures []byte  // figuresMark of last
 	lastAt  time.Time
 
-	tail *tailStart // while lines before the asked-for tail are left out
+	tail *tailStart // nil unless lines before the tail are skipped
 }
 
-// view reads the run as the stream shows it.
+// view returns the run as the stream shows it.
 func (f *follower) view(ctx context.Context) (job.Run, error) {
 	if f.pinned != 0 {
 		return f.streams.Store.RunAttempt(ctx, f.run, f.pinned)
@@ -45,27 +45,26 @@ func (f *follower) view(ctx context.Context) (job.Run, error) {
 	return f.streams.Broker.recent.run(ctx, f.streams.Store, f.run)
 }
 
-// step sends everything that is new. It is done when the run has ended and all was sent.
+// step sends everything that is new. done reports whether the run has ended and everything was sent.
 func (f *follower) step(ctx context.Context) (done bool, err error) {
-	// The run is read before its journal: if it has ended by then, its last record is
-	// there to be read.
+	// The run is read before its journal: if it has ended, the last record of the journal is stored.
 	view, err := f.view(ctx)
 	if err != nil {
-		return false, f.quiet(ctx, err)
+		return false, goneOr(ctx, err)
 	}
 	for {
 		if f.attempt == view.Attempt {
 			f.gaps = view.Output.Gaps
 		}
 		if err := f.drain(ctx); err != nil {
-			return false, f.quiet(ctx, err)
+			return false, goneOr(ctx, err)
 		}
 		if f.pinned != 0 || view.Attempt <= f.attempt {
 			break
 		}
-		// Also one that has come and gone since the last look.
+		// This includes an attempt that has begun and ended since the last step.
 		if err := f.nextAttempt(ctx, view); err != nil {
-			return false, f.quiet(ctx, err)
+			return false, goneOr(ctx, err)
 		}
 	}
 	if err := f.snapshot(view); err != nil {
@@ -73,7 +72,7 @@ func (f *follower) step(ctx context.Context) (done bool, err error) {
 	}
 	ended, err := f.ended(ctx, view)
 	if err != nil || !ended {
-		return false, f.quiet(ctx, err)
+		return false, goneOr(ctx, err)
 	}
 	return true, f.out.event("end", "", endEvent{State: view.State, Attempt: view.Attempt})
 }
@@ -87,15 +86,15 @@ type attemptEvent struct {
 	Attempt int `json:"attempt"`
 }
 
-// quiet drops the error of a read that failed because the client left.
-func (f *follower) quiet(ctx context.Context, err error) error {
+// goneOr returns a *httpio.GoneError if ctx has ended, because the client has left, and err otherwise.
+func goneOr(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return &httpio.GoneError{Err: ctx.Err()}
 	}
 	return err
 }
 
-// ended reports whether nothing more can be expected.
+// ended reports whether the stream ends with what was sent.
 func (f *follower) ended(ctx context.Context, view job.Run) (bool, error) {
 	if view.State.Terminal() || f.pinned != 0 && view.Outcome != nil {
 		return true, nil
@@ -107,29 +106,28 @@ func (f *follower) ended(ctx context.Context, view job.Run) (bool, error) {
 	return err == nil && whole.State.Terminal(), err
 }
 
-// nextAttempt goes on with the attempt after this one, from its beginning.
+// nextAttempt continues with the attempt after this one, from its beginning.
 func (f *follower) nextAttempt(ctx context.Context, newest job.Run) error {
 	f.attempt, f.pos, f.steps, f.tail = f.attempt+1, 0, nil, nil
 	f.filter.Forget()
-	view, err := f.earlier(ctx, newest)
+	view, err := f.currentView(ctx, newest)
 	if err != nil {
 		return err
 	}
-	f.show(view)
+	f.setAttempt(view)
 	return f.out.event("attempt", eventID(f.attempt, 0), attemptEvent{f.attempt})
 }
 
-// show makes view the current attempt.
-func (f *follower) show(view job.Run) {
+// setAttempt sets the gaps and the names of steps from the view of the current attempt.
+func (f *follower) setAttempt(view job.Run) {
 	f.gaps = view.Output.Gaps
 	for _, step := range view.Steps {
 		f.filter.Learn(step.Index, step.Name)
 	}
 }
 
-// earlier is the run as the current attempt shows it; as the newest does if nothing is known of
-// the current one.
-func (f *follower) earlier(ctx context.Context, newest job.Run) (job.Run, error) {
+// currentView returns the run as the current attempt shows it, or newest if that attempt is not stored.
+func (f *follower) currentView(ctx context.Context, newest job.Run) (job.Run, error) {
 	if f.attempt == newest.Attempt {
 		return newest, nil
 	}
@@ -141,30 +139,31 @@ func (f *follower) earlier(ctx context.Context, newest job.Run) (job.Run, error)
 	return view, err
 }
 
-// snapshot sends the run when its state, health or steps changed, and now and then when
-// only its figures did.
+// snapshot sends the run if its state, health or steps have changed, and once in snapshotInterval if only
+// its figures have.
 func (f *follower) snapshot(view job.Run) error {
 	mark, figures := snapshotMark(view), figuresMark(view)
 	now := time.Now()
-	if bytes.Equal(mark, f.mark) && (bytes.Equal(figures, f.figures) || now.Sub(f.lastAt) < snapshotEvery) {
+	if bytes.Equal(mark, f.mark) && (bytes.Equal(figures, f.figures) || now.Sub(f.lastAt) < snapshotInterval) {
 		return nil
 	}
-	f.sent(view)
+	f.recordSent(view)
 	return f.out.event("run", "", view)
 }
 
-func (f *follower) sent(view job.Run) {
+// recordSent records the snapshot that was sent last.
+func (f *follower) recordSent(view job.Run) {
 	f.last, f.mark, f.figures, f.lastAt = view, snapshotMark(view), figuresMark(view), time.Now()
 }
 
-// snapshotMark is the part of a run whose change is told at once.
+// snapshotMark encodes the part of a run whose change is sent at once.
 func snapshotMark(view job.Run) []byte {
 	view.LastHeartbeatAt, view.Usage, view.Status = nil, job.Usage{}, ""
 	view.Output.Bytes, view.Output.Lines = 0, 0
 	return mustMark(view)
 }
 
-// figuresMark is the part that changes all the time.
+// figuresMark encodes the part of a run that changes all the time.
 func figuresMark(view job.Run) []byte {
 	return mustMark(struct {
 		Beat   *time.Time
@@ -176,13 +175,13 @@ func figuresMark(view job.Run) []byte {
 
 func mustMark(v any) []byte {
 	b, err := json.Marshal(v)
-	if err != nil { // a figure that JSON has no form for, such as NaN: tell it as a change
+	if err != nil { // a figure that JSON cannot represent, such as NaN, is a change
 		return []byte(err.Error())
 	}
 	return b
 }
 
-// drain sends what the journal of the current attempt holds from the stream's place on.
+// drain sends the journal of the current attempt from the place of the stream to its end.
 func (f *follower) drain(ctx context.Context) error {
 	for {
 		b, err := f.streams.Broker.recent.read(ctx, f.streams.Store, f.run, f.attempt, f.pos)
@@ -200,7 +199,7 @@ func (f *follower) drain(ctx context.Context) error {
 			events = b.rendered()
 		}
 		if events == nil {
-			err = f.block(b.block)
+			err = f.sendBlock(b.block)
 		} else if err = f.flushChunk(); err == nil {
 			err = f.out.raw(events)
 		}
@@ -211,39 +210,39 @@ func (f *follower) drain(ctx context.Context) error {
 	}
 }
 
-// block sends the records of one block.
-func (f *follower) block(b logs.Block) error {
+// sendBlock sends the records of a block.
+func (f *follower) sendBlock(b logs.Block) error {
 	if b.Jumped {
-		if err := f.gone(); err != nil {
+		if err := f.sendGaps(); err != nil {
 			return err
 		}
 	}
 	if f.tail != nil {
-		f.tail.block(b)
+		f.tail.beginBlock(b)
 	}
-	return b.Records(f.record)
+	return b.Records(f.sendRecord)
 }
 
-// record sends one record, which ends at an offset.
-func (f *follower) record(rec journal.Record, end int64) error {
+// sendRecord sends a record that ends at an offset.
+func (f *follower) sendRecord(rec journal.Record, end int64) error {
 	if rec.Type == journal.TypeOutput {
-		return f.output(rec, end)
+		return f.sendOutput(rec, end)
 	}
-	if f.tail != nil && !f.tail.other(rec) {
+	if f.tail != nil && !f.tail.keeps(rec) {
 		return nil
 	}
 	if err := f.flushChunk(); err != nil {
 		return err
 	}
-	kind, data := f.describe(rec)
+	kind, data := f.eventOf(rec)
 	if kind == "" {
 		return nil
 	}
 	return f.out.event(kind, eventID(f.attempt, end), data)
 }
 
-// gone tells of the part of the journal that was dropped.
-func (f *follower) gone() error {
+// sendGaps sends the gaps for the part of the journal that was dropped.
+func (f *follower) sendGaps() error {
 	if err := f.flushChunk(); err != nil {
 		return err
 	}
@@ -255,11 +254,11 @@ func (f *follower) gone() error {
 	return nil
 }
 
-// maxChunk is how much output of one stream makes one event; a single larger record stays
-// whole, because an event id can only stand between records.
+// maxChunk is how many bytes of output one event has at most. A single larger record is not divided,
+// because an event id is the end of a record.
 const maxChunk = 16 << 10
 
-// outputChunk gathers records of the same step and stream that follow each other.
+// outputChunk is the output of consecutive records of the same step and stream, which become one event.
 type outputChunk struct {
 	key  logs.Key
 	at   time.Time
@@ -267,8 +266,8 @@ type outputChunk struct {
 	data []byte
 }
 
-// outputEvent is a piece of what a step printed. Pieces end where the job's writes did,
-// which may be in the middle of a line or of a character.
+// outputEvent is a part of the output of a step. It ends where a write of the job ended, which may be in
+// the middle of a line or of a character.
 type outputEvent struct {
 	Step   int        `json:"step"`
 	Stream job.Stream `json:"stream"`
@@ -277,14 +276,15 @@ type outputEvent struct {
 	Base64 []byte     `json:"base64,omitempty"`
 }
 
-func (f *follower) output(rec journal.Record, end int64) error {
+// sendOutput adds an output record to the chunk, after it has sent a full chunk or one of another stream.
+func (f *follower) sendOutput(rec journal.Record, end int64) error {
 	o, err := journal.DecodeOutput(rec)
 	if err != nil {
 		return err
 	}
 	data := o.Data
 	if f.tail != nil {
-		if data, err = f.tail.output(o); err != nil {
+		if data, err = f.tail.cut(o); err != nil {
 			return err
 		}
 	}
@@ -305,7 +305,7 @@ func (f *follower) output(rec journal.Record, end int64) error {
 	return nil
 }
 
-// flushChunk sends the gathered output.
+// flushChunk sends the chunk, if it is not empty.
 func (f *follower) flushChunk() error {
 	c := &f.chunk
 	if len(c.data) == 0 {

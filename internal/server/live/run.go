@@ -18,26 +18,25 @@ import (
 )
 
 const (
-	// streamBeat is the pause between two comments on a stream that has nothing to say.
-	streamBeat = 15 * time.Second
-	// streamPoll is how often a stream looks by itself: another server on the same
-	// database wakes nobody here.
-	streamPoll = time.Second
-	// streamPace is the least time between two looks, so that a run that prints a lot
-	// makes few large events instead of many small ones.
-	streamPace = 50 * time.Millisecond
-	// maxStreams is how many live streams are open at once.
+	// keepAliveInterval is the time between two comments on a stream without events.
+	keepAliveInterval = 15 * time.Second
+	// pollInterval is how often a stream reads the store without a wake-up, because the commits of
+	// other servers on the same database wake no stream here.
+	pollInterval = time.Second
+	// minStepInterval is the least time between two reads, so that a run that prints a lot makes few
+	// large events and not many small ones.
+	minStepInterval = 50 * time.Millisecond
+	// maxStreams is how many live streams may be open at once.
 	maxStreams = 8192
-	// snapshotEvery is how often a run is sent again when only its figures changed.
-	snapshotEvery = 5 * time.Second
+	// snapshotInterval is the least time between two snapshots of a run of which only figures change.
+	snapshotInterval = 5 * time.Second
 )
 
-// StreamRun follows one run live. Event ids are attempt:offset, the place in the journal
-// behind the event, so that a client that comes back with Last-Event-ID misses nothing
-// and sees nothing twice, whichever server it comes back to.
+// StreamRun streams one run. The id of an event is attempt:offset, the place in the journal after the
+// event, so that a client that reconnects with Last-Event-ID, to any server, gets every event once.
 func (s *Streams) StreamRun(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
-	place, err := s.streamTurn(r)
+	place, err := s.enter(r)
 	if err != nil {
 		s.Fail(w, r, err)
 		return
@@ -49,52 +48,52 @@ func (s *Streams) StreamRun(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer sub.Close()
-	f.out = startEvents(w, s.WritePause)
+	f.out = startEvents(w, s.WriteTimeout)
 	if r.Method == http.MethodHead {
 		return
 	}
 	if err := f.out.event("run", "", f.last); err != nil {
-		s.BreakOff(r, err)
+		s.Abort(r, err)
 	}
-	if err := s.pump(ctx, f.out, sub, f.step); err != nil {
-		s.BreakOff(r, err)
+	if err := s.serve(ctx, f.out, sub, f.step); err != nil {
+		s.Abort(r, err)
 	}
 }
 
-// streamTurn takes a place among the live streams.
-func (s *Streams) streamTurn(r *http.Request) (*shares.Place, error) {
+// enter takes a place among the live streams.
+func (s *Streams) enter(r *http.Request) (*shares.Place, error) {
 	place, err := s.open.Enter(access.CallerOf(r.Context()).Owner(), 1, nil)
 	if err != nil {
-		return nil, httpio.Busy(http.StatusTooManyRequests, streamBeat, "so many live streams are open that there is no place for another: %s", err)
+		return nil, httpio.Busy(http.StatusTooManyRequests, keepAliveInterval, "too many live streams are open: %s", err)
 	}
 	return place, nil
 }
 
-// pump calls step whenever there may be something new, until step is done, the client
-// goes or the server stops. An error means that the stream broke in the middle.
-func (s *Streams) pump(ctx context.Context, out *eventWriter, sub *Subscription, step func(context.Context) (done bool, err error)) error {
-	beat := time.NewTicker(streamBeat)
-	defer beat.Stop()
-	poll := time.NewTicker(streamPoll)
+// serve calls step whenever there may be new events, until step is done, the client leaves or the server
+// shuts down. After an error the stream is incomplete.
+func (s *Streams) serve(ctx context.Context, out *eventWriter, sub *Subscription, step func(context.Context) (done bool, err error)) error {
+	keepAlive := time.NewTicker(keepAliveInterval)
+	defer keepAlive.Stop()
+	poll := time.NewTicker(pollInterval)
 	defer poll.Stop()
-	pace := time.NewTimer(0)
-	defer pace.Stop()
+	next := time.NewTimer(0)
+	defer next.Stop()
 	ctx, turn := httpio.WithTurn(ctx, s.Turns)
 	out.out.Turn = turn
-	defer turn.Give()
+	defer turn.Release()
 	for {
 		turn.Take()
 		done, err := step(ctx)
-		turn.Give()
+		turn.Release()
 		if err != nil {
 			return err
 		}
 		if err := out.flush(); err != nil || done {
 			return err
 		}
-		pace.Reset(streamPace)
+		next.Reset(minStepInterval)
 		select {
-		case <-pace.C:
+		case <-next.C:
 		case <-ctx.Done():
 			return nil
 		case <-s.Stopping:
@@ -106,8 +105,8 @@ func (s *Streams) pump(ctx context.Context, out *eventWriter, sub *Subscription,
 				waiting = false
 			case <-poll.C:
 				waiting = false
-			case <-beat.C:
-				if err := errors.Join(out.beat(), out.flush()); err != nil {
+			case <-keepAlive.C:
+				if err := errors.Join(out.keepAlive(), out.flush()); err != nil {
 					return err
 				}
 			case <-ctx.Done():
@@ -119,23 +118,23 @@ func (s *Streams) pump(ctx context.Context, out *eventWriter, sub *Subscription,
 	}
 }
 
-// newFollower reads a request for a live stream and finds its place. The subscription is
-// made before the run is read: what is committed in between leaves a wake-up.
+// newFollower returns the stream for a request, and its subscription. It subscribes before it reads the
+// run, so that a commit in between leaves a wake-up.
 func (s *Streams) newFollower(r *http.Request) (*follower, *Subscription, error) {
 	p := httpio.NewParams(r, "attempt", "from", "tail", "step", "stream", "output")
 	f := &follower{
 		streams: s,
 		filter:  p.Filter(),
 		pinned:  int(p.Number("attempt", 1, job.MaxAttempt, 0)),
-		mute:    !p.Truth("output", true),
+		mute:    !p.Bool("output", true),
 	}
 	tail := p.Number("tail", 0, httpio.MaxNumber, -1)
 	place := p.Values.Get("from")
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
-		place, tail = last, -1 // the client was here before, and has a place
+		place, tail = last, -1 // the client reconnects
 	}
 	if place != "" && tail >= 0 {
-		p.Refuse("from and tail both say where to begin: give one of them")
+		p.Refuse("from and tail both set the beginning: send one of them")
 	}
 	if p.Err != nil {
 		return nil, nil, p.Err
@@ -153,7 +152,7 @@ func (s *Streams) newFollower(r *http.Request) (*follower, *Subscription, error)
 	return f, sub, nil
 }
 
-// begin finds where the stream starts.
+// begin sets the attempt and the place at which the stream begins.
 func (f *follower) begin(ctx context.Context, place string, tail int64) error {
 	view, err := f.view(ctx)
 	if err != nil {
@@ -166,24 +165,23 @@ func (f *follower) begin(ctx context.Context, place string, tail int64) error {
 		}
 	}
 	if f.pinned == 0 {
-		if view, err = f.earlier(ctx, view); err != nil {
+		if view, err = f.currentView(ctx, view); err != nil {
 			return err
 		}
 	}
-	f.show(view)
-	f.steps = slices.Clone(view.Steps) // the run is shared with other followers
+	f.setAttempt(view)
+	f.steps = slices.Clone(view.Steps) // other streams share view
 	if tail >= 0 {
 		if err := f.startTail(ctx, view, tail); err != nil {
 			return err
 		}
 	}
-	f.sent(view)
+	f.recordSent(view)
 	return nil
 }
 
-// resume takes the place that an event id, or a plain journal offset, names. It may be one that
-// the journal has not reached: the server was restored from a backup, and the agent sends the
-// rest again.
+// resume sets the place to that of an event id or a journal offset. It may be beyond the end of the
+// journal, if the server was restored from a backup and the agent sends the rest again.
 func (f *follower) resume(ctx context.Context, place string) error {
 	attempt, pos, err := parseEventID(place)
 	if err != nil {
@@ -193,7 +191,7 @@ func (f *follower) resume(ctx context.Context, place string) error {
 		attempt = f.attempt
 	}
 	if f.pinned != 0 && attempt != f.pinned {
-		return httpio.NewProblem(http.StatusBadRequest, "event id %s is of another attempt than the %d asked for", job.Quote(place), f.pinned)
+		return httpio.NewProblem(http.StatusBadRequest, "the event id %s belongs to another attempt than %d", job.Quote(place), f.pinned)
 	}
 	f.attempt, f.pos = attempt, pos
 	size, err := f.streams.Store.JournalSize(ctx, f.run, attempt)
@@ -207,8 +205,8 @@ func (f *follower) resume(ctx context.Context, place string) error {
 	if err != nil {
 		return err
 	}
-	if b == nil || !b.block.Jumped && !endsAt(b.block, pos) { // a place in what was dropped goes on behind it
-		return httpio.NewProblem(http.StatusBadRequest, "event id %s is no place between two records of the journal", job.Quote(place))
+	if b == nil || !b.block.Jumped && !endsAt(b.block, pos) { // in a dropped part any place is allowed
+		return httpio.NewProblem(http.StatusBadRequest, "the event id %s is not the end of a record of the journal", job.Quote(place))
 	}
 	return nil
 }
@@ -227,14 +225,14 @@ func endsAt(b logs.Block, pos int64) bool {
 	return found && err == nil
 }
 
-// eventID writes a place in a run: attempt and journal offset.
+// eventID returns the id for a place in a run: attempt and journal offset.
 func eventID(attempt int, pos int64) string {
 	return strconv.Itoa(attempt) + ":" + strconv.FormatInt(pos, 10)
 }
 
-// parseEventID reads what eventID wrote. Attempt 0 stands for a plain offset.
+// parseEventID parses an event id. It also accepts an offset, for which it returns attempt 0.
 func parseEventID(text string) (attempt int, pos int64, err error) {
-	wrong := httpio.NewProblem(http.StatusBadRequest, "%s is not a place in a run: want attempt:offset, as event ids are", job.Quote(text))
+	wrong := httpio.NewProblem(http.StatusBadRequest, "%s is not an event id: want attempt:offset", job.Quote(text))
 	number := text
 	if before, after, found := strings.Cut(text, ":"); found {
 		number = after

@@ -12,80 +12,80 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// sharedFor is how long the followers of a run share an answer of the store that no commit
-// here has overtaken: another server on the same database may know better.
-const sharedFor = 200 * time.Millisecond
+// reuseLimit is how long the streams of a run reuse a result of the store without a commit here, because
+// other servers on the same database commit as well.
+const reuseLimit = 200 * time.Millisecond
 
-// followed is a run that somebody follows: its followers, and what the store has answered
-// one of them since the last commit, for the others.
+// followed is a run with live streams: its subscriptions, and the results that the store has returned to
+// one of them since the last commit.
 type followed struct {
-	subs map[*Subscription]struct{} // the broker's lock guards it
+	subs map[*Subscription]struct{} // guarded by Broker.mu
 
 	mu      sync.Mutex
-	commit  uint64 // number of the last one
-	answers map[string]sharedAnswer
+	commit  uint64 // number of the last commit
+	results map[string]sharedResult
 }
 
-type sharedAnswer struct {
+type sharedResult struct {
 	value any
 	at    time.Time
 }
 
 func newFollowed(commit uint64) *followed {
-	return &followed{subs: map[*Subscription]struct{}{}, commit: commit, answers: map[string]sharedAnswer{}}
+	return &followed{subs: map[*Subscription]struct{}{}, commit: commit, results: map[string]sharedResult{}}
 }
 
-// committed says that what was answered before may not hold any more.
+// committed removes the results, which a commit may have changed.
 func (f *followed) committed(commit uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.commit = commit
-	clear(f.answers)
+	clear(f.results)
 }
 
-// ask returns what was answered before, if it holds, and the commit that it is as new as.
-func (f *followed) ask(question string, now time.Time) (value any, commit uint64, ok bool) {
+// get returns the result of a query, if it may be reused, and the number of the last commit.
+func (f *followed) get(query string, now time.Time) (value any, commit uint64, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	a, ok := f.answers[question]
-	return a.value, f.commit, ok && now.Sub(a.at) < sharedFor
+	r, ok := f.results[query]
+	return r.value, f.commit, ok && now.Sub(r.at) < reuseLimit
 }
 
-// answered keeps an answer that was asked for after a commit, unless another has come.
-func (f *followed) answered(question string, commit uint64, value any, now time.Time) {
+// put keeps the result of a query that was made after a commit, unless there was another commit.
+func (f *followed) put(query string, commit uint64, value any, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.commit == commit {
-		f.answers[question] = sharedAnswer{value, now}
+		f.results[query] = sharedResult{value, now}
 	}
 }
 
-// share asks the store for something of a run, once for all who ask at the same time, and
-// keeps the answer for a moment where keep says so. Whoever asks after a commit is not
-// handed an answer that was read before it.
-func (c *blockCache) share(ctx context.Context, run, question string, keep func(any) bool, read func() (any, error)) (any, error) {
+// share returns the result of a query about a run. Streams that call it at the same time share one read,
+// and the result is reused for reuseLimit if keep returns true. A call after a commit never gets a result
+// from before it.
+func (c *blockCache) share(ctx context.Context, run, query string, keep func(any) bool, read func() (any, error)) (any, error) {
 	f, commit := c.followed(run), c.commits.Load()
 	if f != nil {
 		var value any
 		var ok bool
-		if value, commit, ok = f.ask(question, time.Now()); ok {
+		if value, commit, ok = f.get(query, time.Now()); ok {
 			return value, nil
 		}
 	}
-	defer httpio.TurnOf(ctx).Pause()() // who reads for all may wait for a turn
-	value, err, _ := c.flight.Do(flightName(commit, run, question), func() (any, error) {
+	defer httpio.TurnOf(ctx).Pause()() // the request that reads may wait for a turn
+	value, err, _ := c.flight.Do(flightKey(commit, run, query), func() (any, error) {
 		at := time.Now()
 		value, err := read()
 		if f != nil && err == nil && keep(value) {
-			f.answered(question, commit, value, at)
+			f.put(query, commit, value, at)
 		}
 		return value, err
 	})
 	return value, err
 }
 
-// rendered is the events of a block as all who want everything see them, made once. It is nil
-// for a block that tells of steps, which each follower remembers for itself.
+// rendered returns the events of a block for streams without filter. They are made once. It is nil for a
+// block with the start or end of a step, for which each stream needs its own list of steps.
 func (c *cachedBlock) rendered() []byte {
 	c.render.Do(func() {
 		var out bytes.Buffer
@@ -97,7 +97,7 @@ func (c *cachedBlock) rendered() []byte {
 				plain = false
 				return logs.ErrStop
 			}
-			return f.record(rec, end)
+			return f.sendRecord(rec, end)
 		})
 		if err == nil && plain && f.flushChunk() == nil && f.out.buf.Flush() == nil {
 			c.events = out.Bytes()

@@ -17,20 +17,20 @@ type eventWriter struct {
 	enc bytes.Buffer // of one event's data
 }
 
-// startEvents sends the headers of a live stream to a client that may take so long to accept
-// a piece.
-func startEvents(w http.ResponseWriter, pause time.Duration) *eventWriter {
+// startEvents sends the headers of a live stream to a client that may take up to timeout to accept each
+// part.
+func startEvents(w http.ResponseWriter, timeout time.Duration) *eventWriter {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
-	h.Set("X-Accel-Buffering", "no") // a proxy that holds events back makes them useless
+	h.Set("X-Accel-Buffering", "no") // a proxy must not buffer events
 	w.WriteHeader(http.StatusOK)
-	out := httpio.NewWriter(w, pause)
+	out := httpio.NewWriter(w, timeout)
 	e := &eventWriter{out: out, buf: bufio.NewWriterSize(out, 32<<10)}
 	_, _ = e.buf.WriteString("retry: 1000\n\n")
 	return e
 }
 
-// event adds one event. The id may be empty: then the client's place stays what it was.
+// event adds an event. With an empty id the client keeps the last one.
 func (e *eventWriter) event(kind, id string, data any) error {
 	e.enc.Reset()
 	enc := json.NewEncoder(&e.enc)
@@ -50,14 +50,14 @@ func (e *eventWriter) event(kind, id string, data any) error {
 	return err
 }
 
-// raw adds events that were written before.
+// raw adds encoded events.
 func (e *eventWriter) raw(events []byte) error {
 	_, err := e.buf.Write(events)
 	return err
 }
 
-// beat adds a comment that tells the client and everything between that the line lives.
-func (e *eventWriter) beat() error {
+// keepAlive adds a comment, so that neither the client nor a proxy closes an idle connection.
+func (e *eventWriter) keepAlive() error {
 	_, err := e.buf.WriteString(": still here\n\n")
 	return err
 }

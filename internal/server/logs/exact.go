@@ -11,20 +11,19 @@ import (
 	"stint.dev/stint/job"
 )
 
-// exact reports whether the whole log is wanted, byte for byte, so that the answer has a
-// length, a tag and ranges.
-func (q logQuery) exact(view job.Run) bool {
+// isExact reports whether the whole log is requested byte for byte, so that the response has a length, an
+// ETag and ranges.
+func (q logQuery) isExact(view job.Run) bool {
 	return !q.ByLine() && q.All() && !q.gzip && len(logs.CutGaps(view.Output.Gaps, logs.Filter{})) == 0
 }
 
-// logTag names the bytes of a log. They never change; more of them make another tag.
+// logTag returns the ETag of a log. Bytes are only added to a log, so its size identifies them.
 func logTag(view job.Run) string {
 	return fmt.Sprintf(`"%s.%d.%d"`, view.ID, view.Attempt, view.Output.Bytes)
 }
 
-// logRange reads the Range header of a request for the exact log. It returns false when
-// all of it is to be sent: without a range, with one that is of another state of the log,
-// and with several, which nobody needs.
+// logRange returns the range that a request for the exact log asks for. partial is false if all of the
+// log is to be sent: without a range, with several, or if the log has changed since If-Range.
 func logRange(r *http.Request, view job.Run) (s logs.Span, partial bool, err error) {
 	size := view.Output.Bytes
 	all := logs.Span{To: size}
@@ -44,7 +43,7 @@ func logRange(r *http.Request, view job.Run) (s logs.Span, partial bool, err err
 		n, lerr = strconv.ParseInt(last, 10, 64)
 		s.From = max(0, size-n)
 		if n <= 0 {
-			s.From = size // no byte is the last none
+			s.From = size // the last 0 bytes are an unsatisfiable range
 		}
 	default:
 		s.From, ferr = strconv.ParseInt(first, 10, 64)
@@ -53,7 +52,7 @@ func logRange(r *http.Request, view job.Run) (s logs.Span, partial bool, err err
 			to, lerr = strconv.ParseInt(last, 10, 64)
 			s.To = min(size, max(to, 0)+1)
 			if lerr == nil && to < s.From {
-				return all, false, nil // no range at all
+				return all, false, nil // an invalid range is ignored
 			}
 		}
 	}
@@ -61,13 +60,14 @@ func logRange(r *http.Request, view job.Run) (s logs.Span, partial bool, err err
 		return all, false, nil
 	}
 	if s.From >= size {
-		return s, false, httpio.NewProblem(http.StatusRequestedRangeNotSatisfiable, "the log has %d bytes, and none at %d", size, s.From)
+		return s, false, httpio.NewProblem(http.StatusRequestedRangeNotSatisfiable, "the log has %d bytes: there is none at offset %d", size, s.From)
 	}
 	return s, true, nil
 }
 
-// sendExact answers the whole log or a part of it. It reports what is still to be written.
-func sendExact(w http.ResponseWriter, r *http.Request, view job.Run) (s logs.Span, done bool, err error) {
+// writeExactHeaders writes the headers of a response with the whole log or a part of it, and returns the
+// part that is to be written; done reports that there is none.
+func writeExactHeaders(w http.ResponseWriter, r *http.Request, view job.Run) (s logs.Span, done bool, err error) {
 	h := w.Header()
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("ETag", logTag(view))

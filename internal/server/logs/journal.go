@@ -12,8 +12,7 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 )
 
-// GetJournal sends the stored journal from an offset on, block by block, up to its last
-// whole record. It goes on where another copy is torn.
+// GetJournal responds with the stored journal from an offset to the end of its last complete record.
 func (s *Logs) GetJournal(w http.ResponseWriter, r *http.Request) {
 	run, err := s.RunID(r.Context(), r.PathValue("run"))
 	if err != nil {
@@ -36,7 +35,7 @@ func (s *Logs) GetJournal(w http.ResponseWriter, r *http.Request) {
 	case size == 0:
 		err = &query.NotFoundError{What: "attempt " + strconv.Itoa(attempt) + " of run " + run}
 	case offset > size:
-		err = httpio.NewProblem(http.StatusBadRequest, "offset %d is beyond the journal, which has %d bytes here", offset, size)
+		err = httpio.NewProblem(http.StatusBadRequest, "the offset %d is beyond the end of the stored journal, which has %d bytes", offset, size)
 	}
 	if err != nil {
 		s.Fail(w, r, err)
@@ -60,20 +59,20 @@ func (s *Logs) GetJournal(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	if err := s.sendJournal(w, src, buf, n); err != nil {
+	if err := s.writeJournal(w, src, buf, n); err != nil {
 		if r.Context().Err() == nil && !errors.As(err, &hole) {
-			s.Log.Error("journal download broke off", "run", run, "attempt", attempt, "error", err)
+			s.Log.Error("a journal was not sent completely", "run", run, "attempt", attempt, "error", err)
 		}
-		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+		panic(http.ErrAbortHandler) // the client must not take a part for the whole
 	}
 }
 
-// sendJournal writes n bytes that were read already, and the rest of the journal. Each write
-// has its own deadline, so that a slow reader that reads is served.
-func (s *Logs) sendJournal(w http.ResponseWriter, src io.Reader, buf []byte, n int) error {
+// writeJournal writes the first n bytes of buf, which were read before, and the rest of src. Each write
+// has a deadline of its own, so that a slow client gets all of it.
+func (s *Logs) writeJournal(w http.ResponseWriter, src io.Reader, buf []byte, n int) error {
 	rc := http.NewResponseController(w)
 	for {
-		_ = rc.SetWriteDeadline(httpio.AnswerBy()) // a recorder in a test has none
+		_ = rc.SetWriteDeadline(httpio.ResponseDeadline()) // only the recorder of a test has none
 		if _, err := w.Write(buf[:n]); err != nil {
 			return err
 		}
@@ -86,7 +85,7 @@ func (s *Logs) sendJournal(w http.ResponseWriter, src io.Reader, buf []byte, n i
 	}
 }
 
-// offsetOf reads ?offset=, the only parameter of the call, which is 0 when it is left out.
+// offsetOf returns ?offset=, the only parameter, which is 0 by default.
 func offsetOf(r *http.Request) (int64, error) {
 	p := httpio.NewParams(r, "offset")
 	return p.Number("offset", 0, math.MaxInt64, 0), p.Err

@@ -15,8 +15,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Headers of a log's answer. Lines and bytes are of the whole log of the attempt at the
-// time of the request, whatever part of it was asked for.
+// Headers of a response with a log. Lines and bytes are those of the attempt's whole log at the time of
+// the request, also if the response has a part of it.
 const (
 	headerLogLines   = "Stint-Log-Lines"
 	headerLogBytes   = "Stint-Log-Bytes"
@@ -24,8 +24,7 @@ const (
 	headerLogRun     = "Stint-Log-Run" // the whole id
 )
 
-// GetLog answers with what a run printed: the exact bytes, or a window of lines, as text
-// or as NDJSON.
+// GetLog responds with the log of a run: its exact bytes, or some of its lines as text or NDJSON.
 func (s *Logs) GetLog(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	q, err := parseLogQuery(r)
@@ -33,7 +32,7 @@ func (s *Logs) GetLog(w http.ResponseWriter, r *http.Request) {
 		s.Fail(w, r, err)
 		return
 	}
-	view, err := s.AttemptView(ctx, r.PathValue("run"), q.attempt)
+	view, err := s.FindAttempt(ctx, r.PathValue("run"), q.attempt)
 	if err == nil {
 		err = q.ChooseStep(view)
 	}
@@ -45,15 +44,15 @@ func (s *Logs) GetLog(w http.ResponseWriter, r *http.Request) {
 		s.Fail(w, r, err)
 		return
 	}
-	logHeaders(w, view, q)
+	setLogHeaders(w, view, q)
 	part := logs.Span{To: view.Output.Bytes}
-	switch encode := !q.gzip && !q.exactOnly(r) && httpio.WantsGzip(r); {
+	switch encode := !q.gzip && !needsPlain(r) && httpio.WantsGzip(r); {
 	case encode:
 		w.Header().Set("Content-Encoding", "gzip")
 		q.gzip = true
-	case q.exact(view):
+	case q.isExact(view):
 		var done bool
-		if part, done, err = sendExact(w, r, view); err != nil || done {
+		if part, done, err = writeExactHeaders(w, r, view); err != nil || done {
 			if err != nil {
 				s.Fail(w, r, err)
 			}
@@ -63,17 +62,17 @@ func (s *Logs) GetLog(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := httpio.NewWriter(w, s.WritePause)
+	out := httpio.NewWriter(w, s.WriteTimeout)
 	ctx, out.Turn = httpio.WithTurn(ctx, s.Turns)
 	out.Turn.Take()
-	defer out.Turn.Give()
-	if err := s.sendLog(ctx, out, view, q, from, part); err != nil {
-		s.BreakOff(r, err)
+	defer out.Turn.Release()
+	if err := s.writeLog(ctx, out, view, q, from, part); err != nil {
+		s.Abort(r, err)
 	}
 }
 
-// sendLog writes the body of an answer.
-func (s *Logs) sendLog(ctx context.Context, w io.Writer, view job.Run, q logQuery, from int64, part logs.Span) error {
+// writeLog writes the body of a response.
+func (s *Logs) writeLog(ctx context.Context, w io.Writer, view job.Run, q logQuery, from int64, part logs.Span) error {
 	buf := bufio.NewWriterSize(w, 64<<10)
 	var body io.Writer = buf
 	var z *gzip.Writer
@@ -85,7 +84,7 @@ func (s *Logs) sendLog(ctx context.Context, w io.Writer, view job.Run, q logQuer
 	switch {
 	case q.ByLine():
 		err = logs.WriteLines(ctx, s.Store, body, view, q.Window, from)
-	case q.exact(view):
+	case q.isExact(view):
 		err = logs.WriteSpan(ctx, s.Store, body, view, part)
 	default:
 		err = logs.WriteRaw(ctx, s.Store, body, view, q.Filter)
@@ -99,20 +98,20 @@ func (s *Logs) sendLog(ctx context.Context, w io.Writer, view job.Run, q logQuer
 	return buf.Flush()
 }
 
-// logQuery is what was asked of a log.
+// logQuery has the parameters of a request for a log.
 type logQuery struct {
 	logs.Window
-	attempt  int // 0: the last
+	attempt  int // 0 for the last
 	download bool
-	gzip     bool // compressed
+	gzip     bool // the response is compressed
 }
 
-// exactOnly reports whether the client asks for a part of the raw log or its tag, which
-// belong to the plain bytes.
-func (q logQuery) exactOnly(r *http.Request) bool {
+// needsPlain reports whether a request has a range or an ETag, which refer to the uncompressed log.
+func needsPlain(r *http.Request) bool {
 	return r.Header.Get("Range") != "" || r.Header.Get("If-None-Match") != ""
 }
 
+// parseLogQuery parses the parameters of a request for a log.
 func parseLogQuery(r *http.Request) (logQuery, error) {
 	p := httpio.NewParams(r, "attempt", "step", "stream", "tail", "from_line", "lines", "from_time", "to_time", "download", "format")
 	q := logQuery{
@@ -126,7 +125,7 @@ func parseLogQuery(r *http.Request) (logQuery, error) {
 			NDJSON:   wantsNDJSON(r.Header.Get("Accept")),
 		},
 		attempt:  int(p.Number("attempt", 1, job.MaxAttempt, 0)),
-		download: p.Truth("download", false),
+		download: p.Bool("download", false),
 		gzip:     p.Values.Get("format") == "gzip",
 	}
 	if q.Tail >= 0 && (q.FromLine > 0 || q.Lines > 0 || !q.FromTime.IsZero() || !q.ToTime.IsZero()) {
@@ -136,7 +135,7 @@ func parseLogQuery(r *http.Request) (logQuery, error) {
 		p.Refuse("format=%s: want gzip, or none", job.Quote(format))
 	}
 	if q.FromLine > 0 && !q.FromTime.IsZero() {
-		p.Refuse("from_line and from_time both say where to begin: give one of them")
+		p.Refuse("from_line and from_time both set the beginning: send one of them")
 	}
 	return q, p.Err
 }
@@ -145,7 +144,8 @@ func wantsNDJSON(accept string) bool {
 	return strings.Contains(accept, "application/x-ndjson") || strings.Contains(accept, "application/ndjson")
 }
 
-func logHeaders(w http.ResponseWriter, view job.Run, q logQuery) {
+// setLogHeaders sets the headers of a response with a log.
+func setLogHeaders(w http.ResponseWriter, view job.Run, q logQuery) {
 	h := w.Header()
 	kind, ending := "text/plain; charset=utf-8", ".log"
 	if q.NDJSON {
@@ -166,8 +166,8 @@ func logHeaders(w http.ResponseWriter, view job.Run, q logQuery) {
 	}
 }
 
-// fileName is what a downloaded log is called, without anything that a header or a shell
-// could misread.
+// fileName returns the name of a downloaded log, without characters that are special in a header or a
+// shell.
 func fileName(view job.Run) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.' {

@@ -1,4 +1,5 @@
-// Package logs answers with what runs printed: logs, parts of them, searches, and whole journals.
+// Package logs serves the output of runs: logs and parts of them (log.go, exact.go), searches in logs
+// (search.go), and journals (journal.go).
 package logs
 
 import (
@@ -10,45 +11,45 @@ import (
 	"stint.dev/stint/internal/shares"
 )
 
-// Store is what is read.
+// Store is the part of the database that the handlers read.
 type Store interface {
 	logs.Store
-	// JournalSize is how many bytes of an attempt's journal are durable; 0 if none.
+	// JournalSize returns how many bytes of an attempt's journal are durable; 0 if none.
 	JournalSize(ctx context.Context, run string, attempt int) (int64, error)
 }
 
-// Config is what Logs is made of.
+// Config configures Logs.
 type Config struct {
 	httpio.Finder
 	Store Store
-	// WritePause is how long a client may take to accept a piece.
-	WritePause time.Duration
-	// SearchTime is how long one search may take, and Searches how many run at once.
-	SearchTime time.Duration
-	Searches   int
+	// WriteTimeout is how long a client may take to accept a part of a response.
+	WriteTimeout time.Duration
+	// SearchTimeout is how long one search may take, and MaxSearches how many run at once.
+	SearchTimeout time.Duration
+	MaxSearches   int
 	// Stopping is closed when the server begins to shut down.
 	Stopping <-chan struct{}
-	// Turns are those of who reads logs.
+	// Turns are the turns of the requests that read logs.
 	Turns *shares.Shares
-	// Claim makes sure that who sent a request may write to a run.
+	// Claim returns an error unless the caller of a request may write to a run.
 	Claim func(ctx context.Context, run string) error
 }
 
-// Logs answers the calls.
+// Logs handles the requests for logs and journals.
 type Logs struct {
 	Config
-	searches *shares.Shares // places for searches and other heavy reads under way
+	searches *shares.Shares // places for searches and other heavy reads
 }
 
-// New makes Logs.
-func New(of Config) *Logs {
-	return &Logs{Config: of, searches: shares.New(shares.Limits{
-		All: int64(of.Searches), Token: searchShare, Address: searchShare, Silence: searchSilence,
+// New returns Logs.
+func New(cfg Config) *Logs {
+	return &Logs{Config: cfg, searches: shares.New(shares.Limits{
+		All: int64(cfg.MaxSearches), Token: maxSearchesOfOwner, Address: maxSearchesOfOwner, Silence: searchStallLimit,
 	}, time.Now)}
 }
 
-// stops reports whether the server is shutting down.
-func (s *Logs) stops() bool {
+// isStopping reports whether the server is shutting down.
+func (s *Logs) isStopping() bool {
 	select {
 	case <-s.Stopping:
 		return true

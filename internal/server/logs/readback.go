@@ -7,16 +7,16 @@ import (
 	"stint.dev/stint/internal/server/route"
 )
 
-// DocJournalRest describes a call.
+// DocJournalRest describes GetJournalRest.
 var DocJournalRest = route.Doc{
-	Text: "Returns what the server has of a journal and its own agent has lost, after a power cut: " +
-		"the same bytes as the call above, for the token that wrote them. The run is named by its whole id.",
+	Text: "Returns the part of a journal that its agent has lost in a power failure and the server has: " +
+		"the same bytes as the download of a journal, for the token that wrote them. {run} is a whole id.",
 	Params:  []route.Param{route.Query("offset", "Where the agent's own copy ends.", "integer")},
 	Answers: []route.Content{route.Media("application/octet-stream", nil)},
 	Errors:  []int{400, 403, 404, 410},
 }
 
-// GetJournalRest is GetJournal for the agent that wrote the journal.
+// GetJournalRest is GetJournal for the agent that writes the journal.
 func (s *Logs) GetJournalRest(w http.ResponseWriter, r *http.Request) {
 	run, _, err := httpio.AttemptOf(r)
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"stint.dev/stint/internal/access"
@@ -18,16 +19,16 @@ const (
 	defaultMatches = 1000
 	maxMatches     = 10_000
 	maxContext     = 100
-	// searchWait is how long a search waits for others to end.
-	searchWait = 5 * time.Second
-	// searchShare is how many searches one client may have under way while others wait, and
-	// searchSilence after how long without progress, because its client does not read, a
-	// search makes room for others.
-	searchShare   = 2
-	searchSilence = time.Second
+	// searchTurnTimeout is how long a search waits for others to end.
+	searchTurnTimeout = 5 * time.Second
+	// maxSearchesOfOwner is how many searches one client may run while others wait.
+	maxSearchesOfOwner = 2
+	// searchStallLimit is how long a search may make no progress, because its client does not read,
+	// before it may be ended for another one.
+	searchStallLimit = time.Second
 )
 
-// parseSearch reads what is asked of a search, and of which attempt; 0 is the last one.
+// parseSearch parses the parameters of a search. attempt is 0 for the last one.
 func parseSearch(r *http.Request) (q search.Query, attempt int, err error) {
 	p := httpio.NewParams(r, "q", "regex", "case", "attempt", "step", "stream", "from_line", "to_line",
 		"before", "after", "limit", "direction")
@@ -39,14 +40,14 @@ func parseSearch(r *http.Request) (q search.Query, attempt int, err error) {
 	q.After = p.Number("after", 0, maxContext, 0)
 	q.Limit = p.Number("limit", 0, maxMatches, defaultMatches)
 	q.Back = p.Values.Get("direction") == "back"
-	isRegexp, exactCase := p.Truth("regex", false), p.Truth("case", false)
+	isRegexp, exactCase := p.Bool("regex", false), p.Bool("case", false)
 	switch direction := p.Values.Get("direction"); {
 	case direction != "" && direction != "back" && direction != "forward":
 		p.Refuse("direction=%s: want forward or back", job.Quote(direction))
 	case q.Back && (q.Before > 0 || q.After > 0):
-		p.Refuse("before and after do not go with direction=back: ask for the lines around a match with from_line")
+		p.Refuse("before and after cannot be combined with direction=back: read the lines around a match with from_line")
 	case q.Back && q.Limit == 0:
-		p.Refuse("limit=0 counts, which does not go with direction=back")
+		p.Refuse("limit=0, which only counts, cannot be combined with direction=back")
 	}
 	if p.Err != nil {
 		return q, attempt, p.Err
@@ -55,7 +56,7 @@ func parseSearch(r *http.Request) (q search.Query, attempt int, err error) {
 	return q, attempt, patternProblem(err)
 }
 
-// patternProblem turns the error of a pattern that cannot be searched for into the problem for the client.
+// patternProblem returns the problem for the error of an invalid pattern, and any other error unchanged.
 func patternProblem(err error) error {
 	var bad *search.PatternError
 	switch {
@@ -67,15 +68,14 @@ func patternProblem(err error) error {
 	return httpio.NewProblem(http.StatusBadRequest, "%s", bad)
 }
 
-// SearchLog looks for text in what a run printed, and answers each matching line as soon
-// as it is found.
+// SearchLog searches the log of a run, and sends each matching line as soon as it is found.
 func (s *Logs) SearchLog(w http.ResponseWriter, r *http.Request) {
 	q, attempt, err := parseSearch(r)
 	if err != nil {
 		s.Fail(w, r, err)
 		return
 	}
-	view, err := s.AttemptView(r.Context(), r.PathValue("run"), attempt)
+	view, err := s.FindAttempt(r.Context(), r.PathValue("run"), attempt)
 	if err == nil {
 		err = q.ChooseStep(view)
 	}
@@ -91,37 +91,38 @@ func (s *Logs) SearchLog(w http.ResponseWriter, r *http.Request) {
 	defer place.Leave()
 	h := w.Header()
 	h.Set("Content-Type", "application/x-ndjson")
-	h.Set("X-Accel-Buffering", "no") // results are of use one by one
+	h.Set("X-Accel-Buffering", "no") // a proxy must not buffer results
 	h.Set(headerLogRun, view.ID)
 	h.Set(headerLogAttempt, strconv.Itoa(view.Attempt))
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := httpio.NewWriter(w, s.WritePause)
-	out.Until = time.Now().Add(s.SearchTime + s.WritePause)
+	out := httpio.NewWriter(w, s.WriteTimeout)
+	out.Until = time.Now().Add(s.SearchTimeout + s.WriteTimeout)
 	defer context.AfterFunc(ctx, out.Cut)()
-	err = search.Run(ctx, s.Store, out, view, q, search.Options{Limit: s.SearchTime, Stopping: s.Stopping, Progress: place.Moved})
+	err = search.Run(ctx, s.Store, out, view, q, search.Options{Limit: s.SearchTimeout, Stopping: s.Stopping, Progress: place.Moved})
 	switch {
 	case err != nil && ctx.Err() != nil:
-		s.BreakOff(r, &httpio.GoneError{Err: ctx.Err()})
+		s.Abort(r, &httpio.GoneError{Err: ctx.Err()})
 	case err != nil:
-		s.BreakOff(r, err)
+		s.Abort(r, err)
 	}
 }
 
-// SearchTurn waits for a place among those who search. The context that it returns ends when
-// the search has to make room, because its client does not read.
+// SearchTurn waits for a place among the searches. The context that it returns ends when the search must
+// end for another one, because its client does not read.
 func (s *Logs) SearchTurn(r *http.Request) (context.Context, *shares.Place, error) {
 	ctx, cancel := context.WithCancel(r.Context())
-	limit, stop := context.WithTimeout(ctx, searchWait)
-	defer stop()
-	go func() {
+	limit, stop := context.WithTimeout(ctx, searchTurnTimeout)
+	var watch sync.WaitGroup
+	watch.Go(func() {
 		select {
 		case <-s.Stopping:
 			stop()
 		case <-limit.Done():
 		}
-	}()
+	})
+	defer func() { stop(); watch.Wait() }()
 	place, err := s.searches.EnterWait(limit, access.CallerOf(r.Context()).Owner(), 1, cancel)
 	if err == nil {
 		return ctx, place, nil
@@ -131,10 +132,10 @@ func (s *Logs) SearchTurn(r *http.Request) (context.Context, *shares.Place, erro
 	switch {
 	case r.Context().Err() != nil:
 		return nil, nil, r.Context().Err()
-	case s.stops():
+	case s.isStopping():
 		return nil, nil, httpio.Busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down")
 	case errors.As(err, &full) && full.Own:
-		return nil, nil, httpio.Busy(http.StatusTooManyRequests, searchWait, "%d other searches of this client are running: try again", full.Limit)
+		return nil, nil, httpio.Busy(http.StatusTooManyRequests, searchTurnTimeout, "%d other searches of this client are running: try again", full.Limit)
 	}
-	return nil, nil, httpio.Busy(http.StatusTooManyRequests, searchWait, "%d other searches are running: try again", s.Searches)
+	return nil, nil, httpio.Busy(http.StatusTooManyRequests, searchTurnTimeout, "%d other searches are running: try again", s.MaxSearches)
 }

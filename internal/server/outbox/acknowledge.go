@@ -9,8 +9,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// AcknowledgeRun records that somebody knows what is wrong with a run.
-func (s *Outbox) AcknowledgeRun(ctx context.Context, in *actionRequest) (*route.Answer[job.Run], error) {
+// AcknowledgeRun acknowledges the failure or finding of a run.
+func (s *Outbox) AcknowledgeRun(ctx context.Context, in *actionRequest) (*route.Response[job.Run], error) {
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -18,7 +18,7 @@ func (s *Outbox) AcknowledgeRun(ctx context.Context, in *actionRequest) (*route.
 	by, why := in.requester(ctx)
 	run, _, err := s.Store.Acknowledge(ctx, id, by, why, s.Now().UTC())
 	if err != nil {
-		return nil, s.Internal(ctx, "acknowledge run "+id, err)
+		return nil, s.ProblemOf(ctx, "acknowledge run "+id, err)
 	}
 	s.Notify(id)
 	return route.OK(run)
@@ -29,8 +29,8 @@ type unacknowledgeIn struct {
 	By  string `query:"by" maxLength:"200" doc:"Name to record if the request has no login."`
 }
 
-// UnacknowledgeRun takes an acknowledgement back; without one nothing changes.
-func (s *Outbox) UnacknowledgeRun(ctx context.Context, in *unacknowledgeIn) (*route.Answer[job.Run], error) {
+// UnacknowledgeRun removes the acknowledgement of a run, if it has one.
+func (s *Outbox) UnacknowledgeRun(ctx context.Context, in *unacknowledgeIn) (*route.Response[job.Run], error) {
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -38,14 +38,14 @@ func (s *Outbox) UnacknowledgeRun(ctx context.Context, in *unacknowledgeIn) (*ro
 	by := callerName(ctx, in.By)
 	run, _, err := s.Store.Unacknowledge(ctx, id, by, s.Now().UTC())
 	if err != nil {
-		return nil, s.Internal(ctx, "take back the acknowledgement of run "+id, err)
+		return nil, s.ProblemOf(ctx, "remove the acknowledgement of run "+id, err)
 	}
 	s.Notify(id)
 	return route.OK(run)
 }
 
-// callerName is the person that the token or session names; where neither does, the name that the
-// request gives, or somebody.
+// callerName returns the name of the token or session; without one, the name that the request gives, or
+// "somebody".
 func callerName(ctx context.Context, given string) string {
 	if who := access.CallerOf(ctx); who.Name != "" {
 		return who.Name

@@ -16,13 +16,13 @@ type cancelIn struct {
 
 type cancelBody struct {
 	_   struct{} `additionalProperties:"false"`
-	By  string   `json:"by,omitempty" maxLength:"200" doc:"Who asks."`
-	Why string   `json:"why,omitempty" maxLength:"1000" doc:"In their words."`
+	By  string   `json:"by,omitempty" maxLength:"200" doc:"Name to record if the request has no login."`
+	Why string   `json:"why,omitempty" maxLength:"1000" doc:"The reason."`
 }
 
-// CancelRun records that a run is to stop. The agent learns it with its next heartbeat;
-// for a run that has ended already nothing changes.
-func (s *Outbox) CancelRun(ctx context.Context, in *cancelIn) (*route.Answer[job.Run], error) {
+// CancelRun records that a run is to stop. Its agent gets the command with its next heartbeat. It changes
+// nothing for a run that has ended.
+func (s *Outbox) CancelRun(ctx context.Context, in *cancelIn) (*route.Response[job.Run], error) {
 	run, _, err := s.requestCancel(ctx, in)
 	if err != nil {
 		return nil, err
@@ -30,8 +30,8 @@ func (s *Outbox) CancelRun(ctx context.Context, in *cancelIn) (*route.Answer[job
 	return route.OK(run)
 }
 
-// requestCancel asks a run to stop, and reports whether it stops by it, now or before: one
-// that waits for a retry ends at once, and the agent of a lost one is stopped if it returns.
+// requestCancel records that a run is to stop. stops reports whether it stops because of this or an earlier
+// request: a run that waits for a retry ends at once, and a lost run stops if its agent returns.
 func (s *Outbox) requestCancel(ctx context.Context, in *cancelIn) (run job.Run, stops bool, err error) {
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
@@ -44,12 +44,12 @@ func (s *Outbox) requestCancel(ctx context.Context, in *cancelIn) (run job.Run, 
 			c.By = by
 		}
 	}
-	if who := access.CallerOf(ctx); who.Name != "" { // known, so it is not for the body to say
+	if who := access.CallerOf(ctx); who.Name != "" { // the name of a login replaces that of the body
 		c.By = who.Name
 	}
 	run, events, err := s.Store.RequestCancel(ctx, id, c)
 	if err != nil {
-		return run, false, s.Internal(ctx, "cancel run "+id, err)
+		return run, false, s.ProblemOf(ctx, "cancel run "+id, err)
 	}
 	s.Changed(events)
 	s.Notify(id)
@@ -59,15 +59,15 @@ func (s *Outbox) requestCancel(ctx context.Context, in *cancelIn) (run job.Run, 
 type cancelManyIn struct {
 	Body struct {
 		_      struct{} `additionalProperties:"false"`
-		Runs   []string `json:"runs" minItems:"1" maxItems:"1000" nullable:"false" doc:"Ids, or what else names a run."`
-		Reason string   `json:"reason,omitempty" maxLength:"1000" doc:"Why, in the caller's words."`
+		Runs   []string `json:"runs" minItems:"1" maxItems:"1000" nullable:"false" doc:"Ids of runs, or job#number."`
+		Reason string   `json:"reason,omitempty" maxLength:"1000" doc:"The reason."`
 		By     string   `json:"by,omitempty" maxLength:"200" doc:"Name to record if the request has no login."`
 	}
 }
 
-// canceledRun says what became of one of several runs: canceled, or why not.
+// canceledRun is the result for one of several runs.
 type canceledRun struct {
-	Run      string `json:"run" doc:"As it was given."`
+	Run      string `json:"run" doc:"The run as in the request."`
 	Canceled bool   `json:"canceled,omitempty"`
 	Error    string `json:"error,omitempty"`
 }
@@ -76,13 +76,12 @@ type canceledRuns struct {
 	Results []canceledRun `json:"results" nullable:"false"`
 }
 
-// CancelRuns asks several runs to stop. Each is asked by itself: one that is not there
-// does not keep the others.
-func (s *Outbox) CancelRuns(ctx context.Context, in *cancelManyIn) (*route.Answer[canceledRuns], error) {
+// CancelRuns records that several runs are to stop. An error of one does not affect the others.
+func (s *Outbox) CancelRuns(ctx context.Context, in *cancelManyIn) (*route.Response[canceledRuns], error) {
 	out := canceledRuns{Results: make([]canceledRun, 0, len(in.Body.Runs))}
 	for _, ref := range in.Body.Runs {
 		if ctx.Err() != nil {
-			return nil, s.Internal(ctx, "cancel runs", ctx.Err())
+			return nil, s.ProblemOf(ctx, "cancel runs", ctx.Err())
 		}
 		one := cancelIn{Run: ref}
 		one.Body = &cancelBody{By: in.Body.By, Why: in.Body.Reason}
@@ -91,7 +90,7 @@ func (s *Outbox) CancelRuns(ctx context.Context, in *cancelManyIn) (*route.Answe
 		case err != nil:
 			res.Canceled, res.Error = false, httpio.AsProblem(err).Detail
 		case !stops:
-			res.Canceled, res.Error = false, "run "+job.Quote(ref)+" has ended already: "+string(run.State)
+			res.Canceled, res.Error = false, "the run "+job.Quote(ref)+" has already ended: "+string(run.State)
 		}
 		out.Results = append(out.Results, res)
 	}

@@ -1,4 +1,5 @@
-// Package outbox takes what people ask of runs, and shows and sets what is sent because of them.
+// Package outbox serves what people ask of runs (cancel.go, retry.go, acknowledge.go), the notifications and
+// actions in the outbox (actions.go), and the routes of notifications (routes.go).
 package outbox
 
 import (
@@ -11,8 +12,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Store is what the calls read and set. Methods that name a run or route return
-// *query.NotFoundError when it is not there.
+// Store is the part of the database that the handlers use. Methods that take the name of a run or route
+// return *query.NotFoundError if there is none.
 type Store interface {
 	ActionStore
 	RouteStore
@@ -20,42 +21,42 @@ type Store interface {
 
 // ActionStore records what people ask of runs.
 type ActionStore interface {
-	// Actions returns outbox rows, newest first.
+	// Actions returns entries of the outbox, newest first.
 	Actions(ctx context.Context, q query.Actions) ([]job.Action, error)
-	// RequestCancel records that somebody wants the run to stop, moves its state by
-	// job.StopRequested and returns the run and what changed. Repeating it is harmless.
+	// RequestCancel records that a run is to stop, changes its state by job.StopRequested, and returns
+	// the run and the changes. A repeated request changes nothing.
 	RequestCancel(ctx context.Context, run string, c job.Cancel) (job.Run, []job.RunEvent, error)
-	// RequestRetry asks the agent of a run that has ended for an attempt after the given one
-	// (0: the last one); the error is also *outbox.NoRetryError.
+	// RequestRetry records that the agent of a run that has ended is to begin an attempt after the given
+	// one, where 0 is the last one. If it cannot, the error is *outbox.NoRetryError.
 	RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
 	// AgentWaits returns a run, and until when its agent waits for a retry.
 	AgentWaits(ctx context.Context, run string) (job.Run, time.Time, error)
-	// Acknowledge records that a person knows what is wrong with a run.
+	// Acknowledge records that a person knows about the failure or finding of a run.
 	Acknowledge(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
-	// Unacknowledge takes that back. Without an acknowledgement nothing changes.
+	// Unacknowledge removes the acknowledgement of a run, if it has one.
 	Unacknowledge(ctx context.Context, run, by string, now time.Time) (job.Run, []job.RunEvent, error)
 }
 
-// RouteStore keeps the routes of notifications.
+// RouteStore stores the routes of notifications.
 type RouteStore interface {
-	// Deliveries returns every route with its secret; Route one of them.
+	// Deliveries returns all routes with their secrets, and Route returns one of them.
 	Deliveries(ctx context.Context) ([]outbox.Delivery, error)
 	Route(ctx context.Context, name string) (job.Route, error)
 	SetRoute(ctx context.Context, r job.Route) error
 	DeleteRoute(ctx context.Context, name string, now time.Time) error
 }
 
-// Outbox answers the calls.
+// Outbox handles the requests about actions and routes.
 type Outbox struct {
 	httpio.Finder
 	Store Store
 	Now   func() time.Time
-	// Notifier checks and tests routes; nil for a server that sends nothing.
+	// Notifier checks and tests routes; nil for a server that sends no notifications.
 	Notifier Notifier
-	// Copied reports that the server works on a restored copy, and sends nothing.
+	// Copied reports whether the database is a restored copy, so that nothing is sent.
 	Copied bool
-	// Notify wakes those who follow a run.
+	// Notify wakes the live streams of a run.
 	Notify func(run string)
-	// Changed counts changes of runs.
+	// Changed is called with the changes of runs that were committed.
 	Changed func([]job.RunEvent)
 }

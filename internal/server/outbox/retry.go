@@ -19,13 +19,13 @@ type actionRequest struct {
 	Run  string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
 	Body *struct {
 		_   struct{} `additionalProperties:"false"`
-		By  string   `json:"by,omitempty" maxLength:"200" doc:"Who asks."`
-		Why string   `json:"why,omitempty" maxLength:"1000" doc:"In their words."`
+		By  string   `json:"by,omitempty" maxLength:"200" doc:"Name to record if the request has no login."`
+		Why string   `json:"why,omitempty" maxLength:"1000" doc:"The reason."`
 	}
 }
 
-// requester reads by whom a request is made, and why. A person that the token or session names is not for the
-// body to say.
+// requester returns the name of the person that sent a request, and the reason. The name of a login replaces
+// that of the body.
 func (in *actionRequest) requester(ctx context.Context) (by, why string) {
 	if in.Body == nil {
 		return callerName(ctx, ""), ""
@@ -33,10 +33,10 @@ func (in *actionRequest) requester(ctx context.Context) (by, why string) {
 	return callerName(ctx, in.Body.By), httpio.Printable(in.Body.Why)
 }
 
-// RetryRun asks the agent of a run that has ended for another attempt. Only an agent that
-// waits for that can begin one in place (stint run --retry-wait); for every other run the
-// answer is 409 with the command that starts the job again by hand.
-func (s *Outbox) RetryRun(ctx context.Context, in *actionRequest) (*route.Answer[job.Run], error) {
+// RetryRun records that the agent of a run that has ended is to begin another attempt. This needs an agent
+// that waits for it (stint run --retry-wait); for other runs the response is 409 with the command that starts
+// the job again.
+func (s *Outbox) RetryRun(ctx context.Context, in *actionRequest) (*route.Response[job.Run], error) {
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -47,50 +47,51 @@ func (s *Outbox) RetryRun(ctx context.Context, in *actionRequest) (*route.Answer
 	if errors.As(err, &no) {
 		detail := no.Why
 		if no.Run.State.Terminal() {
-			detail += "; start the job again on " + host(no.Run.Host) + " with: " + againCommand(&no.Run)
+			detail += "; start the job again on " + hostText(no.Run.Host) + " with: " + restartCommand(&no.Run)
 		}
 		return nil, httpio.NewProblem(http.StatusConflict, "%s", detail)
 	}
 	if err != nil {
-		return nil, s.Internal(ctx, "retry run "+id, err)
+		return nil, s.ProblemOf(ctx, "retry run "+id, err)
 	}
 	s.Changed(events)
 	s.Notify(id)
 	return route.OK(run)
 }
 
-// retryOffer says whether a run can be tried again in place, and how to start its job anew.
+// retryOffer has whether a run can be retried, and how to start its job again.
 type retryOffer struct {
 	Run     string `json:"run"`
 	Waits   bool   `json:"waits" doc:"The agent of the run waits for a retry now."`
 	Host    string `json:"host"`
-	Command string `json:"command" doc:"Starts the job again, on its host. What the server does not know of (the environment, limits) is not in it."`
+	Command string `json:"command" doc:"The command that starts the job again on its host. It lacks what the server does not know, such as the environment and limits."`
 }
 
-// GetRetry answers what postRetry would do.
-func (s *Outbox) GetRetry(ctx context.Context, in *route.RunPath) (*route.Answer[retryOffer], error) {
+// GetRetry responds with whether RetryRun would begin another attempt.
+func (s *Outbox) GetRetry(ctx context.Context, in *route.RunPath) (*route.Response[retryOffer], error) {
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
 	}
 	run, until, err := s.Store.AgentWaits(ctx, id)
 	if err != nil {
-		return nil, s.Internal(ctx, "until when the agent of run "+id+" waits", err)
+		return nil, s.ProblemOf(ctx, "read until when the agent of run "+id+" waits", err)
 	}
 	waits := run.State.Terminal() && run.State != job.Succeeded && until.After(s.Now())
-	return route.OK(retryOffer{Run: id, Waits: waits, Host: run.Host, Command: againCommand(&run)})
+	return route.OK(retryOffer{Run: id, Waits: waits, Host: run.Host, Command: restartCommand(&run)})
 }
 
-func host(name string) string {
+// hostText returns the name of a host for a message.
+func hostText(name string) string {
 	if name == "" {
 		return "its host"
 	}
 	return httpio.Printable(name)
 }
 
-// againCommand is the command line that starts the job of a run as a new run. What the
-// server does not know of (the environment, limits) is not in it.
-func againCommand(run *job.Run) string {
+// restartCommand returns the command line that starts the job of a run as a new run. It lacks what the
+// server does not know, such as the environment and limits.
+func restartCommand(run *job.Run) string {
 	words := []string{"stint", "run", "--job", run.Job}
 	if run.Dir != "" {
 		words = append(words, "--dir", run.Dir)

@@ -18,34 +18,31 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// The wire has two calls, and nothing that names a run. The
-// server writes such a run's journal itself, through the same ingest as any agent's, so
-// that everything else sees a run like any other. Which run a call belongs to is read
-// from the store each time, so that a restart in the middle changes nothing.
+// A call of this API does not name a run. The server finds the run in the store for each call, so that a
+// restart changes nothing, and writes the journal of the run itself, so that the run is like any other.
 
-// Store finds the run that a call belongs to.
+// Store finds the run to which a call belongs.
 type Store interface {
 	Runs(ctx context.Context, q query.Runs) (query.RunPage, error)
-	// LockJob returns once nobody else, on this server or another one of the database, holds the
-	// lock of a job's name, and keeps it until unlock is called.
+	// LockJob takes the lock of a job's name, which all servers on the database share. unlock releases it.
 	LockJob(ctx context.Context, name string) (unlock func(), err error)
 }
 
-// Intake makes durable what the calls mean.
+// Intake makes appends and heartbeats durable.
 type Intake interface {
 	Append(ctx context.Context, a index.Append) (index.Appended, error)
 	Beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error)
 }
 
-// Ping answers the calls.
+// Ping handles the calls.
 type Ping struct {
-	httpio.Replies
+	httpio.ErrorWriter
 	Store  Store
 	Now    func() time.Time
 	Intake Intake
-	// Claim makes sure that who sent a request may write to a run.
+	// Claim returns an error unless the caller of a request may write to a run.
 	Claim func(ctx context.Context, run string) error
-	// ReadJournal reads the stored journal of an attempt.
+	// ReadJournal returns a reader of the stored journal of an attempt.
 	ReadJournal func(ctx context.Context, run string, attempt int) io.Reader
 }
 
@@ -54,12 +51,12 @@ type compatStatus struct {
 	Status string `json:"status" enum:"started,completed,failed"`
 }
 
-// compatReply names the run that a call belonged to.
+// compatReply has the run to which a call belongs.
 type compatReply struct {
 	Run string `json:"run"`
 }
 
-// PutCompatStatus takes started, completed or failed.
+// PutCompatStatus handles the calls started, completed and failed.
 func (s *Ping) PutCompatStatus(w http.ResponseWriter, r *http.Request) {
 	name, err := compatJob(r)
 	if err != nil {
@@ -74,22 +71,23 @@ func (s *Ping) PutCompatStatus(w http.ResponseWriter, r *http.Request) {
 	call := compatCall(body.Status)
 	if call != callStarted && call != callCompleted && call != callFailed {
 		s.Fail(w, r, httpio.NewProblem(http.StatusBadRequest,
-			"there is no status %s: send started, completed or failed", job.Quote(body.Status)))
+			"the status %s is not known: send started, completed or failed", job.Quote(body.Status)))
 		return
 	}
-	s.compatCall(w, r, name, call)
+	s.handle(w, r, name, call)
 }
 
-// PutCompatHeartbeat takes a sign of life. What the body holds does not matter.
+// PutCompatHeartbeat handles the call heartbeat. It ignores the body.
 func (s *Ping) PutCompatHeartbeat(w http.ResponseWriter, r *http.Request) {
 	name, err := compatJob(r)
 	if err != nil {
 		s.Fail(w, r, err)
 		return
 	}
-	s.compatCall(w, r, name, callHeartbeat)
+	s.handle(w, r, name, callHeartbeat)
 }
 
+// compatJob returns {job} of the path.
 func compatJob(r *http.Request) (string, error) {
 	if err := httpio.NewParams(r).Err; err != nil {
 		return "", err
@@ -98,24 +96,25 @@ func compatJob(r *http.Request) (string, error) {
 	return name, job.CheckName(name)
 }
 
-// compatCall does what a call means. Calls for one job come one after the other, also over
-// several servers: two at once would both see the state before.
-func (s *Ping) compatCall(w http.ResponseWriter, r *http.Request, name string, call compatCall) {
+// handle handles a call. It holds the lock of the job, because two calls at the same time, also on different
+// servers, would both read the state before them.
+func (s *Ping) handle(w http.ResponseWriter, r *http.Request, name string, call compatCall) {
 	var id string
 	unlock, err := s.Store.LockJob(r.Context(), name)
 	if err == nil {
 		defer unlock()
-		id, err = s.doCompat(r.Context(), name, httpio.RemoteHost(r), call)
+		id, err = s.apply(r.Context(), name, httpio.RemoteHost(r), call)
 	}
 	if err != nil {
-		s.Fail(w, r, fmt.Errorf("%s for job %s through the compat wire: %w", call, job.Quote(name), err))
+		s.Fail(w, r, fmt.Errorf("%s of job %s through the compat API: %w", call, job.Quote(name), err))
 		return
 	}
-	httpio.Answer(w, compatReply{id})
+	httpio.OK(w, compatReply{id})
 }
 
-// doCompat reads where the job is, decides, and writes what follows.
-func (s *Ping) doCompat(ctx context.Context, name, host string, call compatCall) (string, error) {
+// apply reads the last run of the job, plans what follows from the call, and writes it. It returns the id
+// of the run to which the call belongs.
+func (s *Ping) apply(ctx context.Context, name, host string, call compatCall) (string, error) {
 	now := s.Now()
 	last, err := s.lastCompat(ctx, name)
 	if err != nil {
@@ -127,8 +126,8 @@ func (s *Ping) doCompat(ctx context.Context, name, host string, call compatCall)
 			return "", err
 		}
 	}
-	if plan.endFormer {
-		if err := s.endCompat(ctx, last.ID, now, formerOutcome(name)); err != nil {
+	if plan.endPrevious {
+		if err := s.endCompat(ctx, last.ID, now, previousOutcome(name)); err != nil {
 			return "", err
 		}
 	}
@@ -139,7 +138,7 @@ func (s *Ping) doCompat(ctx context.Context, name, host string, call compatCall)
 			return "", fmt.Errorf("make run id: %w", err)
 		}
 		id = made.String()
-		if err := s.Claim(ctx, id); err != nil { // before the run exists, as an agent does
+		if err := s.Claim(ctx, id); err != nil { // before the run exists, as for an agent
 			return "", err
 		}
 		if err := s.beginCompat(ctx, id, name, host, call, now); err != nil {
@@ -155,15 +154,14 @@ func (s *Ping) doCompat(ctx context.Context, name, host string, call compatCall)
 	return id, nil
 }
 
-// lastCompat is the newest run of a job that came through this wire; one without id when
-// there is none.
+// lastCompat returns the newest run of a job that was created by this API; one without id if there is none.
 func (s *Ping) lastCompat(ctx context.Context, name string) (job.Run, error) {
 	page, err := s.Store.Runs(ctx, query.Runs{Job: name, Labels: map[string]string{wireLabel: wireCompat}, Limit: 20})
 	if err != nil {
 		return job.Run{}, fmt.Errorf("find the last run: %w", err)
 	}
 	for _, run := range page.Runs {
-		// An ordinary agent may use the label too, and its runs are its own.
+		// An agent may set the label too, but its runs do not belong to this API.
 		if run.AgentVersion == compatVersion {
 			return run, nil
 		}
@@ -173,7 +171,7 @@ func (s *Ping) lastCompat(ctx context.Context, name string) (job.Run, error) {
 
 // beginCompat writes the beginning of a new run's journal.
 func (s *Ping) beginCompat(ctx context.Context, id, name, host string, call compatCall, now time.Time) error {
-	var j memory
+	var j buffer
 	w, err := journal.NewWriter(&j)
 	if err != nil {
 		return err
@@ -182,7 +180,7 @@ func (s *Ping) beginCompat(ctx context.Context, id, name, host string, call comp
 		w.AppendJSON(journal.TypeAttempt, now, journal.Attempt{
 			Run: id, Attempt: 1, Job: name, Host: host, AgentVersion: compatVersion,
 			Labels:            map[string]string{wireLabel: wireCompat, beganLabel: string(call)},
-			HeartbeatPeriodMS: (compatPatience / compatBeats).Milliseconds(),
+			HeartbeatPeriodMS: (startedTimeout / periodsPerLease).Milliseconds(),
 		}),
 		w.AppendJSON(journal.TypeStepStarted, now, journal.StepStarted{Name: "command", Kind: job.CommandStep}),
 	)
@@ -193,8 +191,8 @@ func (s *Ping) beginCompat(ctx context.Context, id, name, host string, call comp
 	return err
 }
 
-// endCompat writes the end of a run's journal. What is there is read back first: it is a
-// few hundred bytes, and holds the digest that the outcome needs.
+// endCompat writes the end of a run's journal. It first reads the journal, which has a few hundred bytes,
+// because the outcome needs its digest.
 func (s *Ping) endCompat(ctx context.Context, id string, now time.Time, o job.Outcome) error {
 	was, err := journal.Recover(s.ReadJournal(ctx, id, 1))
 	if err != nil {
@@ -203,7 +201,7 @@ func (s *Ping) endCompat(ctx context.Context, id string, now time.Time, o job.Ou
 	if was.Ended {
 		return nil
 	}
-	var j memory
+	var j buffer
 	w := journal.ResumeWriter(&j, was)
 	if was.Open >= 0 {
 		if err := w.AppendJSON(journal.TypeStepEnded, now, journal.StepEnded{Index: was.Open, Outcome: o}); err != nil {
@@ -221,15 +219,15 @@ func (s *Ping) endCompat(ctx context.Context, id string, now time.Time, o job.Ou
 func (s *Ping) beatCompat(ctx context.Context, id string, now time.Time, length time.Duration) error {
 	_, err := s.Intake.Beat(ctx, lease.Beat{
 		Run: id, Attempt: 1, At: now, Lease: length,
-		Heartbeat: job.Heartbeat{SentAt: now.UTC(), OutputAgeMS: -1, PeriodMS: (length / compatBeats).Milliseconds()},
+		Heartbeat: job.Heartbeat{SentAt: now.UTC(), OutputAgeMS: -1, PeriodMS: (length / periodsPerLease).Milliseconds()},
 	})
 	return err
 }
 
-// memory is a journal being written.
-type memory []byte
+// buffer is a part of a journal in memory.
+type buffer []byte
 
-func (m *memory) Write(p []byte) (int, error) {
-	*m = append(*m, p...)
+func (b *buffer) Write(p []byte) (int, error) {
+	*b = append(*b, p...)
 	return len(p), nil
 }

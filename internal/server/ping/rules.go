@@ -7,7 +7,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// compatCall is a call of a client of the wire.
+// compatCall is a call of the API.
 type compatCall string
 
 const (
@@ -17,8 +17,8 @@ const (
 	callHeartbeat compatCall = "heartbeat"
 )
 
-// How runs of this wire are distinguished from others: two labels that people may filter by, and
-// the version that no ordinary agent has.
+// Runs of this API are identified by two labels, which people may use as filters, and a version that no
+// agent has.
 const (
 	wireLabel     = "wire"
 	wireCompat    = "compat"
@@ -27,99 +27,99 @@ const (
 )
 
 const (
-	// compatEarly is how long after a heartbeat began a run its started may follow: the
-	// two calls of one client can overtake each other.
-	compatEarly = 10 * time.Second
-	// compatLate is how long after a run's end a heartbeat still belongs to it, and a
-	// repeated end is a repetition.
-	compatLate = 30 * time.Second
-	// compatPatience is the lease of a run that has reported its start and never beat: many
-	// clients of this wire send no heartbeats at all, and silence says nothing then.
-	compatPatience = 24 * time.Hour
-	// Once a client has beaten twice, three of its own periods are its lease, within these bounds;
-	// before that its period is unknown, and its lease the longest.
-	compatBeats    = 3
-	compatMinLease = 90 * time.Second
-	compatMaxLease = time.Hour
-	// A run goes on when its client calls again within one of these of its last sign of life. A
-	// client that reports its starts says itself when a new run begins. What another one sends may be
-	// of its next run: it is trusted as long as it may be silent, three times over.
-	compatReturn        = 3 * compatMaxLease
-	compatReturnStarted = 7 * compatPatience
+	// startedDelayLimit is how long after the first heartbeat of a run its started may arrive, because
+	// two calls of a client can arrive in the wrong order.
+	startedDelayLimit = 10 * time.Second
+	// repeatLimit is how long after the end of a run a heartbeat belongs to it, and a repeated end is
+	// ignored.
+	repeatLimit = 30 * time.Second
+	// startedTimeout is the lease of a run that has reported its start and has sent no heartbeat. It is
+	// long, because many clients of this API send none.
+	startedTimeout = 24 * time.Hour
+	// After the second heartbeat the lease of a run is periodsPerLease times the time between its last
+	// two, from minBeatTimeout to maxBeatTimeout; before it, the lease is maxBeatTimeout.
+	periodsPerLease = 3
+	minBeatTimeout  = 90 * time.Second
+	maxBeatTimeout  = time.Hour
+	// A call belongs to an existing run if it arrives within returnLimit after the last one of that run.
+	// Without the call started, a later one may belong to a new run. A client that reports starts
+	// reports also that of a new run, so the limit of its runs is returnStartedLimit.
+	returnLimit        = 3 * maxBeatTimeout
+	returnStartedLimit = 7 * startedTimeout
 )
 
-// compatPlan is what follows from a call.
+// compatPlan is what a call changes.
 type compatPlan struct {
-	endFormer bool          // the last run ends first: a new one shows that it is over
-	begin     bool          // a new run begins
-	end       *job.Outcome  // the run (the new one, or else the last) ends like this
-	lease     time.Duration // how long it is trusted from now on; 0 to leave that
+	endPrevious bool          // the last run ends first, because a new run begins
+	begin       bool          // a new run begins
+	end         *job.Outcome  // the new run, or else the last, ends with this outcome; nil if it does not end
+	lease       time.Duration // the new lease; 0 to keep the present one
 }
 
-// changesLast reports whether the last run, and not only a new one, is written to.
+// changesLast reports whether the plan changes the last run, and not only a new one.
 func (p compatPlan) changesLast() bool {
-	return p.endFormer || !p.begin && (p.end != nil || p.lease > 0)
+	return p.endPrevious || !p.begin && (p.end != nil || p.lease > 0)
 }
 
-// compatUnended reports whether a run has not reported its end. The verdict lost is an outcome without a
-// time of the end.
-func compatUnended(run job.Run) bool {
+// isUnended reports whether a run exists and has not reported its end. A run that was called lost has an
+// outcome without a time of the end.
+func isUnended(run job.Run) bool {
 	return run.ID != "" && (run.Outcome == nil || run.State == job.Lost && run.EndedAt == nil)
 }
 
-// compatOpen reports whether calls belong to the run: it has not ended, and its client called not
-// too long ago. Until then it goes on also after it was called lost.
-func compatOpen(run job.Run, now time.Time) bool {
-	sign, most := run.CreatedAt, compatReturn
-	if beat := run.LastHeartbeatAt; beat != nil && beat.After(sign) {
-		sign = *beat
+// isOpen reports whether a call may belong to a run: the run has not ended, also if it was called lost, and
+// its last call is within the limit.
+func isOpen(run job.Run, now time.Time) bool {
+	last, limit := run.CreatedAt, returnLimit
+	if beat := run.LastHeartbeatAt; beat != nil && beat.After(last) {
+		last = *beat
 	}
 	if run.Labels[beganLabel] == string(callStarted) {
-		most = compatReturnStarted
+		limit = returnStartedLimit
 	}
-	return compatUnended(run) && now.Sub(sign) <= most
+	return isUnended(run) && now.Sub(last) <= limit
 }
 
-// planCompat decides what a call means, given the newest run of the job on this wire.
+// planCompat returns what a call changes. last is the newest run of the job that this API created.
 func planCompat(call compatCall, last job.Run, now time.Time) compatPlan {
-	unended, open := compatUnended(last), compatOpen(last, now)
-	justEnded := last.ID != "" && !unended && last.EndedAt != nil && now.Sub(*last.EndedAt) < compatLate
+	unended, open := isUnended(last), isOpen(last, now)
+	justEnded := last.ID != "" && !unended && last.EndedAt != nil && now.Sub(*last.EndedAt) < repeatLimit
 	switch call {
 	case callStarted:
-		if open && last.Labels[beganLabel] == string(callHeartbeat) && now.Sub(last.CreatedAt) < compatEarly {
-			return compatPlan{} // this is the start of the run that its heartbeat began
+		if open && last.Labels[beganLabel] == string(callHeartbeat) && now.Sub(last.CreatedAt) < startedDelayLimit {
+			return compatPlan{} // the run has begun with its heartbeat
 		}
-		return compatPlan{endFormer: unended, begin: true, lease: compatPatience}
+		return compatPlan{endPrevious: unended, begin: true, lease: startedTimeout}
 	case callHeartbeat:
 		switch {
 		case open:
-			return compatPlan{lease: compatLease(last, now)}
+			return compatPlan{lease: nextLease(last, now)}
 		case justEnded:
-			return compatPlan{} // a late one, overtaken by the end
+			return compatPlan{} // the end arrived before the heartbeat
 		}
-		return compatPlan{endFormer: unended, begin: true, lease: compatMaxLease}
+		return compatPlan{endPrevious: unended, begin: true, lease: maxBeatTimeout}
 	}
 	o := compatOutcome(call)
 	if justEnded && last.Outcome.State == o.State {
-		return compatPlan{} // reported twice
+		return compatPlan{} // the end is repeated
 	}
-	return compatPlan{endFormer: unended && !open, begin: !open, end: &o}
+	return compatPlan{endPrevious: unended && !open, begin: !open, end: &o}
 }
 
-// compatLease is three times what passed since the last heartbeat, because the wire does not say
-// how often its client means to beat. How long the first one came after the start says nothing
-// about that: many clients send it at once.
-func compatLease(run job.Run, now time.Time) time.Duration {
+// nextLease returns the lease after a heartbeat: periodsPerLease times the time since the last one, because
+// this API has no field for the period. The time from the start to the first heartbeat is not used, because
+// many clients send both at once.
+func nextLease(run job.Run, now time.Time) time.Duration {
 	const sameCall = time.Second // the start is stored as a heartbeat too
 	lastBeat := run.LastHeartbeatAt
 	if lastBeat == nil || run.Labels[beganLabel] == string(callStarted) && lastBeat.Sub(run.CreatedAt) < sameCall {
-		return compatMaxLease
+		return maxBeatTimeout
 	}
-	return min(max(compatBeats*now.Sub(*lastBeat), compatMinLease), compatMaxLease)
+	return min(max(periodsPerLease*now.Sub(*lastBeat), minBeatTimeout), maxBeatTimeout)
 }
 
-// compatOutcome is the end that a client reported. The wire carries no exit code: completed
-// means 0, and of failed nobody knows more.
+// compatOutcome returns the outcome for completed or failed. This API has no exit code: completed means 0,
+// and the code of failed is not known.
 func compatOutcome(call compatCall) job.Outcome {
 	if call == callCompleted {
 		zero := 0
@@ -130,14 +130,14 @@ func compatOutcome(call compatCall) job.Outcome {
 	}
 	return job.Outcome{
 		State: job.Failed, Reason: job.ExitCode, Step: "command",
-		Message: "Reported as failed; this client cannot say with what code.",
+		Message: "Reported as failed; this client does not report exit codes.",
 	}
 }
 
-// formerOutcome is the end of a run whose successor began before it reported its own.
-func formerOutcome(name string) job.Outcome {
+// previousOutcome returns the outcome of a run that has not reported its end before the next one began.
+func previousOutcome(name string) job.Outcome {
 	return job.Outcome{
 		State: job.Lost, Reason: job.AgentLost, Step: "command",
-		Message: fmt.Sprintf("A new run of %s began before this one told its end.", name),
+		Message: fmt.Sprintf("A new run of %s began before this one reported its end.", name),
 	}
 }

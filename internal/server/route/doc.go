@@ -1,3 +1,3 @@
-// Package route is a row of the route table, and the OpenAPI document and page that are made of
-// all rows.
+// Package route has the rows of the route table (row.go), and makes the OpenAPI document (openapi.go) and
+// its page (page.go) from them.
 package route

@@ -15,16 +15,15 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 )
 
-// Doc is what a plain handler says of itself. Typed handlers are described by their
-// types.
+// Doc documents a plain handler.
 type Doc struct {
 	Text    string  // a paragraph
 	Params  []Param // besides those in the path
 	Request string  // media type of the body; empty for none
-	Body    any     // a value of the body's type, when it is JSON
+	Body    any     // a value of the body's type, if it is JSON
 	Answers []Content
 	Status  int   // of success; 0 for 200
-	Errors  []int // beyond those every route can answer
+	Errors  []int // statuses besides those of all routes
 }
 
 // Param is a parameter that is not in the path.
@@ -33,32 +32,31 @@ type Param struct {
 	kind           string // "string", "integer" or "boolean"
 }
 
-// Content is one form of an answer.
+// Content is a media type of a response with its type.
 type Content struct {
 	mediaType string
-	value     any // a value of its type, when it is JSON
+	value     any // a value of its type, if it is JSON
 }
 
-// Query is a parameter of the query: its name, what it is for, and its kind: string, integer or
-// boolean.
+// Query returns a parameter of the query with a description. kind is string, integer or boolean.
 func Query(name, text, kind string) Param { return Param{name, "query", text, kind} }
 
-// Header is a parameter in a header.
+// Header returns a parameter in a header.
 func Header(name, text, kind string) Param { return Param{name, "header", text, kind} }
 
-// AttemptText describes the parameter that chooses an attempt.
+// AttemptText describes the parameter that selects an attempt.
 const AttemptText = "This attempt; without it, the last."
 
-// Attempt is the parameter that chooses an attempt.
+// Attempt returns the parameter that selects an attempt.
 func Attempt() Param { return Query("attempt", AttemptText, "integer") }
 
-// JSON is an answer in JSON of the type of value.
+// JSON returns the Content of a JSON response that has the type of value.
 func JSON(value any) Content { return Content{"application/json", value} }
 
-// Media is an answer of a media type; value is of its type where it has one, else nil.
+// Media returns the Content of a response of a media type; value has its type, or is nil.
 func Media(mediaType string, value any) Content { return Content{mediaType, value} }
 
-// collector is huma's router: it hands the handlers to the table.
+// collector collects the handlers that are registered with huma, by the key of their row.
 type collector map[string]http.HandlerFunc
 
 func (c collector) Handle(op *huma.Operation, handler func(huma.Context)) {
@@ -71,8 +69,8 @@ func (c collector) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "", http.StatusNotFound)
 }
 
-// Describe registers the typed handlers, which it returns by the key of their row, and writes the
-// OpenAPI document of all rows.
+// Describe returns the typed handlers of a table by the key of their row, and the OpenAPI document of all
+// rows.
 func Describe(table []Row, version string) (map[string]http.HandlerFunc, []byte, error) {
 	useProblems()
 	typed := collector{}
@@ -88,7 +86,7 @@ func Describe(table []Row, version string) (map[string]http.HandlerFunc, []byte,
 		DefaultFormat:                "application/json",
 		RejectUnknownQueryParameters: true,
 	}
-	config.AllowAdditionalPropertiesByDefault = true // answers may grow
+	config.AllowAdditionalPropertiesByDefault = true // later versions may add fields to responses
 	api := huma.NewAPI(config, typed)
 	for _, rt := range table {
 		op := rt.operation()
@@ -125,14 +123,14 @@ func allowNull(schemas huma.Registry) {
 	}
 }
 
-// operation is what every route of the table says of itself.
+// operation returns the documentation that every route has.
 func (rt Row) operation() huma.Operation {
 	op := huma.Operation{
 		Method: rt.Method, Path: rt.Pattern, Summary: rt.Summary,
 		OperationID: operationID(rt), Tags: []string{tagOf(rt)},
 		Description:     rt.Doc.Text,
-		MaxBodyBytes:    httpio.SmallBody,
-		BodyReadTimeout: -1, // the table's guard sets the deadlines of every body
+		MaxBodyBytes:    httpio.MaxJSONBody,
+		BodyReadTimeout: -1, // the server sets the deadlines of all bodies
 	}
 	if rt.Scope != access.Public {
 		op.Security = []map[string][]string{{"token": {}}}
@@ -141,7 +139,7 @@ func (rt Row) operation() huma.Operation {
 	return op
 }
 
-// operationID is a name for generated clients: the method and the fixed parts of the path.
+// operationID returns the name of an operation for generated clients: its method and path.
 func operationID(rt Row) string {
 	words := []string{strings.ToLower(rt.Method)}
 	path := strings.TrimPrefix(strings.TrimPrefix(rt.Pattern, "/api/v1/"), "/")
@@ -152,6 +150,7 @@ func operationID(rt Row) string {
 	return strings.Join(words, "-")
 }
 
+// tagOf returns the section of the documentation to which a route belongs.
 func tagOf(rt Row) string {
 	switch {
 	case strings.HasPrefix(rt.Pattern, "/compat/"):
@@ -166,7 +165,7 @@ func tagOf(rt Row) string {
 	return "server"
 }
 
-// describe puts a plain handler's documentation into an operation.
+// describe adds the documentation of a plain handler to an operation.
 func (d Doc) describe(api huma.API, op *huma.Operation) {
 	schemas := api.OpenAPI().Components.Schemas
 	schemaOf := func(v any) *huma.MediaType {
@@ -192,7 +191,7 @@ func (d Doc) describe(api huma.API, op *huma.Operation) {
 	ok := &huma.Response{Description: http.StatusText(status), Content: map[string]*huma.MediaType{}}
 	for _, c := range d.Answers {
 		one := schemaOf(c.value)
-		if before := ok.Content[c.mediaType]; before != nil { // another kind of line
+		if before := ok.Content[c.mediaType]; before != nil { // NDJSON with several kinds of lines
 			one = &huma.MediaType{Schema: &huma.Schema{AnyOf: append(alternatives(before.Schema), one.Schema)}}
 		}
 		ok.Content[c.mediaType] = one
@@ -209,7 +208,7 @@ func (d Doc) describe(api huma.API, op *huma.Operation) {
 	}
 }
 
-// alternatives are the schemas of which one holds.
+// alternatives returns the schemas of which one applies.
 func alternatives(s *huma.Schema) []*huma.Schema {
 	if len(s.AnyOf) > 0 {
 		return s.AnyOf
@@ -217,7 +216,7 @@ func alternatives(s *huma.Schema) []*huma.Schema {
 	return []*huma.Schema{s}
 }
 
-// pathParams lists the {names} in a pattern.
+// pathParams returns the names of the parameters in a pattern.
 func pathParams(pattern string) []string {
 	var out []string
 	for part := range strings.SplitSeq(pattern, "/") {
@@ -229,7 +228,7 @@ func pathParams(pattern string) []string {
 }
 
 var pathTexts = map[string]string{
-	"run":     "A run's id, 4 or more of its first characters, or job#number (write # as %23). Agents give the whole id.",
+	"run":     "A run's id, 4 or more of its first characters, or job#number (write # as %23). Agents send the whole id.",
 	"attempt": "The number of the attempt, from 1.",
 	"job":     "The job's name.",
 }
@@ -241,6 +240,7 @@ func pathKind(name string) string {
 	return "string"
 }
 
-const apiText = `The interface of a Stint server. Times are UTC as RFC 3339 writes them, sizes are bytes, ` +
-	`and durations carry their unit in their name. Errors are RFC 9457 problem details: their type, for programs, begins ` +
-	`with urn:stint:, and their detail says what was wrong, with what, and what to do. A query parameter that a call does not have is refused.`
+// apiText is the introduction of the OpenAPI document.
+const apiText = `The API of a Stint server. Times are UTC in the format of RFC 3339, sizes are bytes, ` +
+	`and the names of durations contain their unit. Errors are RFC 9457 problem details: their type, for programs, begins ` +
+	`with urn:stint:, and their detail says what was wrong, with what, and what to do. A request with an unknown query parameter is refused.`

@@ -16,8 +16,8 @@ import (
 //go:embed page.html
 var docsTemplate string
 
-// RenderPage makes the page for people from the OpenAPI document, and from nothing else,
-// so that the two cannot disagree.
+// RenderPage returns the HTML page of an OpenAPI document. It uses nothing else, so that the page and the
+// document have the same content.
 func RenderPage(spec []byte) ([]byte, error) {
 	var d apiDocument
 	if err := json.Unmarshal(spec, &d); err != nil {
@@ -34,7 +34,7 @@ func RenderPage(spec []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// StylesOf names the style element of a page, and no other, for a content security policy.
+// StylesOf returns the source, for a content security policy, of the style element of a page.
 func StylesOf(page []byte) string {
 	_, rest, _ := bytes.Cut(page, []byte("<style>"))
 	style, _, _ := bytes.Cut(rest, []byte("</style>"))
@@ -42,7 +42,7 @@ func StylesOf(page []byte) string {
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// apiDocument is as much of an OpenAPI document as the page shows.
+// apiDocument is the part of an OpenAPI document that the page shows.
 type apiDocument struct {
 	Info struct {
 		Title, Version, Description string
@@ -85,7 +85,7 @@ type apiSchema struct {
 	Additional  any `json:"additionalProperties"`
 }
 
-// The page: sections of calls, then the types.
+// The page has sections of calls, and then the types.
 type (
 	docsView struct {
 		Title, Version, Text string
@@ -115,19 +115,20 @@ type (
 		Name   string
 		Fields []docsField
 	}
-	// docsRef is a type's name with the type it leads to, if that has a place of its own.
+	// docsRef is the name of a type, with a link if the page shows its fields.
 	docsRef struct{ Before, Name, After, Link string }
 )
 
-// sectionOrder is the order of the page.
+// sectionOrder is the order of the sections.
 var sectionOrder = []struct{ tag, name string }{
 	{"runs", "Runs"},
 	{"jobs", "Jobs"},
 	{"agents", "Agents"},
-	{"compat", "The wire of the original tiny agent"},
+	{"compat", "The API of the original tiny agent"},
 	{"server", "The server itself"},
 }
 
+// view returns the content of the page.
 func (d apiDocument) view() docsView {
 	v := docsView{Title: d.Info.Title, Version: d.Info.Version, Text: d.Info.Description}
 	for _, section := range sectionOrder {
@@ -187,7 +188,7 @@ func (s apiSchema) fields() []docsField {
 	return out
 }
 
-// ref names a schema: its type, or the type it leads to.
+// ref returns the name of a schema: its type, or the type to which it refers.
 func (s apiSchema) ref() docsRef {
 	if s.Ref != "" {
 		name := s.Ref[strings.LastIndex(s.Ref, "/")+1:]
@@ -214,7 +215,7 @@ func (s apiSchema) ref() docsRef {
 	return docsRef{Name: kind}
 }
 
-// kind is the type's name; of several, all but null, which follows it.
+// kind returns the names of the schema's types, separated by "or".
 func (s apiSchema) kind() string {
 	switch t := s.Type.(type) {
 	case string:

@@ -15,25 +15,24 @@ import (
 // Handler is a typed handler as huma calls it.
 type Handler[I, O any] func(context.Context, *I) (*O, error)
 
-// RunPath names a run in a path.
+// RunPath is the input of a handler whose path has {run}.
 type RunPath struct {
 	Run string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
 }
 
-// Answer is what a typed handler answers with.
-type Answer[T any] struct{ Body T }
+// Response is the response of a typed handler.
+type Response[T any] struct{ Body T }
 
-// OK is the answer of a typed handler that did what was asked.
-func OK[T any](body T) (*Answer[T], error) { return &Answer[T]{Body: body}, nil }
+// OK returns the results of a typed handler that responds with body.
+func OK[T any](body T) (*Response[T], error) { return &Response[T]{Body: body}, nil }
 
-// JobPath names a job in a path.
+// JobPath is the input of a handler whose path has {job}.
 type JobPath struct {
 	Job string `path:"job" maxLength:"600" doc:"The job's name."`
 }
 
-// useProblems makes huma answer with problems. Huma has no other place for that than its package
-// variable. Its 422 for a bad parameter or body becomes 400: here 422 is only for a journal that
-// can never be taken.
+// useProblems makes huma return errors as problems, for which it has only a package variable. Its status 422
+// for an invalid parameter or body becomes 400, because in this API 422 means that a journal is refused.
 var useProblems = sync.OnceFunc(func() {
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
 		if status == http.StatusUnprocessableEntity {
@@ -43,7 +42,7 @@ var useProblems = sync.OnceFunc(func() {
 	}
 })
 
-// validationDetail puts huma's message and its details on one line of bounded length.
+// validationDetail returns huma's message and its details as one line of limited length.
 func validationDetail(msg string, errs []error) string {
 	var parts []string
 	for _, err := range errs {
@@ -59,10 +58,10 @@ func validationDetail(msg string, errs []error) string {
 	if len(parts) > 0 {
 		msg += ": " + strings.Join(parts, "; ")
 	}
-	msg = httpio.Printable(msg) // it may quote what the client sent
-	const most = 500
-	if len(msg) > most {
-		msg = strings.ToValidUTF8(msg[:most], "") + "…"
+	msg = httpio.Printable(msg) // it may quote the request
+	const limit = 500
+	if len(msg) > limit {
+		msg = strings.ToValidUTF8(msg[:limit], "") + "…"
 	}
 	return msg
 }

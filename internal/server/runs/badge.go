@@ -12,15 +12,15 @@ import (
 	"stint.dev/stint/job"
 )
 
-// badgeColours by state; what is under way has one of its own. White text on each has a
-// contrast of at least 4.5.
+// badgeColours are the colours of badges by state. White text on each has a contrast of at least 4.5.
 var badgeColours = map[job.State]string{
 	job.Succeeded: "#1a7f37", job.Failed: "#c2352b", job.TimedOut: "#c2352b", job.Lost: "#a04a00", job.Canceled: "#6e7781",
 }
 
-const badgeBusy = "#0a5cc2"
+// activeColour is the colour of the badge of an active run.
+const activeColour = "#0a5cc2"
 
-// GetBadge answers a picture of the state of a job's last run, for a README.
+// GetBadge responds with an image of the state of a job's last run, for a README.
 func (s *Runs) GetBadge(w http.ResponseWriter, r *http.Request) {
 	if err := httpio.NewParams(r).Err; err != nil {
 		s.Fail(w, r, err)
@@ -40,13 +40,13 @@ func (s *Runs) GetBadge(w http.ResponseWriter, r *http.Request) {
 	if sum.LastRun != nil {
 		state = strings.ReplaceAll(string(sum.LastRun.State), "_", " ")
 		if colour = badgeColours[sum.LastRun.State]; colour == "" {
-			colour = badgeBusy
+			colour = activeColour
 		}
 	}
 	body := badge(name, state, colour)
 	h := w.Header()
 	h.Set("Content-Type", "image/svg+xml")
-	h.Set("Cache-Control", "no-cache, no-store") // proxies of pages know the first only
+	h.Set("Cache-Control", "no-cache, no-store") // image proxies only support the first
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 	tag := fmt.Sprintf("%q", "b"+state+colour)
 	h.Set("ETag", tag)
@@ -57,12 +57,12 @@ func (s *Runs) GetBadge(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(body))
 }
 
-// badge draws two boxes with text. The text is stretched to the width that it is given,
-// so that it fits whatever the font.
+// badge returns an SVG image of two boxes with text. The text is stretched to the width of its box, so that
+// it fits with any font.
 func badge(left, right, colour string) string {
-	const most = 60
-	if utf8.RuneCountInString(left) > most {
-		left = string([]rune(left)[:most-1]) + "…"
+	const maxRunes = 60
+	if utf8.RuneCountInString(left) > maxRunes {
+		left = string([]rune(left)[:maxRunes-1]) + "…"
 	}
 	lw, rw := badgeWidth(left), badgeWidth(right)
 	label := html.EscapeString(left + ": " + right)
@@ -75,13 +75,13 @@ func badge(left, right, colour string) string {
 		lw/2, lw-12, html.EscapeString(left), lw+rw/2, rw-12, html.EscapeString(right))
 }
 
-// badgeWidth is about what the text takes, with its margins.
+// badgeWidth returns about the width of a text with its margins, in pixels.
 func badgeWidth(text string) int { return 7*utf8.RuneCountInString(text) + 12 }
 
 // DocBadge describes GetBadge.
 var DocBadge = route.Doc{
-	Text: "A picture (SVG) of the state of the job's last run, for a README. A server that was started with " +
-		"--public-badges asks no token for it.",
+	Text: "Returns an SVG image of the state of the job's last run, for a README. It needs no token if the server was started with " +
+		"--public-badges.",
 	Answers: []route.Content{route.Media("image/svg+xml", nil)},
 	Errors:  []int{400, 404},
 }

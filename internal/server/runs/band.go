@@ -17,25 +17,25 @@ type bandIn struct {
 	Points int    `query:"points" minimum:"2" maximum:"1000" default:"100" doc:"How many points to return."`
 }
 
-// GetBand answers what the last good runs before a run used, by the time since their start.
-func (s *Runs) GetBand(ctx context.Context, in *bandIn) (*route.Answer[job.Band], error) {
+// GetBand responds with what the last good runs before a run used, by the time since their start.
+func (s *Runs) GetBand(ctx context.Context, in *bandIn) (*route.Response[job.Band], error) {
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
 	}
 	run, err := s.Store.Run(ctx, id)
 	if err != nil {
-		return nil, s.Internal(ctx, "read run "+id, err)
+		return nil, s.ProblemOf(ctx, "read run "+id, err)
 	}
 	good, err := s.Store.GoodRunsBefore(ctx, run, band.MaxRuns)
 	if err != nil {
-		return nil, s.Internal(ctx, "find the good runs of job "+run.Job, err)
+		return nil, s.ProblemOf(ctx, "find the good runs of job "+run.Job, err)
 	}
 	var profiles []profile
 	for _, r := range good {
 		p, err := s.profiles.of(ctx, s.Store, r)
 		if err != nil {
-			return nil, s.Internal(ctx, "read the samples of run "+r.ID, err)
+			return nil, s.ProblemOf(ctx, "read the samples of run "+r.ID, err)
 		}
 		if len(p) > 0 {
 			profiles = append(profiles, p)
@@ -44,34 +44,34 @@ func (s *Runs) GetBand(ctx context.Context, in *bandIn) (*route.Answer[job.Band]
 	return route.OK(bandOf(profiles, in.Points))
 }
 
-// profile is what a run used over time, with few points.
+// profile is what a run used over time, reduced to at most maxProfilePoints.
 type profile []profilePoint
 
 type profilePoint struct {
 	at    time.Duration // since its start
 	cores float64
-	bytes float64 // of memory in use; 0 where that was not measured
+	bytes float64 // of memory in use; 0 if it was not measured
 }
 
-// Bounds of the profiles: points of one, and how many are kept in memory, because a run
-// that has ended does not change.
 const (
-	profilePoints = 300
-	profilesKept  = 500
+	// maxProfilePoints is how many points a profile has.
+	maxProfilePoints = 300
+	// maxProfiles is how many profiles are cached. They are those of ended runs, which do not change.
+	maxProfiles = 500
+	// maxProfileReads is how many profiles are read at the same time.
+	maxProfileReads = 2
 )
 
-// profiles remembers those that were read.
+// profiles is a cache of profiles.
 type profiles struct {
-	turn  chan struct{} // holds one for each profile that is being read
+	turn  chan struct{} // holds one token for each profile that is being read
 	mu    sync.Mutex
 	known map[string]profile
 }
 
-// profilesAtOnce is how many profiles are read at the same time.
-const profilesAtOnce = 2
+func newProfiles() profiles { return profiles{turn: make(chan struct{}, maxProfileReads)} }
 
-func newProfiles() profiles { return profiles{turn: make(chan struct{}, profilesAtOnce)} }
-
+// of returns the profile of a run; nil if the run has not started.
 func (p *profiles) of(ctx context.Context, store Store, r job.Run) (profile, error) {
 	p.mu.Lock()
 	known, ok := p.known[r.ID]
@@ -82,13 +82,13 @@ func (p *profiles) of(ctx context.Context, store Store, r job.Run) (profile, err
 	if r.StartedAt == nil {
 		return nil, nil
 	}
-	select { // each may read all samples of a run of weeks
+	select { // a read may need all samples of a run of weeks
 	case p.turn <- struct{}{}:
 		defer func() { <-p.turn }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	series, err := store.Samples(ctx, r.ID, r.Attempt, query.Samples{Points: 10 * profilePoints, Even: true})
+	series, err := store.Samples(ctx, r.ID, r.Attempt, query.Samples{Points: 10 * maxProfilePoints, Even: true})
 	if err != nil {
 		return nil, err
 	}
@@ -100,16 +100,16 @@ func (p *profiles) of(ctx context.Context, store Store, r job.Run) (profile, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.known == nil || len(p.known) >= profilesKept {
+	if p.known == nil || len(p.known) >= maxProfiles {
 		p.known = map[string]profile{}
 	}
 	p.known[r.ID] = made
 	return made, nil
 }
 
-// profileOf averages neighbouring samples until there are few.
+// profileOf returns the profile of samples: averages of neighbouring ones.
 func profileOf(samples []job.Sample, began time.Time) profile {
-	parts := min(len(samples), profilePoints)
+	parts := min(len(samples), maxProfilePoints)
 	out := make(profile, 0, parts)
 	for i := range parts {
 		part := samples[i*len(samples)/parts : (i+1)*len(samples)/parts]
@@ -124,8 +124,8 @@ func profileOf(samples []job.Sample, began time.Time) profile {
 	return out
 }
 
-// bandOf is the spread of profiles at n times, from the start to the end of the longest. At
-// each time those count that had not ended.
+// bandOf returns the percentiles of profiles at n times, from the start to the end of the longest. At each
+// time those are used that had not ended.
 func bandOf(profiles []profile, n int) job.Band {
 	out := job.Band{Runs: len(profiles), Points: []job.BandPoint{}}
 	var longest time.Duration
@@ -139,7 +139,7 @@ func bandOf(profiles []profile, n int) job.Band {
 		at := time.Duration(float64(longest) * float64(i) / float64(n-1))
 		var cores, bytes []float64
 		for _, p := range profiles {
-			if point, there := p.when(at); there {
+			if point, ok := p.pointAt(at); ok {
 				if cores = append(cores, point.cores); point.bytes > 0 {
 					bytes = append(bytes, point.bytes)
 				}
@@ -153,8 +153,8 @@ func bandOf(profiles []profile, n int) job.Band {
 	return out
 }
 
-// when is the point that holds at a time; none after the last.
-func (p profile) when(at time.Duration) (profilePoint, bool) {
+// pointAt returns the last point at or before a time since the start; false after the last point.
+func (p profile) pointAt(at time.Duration) (profilePoint, bool) {
 	if at > p[len(p)-1].at {
 		return profilePoint{}, false
 	}
@@ -165,7 +165,7 @@ func (p profile) when(at time.Duration) (profilePoint, bool) {
 	return p[i], true
 }
 
-// spread is zero without values.
+// spread returns percentiles of values; zeros without values.
 func spread(values []float64) job.Spread {
 	if len(values) == 0 {
 		return job.Spread{}

@@ -12,34 +12,34 @@ import (
 	"stint.dev/stint/internal/server/route"
 )
 
-// fleetEvery is how long an answer about the fleet is good for: it reads every active run.
-const fleetEvery = 5 * time.Second
+// fleetInterval is how long a response about the fleet is reused, because making it reads every active
+// run.
+const fleetInterval = 5 * time.Second
 
 type (
 	fleetAnswer struct {
 		Agents     int         `json:"agents" doc:"Active attempts."`
 		Hosts      []fleetHost `json:"hosts" nullable:"false"`
-		HostsTotal int         `json:"hosts_total" doc:"How many hosts have agents; an overview lists only those that use the most CPU."`
+		HostsTotal int         `json:"hosts_total" doc:"How many hosts have agents; the overview lists only those that use the most CPU."`
 		Ingest     fleetIngest `json:"ingest"`
-		LagSeconds float64     `json:"lag_seconds" doc:"How long the last appends and heartbeats took to become durable."`
+		LagSeconds float64     `json:"lag_seconds" doc:"How long the last commit of appends and heartbeats took."`
 		Readers    int         `json:"readers" doc:"Live streams that are open on this server."`
 	}
 	fleetHost struct {
 		Host            string     `json:"host"`
 		Agents          int        `json:"agents"`
-		CPUCores        float64    `json:"cpu_cores" doc:"Used by the jobs here, on average since the heartbeat before."`
+		CPUCores        float64    `json:"cpu_cores" doc:"Cores that the jobs on this host use, on average since the previous heartbeat."`
 		MemoryBytes     int64      `json:"memory_bytes"`
-		UnsentBytes     int64      `json:"unsent_bytes" doc:"Of journals that wait on the host."`
+		UnsentBytes     int64      `json:"unsent_bytes" doc:"Bytes of journals on the host that are not sent."`
 		LastHeartbeatAt *time.Time `json:"last_heartbeat_at"`
 	}
 	fleetIngest struct {
-		BytesPerSecond      float64 `json:"bytes_per_second" doc:"Journal bytes taken by this server, since the answer before."`
+		BytesPerSecond      float64 `json:"bytes_per_second" doc:"Journal bytes that this server received, since the previous response."`
 		HeartbeatsPerSecond float64 `json:"heartbeats_per_second"`
 	}
 )
 
-// fleet remembers what was answered last, so that rates can be computed, and many who ask at
-// once cost one reading.
+// fleet keeps the last response, to compute rates, and to reuse it for fleetInterval.
 type fleet struct {
 	mu     sync.Mutex
 	at     time.Time
@@ -56,8 +56,8 @@ type agentRate struct {
 	cores float64
 }
 
-// GetFleet answers what the agents and the server are doing.
-func (s *Runs) GetFleet(ctx context.Context, _ *struct{}) (*route.Answer[fleetAnswer], error) {
+// GetFleet responds with the load of agents, hosts and server.
+func (s *Runs) GetFleet(ctx context.Context, _ *struct{}) (*route.Response[fleetAnswer], error) {
 	out, err := s.readFleet(ctx)
 	if err != nil {
 		return nil, err
@@ -65,18 +65,19 @@ func (s *Runs) GetFleet(ctx context.Context, _ *struct{}) (*route.Answer[fleetAn
 	return route.OK(out)
 }
 
+// readFleet returns the response for the fleet, which may be the last one.
 func (s *Runs) readFleet(ctx context.Context) (fleetAnswer, error) {
 	f := &s.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := s.Now()
-	if age := now.Sub(f.at); f.agents == nil || age < 0 || age >= fleetEvery {
+	if age := now.Sub(f.at); f.agents == nil || age < 0 || age >= fleetInterval {
 		agents, err := s.Store.LiveAgents(ctx)
 		if err != nil {
-			return fleetAnswer{}, s.Internal(ctx, "read the fleet", err)
+			return fleetAnswer{}, s.ProblemOf(ctx, "read the fleet", err)
 		}
 		bytes, beats, _ := s.Ingest()
-		f.take(now, agents, bytes, beats)
+		f.update(now, agents, bytes, beats)
 	}
 	out := f.answer
 	_, _, lag := s.Ingest()
@@ -85,8 +86,8 @@ func (s *Runs) readFleet(ctx context.Context) (fleetAnswer, error) {
 	return out, nil
 }
 
-// take makes the answer of what there is now.
-func (f *fleet) take(now time.Time, agents []lease.LiveAgent, bytes, beats uint64) {
+// update makes a new response.
+func (f *fleet) update(now time.Time, agents []lease.LiveAgent, bytes, beats uint64) {
 	f.answer = fleetAnswer{Agents: len(agents)}
 	if seconds := now.Sub(f.at).Seconds(); f.agents != nil && seconds > 0 {
 		f.answer.Ingest = fleetIngest{float64(bytes-f.bytes) / seconds, float64(beats-f.beats) / seconds}
@@ -121,8 +122,8 @@ func (f *fleet) take(now time.Time, agents []lease.LiveAgent, bytes, beats uint6
 	}
 }
 
-// rateOf compares a heartbeat with the one seen before; with none, it is the average
-// since the agent began.
+// rateOf returns the rate between the last heartbeat and the one before; without one before, the average
+// since the agent started.
 func rateOf(a lease.LiveAgent, before agentRate) agentRate {
 	r := agentRate{at: a.BeatAt, cpu: a.Beat.CPUSeconds, cores: before.cores}
 	switch since := a.BeatAt.Sub(before.at).Seconds(); {

@@ -11,19 +11,19 @@ import (
 
 type listJobsIn struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"200" doc:"The most jobs to return."`
-	Cursor string `query:"cursor" maxLength:"1000" doc:"next_cursor of the page before."`
+	Cursor string `query:"cursor" maxLength:"1000" doc:"next_cursor of the previous page."`
 }
 
 type jobList struct {
 	Jobs       []job.Summary `json:"jobs" nullable:"false"`
-	NextCursor *string       `json:"next_cursor" doc:"Ask for the next page with this as cursor; null on the last page."`
+	NextCursor *string       `json:"next_cursor" doc:"The cursor of the next page; null on the last page."`
 }
 
-// ListJobs answers a page of jobs with their figures.
-func (s *Runs) ListJobs(ctx context.Context, in *listJobsIn) (*route.Answer[jobList], error) {
+// ListJobs responds with a page of jobs with their figures.
+func (s *Runs) ListJobs(ctx context.Context, in *listJobsIn) (*route.Response[jobList], error) {
 	page, err := s.Store.Jobs(ctx, query.Jobs{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
-		return nil, s.Internal(ctx, "list jobs", err)
+		return nil, s.ProblemOf(ctx, "list jobs", err)
 	}
 	out := jobList{Jobs: page.Jobs}
 	if page.Jobs == nil {
@@ -38,7 +38,7 @@ func (s *Runs) ListJobs(ctx context.Context, in *listJobsIn) (*route.Answer[jobL
 	}
 	expected, err := s.Store.Expected(ctx, names...)
 	if err != nil {
-		return nil, s.Internal(ctx, "list jobs", err)
+		return nil, s.ProblemOf(ctx, "list jobs", err)
 	}
 	for i := range out.Jobs {
 		out.Jobs[i].Expected = expected[out.Jobs[i].Name]
@@ -46,18 +46,18 @@ func (s *Runs) ListJobs(ctx context.Context, in *listJobsIn) (*route.Answer[jobL
 	return route.OK(out)
 }
 
-// GetJob answers one job with its figures.
-func (s *Runs) GetJob(ctx context.Context, in *route.JobPath) (*route.Answer[job.Summary], error) {
+// GetJob responds with one job with its figures.
+func (s *Runs) GetJob(ctx context.Context, in *route.JobPath) (*route.Response[job.Summary], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, httpio.AsProblem(err)
 	}
 	sum, err := s.Store.Job(ctx, in.Job)
 	if err != nil {
-		return nil, s.Internal(ctx, "read job "+job.Quote(in.Job), err)
+		return nil, s.ProblemOf(ctx, "read job "+job.Quote(in.Job), err)
 	}
 	expected, err := s.Store.Expected(ctx, in.Job)
 	if err != nil {
-		return nil, s.Internal(ctx, "read job "+job.Quote(in.Job), err)
+		return nil, s.ProblemOf(ctx, "read job "+job.Quote(in.Job), err)
 	}
 	sum.Expected = expected[in.Job]
 	return route.OK(sum)
@@ -65,18 +65,18 @@ func (s *Runs) GetJob(ctx context.Context, in *route.JobPath) (*route.Answer[job
 
 type deletedJob struct {
 	Job  string `json:"job"`
-	Runs int64  `json:"runs" doc:"How many runs went with it."`
+	Runs int64  `json:"runs" doc:"How many runs were deleted with it."`
 }
 
-// DeleteJob deletes a job with all its runs. A deletion that was broken off goes on when it is
-// asked for again.
-func (s *Runs) DeleteJob(ctx context.Context, in *route.JobPath) (*route.Answer[deletedJob], error) {
+// DeleteJob deletes a job with all its runs. A deletion that was interrupted continues when it is
+// requested again.
+func (s *Runs) DeleteJob(ctx context.Context, in *route.JobPath) (*route.Response[deletedJob], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, httpio.AsProblem(err)
 	}
 	runs, err := s.Store.DeleteJob(ctx, in.Job)
 	if err != nil {
-		return nil, s.Internal(ctx, "delete job "+job.Quote(in.Job), err)
+		return nil, s.ProblemOf(ctx, "delete job "+job.Quote(in.Job), err)
 	}
 	return route.OK(deletedJob{in.Job, runs})
 }

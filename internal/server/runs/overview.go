@@ -15,8 +15,8 @@ const overviewHosts = 8
 
 type overviewIn struct {
 	Limit           int    `query:"limit" minimum:"1" maximum:"100" default:"100" doc:"The most runs that need attention, and the most jobs, to return."`
-	AttentionCursor string `query:"attention_cursor" maxLength:"512" doc:"next_cursor of attention: the answer goes on with it, and lists nothing else."`
-	JobsCursor      string `query:"jobs_cursor" maxLength:"1000" doc:"next_cursor of jobs: the answer goes on with them, and lists nothing else."`
+	AttentionCursor string `query:"attention_cursor" maxLength:"512" doc:"next_cursor of attention: return only its next page."`
+	JobsCursor      string `query:"jobs_cursor" maxLength:"1000" doc:"next_cursor of jobs: return only their next page."`
 	Older           bool   `query:"older" doc:"List the runs that need attention and ended more than 30 days ago, instead of the others."`
 }
 
@@ -27,18 +27,18 @@ type (
 		Server serverCondition `json:"server"`
 	}
 	serverCondition struct {
-		Degraded []string `json:"degraded" nullable:"false" doc:"What works less well than it should, as /readyz says; one sentence each."`
-		Troubled int      `json:"troubled" doc:"Items that could not be done and are tried again later, as /api/v1/troubled lists them; at most 500 are counted."`
+		Degraded []string `json:"degraded" nullable:"false" doc:"What is impaired, as in /readyz; one sentence each."`
+		Troubled int      `json:"troubled" doc:"Items that could not be processed and are tried again later, as in /api/v1/troubled; at most 500 are counted."`
 	}
 )
 
-// GetOverview answers what the first view of the page shows.
-func (s *Runs) GetOverview(ctx context.Context, in *overviewIn) (*route.Answer[overviewAnswer], error) {
+// GetOverview responds with what the first view of the web page shows.
+func (s *Runs) GetOverview(ctx context.Context, in *overviewIn) (*route.Response[overviewAnswer], error) {
 	view, err := s.Store.Overview(ctx, query.Overview{
 		Now: s.Now(), Limit: in.Limit, AttentionCursor: in.AttentionCursor, JobsCursor: in.JobsCursor, Older: in.Older,
 	})
 	if err != nil {
-		return nil, s.Internal(ctx, "read the overview", err)
+		return nil, s.ProblemOf(ctx, "read the overview", err)
 	}
 	fleet, err := s.readFleet(ctx)
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *Runs) GetOverview(ctx context.Context, in *overviewIn) (*route.Answer[o
 	}
 	troubled, err := s.Store.Troubled(ctx, maxTroubledItems)
 	if err != nil {
-		return nil, s.Internal(ctx, "read troubled items", err)
+		return nil, s.ProblemOf(ctx, "read troubled items", err)
 	}
 	out := overviewAnswer{Overview: view, Fleet: fleet, Server: serverCondition{Degraded: s.Degraded(), Troubled: len(troubled)}}
 	if out.Server.Degraded == nil {

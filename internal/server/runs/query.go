@@ -16,32 +16,32 @@ import (
 type listRunsIn struct {
 	Job    string   `query:"job" maxLength:"200" doc:"Only runs of this job."`
 	State  []string `query:"state,explode" maxItems:"20" doc:"Only runs in one of these states; may be given several times."`
-	Health []string `query:"health,explode" maxItems:"10" doc:"Only runs judged like this: healthy, warning, critical; may be given several times."`
+	Health []string `query:"health,explode" maxItems:"10" doc:"Only runs with this health: healthy, warning, critical; may be given several times."`
 	Label  []string `query:"label,explode" maxItems:"20" doc:"Only runs with this label, as key=value or key:value; given several times, all must match."`
 	Q      string   `query:"q" maxLength:"256" doc:"Only runs with this text in job, command, host, id or a label's value."`
 	Host   string   `query:"host" maxLength:"256" doc:"Only runs on this host."`
-	Since  string   `query:"since" maxLength:"64" doc:"Only runs that started then or later; RFC 3339."`
-	Until  string   `query:"until" maxLength:"64" doc:"Only runs that started before; RFC 3339."`
+	Since  string   `query:"since" maxLength:"64" doc:"Only runs that started at this time or later; RFC 3339."`
+	Until  string   `query:"until" maxLength:"64" doc:"Only runs that started before this time; RFC 3339."`
 	Limit  int      `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"The most runs to return."`
-	Cursor string   `query:"cursor" maxLength:"512" doc:"next_cursor of the page before."`
+	Cursor string   `query:"cursor" maxLength:"512" doc:"next_cursor of the previous page."`
 }
 
 type runList struct {
 	Runs       []job.Run `json:"runs" nullable:"false"`
-	NextCursor *string   `json:"next_cursor" doc:"Ask for the next page with this as cursor; null on the last page."`
+	NextCursor *string   `json:"next_cursor" doc:"The cursor of the next page; null on the last page."`
 }
 
-// ListRuns answers a page of runs.
-func (s *Runs) ListRuns(ctx context.Context, in *listRunsIn) (*route.Answer[runList], error) {
+// ListRuns responds with a page of runs.
+func (s *Runs) ListRuns(ctx context.Context, in *listRunsIn) (*route.Response[runList], error) {
 	q, err := in.query()
 	if err != nil {
 		return nil, err
 	}
 	page, err := s.Store.Runs(ctx, q)
 	if err != nil {
-		return nil, s.Internal(ctx, "list runs", err)
+		return nil, s.ProblemOf(ctx, "list runs", err)
 	}
-	out := &route.Answer[runList]{Body: runList{Runs: page.Runs}}
+	out := &route.Response[runList]{Body: runList{Runs: page.Runs}}
 	if out.Body.Runs == nil {
 		out.Body.Runs = []job.Run{}
 	}
@@ -51,7 +51,8 @@ func (s *Runs) ListRuns(ctx context.Context, in *listRunsIn) (*route.Answer[runL
 	return out, nil
 }
 
-// query checks the filters, because an unknown state would quietly match nothing.
+// query returns the query for the filters. It returns an error for an invalid filter, such as an unknown
+// state, which would match no run.
 func (in *listRunsIn) query() (query.Runs, error) {
 	q := query.Runs{Job: in.Job, Text: in.Q, Host: in.Host, Limit: in.Limit, Cursor: in.Cursor, Labels: map[string]string{}}
 	for _, text := range []string{in.Job, in.Q, in.Host, in.Cursor} {
@@ -64,13 +65,13 @@ func (in *listRunsIn) query() (query.Runs, error) {
 	}
 	for _, name := range splitWords(in.State) {
 		if !job.State(name).Valid() {
-			return q, httpio.NewProblem(http.StatusBadRequest, "there is no state %s: there is %s", job.Quote(name), strings.Join(stateNames(), ", "))
+			return q, httpio.NewProblem(http.StatusBadRequest, "there is no state %s: the states are %s", job.Quote(name), strings.Join(stateNames(), ", "))
 		}
 		q.States = append(q.States, job.State(name))
 	}
 	for _, name := range splitWords(in.Health) {
 		if !job.Health(name).Valid() {
-			return q, httpio.NewProblem(http.StatusBadRequest, "there is no health %s: there is healthy, warning, critical", job.Quote(name))
+			return q, httpio.NewProblem(http.StatusBadRequest, "there is no health %s: it is one of healthy, warning, critical", job.Quote(name))
 		}
 		q.Health = append(q.Health, job.Health(name))
 	}
@@ -80,14 +81,14 @@ func (in *listRunsIn) query() (query.Runs, error) {
 			return q, err
 		}
 		if had, twice := q.Labels[key]; twice && had != value {
-			return q, httpio.NewProblem(http.StatusBadRequest, "label %s cannot have two values at once", job.Quote(key))
+			return q, httpio.NewProblem(http.StatusBadRequest, "the label %s has two different values, which no run matches", job.Quote(key))
 		}
 		q.Labels[key] = value
 	}
 	return q, nil
 }
 
-// bounds reads the times between which runs started.
+// bounds sets the times between which runs started.
 func (in *listRunsIn) bounds(q *query.Runs) error {
 	for _, bound := range []struct {
 		name, text string
@@ -105,19 +106,19 @@ func (in *listRunsIn) bounds(q *query.Runs) error {
 	return nil
 }
 
-// parseLabel reads key=value; key:value does too where there is no =.
+// parseLabel parses key=value, or key:value if there is no "=".
 func parseLabel(text string) (key, value string, err error) {
 	key, value, ok := strings.Cut(text, "=")
 	if !ok {
 		key, value, ok = strings.Cut(text, ":")
 	}
 	if !ok {
-		return "", "", httpio.NewProblem(http.StatusBadRequest, "label %s is not key=value", job.Quote(text))
+		return "", "", httpio.NewProblem(http.StatusBadRequest, "the label %s is not of the form key=value", job.Quote(text))
 	}
 	return key, value, job.CheckLabel(key, value)
 }
 
-// splitWords takes lists apart that were written with commas.
+// splitWords returns the words of lists that are separated by commas.
 func splitWords(in []string) []string {
 	var out []string
 	for _, list := range in {
@@ -140,11 +141,11 @@ func stateNames() []string {
 
 type getRunIn struct {
 	Run     string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
-	Attempt int    `query:"attempt" minimum:"1" doc:"The run as this attempt shows it; without it, the last."`
+	Attempt int    `query:"attempt" minimum:"1" doc:"Show the run as of this attempt; without it, as of the last."`
 }
 
-// GetRun answers one run.
-func (s *Runs) GetRun(ctx context.Context, in *getRunIn) (*route.Answer[job.Run], error) {
+// GetRun responds with one run.
+func (s *Runs) GetRun(ctx context.Context, in *getRunIn) (*route.Response[job.Run], error) {
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -155,7 +156,7 @@ func (s *Runs) GetRun(ctx context.Context, in *getRunIn) (*route.Answer[job.Run]
 	}
 	run, err := read(ctx, id)
 	if err != nil {
-		return nil, s.Internal(ctx, "read run "+id, err)
+		return nil, s.ProblemOf(ctx, "read run "+id, err)
 	}
 	return route.OK(run)
 }
@@ -170,15 +171,15 @@ type eventList struct {
 	Events []job.RunEvent `json:"events" nullable:"false"`
 }
 
-// ListEvents answers a run's history, oldest first.
-func (s *Runs) ListEvents(ctx context.Context, in *listEventsIn) (*route.Answer[eventList], error) {
+// ListEvents responds with the changes of a run, oldest first.
+func (s *Runs) ListEvents(ctx context.Context, in *listEventsIn) (*route.Response[eventList], error) {
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
 	}
 	events, err := s.Store.Events(ctx, id, in.After, in.Limit)
 	if err != nil {
-		return nil, s.Internal(ctx, "read events of run "+id, err)
+		return nil, s.ProblemOf(ctx, "read events of run "+id, err)
 	}
 	if events == nil {
 		events = []job.RunEvent{}

@@ -10,25 +10,23 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Points of a series of samples.
 const (
 	maxPoints     = 5000
 	defaultPoints = 500
-	// manySamples is how many journal bytes with samples in them may be read beside
-	// searches; of more only as many requests are answered at once as there are searches.
-	manySamples = 4 << 20
+	// heavyBytes is from how many journal bytes with samples on a request counts as a heavy read.
+	heavyBytes = 4 << 20
 )
 
-// sampleSeries is the answer to a request for samples.
+// sampleSeries is the response with samples.
 type sampleSeries struct {
 	Run     string       `json:"run"`
 	Attempt int          `json:"attempt"`
 	Samples []job.Sample `json:"samples"`
-	Total   int          `json:"total"`  // measured in that time, of which Samples is a choice
-	Points  int          `json:"points"` // asked for
+	Total   int          `json:"total"`  // how many were measured, of which Samples is a selection
+	Points  int          `json:"points"` // how many were requested
 }
 
-// GetSamples answers with CPU, memory and IO over time, as few as asked for.
+// GetSamples responds with CPU, memory and IO over time, reduced to the requested number of points.
 func (s *Runs) GetSamples(w http.ResponseWriter, r *http.Request) {
 	p := httpio.NewParams(r, "points", "attempt", "from", "to")
 	points := int(p.Number("points", 1, maxPoints, defaultPoints))
@@ -38,14 +36,14 @@ func (s *Runs) GetSamples(w http.ResponseWriter, r *http.Request) {
 		s.Fail(w, r, p.Err)
 		return
 	}
-	view, err := s.AttemptView(r.Context(), r.PathValue("run"), attempt)
+	view, err := s.FindAttempt(r.Context(), r.PathValue("run"), attempt)
 	if err != nil {
 		s.Fail(w, r, err)
 		return
 	}
 	ctx := r.Context()
 	bytes, err := s.Store.SampledBytes(ctx, view.ID, view.Attempt)
-	if err == nil && bytes > manySamples {
+	if err == nil && bytes > heavyBytes {
 		var place *shares.Place
 		if ctx, place, err = s.HeavyRead(r); err == nil {
 			defer place.Leave()
@@ -60,7 +58,7 @@ func (s *Runs) GetSamples(w http.ResponseWriter, r *http.Request) {
 		s.Fail(w, r, err)
 		return
 	}
-	httpio.Answer(w, sampleSeries{
+	httpio.OK(w, sampleSeries{
 		Run: view.ID, Attempt: view.Attempt,
 		Samples: series.Samples, Total: series.Total, Points: points,
 	})
@@ -68,12 +66,12 @@ func (s *Runs) GetSamples(w http.ResponseWriter, r *http.Request) {
 
 // DocSamples describes GetSamples.
 var DocSamples = route.Doc{
-	Text: "Returns samples, reduced by minimum and maximum so that spikes survive.",
+	Text: "Returns samples. They are reduced to minima and maxima, so that peaks are kept.",
 	Params: []route.Param{
 		route.Attempt(),
 		route.Query("points", "About how many points to return, 1 to 5000.", "integer"),
-		route.Query("from", "Only from this time on.", "string"),
-		route.Query("to", "Only up to this time.", "string"),
+		route.Query("from", "Only samples at this time or later.", "string"),
+		route.Query("to", "Only samples at this time or earlier.", "string"),
 	},
 	Answers: []route.Content{route.JSON(sampleSeries{})},
 	Errors:  []int{400, 404},

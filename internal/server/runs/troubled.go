@@ -7,19 +7,19 @@ import (
 	"stint.dev/stint/job"
 )
 
-// maxTroubledItems bounds the answer to a request for troubled items.
+// maxTroubledItems is how many troubled items a response has at most.
 const maxTroubledItems = 500
 
 type troubledItems struct {
-	Items []job.TroubledItem `json:"items" nullable:"false" doc:"Those that failed last come first; 500 at the most"`
+	Items []job.TroubledItem `json:"items" nullable:"false" doc:"The items that failed last, at most 500, latest first"`
 }
 
-// ListTroubled answers what the server could not do for single runs, objects and routes, and
-// tries again later.
-func (s *Runs) ListTroubled(ctx context.Context, _ *struct{}) (*route.Answer[troubledItems], error) {
+// ListTroubled responds with the runs, objects and routes that the server could not process and tries
+// again later.
+func (s *Runs) ListTroubled(ctx context.Context, _ *struct{}) (*route.Response[troubledItems], error) {
 	items, err := s.Store.Troubled(ctx, maxTroubledItems)
 	if err != nil {
-		return nil, s.Internal(ctx, "read troubled items", err)
+		return nil, s.ProblemOf(ctx, "read troubled items", err)
 	}
 	return route.OK(troubledItems{items})
 }

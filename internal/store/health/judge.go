@@ -111,7 +111,7 @@ func applyVerdict(run job.Run, v lease.Verdict) (next job.Run, events []job.RunE
 		if err != nil || event == nil {
 			return run, nil, false
 		}
-		run.Outcome = &job.Outcome{State: job.Lost, Reason: job.AgentLost, Message: v.Evidence}
+		run.Outcome = &job.Outcome{State: job.Lost, Reason: job.AgentLost, Disconnected: v.Disconnected, Message: v.Evidence}
 		return run, []job.RunEvent{*event}, true
 	}
 	findings := v.Findings

@@ -47,14 +47,14 @@ export interface components {
             actions: components["schemas"]["Action"][];
             /**
              * Format: int64
-             * @description Pass it as cursor for older actions; not there on the last page
+             * @description The cursor of the next page, with older actions; absent on the last page
              */
             next_cursor?: number;
         };
         ActionRequestBody: {
-            /** @description Who asks. */
+            /** @description Name to record if the request has no login. */
             by?: string;
-            /** @description In their words. */
+            /** @description The reason. */
             why?: string;
         };
         ActiveRuns: {
@@ -142,15 +142,15 @@ export interface components {
             why?: string;
         };
         CancelBody: {
-            /** @description Who asks. */
+            /** @description Name to record if the request has no login. */
             by?: string;
-            /** @description In their words. */
+            /** @description The reason. */
             why?: string;
         };
         CanceledRun: {
             canceled?: boolean;
             error?: string;
-            /** @description As it was given. */
+            /** @description The run as in the request. */
             run: string;
         };
         CanceledRuns: {
@@ -159,9 +159,9 @@ export interface components {
         CancelManyInBody: {
             /** @description Name to record if the request has no login. */
             by?: string;
-            /** @description Why, in the caller's words. */
+            /** @description The reason. */
             reason?: string;
-            /** @description Ids, or what else names a run. */
+            /** @description Ids of runs, or job#number. */
             runs: string[];
         };
         Cause: {
@@ -212,7 +212,7 @@ export interface components {
             name: string;
             prefix: string;
             scope: string;
-            /** @description The secret. It is shown this once */
+            /** @description The secret. It is shown only here */
             token: string;
         };
         CreateTokenInBody: {
@@ -236,7 +236,7 @@ export interface components {
             job: string;
             /**
              * Format: int64
-             * @description How many runs went with it.
+             * @description How many runs were deleted with it.
              */
             runs: number;
         };
@@ -302,13 +302,13 @@ export interface components {
             hosts: components["schemas"]["FleetHost"][];
             /**
              * Format: int64
-             * @description How many hosts have agents; an overview lists only those that use the most CPU.
+             * @description How many hosts have agents; the overview lists only those that use the most CPU.
              */
             hosts_total: number;
             ingest: components["schemas"]["FleetIngest"];
             /**
              * Format: double
-             * @description How long the last appends and heartbeats took to become durable.
+             * @description How long the last commit of appends and heartbeats took.
              */
             lag_seconds: number;
             /**
@@ -322,7 +322,7 @@ export interface components {
             agents: number;
             /**
              * Format: double
-             * @description Used by the jobs here, on average since the heartbeat before.
+             * @description Cores that the jobs on this host use, on average since the previous heartbeat.
              */
             cpu_cores: number;
             host: string;
@@ -332,14 +332,14 @@ export interface components {
             memory_bytes: number;
             /**
              * Format: int64
-             * @description Of journals that wait on the host.
+             * @description Bytes of journals on the host that are not sent.
              */
             unsent_bytes: number;
         };
         FleetIngest: {
             /**
              * Format: double
-             * @description Journal bytes taken by this server, since the answer before.
+             * @description Journal bytes that this server received, since the previous response.
              */
             bytes_per_second: number;
             /** Format: double */
@@ -447,7 +447,7 @@ export interface components {
         };
         JobList: {
             jobs: components["schemas"]["Summary"][];
-            /** @description Ask for the next page with this as cursor; null on the last page. */
+            /** @description The cursor of the next page; null on the last page. */
             next_cursor: string | null;
         };
         JobPolicy: {
@@ -498,16 +498,16 @@ export interface components {
             truncated?: boolean;
         };
         MatchBody: {
-            /** @description What it wants to hear of: failed, timed_out, lost, canceled, succeeded, late, healed, recovered, network, or the rule of a finding. Empty for every trouble. */
+            /** @description The events: failed, timed_out, lost, canceled, succeeded, late, healed, recovered, network, or the rule of a finding. Empty for all problems. */
             events?: string[] | null;
-            /** @description A glob of job names: *, ? and [a-z]. */
+            /** @description A glob pattern of job names, with *, ? and [a-z]. */
             job?: string;
             /** @description Labels that the run must have. */
             labels?: {
                 [key: string]: string;
             };
             /**
-             * @description The least severity.
+             * @description The lowest severity.
              * @enum {string}
              */
             severity?: "warning" | "critical";
@@ -515,13 +515,13 @@ export interface components {
         MeAnswer: {
             /**
              * Format: date-time
-             * @description When the restored copy was made that this server works on; absent on an original
+             * @description When the database was copied, if it is a restored copy; absent on an original
              */
             copied_at?: string;
             /** @description The ways to log in: token, oidc */
             login: string[] | null;
             name: string;
-            /** @description read, write or admin; empty when one must log in */
+            /** @description read, write or admin; empty if the caller has to log in */
             scope: string;
             /** @enum {string} */
             via: "none" | "token" | "session" | "oidc";
@@ -564,6 +564,7 @@ export interface components {
         Outcome: {
             by?: string;
             core_dumped?: boolean;
+            disconnected?: boolean;
             errno?: string;
             /** Format: int64 */
             exit_code: number | null;
@@ -700,7 +701,7 @@ export interface components {
             sentence: string;
         };
         RetryOffer: {
-            /** @description Starts the job again, on its host. What the server does not know of (the environment, limits) is not in it. */
+            /** @description The command that starts the job again on its host. It lacks what the server does not know, such as the environment and limits. */
             command: string;
             host: string;
             run: string;
@@ -723,30 +724,30 @@ export interface components {
             url: string;
         };
         RouteBody: {
-            /** @description Ignored, so that a route can be set as it was shown. */
+            /** @description Ignored, so that a route can be set as it is shown. */
             changed_at?: string;
-            /** @description false keeps the route and sends nothing new to it; true if left out. */
+            /** @description false: the route is kept, and nothing new is sent through it. The default is true. */
             enabled?: boolean;
-            /** @description Ignored, as changed_at. */
+            /** @description Ignored, like changed_at. */
             error?: string;
             /**
              * Format: int64
-             * @description How long the first message waits for others, to be sent as one.
+             * @description How long the first notification waits for others, to be sent in one message.
              */
             group_seconds?: number;
             match?: components["schemas"]["MatchBody"];
-            /** @description The same as in the path, or left out. */
+            /** @description The name in the path, or absent. */
             name?: string;
-            /** @description Hours in which nothing is sent; what was held is sent in one message at their end. */
+            /** @description Hours in which nothing is sent; at their end all notifications are sent in one message. */
             quiet?: components["schemas"]["QuietHours"];
             /**
              * Format: int64
-             * @description After how long a notification is repeated that nobody acknowledged; 0 for never.
+             * @description After how long a notification is repeated that nobody has acknowledged; 0 for never.
              */
             repeat_seconds?: number;
-            /** @description Signs webhooks: whsec_ and base64. Left out, it stays what it was. It is never shown. */
+            /** @description The secret that signs webhooks: whsec_ and base64. If absent, the present one is kept. It is never shown. */
             secret?: string;
-            /** @description https://… for a signed webhook, smtp://… for e-mail, or a chat's service URL (slack://…, ntfy://…). As it is shown, with asterisks, it stays what it was. */
+            /** @description https://… for a signed webhook, smtp://… for e-mail, or the service URL of a chat (slack://…, ntfy://…). The URL as it is shown, with asterisks, keeps the present one. */
             url: string;
         };
         RouteList: {
@@ -822,19 +823,19 @@ export interface components {
             usage: components["schemas"]["Usage"];
         };
         RunCounts: {
-            /** @description false: counting stopped early, and there are at least so many. */
+            /** @description false: counting stopped early, and the numbers are lower bounds. */
             exact: boolean;
-            /** @description Active runs by health, with all filters but that of health. */
+            /** @description Active runs by health, with all filters except health. */
             health: {
                 [key: string]: number;
             };
-            /** @description Runs by state, with all filters but that of state. */
+            /** @description Runs by state, with all filters except state. */
             state: {
                 [key: string]: number;
             };
             /**
              * Format: int64
-             * @description Runs that pass all filters.
+             * @description Runs that match all filters.
              */
             total: number;
         };
@@ -865,7 +866,7 @@ export interface components {
             step: components["schemas"]["Step"];
         };
         RunList: {
-            /** @description Ask for the next page with this as cursor; null on the last page. */
+            /** @description The cursor of the next page; null on the last page. */
             next_cursor: string | null;
             runs: components["schemas"]["Run"][];
         };
@@ -967,16 +968,16 @@ export interface components {
             progress: components["schemas"]["SearchProgress"];
         };
         ServerCondition: {
-            /** @description What works less well than it should, as /readyz says; one sentence each. */
+            /** @description What is impaired, as in /readyz; one sentence each. */
             degraded: string[];
             /**
              * Format: int64
-             * @description Items that could not be done and are tried again later, as /api/v1/troubled lists them; at most 500 are counted.
+             * @description Items that could not be processed and are tried again later, as in /api/v1/troubled; at most 500 are counted.
              */
             troubled: number;
         };
         Settings: {
-            /** @description What the server listens on */
+            /** @description The address that the server listens on */
             address: string;
             /** @description Where finished logs are kept */
             archive: {
@@ -985,14 +986,14 @@ export interface components {
             /** @enum {string} */
             database: "sqlite" | "postgres";
             /**
-             * @description What is on disk before an agent is answered
+             * @description What is on disk before an agent gets its reply
              * @enum {string}
              */
             durability: "full" | "relaxed";
-            /** @description Tokens and logs come over a network without TLS */
+            /** @description Tokens and logs are sent over a network without TLS */
             plain_http: boolean;
             public_url?: string;
-            /** @description How much is kept; an empty one keeps everything */
+            /** @description What is kept, and for how long; empty if nothing is deleted */
             retention: {
                 [key: string]: string;
             };
@@ -1070,7 +1071,7 @@ export interface components {
             usual: components["schemas"]["Usual"] | null;
         };
         TestAnswer: {
-            /** @description Why the receiver has not taken the message. */
+            /** @description Why the receiver has not accepted the message. */
             error?: string;
             ok: boolean;
         };
@@ -1103,7 +1104,7 @@ export interface components {
             tries: number;
         };
         TroubledItems: {
-            /** @description Those that failed last come first; 500 at the most */
+            /** @description The items that failed last, at most 500, latest first */
             items: components["schemas"]["TroubledItem"][];
         };
         Usage: {

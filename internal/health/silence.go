@@ -1,31 +1,34 @@
 package health
 
-import "time"
+import (
+	"time"
+
+	"stint.dev/stint/internal/health/rules"
+)
 
 const (
-	// Together is the share of the active runs, in percent, whose common silence is the
-	// network's and not theirs; with fewer than TogetherAtLeast active it says nothing.
-	Together        = 30
-	TogetherAtLeast = 10
-	// HoldFor bounds how long verdicts are put off for that; when most report again,
-	// the others have HoldAfter left.
-	HoldFor   = 5 * time.Minute
+	// TogetherPercent is the share of the active runs whose common silence is the fault of the
+	// network. With fewer than MinTogether active runs silence has no such meaning.
+	TogetherPercent = 30
+	MinTogether     = 10
+	// HoldAfter is how long verdicts are delayed after most of these runs report again. The limit
+	// of all such delays is rules.HoldLimit.
 	HoldAfter = 30 * time.Second
 )
 
-// FellSilentTogether reports whether so many of the active runs are silent that something
-// they share must be the cause.
+// FellSilentTogether reports whether so many of the active runs are silent that there must be a
+// common cause.
 func FellSilentTogether(silent, active int) bool {
-	return active >= TogetherAtLeast && silent*100 >= active*Together
+	return active >= MinTogether && silent*100 >= active*TogetherPercent
 }
 
-// hold is the common silence that is going on, if any.
+// hold delays verdicts because of a common silence.
 type hold struct {
-	until time.Time // verdicts wait until then; zero for no hold
-	on    bool      // the silence is going on
+	until time.Time // the end of the delay; zero for none
+	on    bool      // the silence continues
 }
 
-// holdChange is what an update did, so that it is reported once.
+// holdChange is how an update has changed a hold, so that each change is reported once.
 type holdChange int
 
 const (
@@ -34,13 +37,13 @@ const (
 	holdEnded
 )
 
-// update takes the counts of one look. A hold that has run its time is not made longer:
-// a new one needs the silence to end first.
+// update changes the hold for the counts of a round. A hold is not extended when it ends: a new one begins
+// only after the silence has ended.
 func (h *hold) update(now time.Time, silent, active int) holdChange {
 	together := FellSilentTogether(silent, active)
 	switch {
 	case together && !h.on:
-		h.on, h.until = true, now.Add(HoldFor)
+		h.on, h.until = true, now.Add(rules.HoldLimit)
 		return holdBegan
 	case !together && h.on:
 		h.on = false
@@ -50,7 +53,7 @@ func (h *hold) update(now time.Time, silent, active int) holdChange {
 	return holdSame
 }
 
-// heldUntil is the end of the hold for the judgement at now; zero when none holds.
+// heldUntil returns the end of the delay; zero if there is none at now.
 func (h *hold) heldUntil(now time.Time) time.Time {
 	if now.Before(h.until) {
 		return h.until
@@ -58,14 +61,14 @@ func (h *hold) heldUntil(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// tally is a count over all owners, and how much of it are those of two: the ones with the most.
+// tally is a count of all owners, and those of the two owners with the largest counts.
 type tally struct {
 	total  int
 	owners [2]string
 	most   [2]int
 }
 
-// tallyOf counts what each owner has.
+// tallyOf returns the tally of counts by owner.
 func tallyOf(counts map[string]int) (t tally) {
 	for owner, n := range counts {
 		t.total += n
@@ -80,7 +83,7 @@ func tallyOf(counts map[string]int) (t tally) {
 	return t
 }
 
-// other is the owner with the most apart from one, and how much that is.
+// other returns the owner with the largest count except one owner, and its count.
 func (t tally) other(than string) (owner string, n int) {
 	if t.owners[0] == than {
 		return t.owners[1], t.most[1]
@@ -88,14 +91,13 @@ func (t tally) other(than string) (owner string, n int) {
 	return t.owners[0], t.most[0]
 }
 
-// holds are the common silences as the runs of each owner see them: without the runs of the
-// other owner of which most are silent. So the silence of one owner's runs alone delays no
-// verdict on those of others.
+// holds are the holds by owner. For each owner the runs of that other owner are not counted of which most are
+// silent, so that the silence of one owner's runs alone delays no verdict on the runs of others.
 type holds map[string]*hold
 
-// update takes the counts of one look: how many runs of each owner are silent, and active.
+// update changes the holds for the counts of a round: silent and active runs by owner.
 func (h holds) update(now time.Time, silent, active map[string]int) holdChange {
-	before, quiet, all := h.on(), tallyOf(silent), tallyOf(active)
+	before, quiet, all := h.isOn(), tallyOf(silent), tallyOf(active)
 	for owner := range silent {
 		if h[owner] == nil {
 			h[owner] = &hold{}
@@ -112,7 +114,7 @@ func (h holds) update(now time.Time, silent, active map[string]int) holdChange {
 			delete(h, owner)
 		}
 	}
-	switch after := h.on(); {
+	switch after := h.isOn(); {
 	case after && !before:
 		return holdBegan
 	case before && !after:
@@ -121,8 +123,8 @@ func (h holds) update(now time.Time, silent, active map[string]int) holdChange {
 	return holdSame
 }
 
-// on reports whether a common silence is going on.
-func (h holds) on() bool {
+// isOn reports whether there is a common silence.
+func (h holds) isOn() bool {
 	for _, own := range h {
 		if own.on {
 			return true
@@ -131,8 +133,7 @@ func (h holds) on() bool {
 	return false
 }
 
-// heldUntil is the end of the hold on the runs of an owner for the judgement at now; zero when
-// none holds.
+// heldUntil returns the end of the delay for the runs of an owner; zero if there is none at now.
 func (h holds) heldUntil(owner string, now time.Time) time.Time {
 	if own := h[owner]; own != nil {
 		return own.heldUntil(now)
@@ -140,7 +141,7 @@ func (h holds) heldUntil(owner string, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// until is the end of the hold that lasts longest.
+// until returns the end of the longest delay.
 func (h holds) until() (end time.Time) {
 	for _, own := range h {
 		end = later(end, own.until)

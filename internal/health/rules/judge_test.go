@@ -1,7 +1,6 @@
-package health
+package rules
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +43,7 @@ func TestJudge(t *testing.T) {
 	closed := func(s float64, confirm time.Duration) Circumstances {
 		return Circumstances{Since: at(-100), Closed: lease.Closure{At: at(s), Confirm: confirm}}
 	}
-	goneAt := func(s float64) Circumstances { return closed(s, ConfirmGone) }
+	goneAt := func(s float64) Circumstances { return closed(s, ConfirmTimeout) }
 	beat := func(hb job.Heartbeat) func(*lease.Lease) {
 		return func(l *lease.Lease) { l.Beat = &hb }
 	}
@@ -74,17 +73,17 @@ func TestJudge(t *testing.T) {
 		{name: "silence since then does", lease: newLease(expires(160)), now: 107.6, circs: Circumstances{Since: at(100)}, verdict: "quiet", deadline: 160},
 
 		{name: "closed connection is reported at once", lease: newLease(), now: 1, circs: closed(1, 6*time.Second), verdict: "quiet", deadline: 7, evidence: "connection closed at 12:00:01 UTC"},
-		{name: "and confirmed at the next beat", lease: newLease(), now: 7, circs: closed(1, 6*time.Second), verdict: "lost", evidence: "it did not come back"},
+		{name: "and confirmed at the next beat", lease: newLease(), now: 7, circs: closed(1, 6*time.Second), verdict: "lost", evidence: "did not connect again"},
 		{name: "never later than the lease", lease: newLease(), now: 15, circs: goneAt(14), verdict: "lost"},
 		{name: "beats at once", lease: newLease(), now: 1.999, circs: goneAt(1), verdict: "quiet", deadline: 2},
 		{name: "and did not", lease: newLease(), now: 2, circs: goneAt(1), verdict: "lost", evidence: "connection closed at 12:00:01 UTC"},
-		{name: "beats at once, in doubt", lease: newLease(), now: 3.999, circs: closed(1, ConfirmDoubt), verdict: "quiet", deadline: 4},
-		{name: "and did not, in doubt", lease: newLease(), now: 4, circs: closed(1, ConfirmDoubt), verdict: "lost"},
-		{name: "in doubt, with the reason", lease: newLease(), now: 4, circs: Circumstances{Since: at(-100), Closed: lease.Closure{At: at(1), Confirm: ConfirmDoubt, Why: "of a proxy"}}, verdict: "lost", evidence: "It had 3s for that instead of 1s, because of a proxy."},
+		{name: "beats at once, in doubt", lease: newLease(), now: 3.999, circs: closed(1, LongConfirmTimeout), verdict: "quiet", deadline: 4},
+		{name: "and did not, in doubt", lease: newLease(), now: 4, circs: closed(1, LongConfirmTimeout), verdict: "lost"},
+		{name: "in doubt, with the reason", lease: newLease(), now: 4, circs: Circumstances{Since: at(-100), Closed: lease.Closure{At: at(1), Confirm: LongConfirmTimeout, Why: "of a proxy"}}, verdict: "lost", evidence: "It had 3s to do so instead of 1s, because of a proxy."},
 		{name: "a slow agent that did not", lease: newLease(beat(job.Heartbeat{SchedulingDelayMS: 301})), now: 4, circs: goneAt(1), verdict: "lost", evidence: "instead of 1s, because its host was slow"},
 		{name: "a slow agent", lease: newLease(beat(job.Heartbeat{SchedulingDelayMS: 301})), now: 2, circs: goneAt(1), verdict: "quiet", deadline: 4},
 		{name: "an agent that is hardly slow", lease: newLease(beat(job.Heartbeat{SchedulingDelayMS: 300})), now: 2, circs: goneAt(1), verdict: "lost"},
-		{name: "beats at once, but the lease ends", lease: newLease(), now: 15, circs: closed(14, ConfirmDoubt), verdict: "lost"},
+		{name: "beats at once, but the lease ends", lease: newLease(), now: 15, circs: closed(14, LongConfirmTimeout), verdict: "lost"},
 		{name: "a broken connection is silence", lease: newLease(), now: 1, circs: closed(1, 0), verdict: "quiet", deadline: 15, evidence: "connection broke at 12:00:01 UTC"},
 		{name: "and waits for the lease", lease: newLease(), now: 14.999, circs: closed(1, 0), verdict: "quiet", deadline: 15},
 		{name: "which ends", lease: newLease(), now: 15, circs: closed(1, 0), verdict: "lost", evidence: "the lease ended"},
@@ -99,12 +98,12 @@ func TestJudge(t *testing.T) {
 
 		{name: "held with the others", lease: newLease(), now: 15, circs: Circumstances{Since: at(-100), HeldUntil: at(120)}, verdict: "quiet", deadline: 120, evidence: "network"},
 		{name: "hold does not touch who reports", lease: newLease(), now: 3, circs: Circumstances{Since: at(-100), HeldUntil: at(120)}},
-		{name: "hold covers closed connections", lease: newLease(), now: 9, circs: Circumstances{Since: at(-100), Closed: lease.Closure{At: at(1), Confirm: ConfirmGone}, HeldUntil: at(120)}, verdict: "quiet", deadline: 120},
+		{name: "hold covers closed connections", lease: newLease(), now: 9, circs: Circumstances{Since: at(-100), Closed: lease.Closure{At: at(1), Confirm: ConfirmTimeout}, HeldUntil: at(120)}, verdict: "quiet", deadline: 120},
 		{name: "the hold is over", lease: newLease(), now: 120, circs: Circumstances{Since: at(-100)}, verdict: "lost"},
 
 		{name: "reports again", lease: newLease(withFinding(job.Finding{Rule: policy.Quiet, Health: job.Warning, Since: at(-20)})), now: 1, circs: before, verdict: "recovered", evidence: "Reported again at 12:00:00 UTC"},
 		{name: "other findings stay", lease: newLease(withFinding(memory)), now: 8, circs: before, verdict: "quiet", deadline: 15},
-		{name: "other findings alone are none of this rule's", lease: newLease(withFinding(memory)), now: 1, circs: before, verdict: "recovered", evidence: "no longer holds"},
+		{name: "other findings alone are none of this rule's", lease: newLease(withFinding(memory)), now: 1, circs: before, verdict: "recovered", evidence: "No longer true"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v, changed := Judge(c.lease, at(c.now), c.circs, policy.Default())
@@ -114,7 +113,7 @@ func TestJudge(t *testing.T) {
 			if v.Lost != (c.verdict == "lost") {
 				t.Fatalf("lost is %v, want %q", v.Lost, c.verdict)
 			}
-			found, quiet := findingOf(v.Findings, policy.Quiet)
+			found, quiet := FindingOf(v.Findings, policy.Quiet)
 			if quiet != (c.verdict == "quiet") {
 				t.Fatalf("findings %+v, want %q", v.Findings, c.verdict)
 			}
@@ -123,6 +122,9 @@ func TestJudge(t *testing.T) {
 			}
 			if !strings.Contains(v.Evidence, c.evidence) {
 				t.Errorf("evidence %q does not say %q", v.Evidence, c.evidence)
+			}
+			if want := v.Lost && strings.Contains(v.Evidence, "connection closed"); v.Disconnected != want {
+				t.Errorf("disconnected is %v, and the evidence says %q", v.Disconnected, v.Evidence)
 			}
 			if !v.ReportedAt.Equal(c.lease.ReportedAt) || v.Run != c.lease.Run || v.Attempt != c.lease.Attempt {
 				t.Errorf("verdict %+v is not of the lease that was judged", v)
@@ -151,22 +153,22 @@ func TestCloses(t *testing.T) {
 		confirm  time.Duration
 		why      string
 	}{
-		{"killed", lease.Disconnect{Peer: true}, 1, time.Time{}, ConfirmGone, ""},
-		{"two killed together", lease.Disconnect{Peer: true}, 2, time.Time{}, ConfirmGone, ""},
-		{"three", lease.Disconnect{Peer: true}, 3, time.Time{}, ConfirmDoubt, "more than 2 connections closed within 200ms"},
-		{"through a proxy", lease.Disconnect{Peer: true, Indirect: true, Forwarded: true}, 1, time.Time{}, ConfirmDoubt, "its requests come through a proxy"},
-		{"from another address", lease.Disconnect{Peer: true, Indirect: true}, 1, time.Time{}, ConfirmDoubt, "its own address is not the one that the server sees"},
-		{"the server was late just before", lease.Disconnect{Peer: true}, 1, at(-2.9), ConfirmDoubt, "the server itself was slow"},
-		{"the server was late long before", lease.Disconnect{Peer: true}, 1, at(-3), ConfirmGone, ""},
-		{"the server was late since", lease.Disconnect{Peer: true}, 1, at(0.5), ConfirmDoubt, "the server itself was slow"},
-		{"it would notice soon", lease.Disconnect{Peer: true, Due: at(0.5)}, 1, time.Time{}, ConfirmDoubt, "it may notice that only when its next heartbeat is due"},
-		{"it would notice at the end of its period", lease.Disconnect{Peer: true, Due: at(5)}, 1, time.Time{}, 5*time.Second + latenessGone, "it may notice that only when its next heartbeat is due"},
-		{"it should have noticed", lease.Disconnect{Peer: true, Due: at(-50)}, 1, time.Time{}, ConfirmDoubt, "it may notice that only when its next heartbeat is due"},
+		{"killed", lease.Disconnect{Peer: true}, 1, time.Time{}, ConfirmTimeout, ""},
+		{"two killed together", lease.Disconnect{Peer: true}, 2, time.Time{}, ConfirmTimeout, ""},
+		{"three", lease.Disconnect{Peer: true}, 3, time.Time{}, LongConfirmTimeout, "more than 2 connections closed within 200ms"},
+		{"through a proxy", lease.Disconnect{Peer: true, Indirect: true, Forwarded: true}, 1, time.Time{}, LongConfirmTimeout, "its requests come through a proxy"},
+		{"from another address", lease.Disconnect{Peer: true, Indirect: true}, 1, time.Time{}, LongConfirmTimeout, "its own address is not the one that the server sees"},
+		{"the server was late just before", lease.Disconnect{Peer: true}, 1, at(-2.9), LongConfirmTimeout, "the server itself was slow"},
+		{"the server was late long before", lease.Disconnect{Peer: true}, 1, at(-3), ConfirmTimeout, ""},
+		{"the server was late since", lease.Disconnect{Peer: true}, 1, at(0.5), LongConfirmTimeout, "the server itself was slow"},
+		{"it would notice soon", lease.Disconnect{Peer: true, Due: at(0.5)}, 1, time.Time{}, LongConfirmTimeout, "it may notice that only when its next heartbeat is due"},
+		{"it would notice at the end of its period", lease.Disconnect{Peer: true, Due: at(5)}, 1, time.Time{}, 5*time.Second + LateHeartbeatLimit, "it may notice that only when its next heartbeat is due"},
+		{"it should have noticed", lease.Disconnect{Peer: true, Due: at(-50)}, 1, time.Time{}, LongConfirmTimeout, "it may notice that only when its next heartbeat is due"},
 		{"timed out", lease.Disconnect{}, 1, time.Time{}, 0, ""},
 		{"many timed out, through a proxy, at a late server", lease.Disconnect{Indirect: true}, 9, at(0), 0, ""},
 	} {
 		c.d.At = noon
-		if got := Closes(c.d, c.together, c.lateAt); got != (lease.Closure{At: noon, Confirm: c.confirm, Why: c.why}) {
+		if got := ClosureOf(c.d, c.together, c.lateAt); got != (lease.Closure{At: noon, Confirm: c.confirm, Why: c.why}) {
 			t.Errorf("%s: %+v, want %s", c.name, got, c.confirm)
 		}
 	}
@@ -177,88 +179,5 @@ func TestJudgeKeepsOtherFindings(t *testing.T) {
 	v, _ := Judge(newLease(withFinding(memory)), at(8), Circumstances{Since: at(-100)}, policy.Default())
 	if len(v.Findings) != 2 || v.Findings[0].Rule != "memory" || v.Health != job.Critical {
 		t.Fatalf("findings %+v with health %s", v.Findings, v.Health)
-	}
-}
-
-func TestFellSilentTogether(t *testing.T) {
-	for _, c := range []struct {
-		silent, active int
-		want           bool
-	}{
-		{0, 0, false}, {9, 9, false}, {2, 10, false}, {3, 10, true}, {3, 11, false}, {4, 11, true}, {300, 1000, true}, {299, 1000, false},
-	} {
-		if got := FellSilentTogether(c.silent, c.active); got != c.want {
-			t.Errorf("%d of %d silent: %v", c.silent, c.active, got)
-		}
-	}
-}
-
-func TestHold(t *testing.T) {
-	var h hold
-	steps := []struct {
-		now            float64
-		silent, active int
-		want           holdChange
-		until          float64 // 0: none
-	}{
-		{0, 1, 20, holdSame, 0},
-		{1, 10, 20, holdBegan, 301},
-		{2, 20, 20, holdSame, 301},
-		{10, 5, 20, holdEnded, 40},   // most are back: the others have 30 s
-		{20, 12, 20, holdBegan, 320}, // again
-		{319, 12, 20, holdSame, 320},
-		{320, 12, 20, holdSame, 0}, // its time is over; it does not begin anew
-		{380, 12, 20, holdSame, 0},
-		{390, 0, 20, holdEnded, 0},
-		{400, 12, 20, holdBegan, 700},
-	}
-	for _, s := range steps {
-		if got := h.update(at(s.now), s.silent, s.active); got != s.want {
-			t.Fatalf("at %v: change %v, want %v", s.now, got, s.want)
-		}
-		want := time.Time{}
-		if s.until > 0 {
-			want = at(s.until)
-		}
-		if got := h.heldUntil(at(s.now)); !got.Equal(want) {
-			t.Fatalf("at %v: held until %v, want %v", s.now, got, want)
-		}
-	}
-}
-
-func TestHoldsOfOwners(t *testing.T) {
-	type counts = map[string]int
-	for _, c := range []struct {
-		name           string
-		silent, active counts
-		held           []string // owners
-	}{
-		{"one owner of all", counts{"": 3}, counts{"": 10}, []string{""}},
-		{"one owner, few", counts{"": 2}, counts{"": 10}, nil},
-		{"all of one, one of another", counts{"a": 40, "b": 1}, counts{"a": 40, "b": 10}, []string{"a"}},
-		{"all of one and of another", counts{"a": 40, "b": 10, "c": 1}, counts{"a": 40, "b": 10, "c": 10}, []string{"a", "b", "c"}},
-		{"all of both", counts{"a": 40, "b": 10}, counts{"a": 40, "b": 10}, []string{"a", "b"}},
-		{"few of each of many", counts{"a": 4, "b": 4, "c": 4, "d": 4, "e": 4}, counts{"a": 4, "b": 4, "c": 4, "d": 4, "e": 4}, []string{"a", "b", "c", "d", "e"}},
-		{"of another only one that is silent too", counts{"a": 3, "b": 1}, counts{"a": 10, "b": 1000}, []string{"a"}},
-		{"of another none that is silent", counts{"a": 3}, counts{"a": 10, "b": 1000}, nil},
-	} {
-		h := holds{}
-		h.update(at(0), c.silent, c.active)
-		var held []string
-		for owner := range c.active {
-			if !h.heldUntil(owner, at(0)).IsZero() {
-				held = append(held, owner)
-			}
-		}
-		slices.Sort(held)
-		if !slices.Equal(held, c.held) {
-			t.Errorf("%s: the runs of %q are held, want %q", c.name, held, c.held)
-		}
-		if h.update(at(1), nil, nil); h.on() {
-			t.Errorf("%s: a silence that has ended goes on", c.name)
-		}
-		if h.update(at(100), nil, nil); len(h) > 0 {
-			t.Errorf("%s: %d holds are kept that are over", c.name, len(h))
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package health
+package diagnose
 
 import (
 	"fmt"
@@ -61,10 +61,10 @@ func TestDiagnose(t *testing.T) {
 				c.Samples = append(c.Samples, job.Sample{At: at(float64(i * 10)), MemoryBytes: int64(i+1) * 95 << 20, LimitBytes: 1000 << 20, Pressure: &job.Pressure{Memory: 40}})
 			}
 		}), "out_of_memory", "95 % of the limit of 1000 MiB when it was last measured. It had grown by 570 MiB a minute for 90 s. Its tasks waited for memory 40 % of the time.", "agent_killed"},
-		{"lost far from its limit", ended(job.Lost, job.AgentLost, remembering(10, 100), func(c *Clues) { c.Run.Outcome.Message = "The agent's connection closed at noon." }), "agent_killed", "Probably: The agent was killed", ""},
+		{"lost far from its limit", ended(job.Lost, job.AgentLost, remembering(10, 100), func(c *Clues) { c.Run.Outcome.Disconnected = true }), "agent_killed", "Probably: The agent was killed", ""},
 		{"lost after its token was revoked", ended(job.Lost, job.AgentLost, func(c *Clues) { c.TokenInvalid = true }), "token_refused", "The server refuses the token of its agent", "agent_killed"},
 		{"rebooted, and its token was revoked", ended(job.Lost, job.HostRebooted, func(c *Clues) { c.TokenInvalid = true }), "host_rebooted", "boot id", ""},
-		{"lost without a word", ended(job.Lost, job.AgentLost), "agent_killed", "Possibly: The host went down", ""},
+		{"lost without a word", ended(job.Lost, job.AgentLost), "agent_killed", "Possibly: The host failed", ""},
 		{"killed, and its journal was completed", ended(job.Lost, job.AgentLost, func(c *Clues) {
 			at := noon
 			c.Run.EndedAt, c.Run.Outcome.Message = &at, job.Unfinished(false, noon).Message
@@ -84,11 +84,11 @@ func TestDiagnose(t *testing.T) {
 			c.Run.Expected = &job.Expected{Runs: 5, DurationSeconds: job.Percentiles{P50: 60, P95: 90}}
 		}), "time_limit", "half took 60 s", ""},
 		{"install", ended(job.Failed, job.InstallFailed, func(c *Clues) { c.Run.Outcome.Step = "install 1" }, saying("ERROR: no matching distribution")), "install_failed", "ERROR: no matching distribution", ""},
-		{"an install step that says nothing", ended(job.Failed, job.InstallFailed, func(c *Clues) { c.Run.Outcome.Step = "install 1" }), "install_failed", "Probably: The install step \"install 1\" failed, so the command never ran.", ""},
+		{"an install step that says nothing", ended(job.Failed, job.InstallFailed, func(c *Clues) { c.Run.Outcome.Step = "install 1" }), "install_failed", "Probably: The install step \"install 1\" failed, so the command did not run.", ""},
 		{"stalled", stalling(saying("error: retry 1", "waiting for lock"), func(c *Clues) { c.Evidence.Beat.Processes = 2 }), "stopped_making_progress", `Its processes (2) are alive and wait. Last line: waiting for lock`, ""},
 		{"stalled without a word", stalling(), "stopped_making_progress", "No output since noon.", ""},
 		{"killed after an error", ended(job.Failed, job.BySignal, signal("SIGTERM"), saying("error: no leader")), "killed_from_outside", "SIGTERM", "said_so_itself"},
-		{"lost after an error", ended(job.Lost, job.AgentLost, saying("error: no leader")), "agent_killed", "Possibly: The host went down", "said_so_itself"},
+		{"lost after an error", ended(job.Lost, job.AgentLost, saying("error: no leader")), "agent_killed", "Possibly: The host failed", "said_so_itself"},
 		{"memory in other words", ended(job.Failed, job.ExitCode, saying("CUDA out of memory is handled", "ValueError: no rows")), "said_so_itself", "ValueError: no rows", ""},
 		{"only the change is known", ended(job.Failed, job.ExitCode, func(c *Clues) {
 			c.Since, c.Changes = "#7", []job.Change{{What: "lock_file"}, {What: "host"}, {What: "host"}}

@@ -1,10 +1,11 @@
-package health
+package diagnose
 
 import (
 	"context"
 	"errors"
 	"fmt"
 
+	"stint.dev/stint/internal/health/rules"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/logs/ending"
@@ -13,34 +14,37 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Archive is what an investigation reads.
-type Archive interface {
+// Store is what a diagnosis reads.
+type Store interface {
 	Lease(ctx context.Context, run string) (lease.Lease, error)
 	ending.Blocks
+	// LastSamples returns the last n samples of an attempt, in the order of time.
 	LastSamples(ctx context.Context, run string, attempt, n int) ([]job.Sample, error)
+	// GoodRunsBefore returns the last runs of the same job that succeeded and started before a run.
 	GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error)
 	// OwnerInvalid reports whether the token that a run belongs to was revoked or has expired.
 	OwnerInvalid(ctx context.Context, run string) (bool, error)
 }
 
-// mostOfSample bounds the samples that an investigation reads.
-const mostOfSample = 200
+// maxSamples is how many samples a diagnosis reads.
+const maxSamples = 200
 
-// Investigate gathers what is at hand about a run and says what is to be made of it; nil
-// for nothing. What a lost run has as its diagnosis is from before more of its journal arrived.
-func Investigate(ctx context.Context, a Archive, run job.Run) (*job.Diagnosis, error) {
+// Investigate reads the clues about a run and returns its diagnosis; nil if there is nothing to report. If
+// the run was called lost before, because more of its journal has arrived since, the result is the more
+// certain of both diagnoses.
+func Investigate(ctx context.Context, a Store, run job.Run) (*job.Diagnosis, error) {
 	c := Clues{Run: run}
 	if run.State == job.Retrying && run.Outcome != nil {
-		c.Run.State = run.Outcome.State // of the attempt that is followed by another one
+		c.Run.State = run.Outcome.State // of the attempt that ended
 	}
 	held, err := a.Lease(ctx, run.ID)
 	if err != nil {
 		return nil, err
 	}
 	if held.Attempt == run.Attempt {
-		c.Evidence = Current(held)
+		c.Evidence = rules.Current(held)
 	}
-	if c.Samples, err = a.LastSamples(ctx, run.ID, run.Attempt, mostOfSample); err != nil {
+	if c.Samples, err = a.LastSamples(ctx, run.ID, run.Attempt, maxSamples); err != nil {
 		return nil, err
 	}
 	if c.Ending, err = readEnding(ctx, a, run); err != nil {
@@ -68,8 +72,8 @@ func Investigate(ctx context.Context, a Archive, run job.Run) (*job.Diagnosis, e
 	return d, nil
 }
 
-// readEnding reads the end of a run's output; one whose blocks are gone has none.
-func readEnding(ctx context.Context, a Archive, run job.Run) (ending.Ending, error) {
+// readEnding returns the end of a run's output. It is empty if the output was deleted.
+func readEnding(ctx context.Context, a Store, run job.Run) (ending.Ending, error) {
 	end, err := ending.Read(ctx, a, run)
 	var gone *query.NotFoundError
 	if errors.As(err, &gone) {
@@ -78,8 +82,8 @@ func readEnding(ctx context.Context, a Archive, run job.Run) (ending.Ending, err
 	return end, err
 }
 
-// Compare says what changed from one run to another. Where the journal of one is gone,
-// only what both used can be compared.
+// Compare returns the changes from one run to another. If the journal of one was deleted, it compares only
+// what both have used.
 func Compare(ctx context.Context, a ending.Blocks, before, after job.Run) ([]job.Change, error) {
 	x, ok1, err := identityOf(ctx, a, before)
 	if err != nil {
@@ -95,6 +99,7 @@ func Compare(ctx context.Context, a ending.Blocks, before, after job.Run) ([]job
 	return Changes(sideOf(x, before), sideOf(y, after)), nil
 }
 
+// sideOf returns a run with its identity for Changes.
 func sideOf(a journal.Attempt, r job.Run) Side {
 	s := Side{Identity: a}
 	if r.State.Terminal() && r.StartedAt != nil && r.EndedAt != nil {
@@ -103,7 +108,7 @@ func sideOf(a journal.Attempt, r job.Run) Side {
 	return s
 }
 
-// identityOf reads the first record of a run's journal; false when it is not there.
+// identityOf returns the first record of a run's journal; false if the journal was deleted.
 func identityOf(ctx context.Context, a ending.Blocks, run job.Run) (journal.Attempt, bool, error) {
 	data, err := a.BlockData(ctx, run.ID, run.Attempt, journal.HeaderSize)
 	var gone *query.NotFoundError
@@ -111,7 +116,7 @@ func identityOf(ctx context.Context, a ending.Blocks, run job.Run) (journal.Atte
 		return journal.Attempt{}, false, nil
 	}
 	if err != nil {
-		return journal.Attempt{}, false, fmt.Errorf("read who run %s is: %w", run.ID, err)
+		return journal.Attempt{}, false, fmt.Errorf("read the identity of run %s: %w", run.ID, err)
 	}
 	identity, ok := index.IdentityIn(data)
 	return identity, ok, nil

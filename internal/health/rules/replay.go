@@ -1,4 +1,4 @@
-package health
+package rules
 
 import (
 	"slices"
@@ -10,18 +10,17 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Past is what is stored of a run that is over, or goes on.
+// Past is the stored data of a run.
 type Past struct {
 	Run     job.Run
 	Limits  index.Limits
-	Samples []job.Sample // in order of time
-	Printed []time.Time  // when output came, in order
+	Samples []job.Sample // in the order of time
+	Printed []time.Time  // when output arrived, in order
 }
 
-// Replay says what a policy would have found in a run: of each rule the first time. Each
-// stored sample stands for a heartbeat that came at once, so that the rules about the way
-// to the server (quiet, spool, clock_skew) and about the agent's own timers cannot be
-// replayed.
+// Replay returns the findings that a policy would have raised in a run, of each rule the first one. Each
+// stored sample counts as a heartbeat without delay, so that the rules about the connection to the server
+// (quiet, spool, clock_skew) and about the agent's timers cannot be replayed.
 func Replay(past Past, p policy.Policy) []job.ReplayFinding {
 	r := past.Run
 	if r.StartedAt == nil {
@@ -56,6 +55,7 @@ func Replay(past Past, p policy.Policy) []job.ReplayFinding {
 	return out
 }
 
+// asHeartbeat returns the heartbeat for a sample.
 func asHeartbeat(i int, s job.Sample, all []job.Sample, printed []time.Time, began time.Time) job.Heartbeat {
 	hb := job.Heartbeat{
 		Sequence: int64(i + 1), SentAt: s.At, UptimeMS: max(s.At.Sub(began).Milliseconds(), 1), OutputAgeMS: -1,

@@ -1,4 +1,4 @@
-package health
+package rules
 
 import (
 	"fmt"
@@ -9,16 +9,16 @@ import (
 	"stint.dev/stint/job"
 )
 
-// byPolicy is who acts when nobody asked.
+// byPolicy is the author of actions that a policy asks for.
 const byPolicy = "the policy of the job"
 
-// lostEntries are what a lost run asks for. Where the evidence is only that the agent is silent,
-// the notification waits: the agent may report again.
-func lostEntries(l lease.Lease, v lease.Verdict, silence bool, p policy.Policy) []outbox.Entry {
+// lostEntries returns the entries of the outbox for a lost run. If the agent is only silent, the
+// notification is delayed, because the agent may report again.
+func lostEntries(l lease.Lease, v lease.Verdict, p policy.Policy) []outbox.Entry {
 	var out []outbox.Entry
 	a := p.Actions[policy.Lost]
 	notify := v.At
-	if silence {
+	if !v.Disconnected {
 		notify = v.At.Add(a.After.D())
 	}
 	if a.Notify {
@@ -40,11 +40,11 @@ func lostEntries(l lease.Lease, v lease.Verdict, silence bool, p policy.Policy) 
 	return out
 }
 
-// findingEntries are what began, grew worse or passed asks for.
+// findingEntries returns the entries of the outbox for findings that began, became worse or ended.
 func findingEntries(l lease.Lease, v lease.Verdict, p policy.Policy) []outbox.Entry {
 	var out []outbox.Entry
 	for _, f := range v.Findings {
-		before, had := findingOf(l.Findings, f.Rule)
+		before, had := FindingOf(l.Findings, f.Rule)
 		worse := !had || before.Health == job.Warning && f.Health == job.Critical
 		if p.Actions[f.Rule].Notify && worse {
 			out = append(out, outbox.Entry{
@@ -54,17 +54,17 @@ func findingEntries(l lease.Lease, v lease.Verdict, p policy.Policy) []outbox.En
 		if f.NextCode == job.NextCanceling && before.Next != f.Next && l.State != job.Stopping {
 			out = append(out, outbox.Entry{
 				Kind: outbox.Cancel, Run: l.Run, Attempt: l.Attempt, What: f.Rule,
-				Message: fmt.Sprintf("%s holds: %s", f.Rule, f.Evidence), At: v.At, By: byPolicy,
+				Message: fmt.Sprintf("%s: %s", f.Rule, f.Evidence), At: v.At, By: byPolicy,
 			})
 		}
 	}
 	for _, f := range l.Findings {
-		if _, still := findingOf(v.Findings, f.Rule); still || !p.Actions[f.Rule].Notify {
+		if _, still := FindingOf(v.Findings, f.Rule); still || !p.Actions[f.Rule].Notify {
 			continue
 		}
 		out = append(out, outbox.Entry{
 			Kind: outbox.Notify, Run: l.Run, Attempt: l.Attempt, What: outbox.WhatRecovered, Severity: f.Health,
-			Message: "It no longer holds that: " + f.Evidence, Ends: f.Rule, At: v.At,
+			Message: overText + f.Evidence, Ends: f.Rule, At: v.At,
 		})
 	}
 	return out

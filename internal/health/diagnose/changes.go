@@ -1,4 +1,4 @@
-package health
+package diagnose
 
 import (
 	"fmt"
@@ -7,18 +7,19 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/health/rules"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
-// Side is one of two runs that are compared: what its identity says, and what it used.
+// Side is one of two runs that are compared.
 type Side struct {
 	Identity journal.Attempt
 	Usage    job.Usage
-	Duration time.Duration // 0: not known, or not over
+	Duration time.Duration // 0 if it is not known
 }
 
-// Changes says what differs between two runs of a job, before and after.
+// Changes returns the differences between two runs of a job.
 func Changes(before, after Side) []job.Change {
 	out := []job.Change{}
 	add := func(what, old, now string) {
@@ -28,7 +29,7 @@ func Changes(before, after Side) []job.Change {
 	}
 	a, b := before.Identity, after.Identity
 	add("command", job.CommandLine(a.Args), job.CommandLine(b.Args))
-	add("command", place(a.Dir), place(b.Dir))
+	add("command", dirText(a.Dir), dirText(b.Dir))
 	add("install", strings.Join(a.Install, "\n"), strings.Join(b.Install, "\n"))
 	for _, name := range keys(a.LockFiles, b.LockFiles) {
 		add("lock_file", hashOf(name, a.LockFiles), hashOf(name, b.LockFiles))
@@ -38,19 +39,21 @@ func Changes(before, after Side) []job.Change {
 	for _, key := range keys(a.Labels, b.Labels) {
 		add("labels", labelOf(key, a.Labels), labelOf(key, b.Labels))
 	}
-	gone, come := names(a, b)
-	add("environment", gone, come)
+	removed, added := environmentChanges(a, b)
+	add("environment", removed, added)
 	add("limits", limits(a), limits(b))
 	return append(out, profile(before, after)...)
 }
 
-func place(dir string) string {
+// dirText returns the text for a working directory.
+func dirText(dir string) string {
 	if dir == "" {
 		return ""
 	}
 	return "in " + dir
 }
 
+// keys returns the keys of both maps in order.
 func keys(a, b map[string]string) []string {
 	all := maps.Clone(a)
 	if all == nil {
@@ -74,9 +77,9 @@ func labelOf(key string, of map[string]string) string {
 	return ""
 }
 
-// names are the variables that only one of two attempts had. Those of Stint itself, and of
-// the shell that happened to start it, say nothing.
-func names(a, b journal.Attempt) (gone, come string) {
+// environmentChanges returns the names of the variables that only one of two attempts had, without those that Stint
+// and shells set.
+func environmentChanges(a, b journal.Attempt) (removed, added string) {
 	if a.Environment == "" || b.Environment == "" {
 		return only(a.EnvNames, b.EnvNames), only(b.EnvNames, a.EnvNames)
 	}
@@ -84,6 +87,7 @@ func names(a, b journal.Attempt) (gone, come string) {
 	return only(x, y), only(y, x)
 }
 
+// only returns the names that are not in without.
 func only(these, without []string) string {
 	var out []string
 	for _, name := range these {
@@ -95,11 +99,12 @@ func only(these, without []string) string {
 	return strings.Join(slices.Compact(out), " ")
 }
 
+// limits returns the text for the limits of an attempt.
 func limits(a journal.Attempt) string {
 	var parts []string
 	add := func(name string, ms int64) {
 		if ms > 0 {
-			parts = append(parts, name+" "+span(time.Duration(ms)*time.Millisecond))
+			parts = append(parts, name+" "+rules.Span(time.Duration(ms)*time.Millisecond))
 		}
 	}
 	add("timeout", a.TimeoutMS)
@@ -116,7 +121,7 @@ func limits(a journal.Attempt) string {
 	return strings.Join(parts, ", ")
 }
 
-// profile compares what two runs used. Only a half more or less is a change.
+// profile compares what two runs have used. A change is at least a factor of 1.5.
 func profile(before, after Side) []job.Change {
 	var out []job.Change
 	add := func(name string, old, now, least float64, write func(float64) string) {
@@ -126,7 +131,7 @@ func profile(before, after Side) []job.Change {
 		out = append(out, job.Change{What: "profile", Before: name + " " + write(old), After: name + " " + write(now)})
 	}
 	size := func(f float64) string { return job.Bytes(int64(f)) }
-	lasting := func(f float64) string { return span(seconds(f)) }
+	lasting := func(f float64) string { return rules.Span(rules.Seconds(f)) }
 	add("duration", before.Duration.Seconds(), after.Duration.Seconds(), 2, lasting)
 	add("CPU", before.Usage.CPUSeconds, after.Usage.CPUSeconds, 2, lasting)
 	add("peak memory", float64(before.Usage.PeakMemoryBytes), float64(after.Usage.PeakMemoryBytes), 16<<20, size)

@@ -1,4 +1,4 @@
-package notify
+package message
 
 import (
 	"strings"
@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// plain makes text of one line that shows nothing but itself: no control characters, no
-// escape sequences of terminals, no characters that turn the direction of writing or hide.
-func plain(s string, most int) string {
+// Plain returns text as one line of at most limit bytes, without control characters, escape sequences of terminals,
+// and characters that are invisible or change the direction of writing.
+func Plain(s string, limit int) string {
 	s = withoutEscapes(strings.ToValidUTF8(s, "\uFFFD"))
 	var b strings.Builder
 	for _, r := range s {
@@ -16,9 +16,9 @@ func plain(s string, most int) string {
 		case r == '\n' || r == '\r' || r == '\t' || unicode.Is(unicode.Z, r):
 			r = ' '
 		case !unicode.IsGraphic(r), unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r), unicode.Is(unicode.Variation_Selector, r):
-			continue // fillers and selectors are graphic by category, and show nothing
+			continue // fillers and selectors are graphic by category, but invisible
 		}
-		if b.Len()+utf8.RuneLen(r) > most {
+		if b.Len()+utf8.RuneLen(r) > limit {
 			b.WriteString("…")
 			break
 		}
@@ -27,7 +27,7 @@ func plain(s string, most int) string {
 	return strings.TrimSpace(b.String())
 }
 
-// withoutEscapes takes out whole ANSI sequences, so that nothing of them is left to read.
+// withoutEscapes returns text without ANSI escape sequences.
 func withoutEscapes(s string) string {
 	if !strings.ContainsRune(s, '\x1b') {
 		return s
@@ -51,12 +51,11 @@ func withoutEscapes(s string) string {
 	return b.String()
 }
 
-// inert takes the meaning from what chat services and mail readers would act on: mentions
-// of people or of everyone, links with another text, mark-up and tags. A zero width space
-// keeps it readable; angle brackets become quotes that look like them.
+// inert replaces what chat services and mail readers would interpret: mentions, links with another text, markup and
+// tags. A zero width space keeps the text readable, and angle brackets become similar quotes.
 var inert = strings.NewReplacer(
 	"@", "@\u200b", "<", "‹", ">", "›", "](", "]\u200b(", "`", "'", "://", ":\u200b//",
 )
 
-// harmless is foreign text for a message that a chat service interprets.
-func harmless(s string, most int) string { return inert.Replace(plain(s, most)) }
+// Inert returns foreign text, as Plain does, for a message that a chat service interprets.
+func Inert(s string, limit int) string { return inert.Replace(Plain(s, limit)) }

@@ -1,4 +1,4 @@
-package health
+package diagnose
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 
 // oneLog is an archive of one run that printed on stderr.
 type oneLog struct {
-	Archive
+	Store
 	head         index.BlockHead
 	data         []byte
 	ownerInvalid bool

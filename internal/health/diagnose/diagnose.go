@@ -1,4 +1,4 @@
-package health
+package diagnose
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/health/rules"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/logs/ending"
@@ -14,24 +15,23 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Clues are what is at hand about a run that failed, was lost or stalls.
+// Clues are the data from which a diagnosis of a failed, lost or stalled run is made.
 type Clues struct {
 	Run      job.Run
 	Evidence lease.Evidence // of its heartbeats
-	Samples  []job.Sample   // the last ones, in order of time
+	Samples  []job.Sample   // the last ones, in the order of time
 	Ending   ending.Ending  // of its output
 	Changes  []job.Change   // since the last good run
-	Since    string         // that run, for a person ("#12"); empty when there is none
-	// TokenInvalid says that the token of its agent was revoked or had expired when it was lost.
+	Since    string         // that run as text ("#12"); empty if there is none
+	// TokenInvalid reports that the token of its agent was revoked or had expired when it was lost.
 	TokenInvalid bool
 }
 
-// cause is one row of the table: a possible cause, how strongly the clues speak for it, and
-// why: a sentence, or the line of the log that states the error as it is. A weight of 0 is none
-// at all.
+// cause is a possible cause. weigh returns its weight, from 0 if the clues do not support it to 1 if it is
+// certain, and the reason: a sentence, or the line of the log that states the error.
 type cause struct {
-	name string
-	says func(Clues) (weight float64, sentence string)
+	name  string
+	weigh func(Clues) (weight float64, reason string)
 }
 
 var causes = []cause{
@@ -55,59 +55,58 @@ var causes = []cause{
 	{"unexplained", unexplained},
 }
 
-// Diagnose ranks what the clues speak for. It returns nil when there is nothing to report
-// that the outcome does not say.
+// Diagnose returns the causes that the clues support, the most likely first; nil if there is none.
 func Diagnose(c Clues) *job.Diagnosis {
 	d := job.Diagnosis{Evidence: c.Ending.Evidence}
 	for _, one := range causes {
-		weight, words := one.says(c)
+		weight, reason := one.weigh(c)
 		if weight <= 0 {
 			continue
 		}
-		source := c.sourceOf(words)
+		source := c.sourceOf(reason)
 		if source != job.SourceLog {
-			words = index.Text(strings.TrimRight(words, ". ")+".", 500)
+			reason = index.Text(strings.TrimRight(reason, ". ")+".", 500)
 		}
-		d.Causes = append(d.Causes, job.Cause{Cause: one.name, Weight: weight, Evidence: words, Source: source})
+		d.Causes = append(d.Causes, job.Cause{Cause: one.name, Weight: weight, Evidence: reason, Source: source})
 	}
 	if len(d.Causes) == 0 {
 		return nil
 	}
 	slices.SortStableFunc(d.Causes, func(a, b job.Cause) int { return cmp.Compare(b.Weight, a.Weight) })
 	first, quotes := d.Causes[0], d.Causes[0].Source == job.SourceLog
-	d.Sentence = first.Evidence // a line of the log stays as it is
+	d.Sentence = first.Evidence // a line of the log is not changed
 	if !quotes && !slices.Contains(factual, first.Cause) {
-		d.Sentence = sureness(first.Weight) + d.Sentence
+		d.Sentence = certaintyText(first.Weight) + d.Sentence
 	}
-	if _, words := changed(c); words != "" && first.Cause != "changed" {
+	if _, changes := changed(c); changes != "" && first.Cause != "changed" {
 		if quotes && !strings.HasSuffix(d.Sentence, ".") {
 			d.Sentence += "."
 		}
-		d.Sentence += " " + words
+		d.Sentence += " " + changes
 	}
 	d.Sentence = index.Text(d.Sentence, 2000)
 	return &d
 }
 
-// factual are causes whose sentences only say what is known, so that nothing is probable in them.
+// factual are the causes whose sentences only state facts, so that they are not called probable.
 var factual = []string{"stopped_making_progress", "unexplained"}
 
-// sourceOf is the text of the run that words repeat; empty for none.
-func (c Clues) sourceOf(words string) job.CauseSource {
-	stalls, _ := findingOf(c.Run.Findings, policy.Stalled)
+// sourceOf returns which text of the run a reason repeats; empty for none.
+func (c Clues) sourceOf(reason string) job.CauseSource {
+	stalls, _ := rules.FindingOf(c.Run.Findings, policy.Stalled)
 	switch e, o := c.Ending.Evidence, c.Run.Outcome; {
-	case e != nil && words == e.Text:
+	case e != nil && reason == e.Text:
 		return job.SourceLog
-	case o != nil && words == o.Message:
+	case o != nil && reason == o.Message:
 		return job.SourceOutcome
-	case words == stalls.Evidence:
+	case reason == stalls.Evidence:
 		return job.SourceFinding
 	}
 	return ""
 }
 
-// states returns the line that states the error if it has one of the signs.
-func (c Clues) states(signs ...string) (string, bool) {
+// errorLine returns the line that states the error if it contains one of signs.
+func (c Clues) errorLine(signs ...string) (string, bool) {
 	e := c.Ending.Evidence
 	if e == nil || c.Run.Outcome == nil || !containsAny(strings.ToLower(e.Text), signs...) {
 		return "", false
@@ -115,9 +114,9 @@ func (c Clues) states(signs ...string) (string, bool) {
 	return e.Text, true
 }
 
-// MoreCertain returns what is to be known of a run that was diagnosed before, and is again
-// because more of its journal arrived: the causes that are more certain, and the line that the
-// longer log has, unless the causes that are kept quote the line before.
+// MoreCertain returns the more certain of two diagnoses of a run, of which the second was made because more
+// of its journal has arrived. It has the line of the second that states the error, unless the first is
+// returned and quotes its own line.
 func MoreCertain(before, now *job.Diagnosis) *job.Diagnosis {
 	switch {
 	case before == nil || len(before.Causes) == 0:
@@ -141,7 +140,8 @@ func quotesEvidence(d *job.Diagnosis) bool {
 	return d.Evidence != nil && d.Causes[0].Evidence == d.Evidence.Text
 }
 
-func sureness(weight float64) string {
+// certaintyText returns the beginning of a sentence about a cause of a weight.
+func certaintyText(weight float64) string {
 	switch {
 	case weight >= 0.9:
 		return ""
@@ -151,8 +151,10 @@ func sureness(weight float64) string {
 	return "Possibly: "
 }
 
-func (c Clues) lost() bool { return c.Run.State == job.Lost }
+// isLost reports whether the run was called lost.
+func (c Clues) isLost() bool { return c.Run.State == job.Lost }
 
+// reason returns the reason of the outcome; empty if there is none.
 func (c Clues) reason() job.Reason {
 	if c.Run.Outcome == nil {
 		return ""
@@ -160,34 +162,34 @@ func (c Clues) reason() job.Reason {
 	return c.Run.Outcome.Reason
 }
 
-// outOfMemory is certain when the kernel counted it, and likely when a run fell silent or
-// was killed with its memory near the limit.
+// outOfMemory is certain if the kernel has counted it, and likely if a run fell silent or was killed with
+// its memory near the limit.
 func outOfMemory(c Clues) (float64, string) {
 	if o := c.Run.Outcome; o != nil && o.OOM != nil && c.reason() == job.OutOfMemory {
-		if slope := strings.TrimSpace(slopeWords(c)); slope != "" {
-			return 1, slope
+		if growth := strings.TrimSpace(growthText(c)); growth != "" {
+			return 1, growth
 		}
 		return 1, cmp.Or(o.Message, "The kernel killed it for lack of memory.")
 	}
 	if c.Evidence.Beat.OOMKills > 0 {
-		return 0.95, "The kernel had killed processes of it for lack of memory before." + slopeWords(c)
+		return 0.95, "The kernel had killed processes of it for lack of memory before." + growthText(c)
 	}
-	killed := c.lost() || c.Run.Outcome != nil && c.Run.Outcome.Signal == "SIGKILL"
+	killed := c.isLost() || c.Run.Outcome != nil && c.Run.Outcome.Signal == "SIGKILL"
 	used, limit := lastMemory(c)
 	if killed && limit > 0 {
 		share := float64(used) / float64(limit)
-		words := fmt.Sprintf("Its memory was at %.0f %% of the limit of %s when it was last measured.", share*100, job.Bytes(limit)) + slopeWords(c) + pressureWords(c)
+		text := fmt.Sprintf("Its memory was at %.0f %% of the limit of %s when it was last measured.", share*100, job.Bytes(limit)) + growthText(c) + pressureText(c)
 		switch {
 		case share >= 0.85:
-			return 0.9, words
+			return 0.9, text
 		case share >= 0.6:
-			return 0.5, words
+			return 0.5, text
 		}
 	}
 	if p := lastPressure(c); killed && p != nil && p.Memory >= 20 {
 		return 0.75, fmt.Sprintf("Its tasks waited for memory %.0f %% of the time before the end: the host was out of memory.", p.Memory)
 	}
-	if line, ok := c.states("outofmemory", "memoryerror", "cannot allocate memory", "std::bad_alloc", "out of memory", "java heap space", "oom_kill", "oom-kill"); ok {
+	if line, ok := c.errorLine("outofmemory", "memoryerror", "cannot allocate memory", "std::bad_alloc", "out of memory", "java heap space", "oom_kill", "oom-kill"); ok {
 		return 0.9, line
 	}
 	return 0, ""
@@ -195,13 +197,13 @@ func outOfMemory(c Clues) (float64, string) {
 
 func hostRebooted(c Clues) (float64, string) {
 	if c.reason() == job.HostRebooted {
-		return 1, "The host went down under it: the next agent there began with another boot id."
+		return 1, "The host was rebooted: the next agent on it has another boot id."
 	}
 	return 0, ""
 }
 
 func diskFull(c Clues) (float64, string) {
-	if line, ok := c.states("no space left on device", "disk quota exceeded", "enospc", "disk full"); ok {
+	if line, ok := c.errorLine("no space left on device", "disk quota exceeded", "enospc", "disk full"); ok {
 		return 0.97, line
 	}
 	if free := c.Evidence.Beat.DiskFreeBytes; free != nil && *free < 32<<20 {
@@ -221,29 +223,29 @@ func timeLimit(c Clues) (float64, string) {
 	if c.Run.State != job.TimedOut {
 		return 0, ""
 	}
-	words := c.Run.Outcome.Message
+	text := c.Run.Outcome.Message
 	if x := c.Run.Expected; x != nil && c.reason() == job.Timeout {
-		words = fmt.Sprintf("Of its last %d good runs half took %s and 95 %% at most %s.", x.Runs, span(seconds(x.DurationSeconds.P50)), span(seconds(x.DurationSeconds.P95)))
+		text = fmt.Sprintf("Of its last %d good runs half took %s and 95 %% at most %s.", x.Runs, rules.Span(rules.Seconds(x.DurationSeconds.P50)), rules.Span(rules.Seconds(x.DurationSeconds.P95)))
 	}
-	return 0.92, words
+	return 0.92, text
 }
 
 func madeNoProgress(c Clues) (float64, string) {
-	f, stalls := findingOf(c.Run.Findings, policy.Stalled)
+	f, stalls := rules.FindingOf(c.Run.Findings, policy.Stalled)
 	if !stalls {
 		return 0, ""
 	}
-	var words []string
+	var sentences []string
 	if n := c.Evidence.Beat.Processes; n > 0 {
-		words = append(words, fmt.Sprintf("Its processes (%d) are alive and wait.", n))
+		sentences = append(sentences, fmt.Sprintf("Its processes (%d) are alive and wait.", n))
 	}
 	if last := c.Ending.Evidence; last != nil {
-		words = append(words, "Last line: "+last.Text)
+		sentences = append(sentences, "Last line: "+last.Text)
 	}
-	if len(words) == 0 {
+	if len(sentences) == 0 {
 		return 0.6, f.Evidence
 	}
-	return 0.6, strings.Join(words, " ")
+	return 0.6, strings.Join(sentences, " ")
 }
 
 func killed(c Clues) (float64, string) {
@@ -253,9 +255,9 @@ func killed(c Clues) (float64, string) {
 	}
 	switch o.Signal {
 	case "SIGKILL":
-		return 0.6, "Somebody killed it with SIGKILL, and the kernel counted no lack of memory."
+		return 0.6, "It was killed with SIGKILL from outside: the kernel did not kill it for lack of memory."
 	case "SIGTERM", "SIGINT", "SIGHUP":
-		return 0.9, "Something outside sent it " + o.Signal + "."
+		return 0.9, "Another process sent it " + o.Signal + "."
 	}
 	return 0, ""
 }
@@ -265,36 +267,37 @@ func crashed(c Clues) (float64, string) {
 	if o == nil || c.reason() != job.BySignal || !slices.Contains([]string{"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT"}, o.Signal) {
 		return 0, ""
 	}
-	return 0.93, "The program crashed with " + o.Signal + "; the fault is in it or in a library it uses."
+	return 0.93, "The program crashed with " + o.Signal + ": the error is in the program or in a library that it uses."
 }
 
-// tokenRefused explains the silence of an agent that the server did not let report.
+// tokenRefused explains the silence of an agent whose heartbeats the server refuses.
 func tokenRefused(c Clues) (float64, string) {
-	if !c.lost() || c.reason() != job.AgentLost || !c.TokenInvalid {
+	if !c.isLost() || c.reason() != job.AgentLost || !c.TokenInvalid {
 		return 0, ""
 	}
 	return 0.9, "The server refuses the token of its agent, which was revoked or has expired."
 }
 
+// agentKilled explains a lost run, unless its host was rebooted.
 func agentKilled(c Clues) (float64, string) {
-	if !c.lost() || c.reason() == job.HostRebooted || c.Run.Outcome == nil {
+	if !c.isLost() || c.reason() == job.HostRebooted || c.Run.Outcome == nil {
 		return 0, ""
 	}
-	if strings.Contains(c.Run.Outcome.Message, "connection closed") {
-		return 0.7, "The agent was killed: its connection closed in the middle of the run, and its host's kernel was alive to close it."
+	if c.Run.Outcome.Disconnected {
+		return 0.7, "The agent was killed: the kernel of its host closed its connection in the middle of the run."
 	}
-	if c.Run.EndedAt != nil { // its journal came, completed by another agent of the host
-		return 0.7, "The agent was killed: its journal breaks off in the middle of the run, and its host had not gone down."
+	if c.Run.EndedAt != nil { // another agent of the host has completed and delivered the journal
+		return 0.7, "The agent was killed: its journal ends in the middle of the run, and its host was not rebooted."
 	}
-	return 0.4, "The host went down or lost its network: the agent fell silent without closing its connection."
+	return 0.4, "The host failed or lost its network: the agent fell silent, and its connection was not closed."
 }
 
 func hostOverloaded(c Clues) (float64, string) {
-	if _, starved := findingOf(c.Run.Findings, policy.Starved); starved {
+	if _, starved := rules.FindingOf(c.Run.Findings, policy.Starved); starved {
 		return 0.65, "The host is overloaded: the agent's own timers fired late."
 	}
-	if r := c.Evidence.Recent; c.lost() && len(r) > 0 && r[len(r)-1].DelayMS >= 2000 {
-		return 0.5, fmt.Sprintf("The host was overloaded: the agent's last timer fired %s late.", span(time.Duration(r[len(r)-1].DelayMS)*time.Millisecond))
+	if r := c.Evidence.Recent; c.isLost() && len(r) > 0 && r[len(r)-1].DelayMS >= 2000 {
+		return 0.5, fmt.Sprintf("The host was overloaded: the agent's last timer fired %s late.", rules.Span(time.Duration(r[len(r)-1].DelayMS)*time.Millisecond))
 	}
 	return 0, ""
 }
@@ -306,11 +309,11 @@ func installFailed(c Clues) (float64, string) {
 	if e := c.Ending.Evidence; e != nil {
 		return 0.7, e.Text
 	}
-	return 0.7, fmt.Sprintf("The install step %s failed, so the command never ran.", job.Quote(c.Run.Outcome.Step))
+	return 0.7, fmt.Sprintf("The install step %s failed, so the command did not run.", job.Quote(c.Run.Outcome.Step))
 }
 
-// statedError is what a job says itself. Of one that did not end by itself it is one thing
-// among others.
+// statedError quotes the line of the log that states the error. It has less weight for a run that did not end by
+// itself.
 func statedError(c Clues) (float64, string) {
 	e := c.Ending.Evidence
 	switch {
@@ -328,6 +331,7 @@ func statedError(c Clues) (float64, string) {
 	return 0.5, e.Text
 }
 
+// changed names what has changed since the last good run.
 func changed(c Clues) (float64, string) {
 	if len(c.Changes) == 0 || c.Since == "" {
 		return 0, ""
@@ -344,7 +348,7 @@ func changed(c Clues) (float64, string) {
 	return 0.3, "Changed since the last good run, " + c.Since + ": " + strings.Join(what, ", ") + "."
 }
 
-// unexplained says of a job that failed by itself and printed something that this does not say why.
+// unexplained reports that the output of a job that failed by itself states no error.
 func unexplained(c Clues) (float64, string) {
 	if c.reason() != job.ExitCode || c.Ending.Evidence != nil || c.Run.Output.Bytes == 0 && len(c.Ending.Lines) == 0 {
 		return 0, ""
@@ -352,11 +356,11 @@ func unexplained(c Clues) (float64, string) {
 	return 0.1, "No line of its output states an error."
 }
 
-// statedBy is a cause that the line names which states the error. It is less certain for a run
-// that was ended from outside.
+// statedBy returns the function of a cause that the line which states the error names by one of signs. It
+// has half the weight for a run that was ended from outside.
 func statedBy(weight float64, signs ...string) func(Clues) (float64, string) {
 	return func(c Clues) (float64, string) {
-		line, ok := c.states(signs...)
+		line, ok := c.errorLine(signs...)
 		switch {
 		case !ok:
 			return 0, ""

@@ -5,18 +5,19 @@ import (
 	"fmt"
 	"time"
 
+	"stint.dev/stint/internal/health/rules"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
-// farAhead is after the end of every lease.
-const farAhead = 10 * 365 * 24 * time.Hour
+// noDeadlineAfter is longer than every lease.
+const noDeadlineAfter = 10 * 365 * 24 * time.Hour
 
-// round decides on the runs that are due, and stores the verdicts. It returns the earliest
-// deadline of a run that was judged, or a time after the next round.
+// round judges the runs that are due, and stores the verdicts. It returns the earliest deadline of a run that was
+// judged, or a time far in the future.
 func (m *Monitor) round(ctx context.Context, now time.Time) (deadline time.Time, err error) {
-	deadline = now.Add(farAhead)
+	deadline = now.Add(noDeadlineAfter)
 	leads, err := m.store.Lead(ctx)
 	if err != nil {
 		return deadline, fmt.Errorf("find out which server judges: %w", err)
@@ -34,22 +35,22 @@ func (m *Monitor) round(ctx context.Context, now time.Time) (deadline time.Time,
 	if err := m.policies.refresh(ctx, now, m.store); err != nil {
 		return deadline, fmt.Errorf("read policies: %w", err)
 	}
-	if err := m.watchTogether(ctx, now, leases, closed); err != nil {
+	if err := m.updateHolds(ctx, now, leases, closed); err != nil {
 		return deadline, err
 	}
 	m.dropClosed(leases, closed)
 	if deadline, err = m.judge(ctx, now, leases, closed); err != nil {
 		return deadline, err
 	}
-	if err := m.keepEvidence(ctx, now); err != nil {
+	if err := m.storeEvidence(ctx, now); err != nil {
 		return deadline, err
 	}
 	return deadline, nil
 }
 
-// follow is the round of a server that does not judge: it reports what only it can see, once
-// it knows how many connections closed together. The clock of the server that judges is
-// another one: it takes its time to confirm.
+// follow is the round of a server that does not judge. It reports the connections that closed on this server,
+// once it knows how many closed together. Because the server that judges has another clock, it has at least
+// rules.LongConfirmTimeout to confirm.
 func (m *Monitor) follow(ctx context.Context, now time.Time) error {
 	if m.judges {
 		m.log.Info("another server judges runs now")
@@ -57,11 +58,11 @@ func (m *Monitor) follow(ctx context.Context, now time.Time) error {
 	m.judges, m.waited = false, true
 	var closed []lease.ClosedRun
 	for a, c := range m.closedNow() {
-		if now.Sub(c.At) < TogetherWithin {
+		if now.Sub(c.At) < rules.TogetherInterval {
 			continue // the next round reports it
 		}
 		if c.Confirm > 0 {
-			c.Confirm = max(c.Confirm, ConfirmDoubt)
+			c.Confirm = max(c.Confirm, rules.LongConfirmTimeout)
 		}
 		closed = append(closed, lease.ClosedRun{Run: a.run, Attempt: a.number, Closure: c})
 	}
@@ -71,27 +72,27 @@ func (m *Monitor) follow(ctx context.Context, now time.Time) error {
 	if err := m.store.NoteClosed(ctx, closed); err != nil {
 		return fmt.Errorf("report %d closed connections: %w", len(closed), err)
 	}
-	m.forget(closed)
+	m.dropReported(closed)
 	return nil
 }
 
-// lead begins to judge, unless this server does already.
+// lead begins to judge, if this server has not judged before.
 func (m *Monitor) lead(now time.Time) {
 	if m.judges {
 		return
 	}
 	if m.waited {
-		m.leadsFrom, m.trustedUntil = now, now.Add(TakeoverGrace)
+		m.leadsFrom, m.trustedUntil = now, now.Add(TakeoverGraceAfter)
 		m.log.Info("this server judges runs now")
 	}
-	m.folded = newFolds() // what was folded meanwhile is in the store
+	m.evidence = newEvidenceCache() // the store has newer evidence
 	m.judges, m.page = true, page{}
 }
 
-// due reads the leases of this round: those that are due, those whose connection closed, and a
-// page of all others.
+// due returns the leases of this round: those that are due, those whose connection has closed, and a page of the
+// others.
 func (m *Monitor) due(ctx context.Context, now time.Time, closed closings) ([]lease.Lease, error) {
-	leases, err := m.store.Due(ctx, now.Add(nearEnd), most)
+	leases, err := m.store.Due(ctx, now.Add(dueLimit), maxDue)
 	if err != nil {
 		return nil, err
 	}
@@ -116,12 +117,12 @@ func (m *Monitor) due(ctx context.Context, now time.Time, closed closings) ([]le
 		leases = addLeases(leases, rest, there)
 	}
 	for i := range leases {
-		leases[i].Evidence = m.folded.fold(leases[i])
+		leases[i].Evidence = m.evidence.update(leases[i])
 	}
 	return leases, nil
 }
 
-// addLeases appends the leases of attempts that are not there yet.
+// addLeases appends the leases of attempts that are not in there, and adds them to it.
 func addLeases(to, more []lease.Lease, there map[attempt]bool) []lease.Lease {
 	for _, l := range more {
 		if a := (attempt{l.Run, l.Attempt}); !there[a] {
@@ -132,40 +133,40 @@ func addLeases(to, more []lease.Lease, there map[attempt]bool) []lease.Lease {
 	return to
 }
 
-// page is how far the monitor is with all active runs in turns.
+// page is the position in a turn through all active runs.
 type page struct {
 	after string // the row after which the next page begins
 	n     int    // runs on the pages of this turn
-	pages int    // how many those are
-	size  int    // runs on a page; 0 for pageMost, in the first turn
+	pages int    // how many pages this turn has had
+	size  int    // runs on a page; 0 for maxPage, in the first turn
 }
 
-// nextPage reads the next of the healthy runs. A page is a tenth of all, within bounds: what a
-// round costs does not grow with the number of runs, the time for one turn does.
+// nextPage returns the next page of the active runs without a finding. It has a tenth of them, from minPage to
+// maxPage, so that with many runs a turn takes longer, but not a round.
 func (m *Monitor) nextPage(ctx context.Context) ([]lease.Lease, error) {
 	p := &m.page
 	size := p.size
 	if size == 0 {
-		size = pageMost
+		size = maxPage
 	}
 	leases, last, err := m.store.Active(ctx, p.after, size)
 	if err != nil {
 		return nil, err
 	}
 	p.after, p.n, p.pages = last, p.n+len(leases), p.pages+1
-	if p.pages >= pagesInTurn { // there are more runs than in the turn before
-		p.size = min(2*size, pageMost)
+	if p.pages >= pagesPerTurn { // there are more runs than in the turn before
+		p.size = min(2*size, maxPage)
 	}
 	if last == "" { // the turn ends
-		*p = page{size: min(max(p.n/pagesInTurn, pageLeast), pageMost)}
-		m.folded.endTurn()
+		*p = page{size: min(max(p.n/pagesPerTurn, minPage), maxPage)}
+		m.evidence.endTurn()
 	}
 	return leases, nil
 }
 
-// activeRuns counts the active runs of each owner, the seldomer the more there are.
+// activeRuns returns the number of active runs of each owner, which is counted less often the more there are.
 func (m *Monitor) activeRuns(ctx context.Context, now time.Time) (map[string]int, error) {
-	if age := now.Sub(m.countedAt); m.counted != nil && age >= 0 && age < m.countAgain {
+	if age := now.Sub(m.countedAt); m.counted != nil && age >= 0 && age < m.countAfter {
 		return m.counted, nil
 	}
 	counted, err := m.store.ActiveRuns(ctx)
@@ -173,30 +174,30 @@ func (m *Monitor) activeRuns(ctx context.Context, now time.Time) (map[string]int
 		return nil, err
 	}
 	m.counted, m.countedAt = counted, now
-	m.countAgain = min(time.Duration(tallyOf(counted).total/countInSecond)*time.Second, countSeldom)
+	m.countAfter = min(time.Duration(tallyOf(counted).total/countedPerSecond)*time.Second, countInterval)
 	return counted, nil
 }
 
-// reconnect is how long agents have to come back, all of whose connections closed at once,
-// before that is called the network's trouble: something between may have restarted.
-const reconnect = ConfirmDoubt / 2
+// reconnectTimeout is how long agents have to connect again before closed connections count as silence of the
+// network, because a proxy may have restarted.
+const reconnectTimeout = rules.LongConfirmTimeout / 2
 
-// watchTogether holds the verdicts while many are silent together. The active are counted
-// only when enough are silent for that to matter.
-func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []lease.Lease, closed closings) error {
+// updateHolds delays verdicts while many runs are silent together, and notifies of it. Active runs are counted
+// only if enough runs are silent.
+func (m *Monitor) updateHolds(ctx context.Context, now time.Time, leases []lease.Lease, closed closings) error {
 	silent, silentRuns := map[string]int{}, 0
 	for _, l := range leases {
 		c := m.circumstances(l, closed, now)
-		if c.closed(l) && now.Sub(c.Closed.At) < reconnect {
-			c.Closed = lease.Closure{} // it may be back in a moment: its heartbeats alone count
+		if c.IsDisconnected(l) && now.Sub(c.Closed.At) < reconnectTimeout {
+			c.Closed = lease.Closure{} // the agent may connect again, so only its heartbeats count
 		}
-		if Silent(l, now, c) {
+		if rules.IsSilent(l, now, c) {
 			silent[l.Owner]++
 			silentRuns++
 		}
 	}
 	var active map[string]int
-	if FellSilentTogether(silentRuns, TogetherAtLeast) {
+	if FellSilentTogether(silentRuns, MinTogether) {
 		var err error
 		if active, err = m.activeRuns(ctx, now); err != nil {
 			return err
@@ -209,7 +210,7 @@ func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []lea
 		m.log.Warn("many runs fell silent together: this looks like the network, so none of them is called lost yet",
 			"silent", silentRuns, "active", activeRuns, "until", until)
 		notice.What = outbox.WhatNetwork
-		notice.Message = fmt.Sprintf("%d of %d active runs fell silent together: this looks like the network. None of them is called lost before %s.", silentRuns, activeRuns, clock(until))
+		notice.Message = fmt.Sprintf("%d of %d active runs fell silent together: this looks like the network. None of them is called lost before %s.", silentRuns, activeRuns, rules.Clock(until))
 	case holdEnded:
 		m.log.Info("most runs report again", "silent", silentRuns)
 		notice.What, notice.Ends = outbox.WhatRecovered, outbox.WhatNetwork
@@ -223,44 +224,44 @@ func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []lea
 	return nil
 }
 
-func (m *Monitor) circumstances(l lease.Lease, closed closings, now time.Time) Circumstances {
+// circumstances returns what the judgement of a run needs besides its lease.
+func (m *Monitor) circumstances(l lease.Lease, closed closings, now time.Time) rules.Circumstances {
 	closure := l.Closed
 	if closure.Confirm > 0 {
-		closure.Why = "another server saw that"
+		closure.Why = "it was connected to another server"
 	}
 	if here := closed[attempt{l.Run, l.Attempt}]; here.At.After(closure.At) {
 		closure = here
 	}
-	c := Circumstances{
+	c := rules.Circumstances{
 		Since: m.leadsFrom, Arrived: m.arrived(l.Run, l.Attempt), ExtendedTo: m.trustedUntil,
 		Closed: closure, HeldUntil: m.holds.heldUntil(l.Owner, now),
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c.Since = later(c.Since, m.outages.end())
-	if c.Outage = m.outages.since(c.lastSign(l)); c.Outage > 0 {
-		c.ExtendedTo = later(c.ExtendedTo, m.outages.end().Add(trustAfterOutage(l)))
+	if c.Outage = m.outages.since(c.LastSign(l)); c.Outage > 0 {
+		c.ExtendedTo = later(c.ExtendedTo, m.outages.end().Add(rules.TrustAfterOutage(l)))
 	}
 	return c
 }
 
-// judge stores what is new about runs, and returns the earliest deadline of those that are
-// not lost.
+// judge stores the verdicts that change runs, and returns the earliest deadline of the runs that are not lost.
 func (m *Monitor) judge(ctx context.Context, now time.Time, leases []lease.Lease, closed closings) (deadline time.Time, err error) {
-	deadline = now.Add(farAhead)
+	deadline = now.Add(noDeadlineAfter)
 	var verdicts []lease.Verdict
 	capped := 0
 	for _, l := range leases {
 		c := m.circumstances(l, closed, now)
-		v, changed := Judge(l, now, c, m.policies.of(l.Job))
+		v, changed := rules.Judge(l, now, c, m.policies.of(l.Job))
 		if !v.Lost {
-			deadline = earlier(deadline, Deadline(l, c))
+			deadline = earlier(deadline, rules.Deadline(l, c))
 		}
-		if _, over := LeaseEnd(l, c); over && Silent(l, now, c) {
+		if _, isCapped := rules.LeaseEnd(l, c); isCapped && rules.IsSilent(l, now, c) {
 			capped++
 		}
 		a := attempt{l.Run, l.Attempt}
-		if _, here := closed[a]; here && v.Lost && !m.stillClosed(a) {
+		if _, here := closed[a]; here && v.Lost && !m.isStillClosed(a) {
 			continue
 		}
 		if changed {
@@ -283,15 +284,15 @@ func (m *Monitor) judge(ctx context.Context, now time.Time, leases []lease.Lease
 	return deadline, nil
 }
 
-// keepEvidence stores what was folded since it was stored last.
-func (m *Monitor) keepEvidence(ctx context.Context, now time.Time) error {
-	unsaved := m.folded.unsaved(now)
-	if len(unsaved) == 0 {
+// storeEvidence stores the evidence that has changed and is due.
+func (m *Monitor) storeEvidence(ctx context.Context, now time.Time) error {
+	due := m.evidence.due(now)
+	if len(due) == 0 {
 		return nil
 	}
-	if err := m.store.StoreEvidence(ctx, unsaved); err != nil {
-		return fmt.Errorf("store the evidence of %d runs: %w", len(unsaved), err)
+	if err := m.store.StoreEvidence(ctx, due); err != nil {
+		return fmt.Errorf("store the evidence of %d runs: %w", len(due), err)
 	}
-	m.folded.saved(unsaved, now)
+	m.evidence.markStored(due, now)
 	return nil
 }

@@ -1,4 +1,4 @@
-package health
+package rules
 
 import (
 	"strings"
@@ -145,7 +145,7 @@ func TestRules(t *testing.T) {
 		{"silent", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(5 * minute)), job.Warning, "last printed at 11:55:00"},
 		{"silent because it is suspended", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(50*minute), suspended), "", ""},
 		{"silent before it was suspended", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(50*minute), resumed(5*minute-0.001)), "", ""},
-		{"silent since it goes on", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(50*minute), resumed(5*minute)), job.Warning, "goes on since 11:55:00"},
+		{"silent since it goes on", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(50*minute), resumed(5*minute)), job.Warning, "was resumed at 11:55:00"},
 		{"printed since it goes on", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(minute), resumed(5*minute)), "", ""},
 		{"never printed", "no_output", "rules: {no_output: {after: 5m}}", with(reported(func(e *lease.Evidence) { e.Beat.OutputAgeMS = -1 })), job.Warning, "printed nothing since it began"},
 
@@ -156,7 +156,7 @@ func TestRules(t *testing.T) {
 		{"short jobs have a minute more", "overdue", "", with(usual(job.Expected{DurationSeconds: job.Percentiles{P95: 1}}), aged(60.9)), "", ""},
 		{"and not more", "overdue", "", with(usual(job.Expected{DurationSeconds: job.Percentiles{P95: 1}}), aged(61)), job.Warning, ""},
 		{"longer than it announced", "overdue", "", with(duration, aged(100), reported(func(e *lease.Evidence) { e.Limits.Expect = 100 * time.Second })), job.Warning, "--expect 100 s"},
-		{"longer than the policy says", "overdue", "rules: {overdue: {limit: 2m}}", with(aged(120)), job.Warning, "policy of the job says 2 min"},
+		{"longer than the policy says", "overdue", "rules: {overdue: {limit: 2m}}", with(aged(120)), job.Warning, "the limit in the policy of the job is 2 min"},
 		{"suspended for too long", "overdue", "rules: {overdue: {limit: 2m}}", with(aged(120), suspended), job.Warning, ""},
 		{"no comparison wanted", "overdue", "rules: {overdue: {factor: 0}}", with(duration, aged(1e6)), "", ""},
 
@@ -214,7 +214,7 @@ func TestRules(t *testing.T) {
 			}
 			l := seen(c.lease...)
 			v, changed := Judge(l, noon, Circumstances{Since: at(-1000)}, p)
-			f, found := findingOf(v.Findings, c.rule)
+			f, found := FindingOf(v.Findings, c.rule)
 			if found != (c.want != "") || f.Health != c.want || !strings.Contains(f.Evidence, c.says) {
 				t.Fatalf("findings %+v, want %q saying %q", v.Findings, c.want, c.says)
 			}
@@ -296,7 +296,7 @@ func TestLostIsNotifiedLaterAfterSilence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone := Circumstances{Closed: lease.Closure{At: at(1990), Confirm: ConfirmGone}}
+	gone := Circumstances{Closed: lease.Closure{At: at(1990), Confirm: ConfirmTimeout}}
 	broken := Circumstances{Closed: lease.Closure{At: at(1990)}} // it timed out, which is silence
 	for name, tt := range map[string]struct {
 		c     Circumstances

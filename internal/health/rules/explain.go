@@ -1,4 +1,4 @@
-package health
+package rules
 
 import (
 	"time"
@@ -8,7 +8,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Current is the evidence of a lease with its last heartbeat in it.
+// Current returns the evidence of a lease with its last heartbeat.
 func Current(l lease.Lease) lease.Evidence {
 	e := l.Evidence
 	if l.Beat != nil && l.BeatAt.After(e.At) {
@@ -17,55 +17,55 @@ func Current(l lease.Lease) lease.Evidence {
 	return e
 }
 
-// Explain says what every rule makes of a run, whether it is on or not and whether it
-// holds or not.
+// Explain returns the results of all rules for a run, also of those that are off or do not fire.
 func Explain(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) []job.RuleResult {
 	out := []job.RuleResult{explainQuiet(l, now, c, p)}
 	e := evidence{Evidence: Current(l), state: l.State, policy: p, now: now}
 	for _, r := range rules {
 		if e.At.IsZero() && r.name != policy.Overdue {
-			out = append(out, job.RuleResult{Rule: r.name, On: p.On(r.name), Inputs: map[string]any{}, Sentence: "No heartbeat has come yet."})
+			out = append(out, job.RuleResult{Rule: r.name, On: p.On(r.name), Inputs: map[string]any{}, Sentence: "No heartbeat has arrived yet."})
 			continue
 		}
-		before, had := findingOf(l.Findings, r.name)
+		before, had := FindingOf(l.Findings, r.name)
 		e.before = before
 		o := r.of(e)
-		result := job.RuleResult{Rule: r.name, On: p.On(r.name), Fires: o.fires, Inputs: o.inputs, Sentence: o.sentence}
+		explained := job.RuleResult{Rule: r.name, On: p.On(r.name), Fires: o.fires, Inputs: o.inputs, Sentence: o.sentence}
 		if o.fires {
 			f := asFinding(r.name, o, before, had, now, p)
-			result.Health, result.Since = f.Health, &f.Since
-			result.Next, result.NextCode, result.NextAt = f.Next, f.NextCode, f.NextAt
+			explained.Health, explained.Since = f.Health, &f.Since
+			explained.Next, explained.NextCode, explained.NextAt = f.Next, f.NextCode, f.NextAt
 		}
-		out = append(out, result)
+		out = append(out, explained)
 	}
 	return out
 }
 
+// explainQuiet returns the result of the rule quiet.
 func explainQuiet(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) job.RuleResult {
 	deadline := Deadline(l, c)
-	if stored, had := findingOf(l.Findings, policy.Quiet); had && stored.NextAt != nil {
-		deadline = *stored.NextAt // of the server that judges, which may have extended the lease
+	if stored, had := FindingOf(l.Findings, policy.Quiet); had && stored.NextAt != nil {
+		deadline = *stored.NextAt // the server that judges may have extended the lease
 	}
 	r := job.RuleResult{
-		Rule: policy.Quiet, On: p.Quiet.On, Fires: Silent(l, now, c),
-		Next: nextWords[job.NextLost], NextCode: job.NextLost, NextAt: &deadline,
+		Rule: policy.Quiet, On: p.Quiet.On, Fires: IsSilent(l, now, c),
+		Next: nextTexts[job.NextLost], NextCode: job.NextLost, NextAt: &deadline,
 		Inputs: map[string]any{
 			"silent_seconds": rounded(now.Sub(l.ReportedAt).Seconds()), "quiet_after_seconds": QuietAfter(l.EveryPeriod).Seconds(),
 			"lease_seconds": l.Length.Seconds(), "period_seconds": periodOr(l.EveryPeriod).Seconds(),
 		},
-		Sentence: "Last heartbeat at " + clock(l.ReportedAt) + "; the lease holds until " + clock(l.ExpiresAt) + ".",
+		Sentence: "The last heartbeat arrived at " + Clock(l.ReportedAt) + "; the lease ends at " + Clock(l.ExpiresAt) + ".",
 	}
-	if Suspended(l) {
-		r.Sentence = "The agent stopped itself and the job at " + clock(l.BeatAt) + ", and this rule rests; the lease holds until " + clock(l.ExpiresAt) + "."
+	if isSuspended(l) {
+		r.Sentence = "The agent suspended itself and the job at " + Clock(l.BeatAt) + ", so this rule does not apply; the lease ends at " + Clock(l.ExpiresAt) + "."
 	}
 	if r.Fires {
-		f := withSeverity(quiet(l, c), p)
+		f := withSeverity(quietFinding(l, c), p)
 		r.Health, r.Since, r.Sentence = f.Health, &f.Since, f.Evidence
 	}
 	return r
 }
 
-// findings are those that hold by the heartbeats.
+// findings returns the findings from the heartbeats.
 func findings(l lease.Lease, now time.Time, p policy.Policy) []job.Finding {
 	var out []job.Finding
 	e := evidence{Evidence: Current(l), state: l.State, policy: p, now: now}
@@ -74,9 +74,9 @@ func findings(l lease.Lease, now time.Time, p policy.Policy) []job.Finding {
 			continue
 		}
 		if e.BegunAt.IsZero() {
-			continue // an attempt of which nothing was remembered
+			continue // the evidence of the attempt is not known
 		}
-		before, had := findingOf(l.Findings, r.name)
+		before, had := FindingOf(l.Findings, r.name)
 		e.before = before
 		if o := r.of(e); o.fires {
 			out = append(out, asFinding(r.name, o, before, had, now, p))
@@ -85,8 +85,8 @@ func findings(l lease.Lease, now time.Time, p policy.Policy) []job.Finding {
 	return out
 }
 
-// asFinding adds what the policy says: how bad it is, and what happens next.
-func asFinding(rule string, o opinion, before job.Finding, had bool, now time.Time, p policy.Policy) job.Finding {
+// asFinding returns the finding for a result, with the severity and the next action of the policy.
+func asFinding(rule string, o result, before job.Finding, had bool, now time.Time, p policy.Policy) job.Finding {
 	f := job.Finding{Rule: rule, Health: o.health, Since: o.since, Evidence: o.sentence, Facts: o.inputs}
 	switch {
 	case had:
@@ -110,6 +110,7 @@ func asFinding(rule string, o opinion, before job.Finding, had bool, now time.Ti
 	return withSeverity(f, p)
 }
 
+// withSeverity returns a finding with the severity that the policy sets.
 func withSeverity(f job.Finding, p policy.Policy) job.Finding {
 	if s := p.Actions[f.Rule].Severity; s != "" {
 		f.Health = s

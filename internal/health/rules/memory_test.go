@@ -1,4 +1,4 @@
-package health
+package rules
 
 import (
 	"testing"
@@ -20,7 +20,7 @@ func TestThresholdsOfMemoryAreLoweredOnlyForWhatHolds(t *testing.T) {
 			percent := rapid.Float64Range(80, 100).Draw(rt, "percent")
 			used(percent)(&l)
 			v, _ := Judge(l, noon, Circumstances{Since: at(-1000)}, p)
-			f, _ := findingOf(v.Findings, policy.Memory)
+			f, _ := FindingOf(v.Findings, policy.Memory)
 			near, critical := p.Memory.Percent, p.Memory.Critical
 			if before != "" {
 				near -= hysteresisPercent

@@ -1,8 +1,10 @@
-package notify
+package message
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,14 +14,14 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Message is what one receiver is sent at once: one event, or several in order.
+// Message is sent to one receiver at once. It has one event, or several in order.
 type Message struct {
 	// ID is the same in every try, so that a receiver can detect a repetition.
 	ID       string
 	Route    string
 	At       time.Time
-	Severity job.Health // the worst of its items
-	Summary  bool       // its items were held up, or came all at once
+	Severity job.Health // the highest of its items
+	Summary  bool       // it joins events that were delayed or happened together
 	Items    []Item
 }
 
@@ -33,15 +35,15 @@ type Item struct {
 	Ends     string     `json:"ends,omitempty"`
 	Repeat   int        `json:"repeat,omitempty"`
 	Run      *RunFacts  `json:"run,omitempty"`
-	// Late is what the event late counts, of all jobs that the route takes.
+	// Late counts the runs of the event late, of all jobs that match the route.
 	Late *job.LateRuns `json:"late,omitempty"`
-	// Evidence is the line of the log that states the error, if one does.
+	// Evidence is the line of the log that states the error; nil if there is none.
 	Evidence *job.Evidence `json:"evidence,omitempty"`
-	// Lines are the last that the job printed, where they help.
+	// Lines are the last lines of the log, for some events.
 	Lines []string `json:"lines,omitempty"`
 }
 
-// RunFacts is what a message says of a run.
+// RunFacts describes a run in a message.
 type RunFacts struct {
 	ID              string            `json:"id"`
 	Job             string            `json:"job"`
@@ -58,7 +60,8 @@ type RunFacts struct {
 	URL             string            `json:"url,omitempty"`
 }
 
-// factsOf is a run as messages show it. base is the address of the page, empty if unknown.
+// factsOf returns the facts of a run; nil without a run. base is the address of the web page; empty if it is not
+// known.
 func factsOf(run *job.Run, base string) *RunFacts {
 	if run == nil {
 		return nil
@@ -79,59 +82,61 @@ func factsOf(run *job.Run, base string) *RunFacts {
 	return f
 }
 
-// Bounds of what is foreign in a message, in bytes.
+// Limits of foreign text in a message, in bytes.
 const (
-	mostMessage = 2000
-	mostCommand = 1000
-	mostWord    = 300
-	// mostEvidence is 300 characters, however many bytes those have.
-	mostEvidence = 300 * utf8.UTFMax
+	maxMessage = 2000
+	maxCommand = 1000
+	maxWord    = 300
+	// MaxEvidence is the limit of the line that states the error: 300 characters of any size.
+	MaxEvidence = 300 * utf8.UTFMax
 )
 
-// plain is the item without anything that shows nothing by itself, in every field that
-// holds foreign text: receivers copy them into mails, tickets and pages of their own.
+// plain returns the item with Plain applied to all foreign text, because receivers copy it into mails, tickets and
+// pages of their own.
 func (i Item) plain() Item {
-	i.What, i.Ends, i.Message = plain(i.What, mostWord), plain(i.Ends, mostWord), plain(i.Message, mostMessage)
+	i.What, i.Ends, i.Message = Plain(i.What, maxWord), Plain(i.Ends, maxWord), Plain(i.Message, maxMessage)
 	lines := make([]string, len(i.Lines))
 	for n, line := range i.Lines {
-		lines[n] = plain(line, 500)
+		lines[n] = Plain(line, 500)
 	}
 	if i.Lines != nil {
 		i.Lines = lines
 	}
 	if i.Late != nil {
 		late := *i.Late
-		late.Host = plain(late.Host, mostWord)
+		late.Host = Plain(late.Host, maxWord)
 		i.Late = &late
 	}
 	if i.Evidence != nil {
 		e := *i.Evidence
-		e.Text = plain(e.Text, mostEvidence)
+		e.Text = Plain(e.Text, MaxEvidence)
 		i.Evidence = &e
 	}
 	if i.Run == nil {
 		return i
 	}
 	run := *i.Run
-	run.ID, run.Job, run.Host = plain(run.ID, mostWord), plain(run.Job, mostWord), plain(run.Host, mostWord)
-	run.State, run.Reason = job.State(plain(string(run.State), mostWord)), job.Reason(plain(string(run.Reason), mostWord))
-	run.Command = plain(run.Command, mostCommand)
+	run.ID, run.Job, run.Host = Plain(run.ID, maxWord), Plain(run.Job, maxWord), Plain(run.Host, maxWord)
+	run.State, run.Reason = job.State(Plain(string(run.State), maxWord)), job.Reason(Plain(string(run.Reason), maxWord))
+	run.Command = Plain(run.Command, maxCommand)
 	if run.Labels != nil {
 		run.Labels = make(map[string]string, len(i.Run.Labels))
 		for k, v := range i.Run.Labels {
-			run.Labels[plain(k, mostWord)] = plain(v, mostWord)
+			run.Labels[Plain(k, maxWord)] = Plain(v, maxWord)
 		}
 	}
 	i.Run = &run
 	return i
 }
 
-func itemOf(a job.Action, run *job.Run, base string) Item {
+// ItemOf returns the item for a row of the outbox. run is nil for an event of the server; base is the
+// address of the web page.
+func ItemOf(a job.Action, run *job.Run, base string) Item {
 	i := Item{
 		ID: a.Cause, What: a.What, Severity: a.Severity, At: a.CreatedAt, Message: a.Message, Ends: a.Ends,
 		Repeat: a.Repeat, Run: factsOf(run, base),
 	}
-	if run != nil && run.Diagnosis != nil && aboutTrouble(a.What) {
+	if run != nil && run.Diagnosis != nil && HasEvidence(a.What) {
 		if e := run.Diagnosis.Evidence; e != nil && e.Attempt == a.Attempt {
 			i.Evidence = e
 		}
@@ -139,17 +144,26 @@ func itemOf(a job.Action, run *job.Run, base string) Item {
 	return i
 }
 
-// lateItem is the item for all rows of one delivery of late runs, with a line for each job.
-func lateItem(rows []job.Action, runs map[string]*job.Run) Item {
+// HasEvidence reports whether the output of a job explains an event.
+func HasEvidence(what string) bool {
+	switch what {
+	case outbox.WhatFailed, outbox.WhatTimedOut, outbox.WhatLost, "stalled", "no_output", "memory":
+		return true
+	}
+	return false
+}
+
+// LateItem returns the item for all rows about late runs that one host delivered at once, with a line for each job.
+func LateItem(rows []job.Action, runs map[string]*job.Run) Item {
 	all := job.LateRuns{Host: rows[0].Late.Host}
 	var lines []string
 	for n, row := range rows {
 		all.Join(*row.Late)
-		name := "a job that was deleted"
+		name := "a deleted job"
 		if run := runs[row.Run]; run != nil {
 			name = run.Job
 		}
-		if n < mostLateJobs {
+		if n < maxLateJobs {
 			lines = append(lines, name+": "+row.Late.Sentence(row.CreatedAt))
 		}
 	}
@@ -160,56 +174,63 @@ func lateItem(rows []job.Action, runs map[string]*job.Run) Item {
 	return Item{ID: rows[0].Cause, What: rows[0].What, Severity: rows[0].Severity, At: at, Message: "Delivered by host " + all.Host + ".", Late: &all, Lines: lines}
 }
 
-// mostLateJobs bounds the lines of a message about late runs.
-const mostLateJobs = 20
+// maxLateJobs is how many lines a message about late runs has.
+const maxLateJobs = 20
 
-// newMessage forms the message of a batch.
-func newMessage(route string, batch int64, items []Item, summary bool, now time.Time) Message {
+// New returns the message of a batch.
+func New(route string, batch int64, items []Item, summary bool, now time.Time) Message {
 	m := Message{ID: "stint_" + strconv.FormatInt(batch, 10) + "_" + route, Route: route, At: now.UTC(), Summary: summary, Items: make([]Item, len(items))}
 	for n, i := range items {
 		m.Items[n] = i.plain()
 	}
 	for _, i := range items {
-		if compareSeverity(i.Severity, m.Severity) > 0 {
+		if CompareSeverity(i.Severity, m.Severity) > 0 {
 			m.Severity = i.Severity
 		}
 	}
 	return m
 }
 
-// words are how events are named. What is not here is the rule of a finding.
-var words = map[string]string{
+// CompareSeverity compares two severities. An empty one is lower than all others.
+func CompareSeverity(a, b job.Health) int {
+	order := []job.Health{outbox.Info, job.Warning, job.Critical}
+	return cmp.Compare(slices.Index(order, a), slices.Index(order, b))
+}
+
+// eventTexts are the texts for events. All other events are rules of findings.
+var eventTexts = map[string]string{
 	outbox.WhatFailed: "failed", outbox.WhatTimedOut: "timed out", outbox.WhatCanceled: "was canceled",
 	outbox.WhatSucceeded: "succeeded", outbox.WhatLost: "is lost", outbox.WhatHealed: "reports again",
 	outbox.WhatRecovered: "recovered", outbox.WhatNetwork: "many agents fell silent together",
-	outbox.WhatLate: "went wrong, but a run that started later had succeeded",
-	outbox.WhatTest: "this is a test",
+	outbox.WhatLate: "failed, but a run that started later had succeeded",
+	outbox.WhatTest: "test message",
 }
 
+// headline returns one line about the event. clean is applied to foreign text.
 func (i Item) headline(clean func(string, int) string) string {
-	say := words[i.What]
+	text := eventTexts[i.What]
 	switch {
-	case say == "":
-		say = strings.ReplaceAll(i.What, "_", " ")
+	case text == "":
+		text = strings.ReplaceAll(i.What, "_", " ")
 		if i.Run != nil {
-			say = "has trouble: " + say
+			text = "has a finding: " + text
 		}
 	case i.Late != nil:
-		say = i.Late.Sentence(i.At)
+		text = i.Late.Sentence(i.At)
 	case i.What == outbox.WhatRecovered && i.Ends != "":
-		say = "is no longer: " + strings.ReplaceAll(i.Ends, "_", " ")
+		text = "recovered from: " + strings.ReplaceAll(i.Ends, "_", " ")
 	}
 	if i.Run == nil {
-		return clean("Stint: "+say, 200)
+		return clean("Stint: "+text, 200)
 	}
-	line := clean(fmt.Sprintf("%s #%d", i.Run.Job, i.Run.Number), 250) + " " + clean(say, 100)
+	line := clean(fmt.Sprintf("%s #%d", i.Run.Job, i.Run.Number), 250) + " " + clean(text, 100)
 	if i.Repeat > 0 {
-		line += fmt.Sprintf(" (still; sent %d times before)", i.Repeat)
+		line += fmt.Sprintf(" (reminder %d)", i.Repeat)
 	}
 	return line
 }
 
-// Title is the message in one line.
+// Title returns the message in one line. clean is applied to foreign text.
 func (m Message) Title(clean func(string, int) string) string {
 	if len(m.Items) == 0 {
 		return "Stint"
@@ -218,17 +239,17 @@ func (m Message) Title(clean func(string, int) string) string {
 	if !m.Summary {
 		return m.Items[0].headline(clean)
 	}
-	return fmt.Sprintf("%d messages, the last: %s", len(m.Items), last.headline(clean))
+	return fmt.Sprintf("%d notifications, the last: %s", len(m.Items), last.headline(clean))
 }
 
-// mostShown bounds the items of a text; a webhook brings all.
-const mostShown = 25
+// maxShown is how many items a text has; a webhook has all.
+const maxShown = 25
 
-// Text is the message as a person reads it, without its title. Foreign words pass through
-// clean, which takes out what the channel would act on.
+// Text returns the message for people, without its title. clean is applied to foreign text, to remove what the
+// channel would interpret.
 func (m Message) Text(clean func(string, int) string) string {
 	var b strings.Builder
-	shown := m.Items[:min(len(m.Items), mostShown)]
+	shown := m.Items[:min(len(m.Items), maxShown)]
 	for n, i := range shown {
 		if n > 0 {
 			b.WriteString("\n")
@@ -244,7 +265,8 @@ func (m Message) Text(clean func(string, int) string) string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-func (i Item) write(b *strings.Builder, clean func(string, int) string, whole bool) {
+// write writes the item without its headline. alone reports whether the message has no other item.
+func (i Item) write(b *strings.Builder, clean func(string, int) string, alone bool) {
 	if i.Message != "" {
 		b.WriteString(clean(i.Message, 1000) + "\n")
 	}
@@ -252,12 +274,12 @@ func (i Item) write(b *strings.Builder, clean func(string, int) string, whole bo
 		i.writeLines(b, clean)
 	}
 	if i.Evidence != nil {
-		b.WriteString(clean(i.Evidence.Text, mostEvidence) + "\n")
+		b.WriteString(clean(i.Evidence.Text, MaxEvidence) + "\n")
 	}
 	if i.Run == nil {
 		return
 	}
-	if whole {
+	if alone {
 		facts := []string{"host " + clean(i.Run.Host, 100)}
 		if i.Run.DurationSeconds >= 1 {
 			d := time.Duration(i.Run.DurationSeconds * float64(time.Second)).Round(time.Second)

@@ -1,0 +1,97 @@
+package message
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"stint.dev/stint/job"
+)
+
+func at(clock string) time.Time {
+	v, err := time.Parse("2006-01-02 15:04", "2026-03-02 "+clock) // a Monday
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// Whatever a job calls itself and prints, a message is text and nothing else.
+func TestForeignTextIsHarmless(t *testing.T) {
+	for in, want := range map[string]string{
+		"\x1b[31mred\x1b[0m":      "red",
+		"\x1b]0;title\x07text":    "text",
+		"a\r\nBcc: x@example.org": "a  Bcc: x@\u200bexample.org",
+		"@everyone <!channel>":    "@\u200beveryone ‹!channel›",
+		"[x](http://evil)":        "[x]\u200b(http:\u200b//evil)",
+		"<img src=x onerror=y>":   "‹img src=x onerror=y›",
+		"safe\u202eexe.txt\u2066": "safeexe.txt",
+		"bad \xff byte":           "bad \uFFFD byte",
+		"":                        "",
+		"Exited with code 3.":     "Exited with code 3.",
+		"a\x1b":                   "a",
+		"```\nrm -rf /\n```":      "''' rm -rf / '''",
+	} {
+		if got := Inert(in, 1000); got != want {
+			t.Errorf("Inert(%q) = %q, want %q", in, got, want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.RuneFrom([]rune("\x1b[]()<>@`\n\r:/;m\u202e a")))).Draw(t, "s")
+		got := Inert(s, 50)
+		if strings.ContainsAny(got, "<>`\n\r\x1b\u202e") || strings.Contains(got, "](") || strings.Contains(got, "://") || len(got) > 50*5 {
+			t.Fatalf("%q became %q", s, got)
+		}
+		for i := strings.Index(got, "@"); i >= 0; i = -1 {
+			if !strings.HasPrefix(got[i:], "@\u200b") {
+				t.Fatalf("%q became %q", s, got)
+			}
+		}
+	})
+}
+
+func TestMessage(t *testing.T) {
+	begun, ended := at("11:00"), at("11:42")
+	run := &job.Run{ID: "0199", Job: "train", Number: 7, Attempt: 2, Host: "box", State: job.Failed, StartedAt: &begun, EndedAt: &ended, Outcome: &job.Outcome{Reason: job.ExitCode}}
+	a := job.Action{ID: 5, Cause: 4, Run: "0199", What: "failed", Severity: job.Critical, Message: "Exited with code 3.", CreatedAt: ended}
+	item := ItemOf(a, run, "https://stint.example.org/")
+	item.Lines = []string{"Traceback", "KeyError: 'x'"}
+	m := New("team", 5, []Item{item}, false, ended)
+	if got := m.Title(Plain); got != "train #7 failed" {
+		t.Errorf("title %q", got)
+	}
+	want := "Exited with code 3.\nhost box, ran 42m0s, attempt 2\n  Traceback\n  KeyError: 'x'\nhttps://stint.example.org/runs/0199"
+	if diff := cmp.Diff(want, m.Text(Plain)); diff != "" {
+		t.Error("text:", diff)
+	}
+	// The line that states the error is not repeated among the last ones.
+	run.Diagnosis = &job.Diagnosis{Evidence: &job.Evidence{Attempt: 1, Text: "KeyError: 'x'"}}
+	a.Attempt = 2
+	if got := ItemOf(a, run, ""); got.Evidence != nil {
+		t.Errorf("evidence of another attempt: %+v", got.Evidence)
+	}
+	run.Diagnosis.Evidence.Attempt = 2
+	stated := ItemOf(a, run, "https://stint.example.org/")
+	stated.Lines = item.Lines
+	want = "Exited with code 3.\nKeyError: 'x'\nhost box, ran 42m0s, attempt 2\n  Traceback\nhttps://stint.example.org/runs/0199"
+	if diff := cmp.Diff(want, New("team", 5, []Item{stated}, false, ended).Text(Plain)); diff != "" {
+		t.Error("text:", diff)
+	}
+	if m.ID != "stint_5_team" || m.Severity != job.Critical {
+		t.Errorf("%+v", m)
+	}
+	var many []Item
+	for range 40 {
+		many = append(many, item)
+	}
+	sum := New("team", 5, many, true, ended)
+	if got := sum.Title(Plain); got != "40 notifications, the last: train #7 failed" {
+		t.Errorf("title %q", got)
+	}
+	if text := sum.Text(Plain); strings.Count(text, "Exited with code 3.") != maxShown || !strings.HasSuffix(text, "and 15 more") {
+		t.Errorf("text %s", text)
+	}
+}
