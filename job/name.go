@@ -94,7 +94,7 @@ func checkWord(what, s string, most int, forbidden string) error {
 	return nil
 }
 
-// DefaultName is the job's name when none was given: the base name of the command, made
+// DefaultName returns the job's name when none was given: the base name of the command, made
 // valid. It is "job" when nothing is left.
 func DefaultName(command string) string {
 	name := strings.Map(func(r rune) rune {

@@ -104,7 +104,7 @@ var table = map[State]map[EventKind]State{
 	},
 }
 
-// ended is the row of a state that nothing but a retry leaves.
+// ended returns the row of a state that nothing but a retry leaves.
 func ended(retry State) map[EventKind]State {
 	return map[EventKind]State{
 		AttemptStarted: refuse, InstallStarted: stay, CommandStarted: stay,

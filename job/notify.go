@@ -15,8 +15,8 @@ type Route struct {
 	Quiet  *QuietHours `json:"quiet,omitempty"`
 	// GroupSeconds is how long the first message waits for others, to be sent as one.
 	GroupSeconds int64 `json:"group_seconds,omitempty"`
-	// RepeatSeconds is after how long a notification is sent again of a problem that nobody
-	// has acknowledged and that has not passed; 0 for never.
+	// RepeatSeconds is after how long a notification is sent again of a problem that is not
+	// acknowledged and has not passed; 0 for never.
 	RepeatSeconds int64     `json:"repeat_seconds,omitempty"`
 	Enabled       bool      `json:"enabled"`
 	ChangedAt     time.Time `json:"changed_at"`

@@ -49,7 +49,7 @@ type Outcome struct {
 	Errno string `json:"errno,omitempty"`
 	// Step is the name of the step that decided the outcome.
 	Step string `json:"step,omitempty"`
-	// By is who asked, for canceled and superseded ("ada", "signal SIGTERM to the agent").
+	// By is who requested it, for canceled and superseded ("ada", "signal SIGTERM to the agent").
 	By string `json:"by,omitempty"`
 	// OOM is the proof for out_of_memory.
 	OOM *OOM `json:"oom,omitempty"`
@@ -182,7 +182,7 @@ func Classify(e Ending) Outcome {
 	return o
 }
 
-// Unfinished is the outcome of an attempt whose agent left no outcome behind: the journal
+// Unfinished returns the outcome of an attempt whose agent left no outcome behind: the journal
 // ends in the middle. hostRebooted is the cause, if it is known.
 func Unfinished(hostRebooted bool, lastSeen time.Time) Outcome {
 	at := lastSeen.UTC().Format("2006-01-02 15:04:05 UTC")
@@ -198,7 +198,7 @@ func Unfinished(hostRebooted bool, lastSeen time.Time) Outcome {
 	}
 }
 
-// ProcessExitCode is the exit code that stint run itself ends with, given the outcome of
+// ProcessExitCode returns the exit code that stint run itself ends with, given the outcome of
 // the attempt: the job's own code, 128+n after signal n, 124 after a time limit, 126 or
 // 127 when the command could not be started as a shell would say it.
 func (o Outcome) ProcessExitCode() int {

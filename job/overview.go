@@ -15,12 +15,12 @@ type Overview struct {
 // those that succeeded, failed, timed out or were lost, unless it succeeded; and active runs that
 // are not healthy.
 type Attention struct {
-	// Count counts the runs that nobody acknowledged, without the older ones.
+	// Count counts the runs that are not acknowledged, without the older ones.
 	Count int `json:"count"`
-	// Acknowledged counts the runs that somebody acknowledged. They are listed last.
+	// Acknowledged counts the runs that are acknowledged. They are listed last.
 	Acknowledged int `json:"acknowledged"`
-	// Older counts the runs that ended more than 30 days ago and that nobody acknowledged. They are
-	// not listed, unless they were asked for.
+	// Older counts the runs that ended more than 30 days ago and are not acknowledged. They are
+	// not listed, unless they are requested.
 	Older int           `json:"older"`
 	Runs  []OverviewRun `json:"runs" nullable:"false"` // the worst first
 	// NextCursor begins the next page; nil on the last one.
@@ -82,7 +82,7 @@ type OverviewRun struct {
 	State    State     `json:"state"`
 	Health   Health    `json:"health"`
 	Findings []Finding `json:"findings,omitempty"` // the worst one only, without facts
-	// Acknowledged is nil unless somebody acknowledged the run.
+	// Acknowledged is nil unless a person acknowledged the run.
 	Acknowledged         *Acknowledgement `json:"acknowledged,omitempty"`
 	Diagnosis            *Diagnosis       `json:"diagnosis,omitempty"` // with the likeliest cause only
 	Outcome              *Outcome         `json:"outcome"`

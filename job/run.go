@@ -51,10 +51,10 @@ type Run struct {
 	Status string  `json:"status"`
 	Usage  Usage   `json:"usage"`
 	Output Output  `json:"output"`
-	Cancel *Cancel `json:"cancel"` // nil unless somebody asked the run to stop
-	// Submitted is nil for a run that was not asked for at the server.
+	Cancel *Cancel `json:"cancel"` // nil unless a stop of the run was requested
+	// Submitted is nil for a run that was not requested at the server.
 	Submitted *Submission `json:"submitted,omitempty"`
-	// Acknowledged is nil unless somebody acknowledged what is wrong with the run now.
+	// Acknowledged is nil unless a person acknowledged what is wrong with the run now.
 	Acknowledged *Acknowledgement `json:"acknowledged,omitempty"`
 	Notes        []string         `json:"notes"` // what the agent had to say ("the memory limit is not enforced: …")
 }
@@ -80,8 +80,8 @@ type Usage struct {
 	CPUSeconds  float64 `json:"cpu_seconds"`
 	MemoryBytes int64   `json:"memory_bytes"` // in use at the last sample; 0 after the end
 	// PeakMemoryBytes is the most memory in use: the highest sample, and at least the largest
-	// size that the kernel reports of one process. What the kernel gives back when somebody
-	// needs memory, the clean cache of files, is not in use.
+	// size that the kernel reports of one process. The clean cache of files, which
+	// the kernel frees when memory is needed, is not in use.
 	PeakMemoryBytes int64 `json:"peak_memory_bytes"`
 	// PeakMemoryWithCacheBytes is the kernel's own peak, which counts the cache of files; 0
 	// where the kernel keeps none, or it is not larger.
@@ -195,8 +195,8 @@ type Sample struct {
 	// Pressure is the share of the last 10 s, in percent, in which some task of the
 	// tree waited; nil where the system does not say (PSI, cgroup v2 only).
 	Pressure *Pressure `json:"pressure,omitempty"`
-	// GPUs are those of the host, whoever uses them; only in samples that have a new
-	// reading, and only where nvidia-smi is on the PATH.
+	// GPUs are those of the host, also those that the job does not use; only in samples that have
+	// a new reading, and only where nvidia-smi is on the PATH.
 	GPUs []GPU `json:"gpus,omitempty"`
 }
 
@@ -280,7 +280,7 @@ type HeartbeatReply struct {
 	// Owner is false when a newer attempt owns the run: this one must follow the job's
 	// policy, by default stop.
 	Owner bool `json:"owner"`
-	// Watched is true while somebody follows the run live: flush output at once.
+	// Watched is true while a client follows the run live: the agent then sends output at once.
 	Watched  bool      `json:"watched"`
 	Commands []Command `json:"commands"`
 }

@@ -17,14 +17,14 @@ type Checkpoint struct {
 	Digest  []byte    `json:"digest"` // the digester's state
 }
 
-// NewRecovered is what is known of a journal that holds only its header.
+// NewRecovered returns what is known of a journal that holds only its header.
 func NewRecovered() Recovered {
 	out := Recovered{Open: -1, Size: HeaderSize, digest: NewDigester()}
 	out.digest.Header(AppendHeader(nil))
 	return out
 }
 
-// Checkpoint is the state of r, in a form that can be stored.
+// Checkpoint returns the state of r, in a form that can be stored.
 func (r *Recovered) Checkpoint() (Checkpoint, error) {
 	state, err := r.digest.MarshalBinary()
 	if err != nil {
@@ -81,9 +81,8 @@ func (r *Recovered) Finish(at time.Time, f Final) ([]byte, error) {
 	return AppendRecord(nil, rec), nil
 }
 
-// WholeRecords is how many of the bytes at an offset of a journal are whole
-// records, the header counted as one. It goes by their lengths alone; checksums are for
-// whoever keeps the bytes.
+// WholeRecords returns how many of the bytes at an offset of a journal are whole records, the
+// header counted as one. It reads their lengths alone and verifies no checksums.
 func WholeRecords(b []byte, offset int64) int {
 	n := 0
 	if offset == 0 {

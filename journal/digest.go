@@ -23,7 +23,7 @@ func (d *Digester) Header(header []byte) { d.h.Write(header[:HeaderSize]) }
 // Record adds a whole encoded record, of which it reads the frame.
 func (d *Digester) Record(encoded []byte) { d.h.Write(encoded[:FrameSize]) }
 
-// Sum is the digest so far, in hexadecimal. Adding may go on.
+// Sum returns the digest so far, in hexadecimal. Adding may go on.
 func (d *Digester) Sum() string { return hex.EncodeToString(d.h.Sum(nil)) }
 
 // MarshalBinary saves the state, so that a server can go on after a restart.

@@ -58,7 +58,7 @@ type Record struct {
 	Payload []byte
 }
 
-// Size is the record's length in the journal.
+// Size returns the record's length in the journal.
 func (r Record) Size() int { return FrameSize + len(r.Payload) }
 
 // ErrShort is the error of bytes that end inside a header or record: more are needed, or the end

@@ -25,7 +25,7 @@ func NewReader(r io.Reader) *Reader { return &Reader{r: r} }
 // NewReaderAt reads records from r that are at an offset of a journal, after its header.
 func NewReaderAt(r io.Reader, offset int64) *Reader { return &Reader{r: r, offset: offset} }
 
-// Offset is where the next record begins.
+// Offset returns where the next record begins.
 func (r *Reader) Offset() int64 { return r.offset }
 
 // Skipped counts the records of types that this version does not know.
@@ -119,7 +119,7 @@ func (r *Reader) peek(n int) ([]byte, error) {
 	return r.buf[r.lo : r.lo+n], nil
 }
 
-// recordLength is the whole length that a frame announces; of a short frame, FrameSize.
+// recordLength returns the whole length that a frame announces; of a short frame, FrameSize.
 func recordLength(frame []byte) int {
 	if len(frame) < FrameSize {
 		return FrameSize

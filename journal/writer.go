@@ -34,7 +34,7 @@ func ResumeWriter(w io.Writer, r Recovered) *Writer {
 	return &Writer{w: w, size: r.Size, digest: r.digest, ended: r.Ended}
 }
 
-// Size is the length of the journal so far.
+// Size returns the length of the journal so far.
 func (w *Writer) Size() int64 { return w.size }
 
 // Ended reports whether the outcome has been written.

@@ -59,8 +59,8 @@ type attempt struct {
 	background *background
 
 	stopRequests chan job.StopCause        // from the heartbeats; cap 1
-	watched      atomic.Bool               // somebody follows the run live
-	nextBy       atomic.Pointer[time.Time] // until when another attempt may come; nil while this one goes on
+	watched      atomic.Bool               // a client follows the run live
+	retryUntil   atomic.Pointer[time.Time] // until when another attempt may come; nil while this one goes on
 
 	current       int              // index of the step that runs; -1 before the first
 	running       *process.Process // the step's process while it is watched
@@ -70,8 +70,8 @@ type attempt struct {
 	suspensions   []interval       // of agent and job
 	continueBy    time.Time        // until then a SIGCONT belongs to the last one; zero for none
 	notesRecorded int              // how many notes of the group are recorded
-	cleared       bool             // clearUp was done
-	left          bool             // what the command left behind lives on, on purpose
+	clearedUp     bool             // clearUp was done
+	leftRunning   bool             // what the command left behind lives on, on purpose
 }
 
 // Run supervises one attempt to its end. It returns when the job's fate is known, its
@@ -99,6 +99,6 @@ func Run(ctx context.Context, c Config) Result {
 func newAttempt(c Config) *attempt {
 	return &attempt{
 		cfg: c, begun: time.Now(), cores: record.NewCores(c.Cores), current: -1,
-		stopRequests: make(chan job.StopCause, 1), heldSignals: make([]syscall.Signal, 0, mostHeld),
+		stopRequests: make(chan job.StopCause, 1), heldSignals: make([]syscall.Signal, 0, maxHeldSignals),
 	}
 }

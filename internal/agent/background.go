@@ -25,7 +25,7 @@ type background struct {
 
 	reports *report.Reports
 
-	others *flush.Backlog
+	backlog *flush.Backlog
 	// suspender suspends the heartbeats; nil when there are none.
 	suspender delivery.Suspender
 }
@@ -79,14 +79,14 @@ func (b *background) startServer(ctx context.Context) {
 	beatCtx, b.beatStop = context.WithCancel(ctx)
 	b.suspender = make(delivery.Suspender)
 	beats := &delivery.Heartbeats{
-		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Period: c.beatPeriod(), Begun: a.begun, Link: c.link,
+		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Period: c.heartbeatPeriod(), Begun: a.begun, Link: c.link,
 		Evidence: a.evidence, Ready: known, Reply: a.onReply, BeforeBeat: func() { wake(beat) },
 		Suspender: b.suspender,
 	}
 	b.beatDone.Go(func() { beats.Send(beatCtx) })
 	if a.spool != nil && a.permit == nil { // a worker delivers what its other agents left
-		b.others = flush.NewBacklog(a.spool, flush.Config{Server: c.Server, ServerURL: c.ServerURL, WithToken: c.WithToken, Host: c.host()}, c.Run, c.Attempt)
-		b.others.Start(ctx, known, b.ended)
+		b.backlog = flush.NewBacklog(a.spool, flush.Config{Server: c.Server, ServerURL: c.ServerURL, WithToken: c.WithToken, Host: c.host()}, c.Run, c.Attempt)
+		b.backlog.Start(ctx, known, b.ended)
 	}
 }
 
@@ -113,7 +113,7 @@ func (b *background) stop() {
 		b.beatStop()
 		b.beatDone.Wait()
 	}
-	if b.others != nil {
-		b.others.Stop()
+	if b.backlog != nil {
+		b.backlog.Stop()
 	}
 }

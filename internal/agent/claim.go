@@ -35,7 +35,7 @@ func (r *runClaim) take(s *spool.Spool, c Config) error {
 // releaseLimit bounds the wait for a disk that does not answer.
 const releaseLimit = time.Second
 
-// release lets go of the run.
+// release gives up the claim on the run.
 func (r *runClaim) release() {
 	r.mu.Lock()
 	held := r.held
@@ -44,5 +44,5 @@ func (r *runClaim) release() {
 	if held == nil {
 		return
 	}
-	bounded.Do(releaseLimit, func() { _ = held.Release() }) // what is left of it is swept later
+	bounded.Do(releaseLimit, func() { _ = held.Release() }) // a later Sweep removes what remains of it
 }

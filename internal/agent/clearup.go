@@ -15,14 +15,14 @@ const (
 	heldLimit = 250 * time.Millisecond
 )
 
-// clearUp ends whatever still lives of the attempt: list it, ask it, kill it. A second call
-// does nothing.
+// clearUp ends the processes of the attempt that still live: it lists them, sends them the stop
+// signal, and kills them. A second call does nothing.
 func (a *attempt) clearUp(ctx context.Context) {
-	if a.cleared {
+	if a.clearedUp {
 		return
 	}
-	a.cleared = true
-	if a.stop.Abandoned() || a.group.IsEmpty() || a.emptied(ctx, leftOverAfter) {
+	a.clearedUp = true
+	if a.stop.Abandoned() || a.group.IsEmpty() || a.waitUntilEmpty(ctx, leftOverAfter) {
 		return
 	}
 	members, err := a.group.Members()
@@ -30,14 +30,14 @@ func (a *attempt) clearUp(ctx context.Context) {
 		return
 	}
 	if a.cfg.KeepBackground && !a.stop.Begun() {
-		a.keep(members)
+		a.leaveRunning(members)
 		return
 	}
 	if err == nil && !a.stop.Begun() {
 		a.rec.Note(a.current, member.LeftText(members))
 	}
 	a.stop.AskLeftOver()
-	for !a.emptied(ctx, 0) {
+	for !a.waitUntilEmpty(ctx, 0) {
 		if a.stop.Abandoned() {
 			return
 		}
@@ -46,9 +46,10 @@ func (a *attempt) clearUp(ctx context.Context) {
 	a.stop.EndGrace()
 }
 
-// emptied waits until no process of the attempt lives: for a time, or, when it is 0, until
-// the grace is over, or what lives is abandoned. It goes on acting on signals.
-func (a *attempt) emptied(ctx context.Context, atMost time.Duration) bool {
+// waitUntilEmpty waits until no process of the attempt lives, and reports whether that is so. It
+// waits for atMost, or, when that is 0, until the grace is over or the processes are abandoned.
+// Meanwhile it acts on signals.
+func (a *attempt) waitUntilEmpty(ctx context.Context, atMost time.Duration) bool {
 	waitCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	result := make(chan error, 1)
 	go func() { result <- a.group.Empty(waitCtx) }()
@@ -77,8 +78,8 @@ func (a *attempt) emptied(ctx context.Context, atMost time.Duration) bool {
 	}
 }
 
-// drainStep lets the pipes of a step run dry. What the step left behind may go on
-// printing: its pipes stay open until the attempt ends.
+// drainStep reads the pipes of a step until they are empty. Processes that the step left behind
+// may go on printing: its pipes stay open until the attempt ends.
 func (a *attempt) drainStep(s step) {
 	limit := drainLimit
 	if members, err := a.group.Members(); err == nil && len(members) > 0 {
@@ -90,10 +91,10 @@ func (a *attempt) drainStep(s step) {
 // drainAll reads every pipe to its end, but not longer than a limit.
 func (a *attempt) drainAll() {
 	limit := drainLimit
-	if a.left || a.stop.Abandoned() {
+	if a.leftRunning || a.stop.Abandoned() {
 		limit = heldLimit
 	}
-	a.streams.DrainAll(limit, a.holder())
+	a.streams.DrainAll(limit, a.holderText())
 }
 
 // endOutput reads every pipe to its end, and takes what the job has last reported of its
@@ -103,10 +104,10 @@ func (a *attempt) endOutput() {
 	a.progress.Close()
 }
 
-// keep leaves what the command left behind, as the caller chose: it is listed,
-// not signalled, and from here on nothing of the agent ends it.
-func (a *attempt) keep(members []member.Member) {
-	a.left = true
+// leaveRunning lists the processes that the command left behind and does not signal them, as the
+// caller chose. From here on nothing of the agent ends them.
+func (a *attempt) leaveRunning(members []member.Member) {
+	a.leftRunning = true
 	text := "left running on purpose: " + member.LeftText(members)
 	if a.group.LetLive() {
 		text += "; they end with the agent, because it is the init of its container"
@@ -114,10 +115,10 @@ func (a *attempt) keep(members []member.Member) {
 	a.rec.Note(a.current, text)
 }
 
-// holder names, for people, what may still hold a stream open when its time is over.
-func (a *attempt) holder() string {
+// holderText names, in messages, what may still hold a stream open when its time is over.
+func (a *attempt) holderText() string {
 	switch {
-	case a.left:
+	case a.leftRunning:
 		return "what was left running"
 	case a.stop.Abandoned():
 		return "what could not be stopped"

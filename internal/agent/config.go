@@ -187,7 +187,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// withEvents gives the configuration an owner of its signals, unless it has one; end ends it.
+// withEvents returns the configuration with an owner of its signals, and end, which ends that
+// owner unless the configuration had it before.
 func (c Config) withEvents() (with Config, end func()) {
 	if c.events != nil {
 		return c, func() {}
@@ -197,10 +198,10 @@ func (c Config) withEvents() (with Config, end func()) {
 	return c, c.events.Close
 }
 
-// host is this host, as the spool knows hosts.
+// host returns this host as the spool identifies it.
 func (c Config) host() owner.Host { return owner.Host{Name: c.Host, BootID: c.BootID} }
 
-// environment says what the job's environment is made of.
+// environment returns the configuration of the job's environment.
 func (c Config) environment() environment.Config {
 	return environment.Config{
 		Caller: c.Env, Run: c.Run, Job: c.Job, Attempt: c.Attempt, ServerURL: c.ServerURL,
@@ -208,11 +209,11 @@ func (c Config) environment() environment.Config {
 	}
 }
 
-// passing reports whether output is passed on to the caller's own.
-func (c Config) passing() bool { return !c.Quiet && (c.Stdout != nil || c.Stderr != nil) }
+// passesOutput reports whether output is passed on to the caller's stdout or stderr.
+func (c Config) passesOutput() bool { return !c.Quiet && (c.Stdout != nil || c.Stderr != nil) }
 
-// beatPeriod is the pace of heartbeats until the server sets one.
-func (c Config) beatPeriod() time.Duration {
+// heartbeatPeriod returns the period of heartbeats until the server sets one.
+func (c Config) heartbeatPeriod() time.Duration {
 	if c.HeartbeatPeriod > 0 {
 		return c.HeartbeatPeriod
 	}

@@ -46,7 +46,7 @@ func TestJournalThatTheServerHasWhollyIsPutAway(t *testing.T) {
 	}
 	s.journals[testRun] = whole
 	j.Acknowledge(j.Size())
-	j.Settle()
+	j.PlaceTail()
 	must(j.Close())
 	report, err := flush.Run(t.Context(), flush.Config{StateDir: state, Server: s, Host: owner.Host{Name: "here", BootID: "boot"}})
 	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || report.Journals[0].Unfinished {

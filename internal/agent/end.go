@@ -43,14 +43,14 @@ func (a *attempt) finish(outcome job.Outcome) *ending {
 	if at := c.retryAt(outcome, time.Now()); !at.IsZero() && !a.stop.Final() {
 		outcome.RetryAt = &at
 	}
-	c.events.JobEnded(true) // before anybody can see the end, and act on it
+	c.events.JobEnded(true) // before the end is visible outside, where it may lead to a stop request
 	if err := a.rec.Finish(time.Now(), journal.Final{Outcome: outcome, Usage: a.meter.Usage()}); err != nil {
 		c.Print("the outcome could not be written to the journal: " + err.Error())
 	}
-	if by := c.nextBy(outcome, time.Now()); !by.IsZero() {
-		a.nextBy.Store(&by)
+	if by := c.retryUntil(outcome, time.Now()); !by.IsZero() {
+		a.retryUntil.Store(&by)
 	}
-	a.background.journalEnded(a.nextBy.Load() != nil)
+	a.background.journalEnded(a.retryUntil.Load() != nil)
 	e := &ending{a: a, result: Result{Outcome: outcome, Dropped: c.droppedBefore}}
 	e.ctx, e.cancel = a.untilGivenUp()
 	return e
@@ -100,7 +100,7 @@ func (e *ending) stopBackground() {
 // conclude removes the journal or has it wait in the spool, and returns how the attempt ended.
 func (e *ending) conclude() Result {
 	a, c := e.a, e.a.cfg
-	e.result.Complete, e.result.WaitsAt = delivery.Ended{
+	e.result.Complete, e.result.WaitsAt = delivery.EndedJournal{
 		Run: c.Run, Journal: a.rec.Journal(), Link: c.link, Print: c.Print,
 		NoServer: c.Server == nil, Discard: c.ReportTo != nil, // the caller chose the other protocol alone
 	}.Conclude(e.delivered)

@@ -6,7 +6,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// evidence is what a heartbeat says of the job and its surroundings.
+// evidence returns the figures that a heartbeat reports of the job and its host.
 func (a *attempt) evidence(now time.Time) job.Heartbeat {
 	hb := a.meter.Heartbeat(now)
 	hb.OutputAgeMS, hb.UnsentBytes = -1, a.rec.Journal().Waiting()
@@ -15,7 +15,7 @@ func (a *attempt) evidence(now time.Time) job.Heartbeat {
 	}
 	hb.OOMKills = a.group.OOMKills()
 	hb.DiskFreeBytes = a.disk.Free(a.cfg.Dir, now)
-	if by := a.nextBy.Load(); by != nil {
+	if by := a.retryUntil.Load(); by != nil {
 		hb.WaitingMS = max(1, by.Sub(now).Milliseconds())
 	}
 	return hb

@@ -7,7 +7,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// processEnd is what decides, besides the outcome, how the process of the agent ends.
+// processEnd holds what decides, besides the outcome, how the process of the agent ends.
 type processEnd struct {
 	requested syscall.Signal // SIGINT or SIGTERM, if the stop began with one
 	sent      syscall.Signal // the last signal that the stop sent to the job; 0 for none
@@ -24,8 +24,8 @@ func exitOf(o job.Outcome, e processEnd) (code int, die syscall.Signal) {
 		code, die = 128+int(e.requested), e.requested
 	case e.between:
 		code = 128 + int(syscall.SIGTERM)
-	case e.requested == 0 && askedFor(o.Reason):
-		if code = ownCode(o); code == 0 {
+	case e.requested == 0 && wasRequested(o.Reason):
+		if code = jobExitCode(o); code == 0 {
 			code = 128 + int(cmp.Or(e.sent, syscall.SIGTERM))
 		}
 	default:
@@ -40,17 +40,17 @@ func exitOf(o job.Outcome, e processEnd) (code int, die syscall.Signal) {
 	return code, die
 }
 
-// askedFor reports whether a person, a policy or a newer attempt ended an attempt.
-func askedFor(r job.Reason) bool {
+// wasRequested reports whether a person, a policy or a newer attempt ended an attempt.
+func wasRequested(r job.Reason) bool {
 	return r == job.ByCancel || r == job.Superseded || r == job.AgentStopped || r == job.Evicted
 }
 
 // exitNoWork is the exit code when the agent could not do its own work.
 const exitNoWork = 125
 
-// ownCode is what the job's process ended with, as a shell writes it; 0 also when it never
-// began.
-func ownCode(o job.Outcome) int {
+// jobExitCode returns the exit code of the job's process as a shell reports it: 128 plus the
+// signal that ended it. It returns 0 also when the process never started.
+func jobExitCode(o job.Outcome) int {
 	if o.ExitCode != nil {
 		return *o.ExitCode
 	}

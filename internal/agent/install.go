@@ -12,18 +12,18 @@ import (
 	"stint.dev/stint/job"
 )
 
-// reuseInstall puts in place what the install steps would make, if an earlier run has made
-// the same; then it returns true. What goes wrong becomes a note, and the steps run as
-// they would without a cache.
+// reuseInstall restores from the cache what the install steps would make, if an earlier run has
+// made the same, and reports whether it did. A failure becomes a note, and the steps run as they
+// would without a cache.
 func (a *attempt) reuseInstall(ctx context.Context) (*install.Candidate, bool) {
 	c := a.cfg
 	if len(c.InstallCache) == 0 || len(c.Install) == 0 {
 		return nil, false
 	}
 	a.background.start(ctx) // a large copy must not look like a dead agent
-	found, err := runInterruptibly(ctx, a, func(ctx context.Context) (install.Found, error) {
-		if err := a.cacheable(); err != nil {
-			return install.Found{}, err
+	found, err := runInterruptibly(ctx, a, func(ctx context.Context) (install.CacheResult, error) {
+		if err := a.checkCache(); err != nil {
+			return install.CacheResult{}, err
 		}
 		return install.Restore(ctx, install.Config{
 			StateDir: c.StateDir, Dir: c.Dir, DirPath: c.DirPath, Steps: c.Install, LockFiles: c.InstallCache, CacheDirs: c.CacheDirs,
@@ -51,8 +51,8 @@ func (a *attempt) reuseInstall(ctx context.Context) (*install.Candidate, bool) {
 	return nil, true
 }
 
-// cacheable returns why the state directory cannot hold a cache; nil if it can.
-func (a *attempt) cacheable() error {
+// checkCache returns why the state directory cannot hold a cache; nil if it can.
+func (a *attempt) checkCache() error {
 	switch {
 	case a.cfg.StateDir == "":
 		return record.ErrNoStateDir
@@ -62,14 +62,14 @@ func (a *attempt) cacheable() error {
 	return nil
 }
 
-// keepInstall copies what the install steps made into the cache. It comes before the command,
-// which may change it.
+// keepInstall copies what the install steps made into the cache. It is called before the command
+// starts, which may change it.
 func (a *attempt) keepInstall(ctx context.Context, made *install.Candidate) {
 	if made == nil || a.stop.Begun() {
 		return
 	}
 	begun := time.Now()
-	done, err := runInterruptibly(ctx, a, func(ctx context.Context) (cache.Published, error) {
+	done, err := runInterruptibly(ctx, a, func(ctx context.Context) (cache.PublishResult, error) {
 		return made.Keep(ctx, a.rec.Secrets().Strings(a.cfg.Install))
 	})
 	switch {
@@ -88,9 +88,9 @@ const workLimit = 2 * time.Second
 
 var errNoAnswer = errors.New("the file system does not answer")
 
-// runInterruptibly does work of the agent's own between steps, and acts on requests to stop. It
-// ends with the work, which a stop and the install's time limit cancel; work that does not end
-// then is left alone, and nothing of it is used.
+// runInterruptibly runs work of the agent between steps, and acts on requests to stop meanwhile.
+// A stop and the time limit of the install cancel the work. It returns when the work ends, or
+// workLimit after that; then the result of the work is not used.
 func runInterruptibly[T any](ctx context.Context, a *attempt, work func(context.Context) (T, error)) (done T, err error) {
 	left := orNever(a.cfg.InstallTimeout) - time.Since(a.begun)
 	workCtx, cancel := context.WithTimeoutCause(ctx, left, errors.New("the time for installing is over"))

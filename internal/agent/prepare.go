@@ -136,7 +136,7 @@ func (a *attempt) makeParts(j *spool.Journal, secrets *redact.Set) {
 	a.rec = record.New(record.Config{
 		Journal: j, Secrets: secrets, SendAtOnce: delivery.SendAtOnce, Print: a.cfg.Print, InMemory: a.cfg.StateDir == "",
 	})
-	if a.cfg.passing() {
+	if a.cfg.passesOutput() {
 		a.passer = a.rec.PassOn(record.Caller{
 			Stdout: a.cfg.Stdout, Stderr: a.cfg.Stderr, Limit: a.cfg.SpoolLimit, IgnoreClosed: a.cfg.IgnoreClosedOutput,
 		})
@@ -175,7 +175,7 @@ func (a *attempt) identify() error {
 		Run: c.Run, Attempt: c.Attempt, Job: c.Job, Args: c.Args, Install: c.Install, Dir: c.DirPath,
 		Labels: c.Labels, EnvNames: c.EnvNames, Host: c.Host, BootID: c.BootID,
 		AgentPID: os.Getpid(), AgentVersion: c.Version, Containment: a.group.Level(),
-		HeartbeatPeriodMS: c.beatPeriod().Milliseconds(), TimeoutMS: c.Timeout.Milliseconds(),
+		HeartbeatPeriodMS: c.heartbeatPeriod().Milliseconds(), TimeoutMS: c.Timeout.Milliseconds(),
 		InstallTimeoutMS: c.InstallTimeout.Milliseconds(), NoOutputTimeoutMS: c.NoOutputTimeout.Milliseconds(),
 		NoProgressTimeoutMS: c.NoProgressTimeout.Milliseconds(),
 		MemoryLimitBytes:    c.MemoryLimit, CPULimit: c.CPULimit, ExpectMS: c.Expect.Milliseconds(),

@@ -70,7 +70,7 @@ func TestNoProgress(t *testing.T) {
 		"sleeps":                 {"echo ready; exec sleep 60", nil, "no output, no CPU, no IO"},
 		"waits for a lock":       {"exec 9>lock; flock 9; (flock 9) 9>lock", nil, "no output, no CPU, no IO"},
 		"waits for a pipe":       {"mkfifo fifo; read x < fifo", nil, "no output, no CPU, no IO"},
-		"watchdog falls silent":  {"while :; do :; done", []string{"WATCHDOG=1"}, stall.Silent},
+		"watchdog falls silent":  {"while :; do :; done", []string{"WATCHDOG=1"}, stall.WatchdogStopped},
 		"asks for a little time": {"exec sleep 60", []string{"EXTEND_TIMEOUT_USEC=1500000"}, "no output, no CPU, no IO"},
 	}
 	for name, tc := range cases {

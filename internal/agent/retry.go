@@ -29,10 +29,10 @@ func Supervise(ctx context.Context, c Config) Result {
 		if result.Err != nil {
 			return result
 		}
-		switch c.another(ctx, result) {
-		case noOther:
+		switch c.awaitRetry(ctx, result) {
+		case noRetry:
 			return result
-		case gaveUp:
+		case retryCanceled:
 			result.ExitCode, result.Signal = exitOf(result.Outcome, processEnd{
 				requested: c.events.Requested(), between: true, init: os.Getpid() == 1,
 			})
@@ -51,58 +51,58 @@ func (c Config) retryAt(o job.Outcome, now time.Time) time.Time {
 	return c.Retry.At(o, c.Attempt-c.FirstAttempt, now)
 }
 
-// nextBy returns until when another attempt may come after an outcome; zero if there is none.
-func (c Config) nextBy(o job.Outcome, now time.Time) time.Time {
+// retryUntil returns until when another attempt may come after an outcome; zero if there is none.
+func (c Config) retryUntil(o job.Outcome, now time.Time) time.Time {
 	return c.Retry.Until(o, c.Server != nil && c.events.Requested() == 0, now)
 }
 
-// another waits for the next attempt, if there may be one.
-func (c Config) another(ctx context.Context, r Result) waited {
+// awaitRetry waits for the next attempt, if there may be one.
+func (c Config) awaitRetry(ctx context.Context, r Result) waitResult {
 	o, left := r.Outcome, c.Retry.Most-(c.Attempt-c.FirstAttempt)
 	switch stopRequested := c.events.Requested() != 0; {
-	case c.nextBy(o, time.Now()).IsZero():
-		return noOther
+	case c.retryUntil(o, time.Now()).IsZero():
+		return noRetry
 	case stopRequested, r.stopped:
-		return gaveUp // when the attempt had ended
+		return retryCanceled // when the attempt had ended
 	case o.RetryAt != nil:
-		c.Print(fmt.Sprintf("attempt %d: %s Attempt %d begins %s (%d left)", c.Attempt, o.Message, c.Attempt+1, inText(time.Until(*o.RetryAt)), left))
-		return c.wait(ctx, time.Until(*o.RetryAt))
+		c.Print(fmt.Sprintf("attempt %d: %s Attempt %d begins %s (%d left)", c.Attempt, o.Message, c.Attempt+1, startText(time.Until(*o.RetryAt)), left))
+		return c.waitForRetry(ctx, time.Until(*o.RetryAt))
 	}
 	c.Print(fmt.Sprintf("attempt %d: %s Waiting %s for a retry (stint retry %s)", c.Attempt, o.Message, c.Retry.Wait, c.Run))
-	if how := c.wait(ctx, c.Retry.Wait); how != isDue {
+	if how := c.waitForRetry(ctx, c.Retry.Wait); how != retryDue {
 		return how
 	}
-	return noOther
+	return noRetry
 }
 
-// inText returns when something begins: "now", or "in 10s".
-func inText(d time.Duration) string {
+// startText returns when something begins: "now", or "in 10s".
+func startText(d time.Duration) string {
 	if d = d.Round(time.Second); d > 0 {
 		return "in " + d.String()
 	}
 	return "now"
 }
 
-// How a wait between two attempts ended.
-type waited int
+// waitResult is how a wait between two attempts ended.
+type waitResult int
 
 const (
-	noOther   waited = iota // there is no further attempt
-	isDue                   // its time has come
-	requested               // the server requested it
-	gaveUp                  // canceled, or the agent was asked to end
+	noRetry        waitResult = iota // no further attempt follows
+	retryDue                         // its time has come
+	retryRequested                   // the server requested it
+	retryCanceled                    // canceled, or the agent was asked to end
 )
 
-// wait waits between two attempts. Meanwhile heartbeats report that the agent is there, and
+// waitForRetry waits between two attempts. Meanwhile heartbeats report that the agent is there, and
 // their replies hold what the server requests.
-func (c Config) wait(ctx context.Context, pause time.Duration) waited {
-	replies := make(chan waited, 1)
+func (c Config) waitForRetry(ctx context.Context, pause time.Duration) waitResult {
+	replies := make(chan waitResult, 1)
 	var suspender delivery.Suspender
 	if c.Server != nil {
 		beatCtx, stop := context.WithCancel(ctx)
 		done := make(chan struct{})
 		suspender = make(delivery.Suspender)
-		go func() { defer close(done); c.waitingBeats(beatCtx, time.Now().Add(pause), suspender, replies) }()
+		go func() { defer close(done); c.sendWaitingHeartbeats(beatCtx, time.Now().Add(pause), suspender, replies) }()
 		defer func() { stop(); <-done }()
 	}
 	timer := time.NewTimer(pause)
@@ -110,11 +110,11 @@ func (c Config) wait(ctx context.Context, pause time.Duration) waited {
 	for {
 		select {
 		case <-timer.C:
-			return isDue
+			return retryDue
 		case how := <-replies:
 			return how
 		case <-ctx.Done():
-			return gaveUp
+			return retryCanceled
 		case e := <-c.events.Events():
 			came := []signals.Event{e}
 			if e.Action == signals.Suspend {
@@ -122,37 +122,37 @@ func (c Config) wait(ctx context.Context, pause time.Duration) waited {
 			}
 			if slices.ContainsFunc(came, func(e signals.Event) bool { return e.Action == signals.Begin }) {
 				c.Print("asked to stop while waiting for the next attempt")
-				return gaveUp
+				return retryCanceled
 			}
 		}
 	}
 }
 
-// waitingBeats sends heartbeats of the attempt that has ended, until ctx ends.
-func (c Config) waitingBeats(ctx context.Context, until time.Time, suspender delivery.Suspender, replies chan<- waited) {
+// sendWaitingHeartbeats sends heartbeats of the attempt that has ended, until ctx ends.
+func (c Config) sendWaitingHeartbeats(ctx context.Context, until time.Time, suspender delivery.Suspender, replies chan<- waitResult) {
 	ready := make(chan struct{})
 	close(ready)
-	send := func(how waited) {
+	send := func(how waitResult) {
 		select {
 		case replies <- how:
 		default: // one was sent before
 		}
 	}
 	b := &delivery.Heartbeats{
-		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Period: c.beatPeriod(), Begun: time.Now(), Link: c.link, Ready: ready,
+		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Period: c.heartbeatPeriod(), Begun: time.Now(), Link: c.link, Ready: ready,
 		Evidence: func(now time.Time) job.Heartbeat {
 			return job.Heartbeat{OutputAgeMS: -1, WaitingMS: max(1, until.Sub(now).Milliseconds())}
 		},
 		Reply: func(r job.HeartbeatReply) {
 			if !r.Owner {
-				send(gaveUp)
+				send(retryCanceled)
 			}
 			for _, command := range r.Commands {
 				switch {
 				case command.Kind == "cancel":
-					send(gaveUp)
+					send(retryCanceled)
 				case command.Kind == "retry" && command.Attempt == c.Attempt+1:
-					send(requested)
+					send(retryRequested)
 				}
 			}
 		},

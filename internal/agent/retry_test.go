@@ -60,7 +60,7 @@ func TestWhenTheNextAttemptBegins(t *testing.T) {
 		-time.Minute: "now", 0: "now", 400 * time.Millisecond: "now",
 		600 * time.Millisecond: "in 1s", 10 * time.Second: "in 10s", 2 * time.Minute: "in 2m0s",
 	} {
-		if got := inText(d); got != want {
+		if got := startText(d); got != want {
 			t.Errorf("%s: %q, want %q", d, got, want)
 		}
 	}

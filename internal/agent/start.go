@@ -99,7 +99,7 @@ func (a *attempt) startProcess(ctx context.Context, limits *limits, spec process
 	}
 	go func() { // ends when the file system answers
 		if r := <-made; r.err == nil {
-			_ = r.proc.Signal(syscall.SIGKILL) // it has ended, or dies with the agent
+			_ = r.proc.Signal(syscall.SIGKILL) // an error means that it has ended; else it ends with the agent
 		}
 	}()
 	return nil, errAbandoned

@@ -68,7 +68,7 @@ func (a *attempt) act(e signals.Event) {
 	}
 }
 
-// signalCause is what a signal asks for. SIGINT is what a terminal sends for Ctrl-C to the
+// signalCause returns the cause of a stop that a signal requests. SIGINT is what a terminal sends for Ctrl-C to the
 // processes in its foreground; to others it comes from a program.
 func signalCause(sig syscall.Signal, foreground bool) job.StopCause {
 	switch {
@@ -85,7 +85,7 @@ func signalCause(sig syscall.Signal, foreground bool) job.StopCause {
 // waits for that.
 func (a *attempt) passOn(sig syscall.Signal) {
 	if a.running == nil {
-		if !a.cleared && len(a.heldSignals) < cap(a.heldSignals) {
+		if !a.clearedUp && len(a.heldSignals) < cap(a.heldSignals) {
 			a.heldSignals = append(a.heldSignals, sig)
 		}
 		return
@@ -95,8 +95,8 @@ func (a *attempt) passOn(sig syscall.Signal) {
 	}
 }
 
-// mostHeld bounds the signals that wait for a process.
-const mostHeld = 16
+// maxHeldSignals bounds the signals that wait for a process.
+const maxHeldSignals = 16
 
 // passOnHeld hands over the signals that came when no process ran.
 func (a *attempt) passOnHeld() {

@@ -25,7 +25,7 @@ func Main(args []string, version string) int {
 // newRoot makes the command stint with everything below it.
 func newRoot(c *console.Console, taken *signals.Taker, version string) *cobra.Command {
 	root := agentcmd.Root(c, taken, version, "stint",
-		"Runs batch jobs and keeps watch over them, on next to no resources",
+		"Runs batch jobs and monitors them, with few resources",
 		"stint run runs a job and reports it to a tracking server; stint server is that server.\nBegin with: stint demo")
 	p := &command.Program{Console: c, Version: version}
 	root.AddCommand(querycmd.Commands(p)...)

@@ -47,7 +47,7 @@ type Cache struct{ dir string }
 // entry is.
 func Open(stateDir string) *Cache { return &Cache{dir: filepath.Join(stateDir, "cache")} }
 
-// Dir is where the entries are.
+// Dir returns where the entries are.
 func (c *Cache) Dir() string { return c.dir }
 
 // Info describes an entry. It is what entry.json holds.
@@ -76,7 +76,7 @@ func (e *DamagedError) Error() string {
 	return fmt.Sprintf("the cache entry %s was damaged (%s); it was removed and not used", Short(e.Key), e.Why)
 }
 
-// Short is a key as people read it.
+// Short returns a key as people read it.
 func Short(key string) string { return key[:min(12, len(key))] }
 
 // Find opens the entry of a key for reading; nil when there is none. A damaged one is a
@@ -93,13 +93,13 @@ func (c *Cache) Find(ctx context.Context, key string) (*Entry, error) {
 	e := &Entry{cache: c, dir: dir, lock: lock}
 	if e.Info, e.nodes, err = load(dir, key); err != nil {
 		e.Close()
-		return nil, c.damaged(key, err)
+		return nil, c.removeDamaged(key, err)
 	}
 	return e, nil
 }
 
-// damaged removes an entry that is not what was published.
-func (c *Cache) damaged(key string, why error) error {
+// removeDamaged removes an entry that is not what was published, and returns the *DamagedError.
+func (c *Cache) removeDamaged(key string, why error) error {
 	_, err := c.remove(key)
 	return &DamagedError{Key: key, Why: why.Error(), Kept: err}
 }
@@ -134,7 +134,7 @@ func (c *Cache) remove(name string) (bool, error) {
 	return true, nil
 }
 
-// renameOver is a rename that may replace an empty directory, which os.Rename refuses.
+// renameOver renames a file or directory, also over an empty directory, which os.Rename refuses.
 func renameOver(from, to string) error {
 	if err := unix.Rename(from, to); err != nil {
 		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}

@@ -111,7 +111,7 @@ func (p place) inputs() Inputs {
 	return in
 }
 
-func (p place) publish() Published {
+func (p place) publish() PublishResult {
 	p.t.Helper()
 	done, err := p.cache.Publish(p.t.Context(), p.inputs(), []string{"make it"})
 	p.do(err)
@@ -346,14 +346,14 @@ func TestKilledWhilePublishing(t *testing.T) {
 	p := newPlace(t)
 	p.many()
 	cmd := p.stopped("publish", filepath.Join(p.cache.Dir(), newPrefix+"*", treeDir, "0", "many", "1*"))
-	if done, err := p.cache.Prune(Choice{All: true}, time.Now()); err != nil || done.Leftover != 0 {
+	if done, err := p.cache.Prune(PruneOptions{All: true}, time.Now()); err != nil || done.Leftover != 0 {
 		t.Errorf("what is being made was pruned: %+v, %v", done, err)
 	}
 	kill(t, cmd)
 	if hit, err := p.restore(); hit || err != nil {
 		t.Errorf("half an entry: hit %v, error %v", hit, err)
 	}
-	if done, err := p.cache.Prune(Choice{}, time.Now()); err != nil || done.Leftover != 1 {
+	if done, err := p.cache.Prune(PruneOptions{}, time.Now()); err != nil || done.Leftover != 1 {
 		t.Errorf("pruned %+v, %v", done, err)
 	}
 	if p.publish().Lost {
@@ -372,7 +372,7 @@ func TestKilledWhileRestoring(t *testing.T) {
 	p.write("deps/older", "install")
 	before := p.tree("deps")
 	cmd := p.stopped("restore", filepath.Join(p.work, ".deps"+besideNew+"*", "many", "1*"))
-	if done, err := p.cache.Prune(Choice{All: true}, time.Now()); err != nil || len(done.InUse) != 1 {
+	if done, err := p.cache.Prune(PruneOptions{All: true}, time.Now()); err != nil || len(done.InUse) != 1 {
 		t.Errorf("pruned under a reader: %+v, %v", done, err)
 	}
 	kill(t, cmd)
@@ -460,7 +460,7 @@ func TestReadersWhilePruning(t *testing.T) {
 	if err != nil || e == nil {
 		t.Fatal(e, err)
 	}
-	done, err := p.cache.Prune(Choice{All: true}, time.Now())
+	done, err := p.cache.Prune(PruneOptions{All: true}, time.Now())
 	if err != nil || len(done.InUse) != 1 || len(done.Removed) != 0 {
 		t.Errorf("pruned %+v, %v", done, err)
 	}
@@ -480,7 +480,7 @@ func TestReadersWhilePruning(t *testing.T) {
 		})
 	}
 	for gone := false; !gone; {
-		done, err = p.cache.Prune(Choice{All: true}, time.Now())
+		done, err = p.cache.Prune(PruneOptions{All: true}, time.Now())
 		gone = len(done.Removed) == 1 || err != nil
 	}
 	readers.Wait()

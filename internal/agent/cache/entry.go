@@ -76,16 +76,16 @@ func readInfo(dir, key string) (Info, error) {
 	return info, nil
 }
 
-// Published is the result of Publish.
-type Published struct {
+// PublishResult is the result of Publish.
+type PublishResult struct {
 	Info
 	Lost bool // another agent was faster; its entry holds the same
 }
 
 // Publish keeps the directories that inputs name, as they are now. The commands are written
 // down for people: secrets must be masked in them.
-func (c *Cache) Publish(ctx context.Context, in Inputs, commands []string) (Published, error) {
-	p := Published{Info: Info{Key: in.Key(), Inputs: in, Commands: commands, CreatedAt: time.Now().UTC()}}
+func (c *Cache) Publish(ctx context.Context, in Inputs, commands []string) (PublishResult, error) {
+	p := PublishResult{Info: Info{Key: in.Key(), Inputs: in, Commands: commands, CreatedAt: time.Now().UTC()}}
 	final := filepath.Join(c.dir, p.Key)
 	if _, err := os.Lstat(final); err == nil {
 		p.Lost = true
@@ -103,7 +103,7 @@ func (c *Cache) Publish(ctx context.Context, in Inputs, commands []string) (Publ
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return p, err
 	}
-	if err := room(c.dir, p.Bytes, p.Files); err != nil {
+	if err := checkRoom(c.dir, p.Bytes, p.Files); err != nil {
 		return p, err
 	}
 	tmp, lock, err := makeLocked(c.dir, newPrefix)
@@ -132,7 +132,7 @@ func fill(ctx context.Context, dir string, info *Info, nodes []node) error {
 		return err
 	}
 	c := copier{
-		store: true, to: stored(dir),
+		store: true, to: pathIn(dir),
 		from: func(n node) string { return filepath.Join(info.Inputs.Dirs[n.Dir], string(n.Path)) },
 	}
 	if err := c.copy(ctx, nodes); err != nil {
@@ -157,15 +157,15 @@ func fill(ctx context.Context, dir string, info *Info, nodes []node) error {
 	return os.WriteFile(filepath.Join(dir, infoFile), append(b, '\n'), 0o600)
 }
 
-// stored is where an entry keeps a node.
-func stored(dir string) func(node) string {
+// pathIn returns a function that returns where an entry keeps a node.
+func pathIn(dir string) func(node) string {
 	return func(n node) string {
 		return filepath.Join(dir, treeDir, strconv.Itoa(n.Dir), string(n.Path))
 	}
 }
 
-// room refuses to fill a disk that the job and its journal need.
-func room(dir string, size int64, files int) error {
+// checkRoom returns an error if an entry would fill a disk that the job and its journal need.
+func checkRoom(dir string, size int64, files int) error {
 	const spare = 256 << 20
 	space, err := freespace.Of(dir)
 	if err != nil {

@@ -44,7 +44,7 @@ func (c *copier) copyFile(ctx context.Context, n *node) error {
 	if err == nil && !c.store {
 		at := time.Unix(0, n.MTime)
 		// The owner first: changing it takes setuid away.
-		err = errors.Join(c.own(*n), dst.Chmod(fs.FileMode(n.Mode)), os.Chtimes(c.to(*n), at, at))
+		err = errors.Join(c.setOwner(*n), dst.Chmod(fs.FileMode(n.Mode)), os.Chtimes(c.to(*n), at, at))
 	}
 	return errors.Join(err, dst.Close())
 }

@@ -22,17 +22,17 @@ const format = 1
 type Inputs struct {
 	Format       int           `json:"format"`
 	Install      []string      `json:"install"` // SHA-256 of each command, in order
-	LockFiles    []Hashed      `json:"lock_files"`
+	LockFiles    []ContentHash `json:"lock_files"`
 	Interpreters []Interpreter `json:"interpreters"`
-	Environment  []Hashed      `json:"environment"`
+	Environment  []ContentHash `json:"environment"`
 	Platform     Platform      `json:"platform"`
 	// Dirs are absolute with links resolved: a Python venv holds its own path and works
 	// nowhere else.
 	Dirs []string `json:"dirs"`
 }
 
-// Hashed is a name and the SHA-256 of its content.
-type Hashed struct {
+// ContentHash is a name and the SHA-256 of its content.
+type ContentHash struct {
 	Name string `json:"name"`
 	Hash string `json:"sha256"`
 }
@@ -76,12 +76,12 @@ func Gather(r Request) (Inputs, error) {
 		if err != nil {
 			return in, fmt.Errorf("lock file: %w", err)
 		}
-		in.LockFiles = append(in.LockFiles, Hashed{Name: name, Hash: h})
+		in.LockFiles = append(in.LockFiles, ContentHash{Name: name, Hash: h})
 	}
 	return in, nil
 }
 
-// Changed is the first lock file that is not what it was when the inputs were gathered;
+// Changed returns the first lock file that is not what it was when the inputs were gathered;
 // empty when there is none.
 func (in Inputs) Changed(workDir string) string {
 	for _, f := range in.LockFiles {
@@ -92,7 +92,7 @@ func (in Inputs) Changed(workDir string) string {
 	return ""
 }
 
-// Key is the name of the entry that these inputs make.
+// Key returns the name of the entry that these inputs make.
 func (in Inputs) Key() string {
 	b, err := json.Marshal(in)
 	if err != nil {
@@ -197,7 +197,7 @@ var (
 
 // environment hashes the variables that package managers read. Values may be secret and are
 // never written down.
-func environment(env []string) []Hashed {
+func environment(env []string) []ContentHash {
 	hashes := map[string]string{}
 	for _, kv := range env {
 		name, value, _ := strings.Cut(kv, "=")
@@ -206,11 +206,11 @@ func environment(env []string) []Hashed {
 			hashes[name] += hashText(value) // a name may be there twice
 		}
 	}
-	out := make([]Hashed, 0, len(hashes))
+	out := make([]ContentHash, 0, len(hashes))
 	for name, hash := range hashes {
-		out = append(out, Hashed{name, hash})
+		out = append(out, ContentHash{name, hash})
 	}
-	slices.SortFunc(out, func(a, b Hashed) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b ContentHash) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
@@ -232,7 +232,7 @@ func platform() Platform {
 	return p
 }
 
-// release is ID and VERSION_ID of an os-release file.
+// release returns ID and VERSION_ID of an os-release file.
 func release(text []byte) string {
 	var id, version string
 	for line := range bytes.Lines(text) {

@@ -14,8 +14,8 @@ import (
 func TestEveryInputChangesTheKey(t *testing.T) {
 	base := func() Inputs {
 		return Inputs{
-			Format: format, Install: []string{"a", "b"}, LockFiles: []Hashed{{"lock", "1"}, {"more", "2"}},
-			Interpreters: []Interpreter{{"node", "/usr/bin/node", "v20"}}, Environment: []Hashed{{"NODE_ENV", "3"}},
+			Format: format, Install: []string{"a", "b"}, LockFiles: []ContentHash{{"lock", "1"}, {"more", "2"}},
+			Interpreters: []Interpreter{{"node", "/usr/bin/node", "v20"}}, Environment: []ContentHash{{"NODE_ENV", "3"}},
 			Platform: Platform{"linux", "amd64", "glibc", "debian 12"}, Dirs: []string{"/srv/a"},
 		}
 	}
@@ -106,7 +106,7 @@ func TestQuestions(t *testing.T) {
 		{[]string{"cp -r a b; pipeline; python-config"}, nil},
 	} {
 		var have []string
-		for _, q := range Questions(c.install, []string{"/srv/app/.venv"}) {
+		for _, q := range VersionQueries(c.install, []string{"/srv/app/.venv"}) {
 			have = append(have, strings.Join(q.Args, " "))
 		}
 		if diff := cmp.Diff(c.want, have); diff != "" {
@@ -127,7 +127,7 @@ func TestRelease(t *testing.T) {
 func TestChoose(t *testing.T) {
 	now := time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC)
 	day := 24 * time.Hour
-	entries := []Listed{ // the last used first
+	entries := []ListedEntry{ // the last used first
 		{Info: Info{Bytes: 10}, UsedAt: now.Add(-day)},
 		{Info: Info{Bytes: 100}, UsedAt: now.Add(-2 * day)},
 		{Info: Info{Bytes: 20}, UsedAt: now.Add(-3 * day), Damaged: "yes"},
@@ -135,15 +135,15 @@ func TestChoose(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name   string
-		choice Choice
+		choice PruneOptions
 		want   []bool
 	}{
-		{"damage only", Choice{}, []bool{false, false, true, false}},
-		{"all", Choice{All: true}, []bool{true, true, true, true}},
-		{"older", Choice{OlderThan: 3 * day}, []bool{false, false, true, true}},
-		{"size", Choice{MaxBytes: 110}, []bool{false, false, true, true}},
-		{"one too large", Choice{MaxBytes: 50}, []bool{false, true, true, false}},
-		{"both", Choice{MaxBytes: 50, OlderThan: 3 * day}, []bool{false, true, true, true}},
+		{"damage only", PruneOptions{}, []bool{false, false, true, false}},
+		{"all", PruneOptions{All: true}, []bool{true, true, true, true}},
+		{"older", PruneOptions{OlderThan: 3 * day}, []bool{false, false, true, true}},
+		{"size", PruneOptions{MaxBytes: 110}, []bool{false, false, true, true}},
+		{"one too large", PruneOptions{MaxBytes: 50}, []bool{false, true, true, false}},
+		{"both", PruneOptions{MaxBytes: 50, OlderThan: 3 * day}, []bool{false, true, true, true}},
 	} {
 		if diff := cmp.Diff(c.want, choose(entries, c.choice, now)); diff != "" {
 			t.Errorf("%s: %s", c.name, diff)

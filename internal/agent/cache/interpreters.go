@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// Question is an interpreter to be asked for its version.
-type Question struct {
+// VersionQuery is an interpreter to be asked for its version.
+type VersionQuery struct {
 	Name string
 	Args []string
 }
@@ -47,19 +47,19 @@ func interpreter(name string) []string {
 	return nil
 }
 
-// betweenWords are the characters that end a word for a shell, more or less.
-func betweenWords(r rune) bool {
+// isSeparator reports whether a character ends a word for a shell, more or less.
+func isSeparator(r rune) bool {
 	return unicode.IsSpace(r) || strings.ContainsRune(";&|()<>{}\"'`$=", r)
 }
 
-// Questions are the interpreters that install commands name, each once, in order. A word is
+// VersionQueries returns the interpreters that install commands name, each once, in order. A word is
 // taken for a program in any place: one too many only makes the key stricter.
 // A program inside the cached directories is made by the install itself: not it, but the one
 // on the PATH decides.
-func Questions(install, dirs []string) []Question {
-	var out []Question
+func VersionQueries(install, dirs []string) []VersionQuery {
+	var out []VersionQuery
 	for _, cmd := range install {
-		for _, word := range strings.FieldsFunc(cmd, betweenWords) {
+		for _, word := range strings.FieldsFunc(cmd, isSeparator) {
 			args := interpreter(filepath.Base(word))
 			if args == nil {
 				continue
@@ -67,8 +67,8 @@ func Questions(install, dirs []string) []Question {
 			if dir := filepath.Dir(word); filepath.IsAbs(dir) && !slices.ContainsFunc(dirs, func(d string) bool { return within(resolve(dir), d) }) {
 				args = append([]string{filepath.Join(dir, args[0])}, args[1:]...)
 			}
-			q := Question{Name: args[0], Args: args}
-			if !slices.ContainsFunc(out, func(o Question) bool { return o.Name == q.Name }) {
+			q := VersionQuery{Name: args[0], Args: args}
+			if !slices.ContainsFunc(out, func(o VersionQuery) bool { return o.Name == q.Name }) {
 				out = append(out, q)
 			}
 		}
@@ -76,7 +76,7 @@ func Questions(install, dirs []string) []Question {
 	return out
 }
 
-// Version is the answer as the key has it: its first lines, cleaned of white space.
+// Version returns the answer as the key has it: its first lines, cleaned of white space.
 func Version(answer string) string {
 	const most = 300
 	v := strings.ToValidUTF8(strings.Join(strings.Fields(answer), " "), "?")

@@ -80,11 +80,11 @@ func makeLocked(parent, pattern string) (string, *os.File, error) {
 			return "", nil, errors.Join(err, os.Remove(dir))
 		}
 	}
-	return "", nil, fmt.Errorf("%s: somebody removes every new directory", parent)
+	return "", nil, fmt.Errorf("%s: another process removes every new directory", parent)
 }
 
-// leftover removes a directory that is not locked: its maker is gone.
-func leftover(dir string) bool {
+// removeLeftover removes a directory that is not locked: its maker is gone.
+func removeLeftover(dir string) bool {
 	lock, err := lockDir(context.Background(), dir, filelock.Exclusive, 0)
 	if err != nil {
 		return false

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Listed is an entry as a list shows it.
-type Listed struct {
+// ListedEntry is an entry as a list shows it.
+type ListedEntry struct {
 	Info
 	UsedAt  time.Time // by a run; at first when it was made
 	Damaged string    // why the entry will never be used; empty if nothing is known
@@ -20,7 +20,7 @@ type Listed struct {
 
 // List returns the entries, those used last first, and the names of what is unfinished: it
 // is being made, or its maker died.
-func (c *Cache) List() (entries []Listed, unfinished []string, err error) {
+func (c *Cache) List() (entries []ListedEntry, unfinished []string, err error) {
 	found, err := os.ReadDir(c.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
@@ -37,22 +37,22 @@ func (c *Cache) List() (entries []Listed, unfinished []string, err error) {
 		if !isKey(name) {
 			continue // not ours
 		}
-		if l, there := c.listed(name); there {
+		if l, there := c.listedEntry(name); there {
 			entries = append(entries, l)
 		}
 	}
-	slices.SortStableFunc(entries, func(a, b Listed) int { return b.UsedAt.Compare(a.UsedAt) })
+	slices.SortStableFunc(entries, func(a, b ListedEntry) int { return b.UsedAt.Compare(a.UsedAt) })
 	return entries, unfinished, nil
 }
 
-func (c *Cache) listed(name string) (Listed, bool) {
+func (c *Cache) listedEntry(name string) (ListedEntry, bool) {
 	dir := filepath.Join(c.dir, name)
 	dirInfo, err := os.Lstat(dir)
 	if err != nil {
-		return Listed{}, false // removed meanwhile
+		return ListedEntry{}, false // removed meanwhile
 	}
 	info, err := readInfo(dir, name)
-	l := Listed{Info: info, UsedAt: dirInfo.ModTime()}
+	l := ListedEntry{Info: info, UsedAt: dirInfo.ModTime()}
 	if err != nil {
 		l.Info, l.Damaged = Info{Key: name}, err.Error()
 		return l, true
@@ -63,24 +63,24 @@ func (c *Cache) listed(name string) (Listed, bool) {
 	return l, true
 }
 
-// Choice says what to prune. What is damaged or left over goes in any case.
-type Choice struct {
+// PruneOptions says what to prune. What is damaged or left over goes in any case.
+type PruneOptions struct {
 	All       bool
 	OlderThan time.Duration // not used for so long; 0: no matter
 	MaxBytes  int64         // then the longest unused go until the rest is no more; 0: no limit
 }
 
-// Pruned is what Prune did.
-type Pruned struct {
-	Removed  []Listed
-	InUse    []Listed // were to go, but a run reads them now
-	Leftover int      // unfinished entries of agents that died
+// PruneResult is what Prune did.
+type PruneResult struct {
+	Removed  []ListedEntry
+	InUse    []ListedEntry // were to go, but a run reads them now
+	Leftover int           // unfinished entries of agents that died
 	Kept     int
 }
 
 // Prune removes entries.
-func (c *Cache) Prune(choice Choice, now time.Time) (Pruned, error) {
-	var p Pruned
+func (c *Cache) Prune(choice PruneOptions, now time.Time) (PruneResult, error) {
+	var p PruneResult
 	entries, unfinished, err := c.List()
 	if err != nil {
 		return p, err
@@ -114,7 +114,7 @@ func (c *Cache) Prune(choice Choice, now time.Time) (Pruned, error) {
 }
 
 // choose returns the entries to remove. They are sorted by use, the last used first.
-func choose(entries []Listed, c Choice, now time.Time) []bool {
+func choose(entries []ListedEntry, c PruneOptions, now time.Time) []bool {
 	goes := make([]bool, len(entries))
 	var sum int64
 	for i, l := range entries {

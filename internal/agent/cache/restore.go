@@ -16,8 +16,8 @@ const (
 	besideOld = ".stint-old-"
 )
 
-// placing is one directory on its way to its place.
-type placing struct {
+// placement is one directory on its way to its place.
+type placement struct {
 	target, fresh string
 	lock          *os.File
 	old           string // where what was in place is now; empty if there was nothing
@@ -27,7 +27,7 @@ type placing struct {
 // and every byte is checked, then they are swapped in. Whatever fails leaves what was there
 // before. A damaged entry is removed, and the error is a *DamagedError.
 func (e *Entry) Restore(ctx context.Context) error {
-	var all []*placing
+	var all []*placement
 	defer func() {
 		for _, p := range all {
 			_ = removeAll(p.fresh) // the next restore removes what this one could not
@@ -41,14 +41,14 @@ func (e *Entry) Restore(ctx context.Context) error {
 		}
 		all = append(all, p)
 	}
-	c := copier{from: stored(e.dir), to: func(n node) string { return filepath.Join(all[n.Dir].fresh, string(n.Path)) }}
+	c := copier{from: pathIn(e.dir), to: func(n node) string { return filepath.Join(all[n.Dir].fresh, string(n.Path)) }}
 	if err := c.copy(ctx, e.nodes); err != nil {
 		var bad *mismatchError
 		if !errors.As(err, &bad) {
 			return err
 		}
 		e.Close() // else it would be in use
-		return e.cache.damaged(e.Key, err)
+		return e.cache.removeDamaged(e.Key, err)
 	}
 	if err := ctx.Err(); err != nil { // the caller may use the directories already
 		return err
@@ -66,7 +66,7 @@ func (e *Entry) Restore(ctx context.Context) error {
 }
 
 // prepare clears away what a crash left beside the target and makes the new directory.
-func prepare(target string) (*placing, error) {
+func prepare(target string) (*placement, error) {
 	parent, base := filepath.Dir(target), filepath.Base(target)
 	if err := os.MkdirAll(parent, 0o777); err != nil {
 		return nil, err
@@ -77,14 +77,14 @@ func prepare(target string) (*placing, error) {
 	for _, kind := range []string{besideNew, besideOld} {
 		found, _ := filepath.Glob(filepath.Join(escape(parent), escape("."+base+kind)+"*"))
 		for _, dir := range found {
-			leftover(dir)
+			removeLeftover(dir)
 		}
 	}
 	fresh, lock, err := makeLocked(parent, "."+base+besideNew)
 	if err != nil {
 		return nil, err
 	}
-	return &placing{target: target, fresh: fresh, lock: lock}, nil
+	return &placement{target: target, fresh: fresh, lock: lock}, nil
 }
 
 // escape makes a path a pattern that matches only itself.
@@ -101,7 +101,7 @@ func escape(path string) string {
 }
 
 // swapAll puts every directory in its place, or none.
-func swapAll(all []*placing) error {
+func swapAll(all []*placement) error {
 	for i, p := range all {
 		err := p.swap()
 		if err == nil {
@@ -115,7 +115,7 @@ func swapAll(all []*placing) error {
 	return nil
 }
 
-func (p *placing) swap() error {
+func (p *placement) swap() error {
 	old, err := os.MkdirTemp(filepath.Dir(p.target), "."+filepath.Base(p.target)+besideOld)
 	if err != nil {
 		return err
@@ -137,7 +137,7 @@ func (p *placing) swap() error {
 	return nil
 }
 
-func (p *placing) undo() error {
+func (p *placement) undo() error {
 	if err := os.Rename(p.target, p.fresh); err != nil {
 		return err
 	}

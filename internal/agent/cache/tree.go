@@ -29,7 +29,7 @@ type node struct {
 	Target []byte `json:"l,omitempty"` // of a symbolic link
 }
 
-const kept = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
+const keptModes = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 
 // scan lists a directory, parents before what is in them.
 func scan(ctx context.Context, index int, root string) (nodes []node, size int64, err error) {
@@ -63,7 +63,7 @@ func scan(ctx context.Context, index int, root string) (nodes []node, size int64
 }
 
 func describe(path string, info fs.FileInfo) (node, error) {
-	n := node{Mode: uint32(info.Mode() & kept), MTime: info.ModTime().UnixNano()}
+	n := node{Mode: uint32(info.Mode() & keptModes), MTime: info.ModTime().UnixNano()}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		n.UID, n.GID = int(st.Uid), int(st.Gid)
 		if me := os.Geteuid(); me != 0 && n.UID != me {
@@ -125,7 +125,7 @@ func (c *copier) copy(ctx context.Context, nodes []node) error {
 			err = c.makeDir(*n)
 		case "l":
 			if !c.store { // the list holds its target
-				err = errors.Join(os.Symlink(string(n.Target), c.to(*n)), c.own(*n))
+				err = errors.Join(os.Symlink(string(n.Target), c.to(*n)), c.setOwner(*n))
 			}
 		default:
 			group.Go(func() error { return c.copyFile(groupCtx, n) })
@@ -160,15 +160,15 @@ func (c *copier) finishDirs(ctx context.Context, nodes []node) error {
 			continue
 		}
 		to, at := c.to(n), time.Unix(0, n.MTime)
-		if err := errors.Join(ctx.Err(), c.own(n), os.Chmod(to, fs.FileMode(n.Mode)), os.Chtimes(to, at, at)); err != nil {
+		if err := errors.Join(ctx.Err(), c.setOwner(n), os.Chmod(to, fs.FileMode(n.Mode)), os.Chtimes(to, at, at)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// own gives root's copies their owner; others can only make what is theirs.
-func (c *copier) own(n node) error {
+// setOwner gives a copy that root makes its owner; other users can only make their own files.
+func (c *copier) setOwner(n node) error {
 	if os.Geteuid() != 0 || n.UID == 0 && n.GID == 0 {
 		return nil
 	}

@@ -21,28 +21,28 @@ type batch struct {
 	inSpool bool // data is nil; the bytes are sent from the spool
 }
 
-// streaming is a Server that reads the bytes to send from the spool itself.
-type streaming interface {
+// streamingServer is a Server that reads the bytes to send from the spool itself.
+type streamingServer interface {
 	AppendFrom(ctx context.Context, run string, attempt int, offset, size int64, src io.ReaderAt) (job.AppendReply, error)
 }
 
-// mostNow is how many bytes the next append may bring. The first one of an attempt that goes
+// nextBatchLimit returns how many bytes the next append may bring. The first one of an attempt that goes
 // on is small: with it the server knows the run and relies on the connection that the agent
 // holds, and heartbeats begin, on a slow link too.
-func (d *Delivery) mostNow() int64 {
+func (d *Delivery) nextBatchLimit() int64 {
 	if !d.reached && d.cfg.Fresh && !d.hasEnded() {
-		return int64(min(d.pace.batch, leastBatch))
+		return int64(min(d.pace.batch, minBatch))
 	}
 	return int64(d.pace.batch)
 }
 
-// next is the batch that begins at an offset. A large one stays in the spool while it is
+// nextBatch returns the batch that begins at an offset. A large one stays in the spool while it is
 // sent, unless it is compressed, or the last try has failed, whose reason may be the spool:
 // reading it shows that.
-func (d *Delivery) next(offset int64) (batch, error) {
-	if _, able := d.cfg.Server.(streaming); able && !d.pace.compressed && d.lastErr == nil && d.cfg.Journal.Unsent() > leastBatch {
+func (d *Delivery) nextBatch(offset int64) (batch, error) {
+	if _, able := d.cfg.Server.(streamingServer); able && !d.pace.compressed && d.lastErr == nil && d.cfg.Journal.Unsent() > minBatch {
 		d.tuneForBulk()
-		size, err := journal.WholeRecordsIn(d.cfg.Journal, offset, min(d.cfg.Journal.Unsent(), d.mostNow()))
+		size, err := journal.WholeRecordsIn(d.cfg.Journal, offset, min(d.cfg.Journal.Unsent(), d.nextBatchLimit()))
 		if err != nil || size > 0 {
 			return batch{size: size, inSpool: true}, err
 		}
@@ -53,12 +53,12 @@ func (d *Delivery) next(offset int64) (batch, error) {
 
 // peek reads a batch from the spool and cuts it at the end of its last whole record.
 func (d *Delivery) peek(offset int64) ([]byte, error) {
-	size := int(min(d.cfg.Journal.Unsent(), d.mostNow(), mostBuffered))
+	size := int(min(d.cfg.Journal.Unsent(), d.nextBatchLimit(), maxBuffered))
 	for size > 0 {
 		if cap(d.buf) < size {
-			d.buf = nil // let go of it first
-			d.buf = make([]byte, roomFor(size))
-			if size > leastBatch {
+			d.buf = nil // free it before the next one is allocated
+			d.buf = make([]byte, bufferSize(size))
+			if size > minBatch {
 				d.tuneForBulk()
 			}
 		}
@@ -87,10 +87,10 @@ func (d *Delivery) tuneForBulk() {
 	}
 }
 
-// roomFor is how large a buffer is made for a batch of a size: there are few sizes, so that
+// bufferSize returns how large a buffer is made for a batch of a size: there are few sizes, so that
 // growing leaves little behind.
-func roomFor(size int) int {
-	for _, room := range []int{leastBatch, mostBuffered} {
+func bufferSize(size int) int {
+	for _, room := range []int{minBatch, maxBuffered} {
 		if size <= room {
 			return room
 		}

@@ -7,8 +7,8 @@ import (
 	"stint.dev/stint/internal/agent/spool"
 )
 
-// Ended is a journal whose attempt has ended, and whose delivery too.
-type Ended struct {
+// EndedJournal is a journal whose attempt has ended, and whose delivery too.
+type EndedJournal struct {
 	Run     string
 	Journal *spool.Journal
 	Link    *Link
@@ -22,7 +22,7 @@ type Ended struct {
 // Conclude removes a journal that was delivered, and has any other one wait in the spool. err
 // says how its delivery ended: nil when the server has all of it. complete is true when no
 // output was dropped either; waitsAt is where the journal waits, empty for nowhere.
-func (e Ended) Conclude(err error) (complete bool, waitsAt string) {
+func (e EndedJournal) Conclude(err error) (complete bool, waitsAt string) {
 	j := e.Journal
 	var deleted *DeletedError
 	delivered := !e.NoServer && err == nil && j.Waiting() == 0
@@ -55,7 +55,7 @@ func (e Ended) Conclude(err error) (complete bool, waitsAt string) {
 }
 
 // lostText says what is lost of a journal that is neither on the server nor on the disk, and why.
-func (e Ended) lostText(why error) string {
+func (e EndedJournal) lostText(why error) string {
 	text := "the journal of run %s is incomplete on the server, and the part that is missing was in memory only"
 	switch {
 	case e.Journal.Path() == "" && e.Journal.Acknowledged() == 0:
@@ -67,13 +67,13 @@ func (e Ended) lostText(why error) string {
 }
 
 // waitsText says where the journal waits, and why unless that was printed before.
-func (e Ended) waitsText(why error) string {
+func (e EndedJournal) waitsText(why error) string {
 	text := fmt.Sprintf("the journal of this run waits at %s until the next stint run, or stint flush, delivers it", e.Journal.Path())
 	return e.because(text, why)
 }
 
 // because adds to a text why the journal was not delivered, unless that was printed before.
-func (e Ended) because(text string, why error) string {
+func (e EndedJournal) because(text string, why error) string {
 	if e.Link.Printed(NoServer) || e.Link.Printed(BadToken) {
 		return text
 	}

@@ -20,9 +20,9 @@ const (
 	spoolPollInterval = 100 * time.Millisecond
 	// AppendTimeout bounds one append; a link that takes longer for a batch is down.
 	AppendTimeout = 60 * time.Second
-	// longestEndPause is the longest pause between two tries when the attempt has ended and
-	// somebody waits for it, unless the server asks for a longer one.
-	longestEndPause = time.Second
+	// endPauseLimit is the longest pause between two tries when the attempt has ended and
+	// the caller waits for it, unless the server asks for a longer one.
+	endPauseLimit = time.Second
 )
 
 // Config says which journal to deliver, and where. The channels wake delivery; each of them
@@ -44,7 +44,7 @@ type Config struct {
 	Link *Link
 	// Hung is where servers are noted that do not answer; nil for nowhere.
 	Hung *HungServers
-	// Watched is set from the server's replies: somebody follows the run live.
+	// Watched is set from the server's replies: a client follows the run live.
 	Watched *atomic.Bool
 	// FirstReply is called once, after the first append that the server has answered with a
 	// size, unless the whole journal of an ended attempt came with it; may be nil.
@@ -60,10 +60,10 @@ const SendAtOnce = 512 << 10
 type Delivery struct {
 	cfg Config
 
-	reached  bool  // the server has answered an append with a size
-	sentTo   int64 // the end of what was ever sent
-	left     bool  // the last batch did not bring all that there was
-	lastGood time.Time
+	reached     bool  // the server has answered an append with a size
+	sentTo      int64 // the end of what was ever sent
+	hasMore     bool  // the last batch did not bring all that there was
+	lastSuccess time.Time
 
 	pace    pace
 	buf     []byte
@@ -117,8 +117,8 @@ func (d *Delivery) Run(ctx context.Context) error {
 }
 
 func (d *Delivery) deliver(ctx context.Context) error {
-	d.lastGood = time.Now()
-	if err := d.waitOrEnd(ctx, coalesceUrgent); err != nil {
+	d.lastSuccess = time.Now()
+	if err := d.waitOrEnd(ctx, urgentCoalesceDelay); err != nil {
 		return err
 	}
 	for {
@@ -142,7 +142,7 @@ func (d *Delivery) deliver(ctx context.Context) error {
 			if err := d.pause(ctx, wait); err != nil {
 				return err
 			}
-		} else if d.cfg.Journal.Unsent() > 0 && d.cfg.Journal.Unsent() < SendAtOnce && !d.left {
+		} else if d.cfg.Journal.Unsent() > 0 && d.cfg.Journal.Unsent() < SendAtOnce && !d.hasMore {
 			if err := d.coalesce(ctx); err != nil {
 				return err
 			}
@@ -150,7 +150,7 @@ func (d *Delivery) deliver(ctx context.Context) error {
 	}
 }
 
-// idle waits for something to send. done is true when there never will be.
+// idle waits for something to send. done is true when nothing will follow.
 func (d *Delivery) idle(ctx context.Context) (done bool, err error) {
 	select {
 	case <-d.cfg.More:
@@ -162,7 +162,7 @@ func (d *Delivery) idle(ctx context.Context) (done bool, err error) {
 	if d.cfg.Journal.Waiting() == 0 {
 		return true, nil
 	}
-	poll := time.NewTimer(spoolPollInterval) // a disk that hangs notifies of nothing
+	poll := time.NewTimer(spoolPollInterval) // no notification comes while a disk hangs
 	defer poll.Stop()
 	select {
 	case <-d.cfg.More:
@@ -199,14 +199,14 @@ func (d *Delivery) coalesce(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-d.cfg.Beat:
-			if time.Since(d.lastGood) >= coalesceBeat {
+			if time.Since(d.lastSuccess) >= beatCoalesceDelay {
 				return nil
 			}
 		case <-d.cfg.Urgent:
 			if d.cfg.Journal.Unsent() >= SendAtOnce {
 				return nil
 			}
-			return d.waitOrEnd(ctx, coalesceUrgent)
+			return d.waitOrEnd(ctx, urgentCoalesceDelay)
 		}
 	}
 }
@@ -238,10 +238,10 @@ func (d *Delivery) pause(ctx context.Context, wait time.Duration) error {
 		}
 		ended = nil // it had ended before already: the pause is made
 		if d.last.Wait == 0 {
-			wait = min(wait, longestEndPause)
+			wait = min(wait, endPauseLimit)
 		}
 	}
-	if d.cfg.GiveUpAfter > 0 && time.Since(d.lastGood)+wait > d.cfg.GiveUpAfter {
+	if d.cfg.GiveUpAfter > 0 && time.Since(d.lastSuccess)+wait > d.cfg.GiveUpAfter {
 		return d.lastErr
 	}
 	timer := time.NewTimer(wait)
@@ -260,12 +260,12 @@ func (d *Delivery) pause(ctx context.Context, wait time.Duration) error {
 // that ends delivery.
 func (d *Delivery) sendOne(ctx context.Context) (time.Duration, error) {
 	offset := d.cfg.Journal.Acknowledged()
-	there := d.cfg.Journal.Unsent()
-	b, err := d.next(offset)
+	unsent := d.cfg.Journal.Unsent()
+	b, err := d.nextBatch(offset)
 	if err != nil {
-		return d.unreadable(offset, err)
+		return d.readFailed(offset, err)
 	}
-	d.sentTo, d.left = max(d.sentTo, offset+b.size), b.size > 0 && b.size < there
+	d.sentTo, d.hasMore = max(d.sentTo, offset+b.size), b.size > 0 && b.size < unsent
 	begun := time.Now()
 	d.trying.Store(&begun)
 	reply, err := d.append(ctx, offset, b)
@@ -316,13 +316,13 @@ func (d *Delivery) accepted(offset, sent int64, reply job.AppendReply, took time
 	}
 	d.pace.sent(time.Now(), int(sent), took)
 	d.cfg.Journal.Acknowledge(reply.Size)
-	d.answered()
+	d.noteFirstReply()
 	if reply.Size == offset && sent > 0 {
 		d.lastErr = fmt.Errorf("the server takes the journal but keeps nothing after byte %d", offset)
 		return d.backoff.NextBackOff(), nil
 	}
 	d.backoff.Reset()
-	d.lastGood = time.Now()
+	d.lastSuccess = time.Now()
 	return 0, nil
 }
 
@@ -331,21 +331,21 @@ func (d *Delivery) append(ctx context.Context, offset int64, b batch) (job.Appen
 	ctx, cancel := context.WithTimeout(ctx, AppendTimeout)
 	defer cancel()
 	if b.inSpool {
-		return d.cfg.Server.(streaming).AppendFrom(ctx, d.cfg.Run, d.cfg.Attempt, offset, b.size, d.cfg.Journal)
+		return d.cfg.Server.(streamingServer).AppendFrom(ctx, d.cfg.Run, d.cfg.Attempt, offset, b.size, d.cfg.Journal)
 	}
-	if c, able := d.cfg.Server.(compressing); able && d.pace.compressed && len(b.data) >= leastBatch {
+	if c, able := d.cfg.Server.(compressingServer); able && d.pace.compressed && len(b.data) >= minBatch {
 		return c.AppendCompressed(ctx, d.cfg.Run, d.cfg.Attempt, offset, b.data)
 	}
 	return d.cfg.Server.Append(ctx, d.cfg.Run, d.cfg.Attempt, offset, b.data)
 }
 
-// compressing is a server that takes compressed journal bytes.
-type compressing interface {
+// compressingServer is a server that takes compressed journal bytes.
+type compressingServer interface {
 	AppendCompressed(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error)
 }
 
-// answered notes the first reply with a size.
-func (d *Delivery) answered() {
+// noteFirstReply notes the first reply with a size.
+func (d *Delivery) noteFirstReply() {
 	first := !d.reached
 	d.reached = true
 	if !first || d.cfg.FirstReply == nil || d.hasEnded() && d.cfg.Journal.Waiting() == 0 {

@@ -19,10 +19,10 @@ import (
 // without one, what has collected goes after a while.
 func TestCoalescingEndsWithAHeartbeat(t *testing.T) {
 	for _, c := range []struct {
-		name     string
-		lastGood time.Duration // before
-		beats    []time.Duration
-		want     time.Duration
+		name        string
+		lastSuccess time.Duration // before
+		beats       []time.Duration
+		want        time.Duration
 	}{
 		{"no heartbeat", 0, nil, coalesceDelay},
 		{"an append long ago", 5 * time.Second, []time.Duration{200 * time.Millisecond}, 200 * time.Millisecond},
@@ -35,7 +35,7 @@ func TestCoalescingEndsWithAHeartbeat(t *testing.T) {
 					Beat: beat, Ended: make(chan struct{}), Watched: new(atomic.Bool),
 					Journal: spool.InMemory(spool.Meta{}, spool.Limits{}, errors.New("no state directory")),
 				})
-				d.lastGood = time.Now().Add(-c.lastGood)
+				d.lastSuccess = time.Now().Add(-c.lastSuccess)
 				for _, at := range c.beats {
 					time.AfterFunc(at, func() { beat <- struct{}{} })
 				}
@@ -64,10 +64,10 @@ func TestTheFirstAppendIsSmall(t *testing.T) {
 			for len(s.has()) < len(whole) {
 				<-time.After(time.Millisecond)
 			}
-			if took := time.Since(begun); took > coalesceUrgent+10*time.Millisecond {
+			if took := time.Since(begun); took > urgentCoalesceDelay+10*time.Millisecond {
 				t.Errorf("%d bytes took %s", size, took)
 			}
-			if sizes := s.appended(); sizes[0] > leastBatch || len(sizes) > 1 && len(whole) <= leastBatch {
+			if sizes := s.appended(); sizes[0] > minBatch || len(sizes) > 1 && len(whole) <= minBatch {
 				t.Errorf("appends of %v bytes", sizes)
 			}
 			end()

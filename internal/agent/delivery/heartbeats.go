@@ -15,24 +15,24 @@ const (
 	beatTimeout   = 6 * time.Second
 	repeatTimeout = 4 * time.Second
 	// The server paces beats within these bounds.
-	shortestBeat = 100 * time.Millisecond
-	longestBeat  = 10 * time.Minute
+	minBeatInterval = 100 * time.Millisecond
+	maxBeatInterval = 10 * time.Minute
 	// rebeatDelay is how long after its connection was cut an agent beats again, and
 	// rebeatJitter the most that chance adds: a server that restarts cuts all at once.
 	rebeatDelay  = 50 * time.Millisecond
 	rebeatJitter = 250 * time.Millisecond
-	// For rebeatFor after a cut, a beat that does not reach the server is followed by another
-	// rebeatRetry and up to rebeatJitter after it began: whatever is between them may be
+	// For rebeatLimit after a cut, a beat that does not reach the server is followed by another
+	// rebeatRetryDelay and up to rebeatJitter after it began: whatever is between them may be
 	// restarting while the server waits for the agent.
-	rebeatFor   = 5 * time.Second
-	rebeatRetry = 200 * time.Millisecond
+	rebeatLimit      = 5 * time.Second
+	rebeatRetryDelay = 200 * time.Millisecond
 	// Later, and without a cut, the next one begins a retryShare of the period after it, and
 	// up to a quarter more, while the server may still trust the agent.
 	retryShare = 5
-	// firstLease is how long the server trusts the agent before its first reply, at least; it
-	// never trusts one that is not suspended for longer than longestLease.
-	firstLease   = 15 * time.Second
-	longestLease = 15 * time.Minute
+	// firstLeaseLimit is how long the server trusts the agent before its first reply, at least; it
+	// never trusts one that is not suspended for longer than leaseLimit.
+	firstLeaseLimit = 15 * time.Second
+	leaseLimit      = 15 * time.Minute
 )
 
 // cutNotifier is a Server that reports when the connection of heartbeats was cut, after it had
@@ -85,7 +85,7 @@ func (b *Heartbeats) Send(ctx context.Context) {
 	if n, ok := b.Server.(cutNotifier); ok {
 		cut = n.HeartbeatsCut()
 	}
-	b.period, b.lease = b.Period, firstLease
+	b.period, b.lease = b.Period, firstLeaseLimit
 	due := time.Now()
 	b.renewed = due // by the first append
 	timer := time.NewTimer(0)
@@ -122,7 +122,7 @@ func (b *Heartbeats) Send(ctx context.Context) {
 	}
 }
 
-// after is how long to wait after a beat that began and ended at these times. While the server
+// after returns how long to wait after a beat that began and ended at these times. While the server
 // may still trust the agent, one that did not renew it is followed by another soon, whatever the reply asks for: a
 // run must not be called lost because something on the way wanted a pause.
 func (b *Heartbeats) after(d Decision, begun, now time.Time) time.Duration {
@@ -133,8 +133,8 @@ func (b *Heartbeats) after(d Decision, begun, now time.Time) time.Duration {
 		return d.Wait
 	case b.trusted(now):
 		pause, jitter := b.period/retryShare, b.period/retryShare/4
-		if now.Sub(b.cutAt) < rebeatFor {
-			pause, jitter = rebeatRetry, rebeatJitter
+		if now.Sub(b.cutAt) < rebeatLimit {
+			pause, jitter = rebeatRetryDelay, rebeatJitter
 		}
 		pause = max(pause, d.Wait)
 		return min(b.period, max(pause-now.Sub(begun), rebeatDelay)+rand.N(max(jitter, 1)))
@@ -172,10 +172,10 @@ func (b *Heartbeats) sendOne(ctx context.Context, due time.Time) Decision {
 	b.failed = d.Action != Proceed
 	if d.Action == Proceed {
 		if reply.NextMS > 0 {
-			b.period = job.Milliseconds(reply.NextMS, shortestBeat, longestBeat)
+			b.period = job.Milliseconds(reply.NextMS, minBeatInterval, maxBeatInterval)
 		}
 		if reply.LeaseMS > 0 {
-			b.lease = job.Milliseconds(reply.LeaseMS, 0, longestLease)
+			b.lease = job.Milliseconds(reply.LeaseMS, 0, leaseLimit)
 		}
 		b.renewed = now
 		b.Reply(reply)

@@ -21,21 +21,21 @@ type heldServer struct {
 func (h *heldServer) HeartbeatsCut() <-chan struct{} { return h.cut }
 
 // beating sends heartbeats to a server until the test's bubble ends, and returns the replies
-// that it obeyed and whether it has stopped.
-func beating(t *testing.T, s Server, link *Link) (obeyed, stopped *atomic.Int64) {
+// that it applied and whether it has stopped.
+func beating(t *testing.T, s Server, link *Link) (applied, stopped *atomic.Int64) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ready := make(chan struct{})
 	close(ready)
-	obeyed, stopped = new(atomic.Int64), new(atomic.Int64)
+	applied, stopped = new(atomic.Int64), new(atomic.Int64)
 	b := &Heartbeats{
 		Server: s, Run: testRun, Attempt: 1, Period: 5 * time.Second, Begun: time.Now(), Ready: ready, Link: link,
-		Evidence: func(time.Time) job.Heartbeat { return job.Heartbeat{} }, Reply: func(job.HeartbeatReply) { obeyed.Add(1) },
+		Evidence: func(time.Time) job.Heartbeat { return job.Heartbeat{} }, Reply: func(job.HeartbeatReply) { applied.Add(1) },
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); b.Send(ctx); stopped.Add(1) }()
 	t.Cleanup(func() { cancel(); <-done })
-	return obeyed, stopped
+	return applied, stopped
 }
 
 // after waits, and returns when the beats since the last call were, counted from that call.
@@ -83,7 +83,7 @@ func TestACutThatLasts(t *testing.T) {
 			}
 			return nil
 		}), make(chan struct{}, 1)}
-		obeyed, _ := beating(t, server, NewLink(nil))
+		applied, _ := beating(t, server, NewLink(nil))
 		server.after(time.Second)
 		away.Store(true)
 		server.cut <- struct{}{}
@@ -94,8 +94,8 @@ func TestACutThatLasts(t *testing.T) {
 			}
 			last = at
 		}
-		if last < 2500*time.Millisecond || obeyed.Load() != 1 {
-			t.Errorf("the last heartbeat is at %s, %d replies were obeyed", last, obeyed.Load())
+		if last < 2500*time.Millisecond || applied.Load() != 1 {
+			t.Errorf("the last heartbeat is at %s, %d replies were applied", last, applied.Load())
 		}
 		last = 0
 		for _, at := range server.after(30 * time.Second) { // as long as the server may trust the agent
@@ -163,8 +163,8 @@ const (
 	testTrust = 30 * time.Second
 )
 
-// longestSilence is how long the server gets nothing of an agent whose network is cut.
-func longestSilence(t *testing.T, n *cutNetwork) (longest time.Duration) {
+// maxSilence is how long the server gets nothing of an agent whose network is cut.
+func maxSilence(t *testing.T, n *cutNetwork) (longest time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		n.begun = time.Now()
 		var s Server = n
@@ -194,7 +194,7 @@ func TestNoCutWithinTheLeaseLosesALiveAgent(t *testing.T) {
 			for phase := time.Duration(0); phase <= 5100*time.Millisecond; phase += 50 * time.Millisecond {
 				for long := testLease; long > 0; long -= 700 * time.Millisecond {
 					from := 10*time.Second + phase
-					silence := longestSilence(t, &cutNetwork{from: from, till: from + long, refuses: refuses, cuts: cuts})
+					silence := maxSilence(t, &cutNetwork{from: from, till: from + long, refuses: refuses, cuts: cuts})
 					if worst = max(worst, silence); silence >= testTrust {
 						t.Fatalf("a cut of %s, %s after a heartbeat (refuses %v, reports cuts %v): no heartbeat arrived for %s",
 							long, phase, refuses, cuts != nil, silence)
@@ -205,7 +205,7 @@ func TestNoCutWithinTheLeaseLosesALiveAgent(t *testing.T) {
 	}
 	t.Logf("no heartbeat arrived for %s at most", worst)
 	// A cut that is longer than that does lose it: the model distinguishes them.
-	if got := longestSilence(t, &cutNetwork{from: 10 * time.Second, till: 10*time.Second + testTrust}); got < testTrust {
+	if got := maxSilence(t, &cutNetwork{from: 10 * time.Second, till: 10*time.Second + testTrust}); got < testTrust {
 		t.Errorf("a cut of %s: no heartbeat arrived for %s", testTrust, got)
 	}
 }
@@ -214,8 +214,8 @@ func TestNoCutWithinTheLeaseLosesALiveAgent(t *testing.T) {
 func TestThePaceHasBounds(t *testing.T) {
 	for next, want := range map[int64]time.Duration{
 		0: 5 * time.Second, -1: 5 * time.Second, math.MinInt64: 5 * time.Second,
-		1: shortestBeat, 2000: 2 * time.Second,
-		math.MaxInt64: longestBeat, math.MaxInt64 / 1_000_000: longestBeat, math.MaxInt64/1_000_000 + 1: longestBeat,
+		1: minBeatInterval, 2000: 2 * time.Second,
+		math.MaxInt64: maxBeatInterval, math.MaxInt64 / 1_000_000: maxBeatInterval, math.MaxInt64/1_000_000 + 1: maxBeatInterval,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newFakeServer(nil)
@@ -248,7 +248,7 @@ func TestHeartbeatsFollowTheRule(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newFakeServer(always(c.err))
-				obeyed, stopped := beating(t, s, NewLink(nil))
+				applied, stopped := beating(t, s, NewLink(nil))
 				if got := s.after(time.Minute); c.every > 0 && c.every < time.Minute && len(got) < 8 {
 					t.Errorf("heartbeats at %v, want them while the lease lasts", got)
 				}
@@ -260,8 +260,8 @@ func TestHeartbeatsFollowTheRule(t *testing.T) {
 				} else if want := int(10*time.Minute/c.every) + 1; len(got) < want-1 || len(got) > want || stopped.Load() != 0 {
 					t.Errorf("%d heartbeats, want %d", len(got), want)
 				}
-				if obeyed.Load() != 0 {
-					t.Errorf("%d replies were obeyed", obeyed.Load())
+				if applied.Load() != 0 {
+					t.Errorf("%d replies were applied", applied.Load())
 				}
 			})
 		})

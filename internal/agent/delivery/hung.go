@@ -12,11 +12,11 @@ import (
 	"stint.dev/stint/internal/agent/statedir"
 )
 
-// hungFor is how long a server counts as hung after an agent saw that it does not answer.
-const hungFor = time.Minute
+// hungNoteTimeout is how long a server counts as hung after an agent saw that it does not answer.
+const hungNoteTimeout = time.Minute
 
-// HungServers is the note, in an agent's state directory, of a server that takes connections
-// and does not answer, so that only the first of many short jobs waits for it. A state
+// HungServers is the note, in an agent's state directory, of a server that accepts connections
+// and does not answer. Because of it only the first of many short jobs waits for that server. A state
 // directory that cannot be used, or does not answer, holds no note. The methods of nil do
 // nothing.
 type HungServers struct{ state, path string }
@@ -42,7 +42,7 @@ func (h *HungServers) Note(now time.Time) {
 	})
 }
 
-// SilentLimit is how long an ended attempt waits for a server that has not answered once. It
+// SilentLimit returns how long an ended attempt waits for a server that has not answered once. It
 // does not wait long for the disk.
 func (h *HungServers) SilentLimit(now time.Time) time.Duration {
 	if h == nil {
@@ -62,5 +62,5 @@ func (h *HungServers) recent(now time.Time) bool {
 	}
 	at, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(string(text)))
 	age := now.Sub(at)
-	return err == nil && age >= 0 && age < hungFor
+	return err == nil && age >= 0 && age < hungNoteTimeout
 }

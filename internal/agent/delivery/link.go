@@ -16,9 +16,9 @@ const (
 	NotWanted Trouble = "final"  // the server will never take the journal, or has deleted the run
 )
 
-// outageReported is how long an outage must last to be reported: a server or proxy that is
+// outageReportDelay is how long an outage must last to be reported: a server or proxy that is
 // restarted needs no message.
-const outageReported = 10 * time.Second
+const outageReportDelay = 10 * time.Second
 
 // Link is what the requests of one run have shown of the way to its server. Appends and
 // heartbeats share it. It is safe for concurrent use.
@@ -60,8 +60,8 @@ func (l *Link) SetPrinted(t Trouble) {
 	l.printed[t] = true
 }
 
-// note takes in the decision on a reply to a kind of request, and prints what people must
-// know. err is what was decided on.
+// note records the decision on a reply to a kind of request, and prints a line about trouble
+// that a person must know of. err is the error that was decided on.
 func (l *Link) note(request string, now time.Time, d Decision, err error) {
 	switch {
 	case d.Reached():
@@ -76,7 +76,7 @@ func (l *Link) note(request string, now time.Time, d Decision, err error) {
 }
 
 // outageLasts notes whether a kind of request meets an outage, and reports whether that has
-// lasted for outageReported.
+// lasted for outageReportDelay.
 func (l *Link) outageLasts(request string, now time.Time, outage bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,7 +87,7 @@ func (l *Link) outageLasts(request string, now time.Time, outage bool) bool {
 	if l.since[request].IsZero() {
 		l.since[request] = now
 	}
-	return now.Sub(l.since[request]) >= outageReported
+	return now.Sub(l.since[request]) >= outageReportDelay
 }
 
 // report prints a line, once for each kind of trouble.

@@ -11,21 +11,21 @@ func TestBatchesFollowTheLink(t *testing.T) {
 	for range 5 {
 		p.sent(now, p.batch, 10*time.Millisecond)
 	}
-	if p.batch != mostBatch {
+	if p.batch != maxBatch {
 		t.Errorf("quick batches grew to %d bytes", p.batch)
 	}
 	p.sent(now, p.batch, 3*time.Second)
-	if p.batch != mostBatch/2 {
+	if p.batch != maxBatch/2 {
 		t.Errorf("a slow batch is followed by %d bytes", p.batch)
 	}
 	for range 10 {
 		p.failed()
 	}
-	if p.batch != leastBatch {
+	if p.batch != minBatch {
 		t.Errorf("failures shrank the batch to %d bytes", p.batch)
 	}
 	p.sent(now, 100, time.Millisecond)
-	if p.batch != leastBatch {
+	if p.batch != minBatch {
 		t.Error("a small batch says nothing about large ones")
 	}
 }
@@ -38,7 +38,7 @@ func TestSmallOutputWaitsLongerWhileNobodyWatches(t *testing.T) {
 	for range 20 {
 		p.wait(false)
 	}
-	if last := p.wait(false); last != coalesceLongest {
+	if last := p.wait(false); last != maxCoalesceDelay {
 		t.Errorf("waited %s in the end", last)
 	}
 	if watched := p.wait(true); watched > 200*time.Millisecond {
@@ -95,7 +95,7 @@ func TestCompressionIsTriedAgain(t *testing.T) {
 	if p.compressed {
 		t.Fatal("compressed for nothing")
 	}
-	now = now.Add(trialPause)
+	now = now.Add(trialInterval)
 	link{plain: 1e6, compressed: 5e6}.drive(&p, &now, 2*trials)
 	if !p.compressed {
 		t.Error("a link that became slow is not tried again")

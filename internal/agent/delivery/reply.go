@@ -15,7 +15,7 @@ type Action int
 
 // The actions, from the best reply to the worst.
 const (
-	// Proceed: acknowledge, renew the lease, obey.
+	// Proceed: acknowledge, renew the lease, carry out the commands of the reply.
 	Proceed Action = iota
 	// Resume: the server has Size bytes of the journal; go on from there.
 	Resume
@@ -53,14 +53,14 @@ func (d Decision) Reached() bool {
 func (d Decision) Final() bool { return d.Action == Refused || d.Action == Deleted }
 
 const (
-	// tokenRetry is how often a token that was refused is tried again.
-	tokenRetry = time.Minute
-	// longestPause is the longest pause that a reply can ask for.
-	longestPause = time.Minute
+	// tokenRetryInterval is how often a token that was refused is tried again.
+	tokenRetryInterval = time.Minute
+	// pauseLimit is the longest pause that a reply can ask for.
+	pauseLimit = time.Minute
 )
 
-// Decide is the rule for every reply to an append, a heartbeat, and a question how far the
-// server is. err is nil for a reply that names run and attempt of the request and has all
+// Decide returns what to do after the reply to any append or heartbeat, also to an append of
+// nothing that asks how much the server has. err is nil for a reply that names run and attempt of the request and has all
 // required fields, which the client checks. It depends on nothing but err.
 func Decide(err error) Decision {
 	var p *job.Problem
@@ -81,7 +81,7 @@ func Decide(err error) Decision {
 func decideProblem(p *job.Problem) Decision {
 	switch p.Status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return Decision{Action: FixToken, Wait: tokenRetry}
+		return Decision{Action: FixToken, Wait: tokenRetryInterval}
 	case http.StatusConflict:
 		switch {
 		case p.Type == job.ProblemWrongOffset && p.Size != nil:
@@ -119,7 +119,7 @@ func decideForeign(f *client.ForeignReplyError) Decision {
 	return Decision{Action: Outage}
 }
 
-func pauseOf(retryAfter time.Duration) time.Duration { return min(max(retryAfter, 0), longestPause) }
+func pauseOf(retryAfter time.Duration) time.Duration { return min(max(retryAfter, 0), pauseLimit) }
 
 // RefusedError reports that the server will never accept this journal.
 type RefusedError struct {
@@ -143,7 +143,7 @@ func (e *DeletedError) Error() string {
 	return fmt.Sprintf("run %s was deleted on the server", e.Run)
 }
 
-// FinalError is the error that ends the delivery of a run's journal after a final decision
+// FinalError returns the error that ends the delivery of a run's journal after a final decision
 // on err; nil after any other.
 func FinalError(d Decision, run string, err error) error {
 	switch d.Action {

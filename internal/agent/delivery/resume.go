@@ -8,9 +8,9 @@ import (
 	"stint.dev/stint/internal/agent/spool"
 )
 
-// unreadable decides what an error of reading the journal means. A disk may answer again
+// readFailed decides what an error of reading the journal means. A disk may answer again
 // while the job runs; what was deleted never comes back.
-func (d *Delivery) unreadable(offset int64, err error) (time.Duration, error) {
+func (d *Delivery) readFailed(offset int64, err error) (time.Duration, error) {
 	if errors.Is(err, spool.ErrTrimmed) {
 		return 0, &RefusedError{
 			Why:   fmt.Sprintf("the server asks for the journal from byte %d on, which this host has deleted because the server had it: was the server put back to an older backup?", offset),
@@ -50,7 +50,7 @@ func (d *Delivery) resume(offset, size int64) (time.Duration, error) {
 		return 0, &RefusedError{Why: fmt.Sprintf("the server already has %d bytes of a journal of this attempt, of which %d were sent: the run id was used before", size, d.sentTo)}
 	}
 	d.cfg.Journal.Acknowledge(size)
-	d.answered()
+	d.noteFirstReply()
 	if size == offset {
 		d.lastErr = fmt.Errorf("the server answers that it has %d bytes, and will not take what follows them", size)
 		return d.backoff.NextBackOff(), nil // try again, but not in a loop

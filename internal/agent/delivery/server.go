@@ -1,7 +1,7 @@
 // Package delivery sends one journal and the heartbeats of one attempt to the server.
 //
-// Offsets make delivery exact: whatever happened before, the server says how much of the
-// journal it has, and the rest is sent.
+// Offsets make delivery exact: the server reports how much of the journal it has, and the rest
+// is sent, whatever happened before.
 package delivery
 
 import (

@@ -13,9 +13,9 @@ type suspension struct {
 	resumed chan struct{} // closed by the caller
 }
 
-// Suspend has Send make a last heartbeat, which reports that agent and job are being suspended,
-// and waits for its end, but not longer than ctx. No other follows until resume, which must
-// be called.
+// Suspend makes Send send a last heartbeat, which reports that agent and job are being suspended.
+// It returns when that heartbeat was answered or has failed, or ctx has ended. No other heartbeat
+// is sent until resume, which must be called.
 func (s Suspender) Suspend(ctx context.Context) (resume func()) {
 	r := suspension{make(chan struct{}), make(chan struct{})}
 	select {

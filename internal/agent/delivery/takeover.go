@@ -14,8 +14,8 @@ type TakenError struct{ Cause error }
 func (e *TakenError) Error() string { return e.Cause.Error() }
 func (e *TakenError) Unwrap() error { return e.Cause }
 
-// takingOver is a server at which a process can take over the journal of another one.
-type takingOver interface {
+// takeoverServer is a server at which a process can take over the journal of another one.
+type takeoverServer interface {
 	TakeOver(ctx context.Context, run string, attempt int, offset int64) (*client.Writer, job.AppendReply, error)
 }
 
@@ -28,7 +28,7 @@ func TakeOver(ctx context.Context, s Server, run string, attempt int, offset int
 	ctx, cancel := context.WithTimeout(ctx, AppendTimeout)
 	defer cancel()
 	var reply job.AppendReply
-	if t, able := s.(takingOver); able {
+	if t, able := s.(takeoverServer); able {
 		var w *client.Writer
 		if w, reply, err = t.TakeOver(ctx, run, attempt, offset); w != nil {
 			s = w

@@ -6,16 +6,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// known is a system call: its name, and whether its first argument is a descriptor.
-type known struct {
+// systemCall is a system call: its name, and whether its first argument is a descriptor.
+type systemCall struct {
 	name string
 	onFD bool
 }
 
 // calls are those in which processes wait. The numbers differ between architectures; the
 // ones that not all of them have are in calls_linux_amd64.go.
-var calls = sync.OnceValue(func() map[int]known {
-	return withOlder(map[int]known{
+var calls = sync.OnceValue(func() map[int]systemCall {
+	return withOlder(map[int]systemCall{
 		unix.SYS_READ: {"read", true}, unix.SYS_WRITE: {"write", true},
 		unix.SYS_READV: {"readv", true}, unix.SYS_WRITEV: {"writev", true},
 		unix.SYS_PREAD64: {"pread", true}, unix.SYS_PWRITE64: {"pwrite", true},

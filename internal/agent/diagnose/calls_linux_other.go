@@ -2,4 +2,4 @@
 
 package diagnose
 
-func withOlder(all map[int]known) map[int]known { return all }
+func withOlder(all map[int]systemCall) map[int]systemCall { return all }

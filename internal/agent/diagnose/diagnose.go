@@ -1,7 +1,7 @@
 // Package diagnose describes what processes that seem stuck are doing: their state, what they
 // wait for in the kernel, their open sockets and files, and the CPU they use right now. It
-// only reads what the system shows to anybody with the agent's rights, and what cannot be
-// read is left out. It is text for a person; nothing decides on it.
+// only reads what the system shows to every process with the agent's rights, and leaves out what
+// cannot be read. It is text for a person; nothing decides on it.
 package diagnose
 
 import (
@@ -14,16 +14,16 @@ import (
 	"stint.dev/stint/internal/agent/text"
 )
 
-// Window is how long Notes measures the CPU that is used.
-const Window = 200 * time.Millisecond
+// MeasureInterval is how long Notes measures the CPU that is used.
+const MeasureInterval = 200 * time.Millisecond
 
 const (
-	mostProcesses = 64
-	mostThreads   = 256 // of all processes together
-	mostOpen      = 6   // sockets, and files, that are named of a process
-	// mostNote and mostText bound one note and all of them, in bytes.
-	mostNote = 1900
-	mostText = 16 << 10
+	maxProcesses = 64
+	maxThreads   = 256 // of all processes together
+	maxOpen      = 6   // sockets, and files, that are named of a process
+	// maxNote and maxText bound one note and all of them, in bytes.
+	maxNote = 1900
+	maxText = 16 << 10
 )
 
 // Members lists the living processes of an attempt, as process.Group does.
@@ -53,7 +53,7 @@ var states = map[byte]string{
 	'T': "stopped by a signal", 't': "stopped by a debugger", 'I': "idle",
 }
 
-// text is one line about a process.
+// text returns one line about a process.
 func (f facts) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (pid %d, parent %d): ", f.name, f.pid, f.parent)
@@ -76,7 +76,7 @@ func (f facts) text() string {
 		fmt.Fprintf(&b, ", now %.0f %% of a core", 100*f.cores)
 	}
 	if f.threads > 1 {
-		fmt.Fprintf(&b, "; %d threads%s", f.threads, counted(f.waits))
+		fmt.Fprintf(&b, "; %d threads%s", f.threads, countsText(f.waits))
 	}
 	if f.children > 0 {
 		fmt.Fprintf(&b, "; children: %d", f.children)
@@ -96,8 +96,8 @@ func (f facts) text() string {
 	return b.String()
 }
 
-// counted lists system calls by how many threads are in them.
-func counted(waits map[string]int) string {
+// countsText lists system calls by how many threads are in them.
+func countsText(waits map[string]int) string {
 	if len(waits) == 0 {
 		return ""
 	}
@@ -124,11 +124,11 @@ func notes(found []facts, all int) []string {
 	note := fmt.Sprintf("diagnosis before the stop: %d process%s", all, map[bool]string{false: "es"}[all == 1])
 	total, described := len(note), 0
 	for _, f := range found {
-		line := text.Clean(f.text(), mostLine)
-		if total += len(line) + 1; total > mostText {
+		line := text.Clean(f.text(), maxLine)
+		if total += len(line) + 1; total > maxText {
 			break
 		}
-		if len(note)+1+len(line) > mostNote {
+		if len(note)+1+len(line) > maxNote {
 			out, note = append(out, note), "diagnosis, continued"
 		}
 		note += "\n" + line
@@ -140,5 +140,5 @@ func notes(found []facts, all int) []string {
 	return append(out, note)
 }
 
-// mostLine bounds a line, so that it fits into a note with a heading.
-const mostLine = 1800
+// maxLine bounds a line, so that it fits into a note with a heading.
+const maxLine = 1800

@@ -31,7 +31,7 @@ func TestNotesAreBounded(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	var many []facts
-	for i := range mostProcesses {
+	for i := range maxProcesses {
 		many = append(many, facts{pid: i, name: "p\n\x1b[2J\xff", state: 'S', files: []string{strings.Repeat("ü", 100*i)}})
 	}
 	got := notes(many, 1000)
@@ -43,7 +43,7 @@ func TestNotesAreBounded(t *testing.T) {
 			t.Errorf("note of %d bytes: %q", len(n), n)
 		}
 	}
-	if last := got[len(got)-1]; total > mostText+500 || !strings.HasSuffix(last, fmt.Sprintf("and %d more that are not described", 1000-described)) {
+	if last := got[len(got)-1]; total > maxText+500 || !strings.HasSuffix(last, fmt.Sprintf("and %d more that are not described", 1000-described)) {
 		t.Errorf("%d bytes, %d described, the end is %q", total, described, last[max(0, len(last)-100):])
 	}
 }

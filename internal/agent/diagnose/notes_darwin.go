@@ -16,8 +16,8 @@ func Notes(_ context.Context, members Members) []string {
 		return []string{"no diagnosis before the stop: " + err.Error()}
 	}
 	var names []string
-	for _, m := range all[:min(len(all), mostProcesses)] {
+	for _, m := range all[:min(len(all), maxProcesses)] {
 		names = append(names, fmt.Sprintf("%s pid %d (%s)", m.Name, m.PID, m.State))
 	}
-	return []string{text.Clean(fmt.Sprintf("diagnosis before the stop: %d processes: %s. What they wait for is not known: on macOS the agent can only list them", len(all), strings.Join(names, ", ")), mostLine)}
+	return []string{text.Clean(fmt.Sprintf("diagnosis before the stop: %d processes: %s. What they wait for is not known: on macOS the agent can only list them", len(all), strings.Join(names, ", ")), maxLine)}
 }

@@ -14,26 +14,26 @@ import (
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
-// Notes watches the processes of an attempt for Window, and describes them. When ctx ends
+// Notes watches the processes of an attempt for MeasureInterval, and describes them. When ctx ends
 // it describes what it has seen until then.
 func Notes(ctx context.Context, members Members) []string {
 	all, err := members()
 	if err != nil {
 		return []string{"no diagnosis before the stop: " + err.Error()}
 	}
-	some := all[:min(len(all), mostProcesses)]
+	some := all[:min(len(all), maxProcesses)]
 	begun := time.Now()
 	before := make([]uint64, len(some))
 	for i, m := range some {
 		before[i], _ = ticks(m)
 	}
-	timer := time.NewTimer(Window)
+	timer := time.NewTimer(MeasureInterval)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	l := diagnosis{tables: map[string]map[uint64]string{}, threads: mostThreads}
+	l := diagnosis{tables: map[string]map[uint64]string{}, threads: maxThreads}
 	var found []facts
 	children := map[int]int{}
 	for i, m := range some {
@@ -53,7 +53,7 @@ func Notes(ctx context.Context, members Members) []string {
 	return notes(found, len(all))
 }
 
-// ticks is the CPU time that a process itself has used; ok is false when it has ended.
+// ticks returns the CPU time that a process itself has used; ok is false when it has ended.
 func ticks(m member.Member) (uint64, bool) {
 	var s procfs.Stat
 	if procfs.ReadStat(m.PID, &s) != nil || s.StartedTicks != m.StartedTicks {
@@ -120,8 +120,8 @@ func (l *diagnosis) waits(dir string) map[string]int {
 	return waits
 }
 
-// mostFDs bounds the descriptors of a process that are read.
-const mostFDs = 256
+// maxFDs bounds the descriptors of a process that are read.
+const maxFDs = 256
 
 // open names what the descriptors of a process are.
 func (l *diagnosis) open(dir string) (map[int]string, error) {
@@ -130,7 +130,7 @@ func (l *diagnosis) open(dir string) (map[int]string, error) {
 		return nil, err
 	}
 	defer d.Close()
-	names, err := d.Readdirnames(mostFDs)
+	names, err := d.Readdirnames(maxFDs)
 	if len(names) == 0 {
 		return nil, err
 	}
@@ -183,8 +183,8 @@ func readText(path string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// mostTable bounds what is read of one table of sockets: enough for some ten thousand.
-const mostTable = 2 << 20
+// maxTable bounds what is read of one table of sockets: enough for some ten thousand.
+const maxTable = 2 << 20
 
 func readTable(path string) string {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -194,7 +194,7 @@ func readTable(path string) string {
 	defer unix.Close(fd)
 	var text []byte
 	buf := make([]byte, 64<<10)
-	for len(text) < mostTable {
+	for len(text) < maxTable {
 		n, err := unix.Read(fd, buf)
 		if errors.Is(err, unix.EINTR) {
 			continue

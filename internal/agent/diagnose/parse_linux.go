@@ -118,13 +118,13 @@ func sorted(opens map[int]string) (sockets, files []string, more int) {
 		switch {
 		case strings.HasPrefix(target, "/dev/null"), strings.HasPrefix(target, "pipe:"), strings.HasPrefix(target, "anon_inode:"), strings.HasPrefix(target, "/dev/pts/"):
 		case strings.HasPrefix(target, "/"):
-			if len(files) < mostOpen {
+			if len(files) < maxOpen {
 				files = append(files, target)
 			} else {
 				more++
 			}
 		default:
-			if len(sockets) < mostOpen {
+			if len(sockets) < maxOpen {
 				sockets = append(sockets, target)
 			} else {
 				more++

@@ -18,8 +18,8 @@ const reportName = "STINT_REPORT_TO"
 // the job around it, as against one that was set on purpose.
 const parentJobName = "STINT_PARENT_JOB"
 
-// mostNames bounds the bytes of names in the journal.
-const mostNames = 8 << 10
+// maxNames bounds the bytes of names in the journal.
+const maxNames = 8 << 10
 
 // Config says what the environment of an attempt is made of.
 type Config struct {
@@ -85,7 +85,7 @@ func Names(env []string) string {
 		if name == "" || strings.ContainsAny(name, " \n") {
 			continue
 		}
-		if size += len(name) + 1; size > mostNames {
+		if size += len(name) + 1; size > maxNames {
 			break
 		}
 		names = append(names, name)

@@ -13,7 +13,7 @@ import (
 
 // Secrets returns what is masked in the attempt, nil for nothing, and notes for people about it.
 func Secrets(c Config) (secrets *redact.Set, notes []string) {
-	found := redact.Find(Of(c), redact.Choice{Also: c.Redact, Except: c.NoRedact, Exists: fileExists()})
+	found := redact.Find(Of(c), redact.Options{Also: c.Redact, Except: c.NoRedact, Exists: fileExists()})
 	values := append(found.Values, redact.Parts(c.Token)...)
 	values = append(values, redact.URLCredentials(c.ReportURL)...)
 	for _, kv := range c.Caller { // what the job's environment does not have

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// The spool is read again outagePause after the server did not answer, and quietPause
+	// The spool is read again outageInterval after the server did not answer, and idleInterval
 	// after everything was tried.
-	outagePause = time.Minute
-	quietPause  = 10 * time.Minute
+	outageInterval = time.Minute
+	idleInterval   = 10 * time.Minute
 	// stopLimit bounds the wait for a backlog that was stopped.
 	stopLimit = 200 * time.Millisecond
 )
@@ -55,9 +55,9 @@ func (b *Backlog) deliver(ctx context.Context) {
 		b.spool.Sweep(time.Now(), b.config.Host)
 		// Errors are reported by stint flush: what waits here is not this job's.
 		report, _ := deliverAll(ctx, b.spool, b.config, b.except)
-		pause := quietPause
+		pause := idleInterval
 		if n := len(report.Journals); n > 0 && isOutage(report.Journals[n-1].Err) {
-			pause = outagePause
+			pause = outageInterval
 		}
 		timer := time.NewTimer(pause + rand.N(pause/4))
 		select {

@@ -17,7 +17,7 @@ import (
 )
 
 // complete ends a journal whose agent died before it could: with the time at which its processes had
-// ended, or else that of the last record, which is the last that anybody knows. The journal is taken over first: the server may
+// ended, or else that of the last record, the last known time of the attempt. The journal is taken over first: the server may
 // know more than this host, after a power cut or because the agent died with something in its
 // memory, and what is added here must not contradict it. The journal goes to the returned server.
 func complete(ctx context.Context, j *spool.Journal, c Config) (server delivery.Server, added bool, err error) {
@@ -29,7 +29,7 @@ func complete(ctx context.Context, j *spool.Journal, c Config) (server delivery.
 	if err != nil {
 		return nil, false, err
 	}
-	why, lost := diedInMemory, j.Unattached()
+	why, lost := diedInMemory, j.UnattachedBytes()
 	if size > j.Size() {
 		why, lost = readBack, lost+j.DropTail()
 		if err := repair(ctx, j, server, size); err != nil {
@@ -40,7 +40,7 @@ func complete(ctx context.Context, j *spool.Journal, c Config) (server delivery.
 		size = min(size, j.Size())
 	}
 	j.Acknowledge(size)
-	j.Settle()
+	j.PlaceTail()
 	r := j.Recovered()
 	if r.Ended || r.Attempt.Run == "" {
 		// Without even the first record there is nothing to complete or deliver.
@@ -96,7 +96,7 @@ func addEnd(j *spool.Journal, r journal.Recovered, c Config, why string, lost in
 	return err
 }
 
-// keptOutcome is the outcome that the agent wrote itself, and that is behind damage.
+// keptOutcome returns the outcome that the agent wrote itself, and that is behind damage.
 func keptOutcome(j *spool.Journal) (rec journal.Record, final journal.Final, ok bool) {
 	record, err := base64.StdEncoding.DecodeString(j.Meta().Outcome)
 	if err == nil {
@@ -108,7 +108,7 @@ func keptOutcome(j *spool.Journal) (rec journal.Record, final journal.Final, ok 
 	return rec, final, journal.Decode(rec, &final) == nil
 }
 
-// addKept appends the agent's own outcome behind what is left of a damaged journal. It states the
+// addKept appends the agent's own outcome to the readable part of a damaged journal. It states the
 // length and digest of the whole journal, so the server shows that output is missing.
 func addKept(j *spool.Journal, r journal.Recovered, rec journal.Record, final journal.Final) error {
 	text := fmt.Sprintf("the journal was damaged on the disk of its host: from byte %d on it is lost, up to the outcome at byte %d", r.Size, final.Bytes)

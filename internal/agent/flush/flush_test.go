@@ -293,13 +293,13 @@ func TestBacklog(t *testing.T) {
 		}
 		s.errs = nil
 		s.mu.Unlock()
-		<-time.After(outagePause + outagePause/4)
+		<-time.After(outageInterval + outageInterval/4)
 		synctest.Wait()
 		if want := []string{run(0), run(1), run(2), run(4)}; !slices.Equal(s.asked, want) || len(s.journals) != 4 {
 			t.Errorf("asked for %v, want %v", s.asked, want)
 		}
 		wait(t, state, 6, here)
-		<-time.After(quietPause + quietPause/4)
+		<-time.After(idleInterval + idleInterval/4)
 		synctest.Wait()
 		if s.journals[run(6)] == nil {
 			t.Error("what came later was not delivered")

@@ -4,5 +4,5 @@ package freespace
 
 import "golang.org/x/sys/unix"
 
-// blockSize is the unit in which blocks are counted.
+// blockSize returns the unit in which blocks are counted.
 func blockSize(st *unix.Statfs_t) int64 { return int64(st.Bsize) }

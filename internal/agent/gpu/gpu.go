@@ -21,8 +21,8 @@ const Program = "nvidia-smi"
 var Query = []string{"--query-gpu=index,name,utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits"}
 
 const (
-	most     = 64  // GPUs of a host
-	mostName = 128 // bytes of a name
+	most    = 64  // GPUs of a host
+	maxName = 128 // bytes of a name
 )
 
 // Parse reads an answer: one line for each GPU. What a GPU does not report ("[N/A]") is left
@@ -43,7 +43,7 @@ func Parse(answer []byte) ([]job.GPU, error) {
 		if err != nil || index < 0 {
 			return nil, fmt.Errorf("read the answer of %s: %s is not the number of a GPU", Program, job.Quote(row[0]))
 		}
-		g := job.GPU{Index: index, Name: text.Clean(row[1], mostName)}
+		g := job.GPU{Index: index, Name: text.Clean(row[1], maxName)}
 		if percent, ok := number(row[2]); ok {
 			g.UtilizationPercent = &percent
 		}

@@ -49,7 +49,7 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("both %v and %v", all, err)
 		}
 		for _, g := range all {
-			if g.Index < 0 || g.MemoryBytes < 0 || g.MemoryTotalBytes < 0 || len(g.Name) > mostName {
+			if g.Index < 0 || g.MemoryBytes < 0 || g.MemoryTotalBytes < 0 || len(g.Name) > maxName {
 				t.Errorf("%+v", g)
 			}
 		}

@@ -20,8 +20,8 @@ import (
 const (
 	// versionTimeout bounds the time that an interpreter may take to print its version.
 	versionTimeout = 5 * time.Second
-	// mostAnswer bounds what is read of it.
-	mostAnswer = 4 << 10
+	// maxAnswer bounds what is read of it.
+	maxAnswer = 4 << 10
 )
 
 // Config says what the install steps of an attempt are, and what they make.
@@ -45,16 +45,16 @@ type Candidate struct {
 	inputs cache.Inputs
 }
 
-// Found is what the cache has for the install steps.
-type Found struct {
+// CacheResult is what the cache holds for the install steps.
+type CacheResult struct {
 	// Candidate is what can be kept when the steps have run; nil when the cache cannot be used.
 	Candidate *Candidate
 	Used      *cache.Info // what was put in place; nil when the cache has nothing
 }
 
 // Restore puts in place what the install steps would make, if an earlier run has made the
-// same. Found.Used then says what it is.
-func Restore(ctx context.Context, c Config) (f Found, err error) {
+// same. CacheResult.Used then says what it is.
+func Restore(ctx context.Context, c Config) (f CacheResult, err error) {
 	if err = c.check(); err != nil {
 		return f, err
 	}
@@ -66,7 +66,7 @@ func Restore(ctx context.Context, c Config) (f Found, err error) {
 	return f, err
 }
 
-// Key is the key in the cache, for people.
+// Key returns the key in the cache, for people.
 func (c *Candidate) Key() string { return cache.Short(c.inputs.Key()) }
 
 // restore returns nil when the cache has nothing.
@@ -84,9 +84,9 @@ func (c *Candidate) restore(ctx context.Context) (*cache.Info, error) {
 
 // Keep copies what the install steps made into the cache. shown are the commands as they may be
 // stored. It is called before the command starts, which may change what they made.
-func (c *Candidate) Keep(ctx context.Context, shown []string) (cache.Published, error) {
+func (c *Candidate) Keep(ctx context.Context, shown []string) (cache.PublishResult, error) {
 	if name := c.inputs.Changed(c.cfg.DirPath); name != "" {
-		return cache.Published{}, fmt.Errorf("the lock file %s changed during the install", name)
+		return cache.PublishResult{}, fmt.Errorf("the lock file %s changed during the install", name)
 	}
 	return c.store.Publish(ctx, c.inputs, shown)
 }
@@ -122,9 +122,9 @@ func (c Config) inputs(ctx context.Context) (cache.Inputs, error) {
 	if err != nil {
 		return in, err
 	}
-	for _, q := range cache.Questions(c.Steps, in.Dirs) {
+	for _, q := range cache.VersionQueries(c.Steps, in.Dirs) {
 		i := cache.Interpreter{Name: q.Name}
-		path, found := process.LookPath(q.Args[0], c.Dir, c.Env)
+		path, found := process.FindProgram(q.Args[0], c.Dir, c.Env)
 		if found {
 			i.Path = path
 			if i.Version, err = c.version(ctx, q.Args); err != nil {
@@ -154,7 +154,7 @@ func (c Config) version(ctx context.Context, args []string) (string, error) {
 	answer := make(chan string, 1)
 	_ = r.SetReadDeadline(time.Now().Add(versionTimeout)) // a pipe that cannot have one ends with its writers
 	go func() {
-		b, _ := io.ReadAll(io.LimitReader(r, mostAnswer)) // cut off by the deadline: what came counts
+		b, _ := io.ReadAll(io.LimitReader(r, maxAnswer)) // cut off by the deadline: what came counts
 		_, _ = io.Copy(io.Discard, r)
 		answer <- string(b)
 	}()

@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	// mostLockFiles and largestLockFile bound what is read of lock files, and lockFilesTimeout
+	// maxLockFiles and maxLockFileSize bound what is read of lock files, and lockFilesTimeout
 	// the time for that, before the job starts.
-	mostLockFiles    = 16
-	largestLockFile  = 8 << 20
+	maxLockFiles     = 16
+	maxLockFileSize  = 8 << 20
 	lockFilesTimeout = time.Second
 )
 
@@ -48,7 +48,7 @@ func lockFiles(dir string, install, named []string) map[string]string {
 	}
 	found := map[string]string{}
 	for _, word := range words {
-		if len(found) == mostLockFiles {
+		if len(found) == maxLockFiles {
 			break
 		}
 		if _, known := found[word]; known || word == "" || len(word) > 200 || strings.HasPrefix(word, "-") {
@@ -67,7 +67,7 @@ func fileSum(dir, name string) (string, bool) {
 		name = filepath.Join(dir, name)
 	}
 	info, err := os.Stat(name)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > largestLockFile {
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxLockFileSize {
 		return "", false
 	}
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
@@ -76,7 +76,7 @@ func fileSum(dir, name string) (string, bool) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, io.LimitReader(f, largestLockFile)); err != nil {
+	if _, err := io.Copy(h, io.LimitReader(f, maxLockFileSize)); err != nil {
 		return "", false
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8]), true

@@ -47,7 +47,7 @@ func (g *gpus) watch(ctx context.Context, dir string, env []string, period time.
 	case <-ctx.Done():
 		return
 	}
-	path, found := process.LookPath(gpu.Program, dir, env)
+	path, found := process.FindProgram(gpu.Program, dir, env)
 	if !found {
 		return
 	}
@@ -76,7 +76,7 @@ func (g *gpus) watch(ctx context.Context, dir string, env []string, period time.
 func (g *gpus) query(ctx context.Context, path string, env []string) error {
 	ctx, cancel := context.WithTimeout(ctx, gpuTimeout)
 	defer cancel()
-	answer, err := process.Ask(ctx, append([]string{path}, gpu.Query...), env)
+	answer, err := process.RunProgram(ctx, append([]string{path}, gpu.Query...), env)
 	if err != nil {
 		return err
 	}

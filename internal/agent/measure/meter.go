@@ -175,7 +175,7 @@ func (m *Meter) StepEnded(e process.Exit) {
 	}
 }
 
-// ownPeak is this process's own largest size. A child begins as a copy of us and the
+// ownPeak returns this process's own largest size. A child begins as a copy of us and the
 // kernel counts that: a maximum that is not above ours says nothing about the job.
 func ownPeak() int64 {
 	var u unix.Rusage

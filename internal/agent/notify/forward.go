@@ -11,15 +11,15 @@ import (
 	"stint.dev/stint/internal/agent/bounded"
 )
 
-// Forward sends messages on to the manager of the agent: with the agent put in front of a
+// Forwarder sends messages on to the manager of the agent: with the agent put in front of a
 // service, the service manager still learns when it is ready.
-type Forward struct{ conn *net.UnixConn }
+type Forwarder struct{ conn *net.UnixConn }
 
 // sendLimit bounds the wait for a manager that does not read.
 const sendLimit = 100 * time.Millisecond
 
-// NewForward connects to the address that the agent found in its own NOTIFY_SOCKET.
-func NewForward(address string) (*Forward, error) {
+// NewForwarder connects to the address that the agent found in its own NOTIFY_SOCKET.
+func NewForwarder(address string) (*Forwarder, error) {
 	if !strings.HasPrefix(address, "/") && !strings.HasPrefix(address, "@") {
 		return nil, fmt.Errorf("the agent's own NOTIFY_SOCKET %.100q is no address of a Unix socket", address)
 	}
@@ -29,12 +29,12 @@ func NewForward(address string) (*Forward, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reach the agent's own NOTIFY_SOCKET: %w", err)
 	}
-	return &Forward{conn}, nil
+	return &Forwarder{conn}, nil
 }
 
 // Send sends a message on, without what is about processes and descriptors: the manager
 // knows the agent, and not the job.
-func (f *Forward) Send(datagram []byte) error {
+func (f *Forwarder) Send(datagram []byte) error {
 	var lines []string
 	for line := range strings.SplitSeq(string(datagram), "\n") {
 		key, _, found := strings.Cut(line, "=")
@@ -53,7 +53,7 @@ func (f *Forward) Send(datagram []byte) error {
 }
 
 // Close closes the connection.
-func (f *Forward) Close() {
+func (f *Forwarder) Close() {
 	if f != nil {
 		_ = f.conn.Close()
 	}

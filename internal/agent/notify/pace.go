@@ -33,7 +33,7 @@ func (p *pace) set(now time.Time, text string) {
 	p.last, p.reported, p.at, p.waits = text, true, now, false
 }
 
-// due is when a status that was held back is to be reported; zero when none is.
+// due returns when a status that was held back is to be reported; zero when none is.
 func (p *pace) due() time.Time {
 	if !p.waits {
 		return time.Time{}

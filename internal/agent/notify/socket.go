@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// drainMost bounds what is still read when the attempt ends.
-const drainMost = 4096
+// maxDrained bounds what is still read when the attempt ends.
+const maxDrained = 4096
 
 // Handler is what the owner of a Socket does with messages. It is called from one goroutine,
 // and not after Close has returned.
@@ -30,8 +30,8 @@ type Handler struct {
 	Refused func(why string)
 }
 
-// A reader that has met so many messages of other users leaves the socket alone for a while:
-// they must cost the agent next to nothing.
+// After so many messages of other users the reader pauses for a while, so that they use hardly any
+// CPU of the agent.
 const (
 	strangersLimit = 16
 	strangersPause = 100 * time.Millisecond
@@ -77,7 +77,7 @@ func listen(conn *net.UnixConn, remove func(), handler Handler) (*Socket, error)
 	return s, nil
 }
 
-// Address is the value of NOTIFY_SOCKET.
+// Address returns the value of NOTIFY_SOCKET.
 func (s *Socket) Address() string { return s.conn.LocalAddr().String() }
 
 // Close takes what was sent before, and closes the socket.
@@ -111,14 +111,14 @@ func (s *Socket) run() {
 			break // nothing more can come
 		}
 		s.reportLate(false)
-		s.rest()
+		s.pauseReading()
 	}
 	s.drain(in)
 	s.reportLate(true)
 }
 
-// rest lets messages of other users wait.
-func (s *Socket) rest() {
+// pauseReading lets messages of other users wait.
+func (s *Socket) pauseReading() {
 	if s.strangers < strangersLimit {
 		return
 	}
@@ -145,7 +145,7 @@ func (s *Socket) drain(in *inbox) {
 		return
 	}
 	_ = raw.Control(func(fd uintptr) {
-		for range drainMost {
+		for range maxDrained {
 			n, oobn, flags, _, err := unix.Recvmsg(int(fd), in.data, in.oob, unix.MSG_DONTWAIT|receiveFlags)
 			if errors.Is(err, unix.EINTR) {
 				continue
@@ -171,7 +171,7 @@ func newInbox() *inbox {
 // take acts on one datagram. Descriptors that came with it are closed when everything it
 // says was done: a sender waits for that (sd_notify_barrier).
 func (s *Socket) take(in *inbox, n, oobn, flags int) {
-	sender, fds := attached(in.oob[:oobn])
+	sender, fds := parseControl(in.oob[:oobn])
 	defer func() {
 		for _, fd := range fds {
 			_ = unix.Close(fd)
@@ -216,8 +216,8 @@ func (from sender) trusted() bool {
 	return !from.known || from.uid == 0 || from.uid == uint32(os.Geteuid())
 }
 
-// attached reads what came along with a datagram.
-func attached(oob []byte) (from sender, fds []int) {
+// parseControl reads the sender and the descriptors of a datagram.
+func parseControl(oob []byte) (from sender, fds []int) {
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
 		return from, nil

@@ -44,7 +44,7 @@ func TestAgentKilled(t *testing.T) {
 				}
 				_ = agent.Wait() // killed, as was asked
 				await(t, "nothing to be left", func() bool {
-					left, err := watch.Left(run, 1, nil)
+					left, err := watch.Survivors(run, 1, nil)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -105,7 +105,7 @@ func TestSweep(t *testing.T) {
 		t.Fatal(string(out), err)
 	}
 	await(t, "the survivor to be what it will be", func() bool {
-		left, err := watch.Left(run, 7, nil)
+		left, err := watch.Survivors(run, 7, nil)
 		return err == nil && len(left) == 1 && left[0].Name == "sleep"
 	})
 	if killed, err := watch.Sweep(run, 8); err != nil || len(killed) != 0 {
@@ -115,5 +115,5 @@ func TestSweep(t *testing.T) {
 	if err != nil || len(killed) != 1 || killed[0].Name != "sleep" {
 		t.Errorf("killed %v, %v", killed, err)
 	}
-	await(t, "it to be gone", func() bool { again, _ := watch.Left(run, 7, nil); return len(again) == 0 })
+	await(t, "it to be gone", func() bool { again, _ := watch.Survivors(run, 7, nil); return len(again) == 0 })
 }

@@ -44,7 +44,7 @@ func TestProcessesThatMayNotBeKilled(t *testing.T) {
 		out := agentOfNobody(t, dir, contain.LevelProcessGroup, -1)
 		if !strings.HasPrefix(out, "denied becomesroot 0 root; living 1; ") || !strings.Contains(out, "becomesroot (pid ") ||
 			!strings.Contains(out, ") runs as root; ") || !strings.HasSuffix(out, " may not signal that\n") {
-			t.Errorf("said %q", out)
+			t.Errorf("it printed %q", out)
 		}
 	})
 	t.Run("in a cgroup that was given", func(t *testing.T) {
@@ -63,7 +63,7 @@ func TestProcessesThatMayNotBeKilled(t *testing.T) {
 		}
 		defer cgroup.Close()
 		if out := agentOfNobody(t, dir, contain.LevelCgroup2, int(cgroup.Fd())); out != "killed\n" {
-			t.Errorf("said %q", out)
+			t.Errorf("it printed %q", out)
 		}
 	})
 }

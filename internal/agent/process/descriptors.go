@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// moved is how many descriptors the runtime of Go puts, in a new child, right above the highest
+// movedDescriptors is how many descriptors the runtime of Go puts, in a new child, right above the highest
 // that the child is given.
-const moved = 5
+const movedDescriptors = 5
 
 // aboveInherited keeps the runtime's moves in a child away from descriptors that the child inherits: the
 // last of the files is replaced by a copy with a number above which all is free. done closes it.
@@ -21,7 +21,7 @@ func aboveInherited(files []*os.File) (with []*os.File, done func()) {
 		highest = max(highest, int(f.Fd()))
 	}
 	least := highest
-	for isInherited(least, moved) {
+	for isInherited(least, movedDescriptors) {
 		least++
 	}
 	if least == highest {
@@ -33,7 +33,7 @@ func aboveInherited(files []*os.File) (with []*os.File, done func()) {
 		if err != nil {
 			return files, func() {} // the limit of descriptors is near
 		}
-		if !isInherited(fd, moved) {
+		if !isInherited(fd, movedDescriptors) {
 			with = append(append(with, files[:last]...), os.NewFile(uintptr(fd), files[last].Name()))
 			return with, func() { with[last].Close() }
 		}

@@ -1,4 +1,4 @@
-// Package process starts the processes of an attempt, signals them, waits for them and says how
+// Package process starts the processes of an attempt, signals them, waits for them and reports how
 // they ended.
 //
 // A Group has all processes of one attempt. What holds them together is package contain; below it,

@@ -14,7 +14,7 @@ import (
 // shell runs what the kernel does not take but is a text, as execvp has it.
 const shell = "/bin/sh"
 
-// pathDirs are the elements of the PATH in env, as they stand there: an empty one is the
+// pathDirs returns the elements of the PATH in env, as they stand there: an empty one is the
 // working directory.
 func pathDirs(env []string) []string {
 	list, found := envValue(env, "PATH")
@@ -24,7 +24,7 @@ func pathDirs(env []string) []string {
 	return strings.Split(list, ":")
 }
 
-// envValue is the value of a variable, of one that is there twice the first: as getenv.
+// envValue returns the value of a variable, of one that is there twice the first: as getenv.
 func envValue(env []string, key string) (value string, found bool) {
 	for _, pair := range env {
 		if value, found = strings.CutPrefix(pair, key+"="); found {
@@ -49,7 +49,7 @@ type refusal struct {
 }
 
 // search calls try with the files that a program may be, as the child sees them, until one
-// is started: the rules of execvp. A name with a slash is the file. Any other is looked for on
+// is started: the rules of execvp. A name with a slash is the file. Any other is searched on
 // the PATH in env; a file that is not there, cannot be executed or lacks its interpreter gives
 // way to the next, and every other error ends the search. If none is started the refusal
 // is that of the first file that exists.
@@ -162,9 +162,9 @@ func isBinary(path string) bool {
 	return isBinaryHead(head[:n])
 }
 
-// LookPath is where Start finds a program first: on the PATH in env, seen from dir. It reports
+// FindProgram returns where Start finds a program first: on the PATH in env, seen from dir. It reports
 // false when there is none that can be run.
-func LookPath(program, dir string, env []string) (string, bool) {
+func FindProgram(program, dir string, env []string) (string, bool) {
 	var found string
 	refused := search(program, dir, env, func(path string) error {
 		found = inDir(dir, path)

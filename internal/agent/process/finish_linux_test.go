@@ -81,9 +81,9 @@ func (m *mortal) do(t *testing.T, word string) {
 	if _, err := io.WriteString(m.in, word+"\n"); err != nil {
 		t.Fatal(err)
 	}
-	var said, result string
-	if _, err := fmt.Fscanln(m.out, &said, &result); err != nil || said != word || result != "<nil>" {
-		t.Fatalf("%s: %s %s, %v", word, said, result, err)
+	var printed, result string
+	if _, err := fmt.Fscanln(m.out, &printed, &result); err != nil || printed != word || result != "<nil>" {
+		t.Fatalf("%s: %s %s, %v", word, printed, result, err)
 	}
 }
 
@@ -144,9 +144,9 @@ func startMortal(t *testing.T, level string, uid uint32) *mortal {
 		_ = m.cmd.Wait()
 		_, _ = watch.Sweep(m.run, 3)
 	})
-	var said string
-	if _, err := fmt.Fscanln(m.out, &said); err != nil || said != "started" {
-		t.Fatalf("said %q, %v", said, err)
+	var printed string
+	if _, err := fmt.Fscanln(m.out, &printed); err != nil || printed != "started" {
+		t.Fatalf("printed %q, %v", printed, err)
 	}
 	await(t, "the watcher", func() bool { return watcherPID(m.run) > 0 })
 	return m
@@ -189,7 +189,7 @@ func TestWatcherFinishes(t *testing.T) {
 					t.Errorf("what was left: %q", got)
 				}
 				await(t, "nothing to be left", func() bool {
-					left, err := watch.Left(m.run, 3, nil)
+					left, err := watch.Survivors(m.run, 3, nil)
 					return err == nil && len(left) == 0 && watcherPID(m.run) == 0
 				})
 			})
@@ -209,7 +209,7 @@ func TestWatcherAfterTheEnd(t *testing.T) {
 			t.Errorf("the program got %q", got)
 		}
 		await(t, "the watcher to end", func() bool { return watcherPID(m.run) == 0 })
-		left, err := watch.Left(m.run, 3, nil)
+		left, err := watch.Survivors(m.run, 3, nil)
 		if err != nil || len(left) != 1 || left[0].Name != "sleep" { // the other's agent has died
 			t.Errorf("what was left on purpose: %v, %v", left, err)
 		}
@@ -237,9 +237,9 @@ func TestSettingsOfTheWatcherAreClosed(t *testing.T) {
 	}
 	m := startMortal(t, contain.LevelProcessGroup, 65534)
 	for who, pid := range map[string]int{"agent": m.cmd.Process.Pid, "watcher": watcherPID(m.run)} {
-		look := exec.Command("sh", "-c", `p=/proc/$0; for f in $p/environ $p/mem $p/fd/3 $p/fd/4 $p/maps; do head -c 1 $f >/dev/null 2>&1 && echo "$f is open"; done; ls $p/fd 2>/dev/null; exit 0`, fmt.Sprint(pid))
-		look.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		if out, err := look.CombinedOutput(); err != nil || len(out) > 0 {
+		inspect := exec.Command("sh", "-c", `p=/proc/$0; for f in $p/environ $p/mem $p/fd/3 $p/fd/4 $p/maps; do head -c 1 $f >/dev/null 2>&1 && echo "$f is open"; done; ls $p/fd 2>/dev/null; exit 0`, fmt.Sprint(pid))
+		inspect.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		if out, err := inspect.CombinedOutput(); err != nil || len(out) > 0 {
 			t.Errorf("%s: %v %s", who, err, out)
 		}
 	}

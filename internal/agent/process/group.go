@@ -42,7 +42,7 @@ type Group struct {
 	notes    []string
 	sessions map[int]*Process // by PID, which is also the session's id
 	ended    Usage
-	killing  bool // Kill was called: SIGKILL is no riddle from here on
+	killing  bool // Kill was called: from here on a SIGKILL is the group's own
 	// suspended are the members that Suspend has stopped.
 	suspended map[member.Member]bool
 	closed    bool
@@ -68,11 +68,11 @@ func Contain(opts Options) (*Group, error) {
 	return g, nil
 }
 
-// Level is the containment that the group has: one of the levels of package contain. It can fall at
+// Level returns the level of containment of the group: one of those of package contain. It can fall at
 // the first Start, when the kernel refuses what it seemed to offer.
 func (g *Group) Level() string { return g.containment.Level() }
 
-// Notes are sentences for a person about what the group cannot do.
+// Notes returns sentences for a person about what the group cannot do.
 func (g *Group) Notes() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -87,7 +87,7 @@ func (g *Group) note(format string, args ...any) {
 	}
 }
 
-// marks are what identifies a process of this attempt.
+// marks returns what identifies a process of this attempt.
 func (g *Group) marks() member.Marks { return member.MarksOf(g.opts.Run, g.opts.Attempt) }
 
 // Signal sends sig to every member once. A member that is stopped is woken, so that it can
@@ -130,7 +130,7 @@ func (g *Group) Kill() error {
 	return nil
 }
 
-// killRounds lists and kills until a list has nobody new. Against a fork bomb each round
+// killRounds lists and kills until a list has no new process. Against a fork bomb each round
 // first stops everybody, so that the number of those who can still fork falls.
 func (g *Group) killRounds() error {
 	const most = 200
@@ -195,7 +195,7 @@ func (g *Group) Scan(f func(s *procfs.Stat)) error { return g.containment.Scan(f
 // Empty waits until no member lives, or ctx ends; then it returns ctx's error. After Kill it
 // goes on killing what comes to light.
 func (g *Group) Empty(ctx context.Context) error {
-	pause := pollFirst
+	pause := firstPollDelay
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -209,7 +209,7 @@ func (g *Group) Empty(ctx context.Context) error {
 		if err != nil || empty {
 			return err
 		}
-		if pause == pollMost && g.killed() {
+		if pause == pollDelayLimit && g.killed() {
 			// What was being made while the kill went round was in none of its lists.
 			var denied *member.DeniedError // Kill has reported it
 			if err := g.killRounds(); err != nil && !errors.As(err, &denied) {
@@ -217,7 +217,7 @@ func (g *Group) Empty(ctx context.Context) error {
 			}
 		}
 		timer.Reset(pause)
-		pause = min(2*pause, pollMost)
+		pause = min(2*pause, pollDelayLimit)
 	}
 }
 
@@ -266,7 +266,7 @@ func (g *Group) startedLives() bool {
 	return false
 }
 
-// EndedUsage is what those processes used that this process has waited for: the ones from
+// EndedUsage returns what those processes used that this process has waited for: the ones from
 // Start, and orphans of the attempt. Their own waited-for children are included.
 func (g *Group) EndedUsage() Usage {
 	children.Reap()
@@ -284,33 +284,32 @@ func (g *Group) addUsage(r *syscall.Rusage) {
 	g.ended.WriteBytes += u.WriteBytes
 }
 
-// CgroupDir is the attempt's own directory in a cgroup hierarchy: "cgroup2", or the name
+// CgroupDir returns the attempt's own directory in a cgroup hierarchy: "cgroup2", or the name
 // of a v1 controller ("memory", "cpuacct", "pids"). It is empty where there is none.
 func (g *Group) CgroupDir(hierarchy string) string { return g.containment.Dir(hierarchy) }
 
-// OOM is the proof that the kernel's out-of-memory killer ended processes of the attempt
+// OOM returns the proof that the kernel's out-of-memory killer ended processes of the attempt
 // since the last call, or nil. It rests on the kernel's counters, never on an exit code.
 func (g *Group) OOM() *job.OOM { return g.containment.OOM() }
 
-// Unenforced says in one line which limits of the options do not hold, and why; empty when all
-// do. It may change with each Start.
+// Unenforced returns one line that names the limits of the options that do not hold, and why;
+// empty when all hold. It may change with each Start.
 func (g *Group) Unenforced() string { return g.containment.Unenforced() }
 
 // OOMKills counts the kernel's kills for want of memory in the attempt's own cgroup so
 // far; 0 where there is none.
 func (g *Group) OOMKills() int64 { return g.containment.OOMKills() }
 
-// LetLive gives up the means that end what outlives the agent: the watcher kills nothing.
-// Call it when what still lives was left on purpose; its cgroup, and the limits set there,
-// stay as long as it lives. With the init of a container it ends all the same, which is
-// what a return of true says.
+// LetLive keeps the watcher from killing processes that outlive the agent. It is called when they
+// were left on purpose; their cgroup, and the limits set there, stay as long as they live. It
+// returns true if they end with the agent all the same, because it is the init of its container.
 func (g *Group) LetLive() (endsWithUs bool) {
 	g.guard.Disarm()
 	return os.Getpid() == 1
 }
 
-// Dismiss ends the watcher, which with Options.Finish outlives Close: the journal needs
-// nobody any more.
+// Dismiss ends the watcher, which with Options.Finish outlives Close. It is called when the journal
+// does not need the watcher any more.
 func (g *Group) Dismiss() { g.guard.Dismiss() }
 
 // closeLimit bounds the wait for processes that Close has killed: some cannot be.
@@ -338,7 +337,7 @@ func (g *Group) Close() error {
 	}
 	g.mu.Unlock()
 	for _, p := range started {
-		p.endIfAlive()
+		p.killIfAlive()
 	}
 	g.guard.Disarm()
 	bounded.Do(closeLimit, func() {

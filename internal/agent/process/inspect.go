@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// headSize is how much of a file is looked at.
+// headSize is how much of a file is read.
 const headSize = 512
 
 // isBinaryHead reports whether the first line of a file, as far as it is in head, has a NUL
@@ -131,7 +131,7 @@ func elfFormat(head []byte) string {
 	return fmt.Sprintf("a Linux program for another processor (ELF machine %d)", m)
 }
 
-// loader is the program interpreter (PT_INTERP) that an ELF file of this machine asks for.
+// loader returns the program interpreter (PT_INTERP) that an ELF file of this machine asks for.
 // debug/elf would do it, and bring the readers of debug information into the agent.
 func loader(r io.ReaderAt, head []byte) string {
 	if len(head) < 64 {
@@ -189,7 +189,7 @@ func programsOn(dir string, env []string) (names []string) {
 	return names
 }
 
-// nearest is the name closest to a mistyped one, or empty when none is close: at most two
+// nearest returns the name closest to a mistyped one, or empty when none is close: at most two
 // letters wrong, missing, extra or swapped, and less than half of the word.
 func nearest(typed string, names []string) string {
 	best, bestDistance := "", min(3, (len(typed)+2)/2)

@@ -29,7 +29,7 @@ func newLeafParent(t *testing.T) string {
 	if err := os.Mkdir(parent, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = removeTree(parent) }) // the test has said what was wrong
+	t.Cleanup(func() { _ = removeTree(parent) }) // the test has reported what was wrong
 	return parent
 }
 

@@ -77,7 +77,7 @@ func TestOutOfMemoryIsProved(t *testing.T) {
 				t.Errorf("at %s, and the job began at %s", o.At, began)
 			}
 			if again := g.OOM(); again != nil {
-				t.Errorf("told twice: %+v", again)
+				t.Errorf("reported twice: %+v", again)
 			}
 			// A heartbeat that is sent while the group is given back says the same.
 			kills := g.OOMKills()

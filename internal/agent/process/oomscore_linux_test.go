@@ -79,7 +79,7 @@ func TestOOMScore(t *testing.T) {
 		if after := ownScore(t); after != lowered {
 			t.Errorf("the agent had %s and has %s", lowered, after)
 		}
-		answer, err := Ask(t.Context(), []string{"/bin/cat", "/proc/self/oom_score_adj"}, os.Environ())
+		answer, err := RunProgram(t.Context(), []string{"/bin/cat", "/proc/self/oom_score_adj"}, os.Environ())
 		if err != nil || strings.TrimSpace(string(answer)) != caller {
 			t.Errorf("a program that is asked has %q, %v; want %s", answer, err, caller)
 		}

@@ -90,7 +90,7 @@ func eachLevel(t *testing.T, f func(t *testing.T, g *Group)) {
 // zombie of ours is left but those that a test's own os/exec made.
 func nothingLeft(t *testing.T, o Options) {
 	t.Helper()
-	left, err := watch.Left(o.Run, o.Attempt, map[int]bool{os.Getpid(): true})
+	left, err := watch.Survivors(o.Run, o.Attempt, map[int]bool{os.Getpid(): true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,8 +73,8 @@ func environmentPlace(stat []byte) (start, end uintptr, ok bool) {
 	}
 	from, err1 := strconv.ParseUint(string(fields[first]), 10, 64)
 	to, err2 := strconv.ParseUint(string(fields[first+1]), 10, 64)
-	const mostBytes = 64 << 20
-	if err1 != nil || err2 != nil || from == 0 || to <= from || to-from > mostBytes {
+	const maxBytes = 64 << 20
+	if err1 != nil || err2 != nil || from == 0 || to <= from || to-from > maxBytes {
 		return 0, 0, false // 0 where this process may not see it
 	}
 	return uintptr(from), uintptr(to), true

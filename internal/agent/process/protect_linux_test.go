@@ -41,7 +41,7 @@ func FuzzEnvironmentPlace(f *testing.F) {
 }
 
 // A job of the same user reads neither the environment nor the memory of its agent, and does
-// not trace it; it may look at itself, and its oom_score_adj is what was asked for.
+// not trace it; it may trace itself, and its oom_score_adj is what was asked for.
 func TestProtect(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs a user of its own for the agent")

@@ -28,7 +28,7 @@ func (g *Group) signalUnlisted(sig syscall.Signal, err error) error {
 	return err
 }
 
-// liveSessions are the processes of Start in whose process groups something is left.
+// liveSessions returns the processes of Start in whose process groups something is left.
 func (g *Group) liveSessions() (live []*Process) {
 	g.mu.Lock()
 	all := make([]*Process, 0, len(g.sessions))

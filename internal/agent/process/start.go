@@ -28,7 +28,7 @@ type Process struct {
 	vacant bool
 }
 
-// PID is the process's id, which is also the id of its session and process group.
+// PID returns the process's id, which is also the id of its session and process group.
 func (p *Process) PID() int { return p.pid }
 
 // Done is closed when the process has ended. What it started may live on: see
@@ -49,7 +49,7 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	return nil
 }
 
-func (p *Process) endIfAlive() {
+func (p *Process) killIfAlive() {
 	select {
 	case <-p.done:
 	default:
@@ -80,7 +80,7 @@ func (g *Group) Start(s Spec) (*Process, error) {
 	sys := &syscall.SysProcAttr{Setsid: true, Setctty: s.Terminal, Ctty: 1}
 	p := &Process{group: g, name: baseName(s.Args[0]), done: make(chan struct{})}
 	started := make(chan *refusal)
-	go p.live(s, &os.ProcAttr{Dir: s.Dir, Env: env, Files: files, Sys: sys}, started)
+	go p.startAndWait(s, &os.ProcAttr{Dir: s.Dir, Env: env, Files: files, Sys: sys}, started)
 	if refused := <-started; refused != nil {
 		return nil, g.explain(refused, s, env)
 	}
@@ -88,7 +88,7 @@ func (g *Group) Start(s Spec) (*Process, error) {
 	return p, nil
 }
 
-// live makes the process, says whether that went well, and waits for its end: all on one
+// startAndWait makes the process, sends to started whether that failed, and waits for its end: all on one
 // thread, which is held for two reasons. The kernel sends a child its parent-death signal
 // when the thread that forked it ends, so that thread must live as long as the child; and
 // under cgroup v1 it steps into the attempt's groups for the length of a fork, so that the
@@ -96,7 +96,7 @@ func (g *Group) Start(s Spec) (*Process, error) {
 //
 // That is never the main thread: the kernel counts the memory of a process where its main
 // thread is, and would kill the agent in its place when the attempt's group has none left.
-func (p *Process) live(s Spec, attr *os.ProcAttr, started chan<- *refusal) {
+func (p *Process) startAndWait(s Spec, attr *os.ProcAttr, started chan<- *refusal) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if onMainThread() {
@@ -138,7 +138,7 @@ func (g *Group) fork(path string, args []string, attr *os.ProcAttr) (*os.Process
 	return g.containment.Start(path, args, attr)
 }
 
-// wait is the only one who waits for this process; it ends when the process has ended.
+// wait waits for the process, which nothing else does, and notes how it ended.
 func (p *Process) wait() {
 	state, err := p.os.Wait()
 	children.Forget(p.pid)

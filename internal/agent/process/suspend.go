@@ -11,8 +11,8 @@ import (
 	"stint.dev/stint/internal/agent/process/member"
 )
 
-// suspendLimit is how long Suspend waits in all until what it has signalled has stopped: meanwhile the
-// agent acts on nothing else, also not on a request to stop.
+// suspendLimit bounds the wait of Suspend for the processes that it has signalled to stop:
+// meanwhile the agent acts on nothing else, also not on a request to stop.
 const suspendLimit = 2 * time.Second
 
 // Suspend stops every member with SIGSTOP, those included that are being made meanwhile.
@@ -20,7 +20,7 @@ const suspendLimit = 2 * time.Second
 func (g *Group) Suspend() error {
 	const most = 200
 	sent := map[member.Member]bool{}
-	pause := pollFirst
+	pause := firstPollDelay
 	begun := time.Now()
 	for range most {
 		members, err := g.Members()
@@ -46,7 +46,7 @@ func (g *Group) Suspend() error {
 				return fmt.Errorf("suspend the processes of the attempt: %w", err)
 			}
 			time.Sleep(pause)
-			pause = min(2*pause, pollMost)
+			pause = min(2*pause, pollDelayLimit)
 			continue
 		}
 		for _, m := range fresh {

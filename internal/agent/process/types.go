@@ -38,7 +38,7 @@ type Options struct {
 	BeforeFork func() (after func())
 }
 
-// limits are the limits that are set.
+// limits returns the limits that are set.
 func (o Options) limits() (all []contain.Limit) {
 	if o.MemoryLimitBytes > 0 {
 		all = append(all, contain.MemoryLimit(o.MemoryLimitBytes, o.MemoryLimitName))
@@ -54,7 +54,7 @@ func (o Options) limits() (all []contain.Limit) {
 
 // Spec is one process to start.
 type Spec struct {
-	Args []string // the program (looked up on the PATH in Env unless it has a slash) and its arguments
+	Args []string // the program (searched on the PATH in Env unless it has a slash) and its arguments
 	Dir  string   // working directory; empty is the agent's own
 	Env  []string // the whole environment, as KEY=VALUE
 	// Stdin, Stdout and Stderr become the child's; nil is /dev/null. The caller keeps and
@@ -64,7 +64,7 @@ type Spec struct {
 	Terminal bool
 }
 
-// Exit is how a process ended, as the kernel reports it.
+// Exit describes how a process ended, as the kernel reports it.
 type Exit struct {
 	Code     int    // meaningful when Signal is empty
 	Signal   string // "SIGKILL"; empty when the process exited by itself
@@ -83,8 +83,8 @@ type Usage struct {
 	WriteBytes int64
 }
 
-// poll is the pace at which Empty tries again: short at first, for what ends at once.
+// The pauses between two checks of Empty: short at first, for processes that end at once.
 const (
-	pollFirst = 200 * time.Microsecond
-	pollMost  = 20 * time.Millisecond
+	firstPollDelay = 200 * time.Microsecond
+	pollDelayLimit = 20 * time.Millisecond
 )

@@ -50,7 +50,7 @@ type Progress struct {
 	socket *notify.Socket // nil when it could not be made
 	// forward goes to the manager of the agent itself; nil for none. It belongs to the
 	// socket's goroutine until that has ended.
-	forward *notify.Forward
+	forward *notify.Forwarder
 
 	// Written by the socket's goroutine, read by the supervising one.
 	statuses, watchdogs atomic.Int64
@@ -59,7 +59,7 @@ type Progress struct {
 	ready, ending bool // noted; of the socket's goroutine
 
 	reader *sample.Reader // nil without a limit
-	moved  stall.Moved
+	moved  stall.TransferCounter
 }
 
 // Start makes the socket on which the job can report its progress, and returns the environment
@@ -69,7 +69,7 @@ func Start(c Config) (p *Progress, env []string) {
 	env = c.Env
 	if address := environment.Value(env, "NOTIFY_SOCKET"); address != "" {
 		var err error
-		if p.forward, err = notify.NewForward(address); err != nil {
+		if p.forward, err = notify.NewForwarder(address); err != nil {
 			p.rec.Note(-1, "what the job reports of its progress is not handed on: "+err.Error())
 		}
 	}
@@ -160,9 +160,9 @@ func (p *Progress) Close() {
 	}
 }
 
-// seen is what a check of progress finds.
-func (p *Progress) seen(now time.Time) stall.Seen {
-	s := stall.Seen{Output: p.rec.OutputMark(), Statuses: p.statuses.Load(), Watchdogs: p.watchdogs.Load()}
+// observe returns what a check of progress finds.
+func (p *Progress) observe(now time.Time) stall.Observation {
+	s := stall.Observation{Output: p.rec.OutputMark(), Statuses: p.statuses.Load(), Watchdogs: p.watchdogs.Load()}
 	if until := p.extended.Load(); until != nil {
 		s.Extended = *until
 	}
@@ -183,21 +183,21 @@ type Watch struct {
 	timer *time.Timer
 }
 
-// Watch begins to follow a step. working is now without the time in which the job was
+// Watch begins to follow a step. active is now without the time in which the job was
 // suspended.
-func (p *Progress) Watch(now, working time.Time) *Watch {
+func (p *Progress) Watch(now, active time.Time) *Watch {
 	if p.reader == nil {
 		return &Watch{}
 	}
-	w := stall.New(p.limit, working, p.seen(now))
+	w := stall.New(p.limit, active, p.observe(now))
 	t := time.NewTimer(w.First())
 	return &Watch{C: t.C, p: p, watch: w, timer: t}
 }
 
 // Check judges the progress, and sets the time of the next check unless there was none for too
 // long.
-func (w *Watch) Check(now, working time.Time) stall.Verdict {
-	v := w.watch.Check(working, w.p.seen(now))
+func (w *Watch) Check(now, active time.Time) stall.Verdict {
+	v := w.watch.Check(active, w.p.observe(now))
 	if !v.Stalled {
 		w.timer.Reset(v.Next)
 	}

@@ -1,5 +1,8 @@
 package record
 
+// This file reads what the job prints: a Capture drains one stream of one step, masks secrets in it
+// and hands the output to the Recorder.
+
 import (
 	"errors"
 	"fmt"
@@ -8,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stint.dev/stint/internal/agent/redact"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -17,14 +21,14 @@ const (
 	pipeSize = 1 << 20
 	// readSize bounds one read, and so one output record.
 	readSize = 256 << 10
-	// A read that brings less than lazyBelow is followed by a pause: the job is slower
+	// A read that brings less than lazyReadSize is followed by a pause: the job is slower
 	// than we are, and waking for each of its writes would cost it half its speed. What
-	// it can write in lazyPause fits in the enlarged pipe.
-	lazyBelow = 128 << 10
-	lazyPause = 500 * time.Microsecond
+	// it can write in lazyReadDelay fits in the enlarged pipe.
+	lazyReadSize  = 128 << 10
+	lazyReadDelay = 500 * time.Microsecond
 	// Of a pipe that could not be enlarged, the pause must not fill it.
-	smallPause = 100 * time.Microsecond
-	smallBelow = 8 << 10
+	smallPipeDelay    = 100 * time.Microsecond
+	smallPipeReadSize = 8 << 10
 )
 
 // source is the agent's end of a pipe, or of a terminal. The agent keeps a copy of the job's
@@ -57,7 +61,20 @@ type Capture struct {
 	mask     *mask         // nil when there is nothing to mask; the draining goroutine's own
 }
 
-// front is what precedes the raw bytes in an output record.
+// mask is the state of masking one stream.
+type mask struct {
+	stream *redact.Stream
+	rec    []byte // an output record in the making, with room for its frame
+}
+
+func newMask(secrets *redact.Set) *mask {
+	if secrets == nil {
+		return nil
+	}
+	return &mask{stream: secrets.Stream(), rec: make([]byte, front)}
+}
+
+// front is the size of what precedes the raw bytes in an output record.
 const front = journal.FrameSize + journal.OutputPrefix
 
 // CapturePipe makes a pipe for a stream of a step.
@@ -122,13 +139,13 @@ func (c *Capture) Discard() {
 
 func (c *Capture) drain() {
 	buf := make([]byte, front+readSize)
-	below, pause := smallBelow, smallPause
+	below, pause := smallPipeReadSize, smallPipeDelay
 	if c.enlarged {
-		below, pause = lazyBelow, lazyPause
+		below, pause = lazyReadSize, lazyReadDelay
 	}
 	for {
 		n, err := c.read.Read(buf[front:])
-		next, more := c.take(buf[:front+n], err)
+		next, more := c.handleRead(buf[:front+n], err)
 		if !more {
 			return
 		}
@@ -143,14 +160,14 @@ func (c *Capture) drain() {
 	}
 }
 
-// take records what a read brought, and reports whether to go on, and with which memory if
+// handleRead records what a read brought, and reports whether to go on, and with which memory if
 // not the same.
-func (c *Capture) take(rec []byte, err error) (next []byte, more bool) {
+func (c *Capture) handleRead(rec []byte, err error) (next []byte, more bool) {
 	if len(rec) > front {
-		next = c.keep(rec)
+		next = c.record(rec)
 	}
 	if err != nil {
-		c.keepRest()
+		c.recordRest()
 		c.held.Store(errors.Is(err, os.ErrDeadlineExceeded) && !c.hungUp.Load())
 		_ = c.read.Close()
 		if c.hungUp.Load() {
@@ -159,6 +176,34 @@ func (c *Capture) take(rec []byte, err error) (next []byte, more bool) {
 		close(c.done)
 	}
 	return next, err == nil
+}
+
+// record writes output that was read to the journal, masked. rec and next are those of
+// Recorder.output.
+func (c *Capture) record(rec []byte) (next []byte) {
+	if c.mask == nil {
+		return c.rec.output(rec, c.step, c.stream, time.Now(), true)
+	}
+	c.rec.noteOutput(time.Now()) // also when all of it is held back
+	c.mask.rec = c.mask.stream.Mask(c.mask.rec[:front], rec[front:])
+	c.recordMasked()
+	return nil
+}
+
+// recordRest writes the output that masking has held back, at the end of the stream.
+func (c *Capture) recordRest() {
+	if c.mask != nil {
+		c.mask.rec = c.mask.stream.Flush(c.mask.rec[:front])
+		c.recordMasked()
+	}
+}
+
+// recordMasked writes the masked bytes in records of at most readSize. The front of each record
+// overwrites bytes before it, which are written already.
+func (c *Capture) recordMasked() {
+	for at := front; at < len(c.mask.rec); at += readSize {
+		c.rec.output(c.mask.rec[at-front:min(at+readSize, len(c.mask.rec))], c.step, c.stream, time.Now(), false)
+	}
 }
 
 // Limit ends the recording of a stream that was released at a time, even if a process still

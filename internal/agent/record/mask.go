@@ -2,15 +2,15 @@ package record
 
 import (
 	"maps"
-	"time"
 
 	"stint.dev/stint/internal/agent/redact"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
-// Secrets are masked where the journal is written, so that no reader of it (the spool's
-// file, the server, the caller's own stdout) can meet one.
+// This file masks secrets in the records of the journal that are not output; capture.go masks
+// output. Masking happens before a record is written, so that no reader (the spool's file, the
+// server, the caller's stdout) gets a secret.
 
 // masked returns a record's payload with secrets masked. Names of steps, samples and gaps hold
 // no text from outside, and the job's name is what the run is found by.
@@ -67,44 +67,4 @@ func maskedOutcome(secrets *redact.Set, o job.Outcome) job.Outcome {
 		o.OOM = &oom
 	}
 	return o
-}
-
-// mask is what a capture needs to mask its stream.
-type mask struct {
-	stream *redact.Stream
-	rec    []byte // an output record in the making, with room for its frame
-}
-
-func newMask(secrets *redact.Set) *mask {
-	if secrets == nil {
-		return nil
-	}
-	return &mask{stream: secrets.Stream(), rec: make([]byte, front)}
-}
-
-// keep writes what was read to the journal; rec and next are as Recorder.output has them.
-func (c *Capture) keep(rec []byte) (next []byte) {
-	if c.mask == nil {
-		return c.rec.output(rec, c.step, c.stream, time.Now(), true)
-	}
-	c.rec.printed(time.Now()) // also when all of it is held back
-	c.mask.rec = c.mask.stream.Mask(c.mask.rec[:front], rec[front:])
-	c.keepMasked()
-	return nil
-}
-
-// keepRest writes what the mask has held back to the journal, at the end of the stream.
-func (c *Capture) keepRest() {
-	if c.mask != nil {
-		c.mask.rec = c.mask.stream.Flush(c.mask.rec[:front])
-		c.keepMasked()
-	}
-}
-
-// keepMasked writes the mask's bytes in records of at most readSize. The frame of each
-// is where the bytes before it were, which are written already.
-func (c *Capture) keepMasked() {
-	for at := front; at < len(c.mask.rec); at += readSize {
-		c.rec.output(c.mask.rec[at-front:min(at+readSize, len(c.mask.rec))], c.step, c.stream, time.Now(), false)
-	}
 }

@@ -25,9 +25,9 @@ type OpenConfig struct {
 	Claim func(*spool.Spool) error
 }
 
-// Opened is the attempt's journal, and the spool that it is in: nil for none. With Err no job
+// OpenedJournal is the attempt's journal, and the spool that it is in: nil for none. With Err no job
 // should start.
-type Opened struct {
+type OpenedJournal struct {
 	Spool   *spool.Spool
 	Journal *spool.Journal
 	Err     error
@@ -36,15 +36,15 @@ type Opened struct {
 // Opening is a journal that is being opened.
 type Opening struct {
 	cfg    OpenConfig
-	opened chan Opened
+	opened chan OpenedJournal
 }
 
 // Open begins to open a journal, beside what else has to be done before the job can start: a
 // file system may take as long for that as all the rest. Await must be called.
 func Open(c OpenConfig) *Opening {
-	o := &Opening{cfg: c, opened: make(chan Opened, 1)}
+	o := &Opening{cfg: c, opened: make(chan OpenedJournal, 1)}
 	if c.StateDir == "" {
-		o.opened <- Opened{Journal: spool.InMemory(c.Meta, spool.Limits{}, ErrNoStateDir)}
+		o.opened <- OpenedJournal{Journal: spool.InMemory(c.Meta, spool.Limits{}, ErrNoStateDir)}
 	} else {
 		go func() { o.opened <- c.open() }()
 	}
@@ -53,7 +53,7 @@ func Open(c OpenConfig) *Opening {
 
 // Await waits for the journal. A state directory that does not answer, as one on a dead network,
 // holds up no job: the journal is then in memory, and what is opened too late is removed.
-func (o *Opening) Await() Opened {
+func (o *Opening) Await() OpenedJournal {
 	limit := time.NewTimer(OpenLimit)
 	defer limit.Stop()
 	select {
@@ -67,11 +67,11 @@ func (o *Opening) Await() Opened {
 		}
 	}()
 	err := fmt.Errorf("%s does not answer (waited %s)", o.cfg.StateDir, OpenLimit)
-	return Opened{Journal: spool.InMemory(o.cfg.Meta, o.cfg.Limits, err)}
+	return OpenedJournal{Journal: spool.InMemory(o.cfg.Meta, o.cfg.Limits, err)}
 }
 
 // open makes a journal in the spool, or in memory where there is no spool.
-func (c OpenConfig) open() (o Opened) {
+func (c OpenConfig) open() (o OpenedJournal) {
 	var err error
 	if o.Spool, err = spool.Open(c.StateDir); err == nil {
 		if err = c.Claim(o.Spool); err == nil {

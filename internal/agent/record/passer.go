@@ -63,12 +63,12 @@ type Passer struct {
 
 // callerOutput is the caller's stdout or stderr.
 type callerOutput struct {
-	stream job.Stream
-	file   *os.File     // nil: nothing is passed on
-	failed bool         // it takes nothing any more; the passing goroutine's own
-	taken  atomic.Int64 // bytes that are to be passed on
-	passed atomic.Int64
-	gone   atomic.Bool // its reader went away, so that nothing is passed on any more
+	stream   job.Stream
+	file     *os.File     // nil: nothing is passed on
+	failed   bool         // it takes nothing any more; the passing goroutine's own
+	accepted atomic.Int64 // bytes that are to be passed on
+	written  atomic.Int64
+	gone     atomic.Bool // its reader went away, so that nothing is passed on any more
 }
 
 func newPasser(r *Recorder, c Caller) *Passer {
@@ -124,7 +124,7 @@ func (p *Passer) add(stream job.Stream, data []byte, recorded int64) {
 		i = 1
 	}
 	if o := &p.outputs[i]; o.file != nil && !o.gone.Load() {
-		o.taken.Add(int64(len(data)))
+		o.accepted.Add(int64(len(data)))
 		p.queue.Add(i, data, recorded)
 	}
 }
@@ -174,7 +174,7 @@ func (p *Passer) awaitRecorded(ctx context.Context, offset int64) bool {
 func (p *Passer) write(o *callerOutput, data []byte) {
 	for len(data) > 0 && !o.failed && !o.gone.Load() {
 		n, err := sink.Write(o.file, data[:min(len(data), 64<<10)])
-		o.passed.Add(int64(n))
+		o.written.Add(int64(n))
 		data = data[n:]
 		switch {
 		case err == nil:
@@ -206,7 +206,7 @@ func (p *Passer) Finish(giveUp <-chan struct{}) (lost int64) {
 	p.cancel()
 	for i := range p.outputs {
 		if o := &p.outputs[i]; !o.gone.Load() {
-			lost += o.taken.Load() - o.passed.Load()
+			lost += o.accepted.Load() - o.written.Load()
 		}
 	}
 	if dropped, disk := p.queue.Dropped(); why == "" && dropped > 0 {

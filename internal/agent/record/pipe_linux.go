@@ -133,7 +133,7 @@ func (p *pipeReader) readPolled(b []byte) (int, error) {
 	}
 }
 
-// read is one call to the system, with its end as io.EOF.
+// read makes one call to the system. At the end of the pipe it returns io.EOF.
 func (p *pipeReader) read(b []byte) (int, error) {
 	for {
 		n, err := unix.Read(p.fd, b)

@@ -1,6 +1,12 @@
-// Package record takes the job's output and what else is known of an attempt, masks secrets in
-// it, writes it into the journal, and passes output on to the caller.
+// Package record writes the journal of an attempt. A Capture reads one stream that the job prints
+// (capture.go). The Recorder writes its output, and all other records, into the journal, and wakes
+// those who deliver it (recorder.go). Secrets are masked before anything is written (mask.go). The
+// Passer passes recorded output on to the caller's stdout and stderr (passer.go), and a closer
+// closes a stream of the job whose reader there has gone away (closer.go).
 package record
+
+// This file is the only one of the package that writes to the journal: all records come through the
+// Recorder.
 
 import (
 	"sync/atomic"
@@ -24,8 +30,9 @@ type Config struct {
 	InMemory bool
 }
 
-// Recorder writes everything into the attempt's journal. It waits for no disk that does not
-// answer, nor for anything else. It is safe for concurrent use.
+// Recorder writes all records of the attempt into its journal, and wakes the delivery and the Passer
+// when there is more to read. It does not wait for a disk that does not answer. It is safe for
+// concurrent use.
 type Recorder struct {
 	cfg    Config
 	passer *Passer // nil when output is not passed on
@@ -60,7 +67,7 @@ func (r *Recorder) PassOn(c Caller) *Passer {
 // Start hands the writing to a goroutine of the spool. A second call does nothing.
 func (r *Recorder) Start() {
 	r.started.Store(true)
-	r.cfg.Journal.Start(r.wake)
+	r.cfg.Journal.Start(r.notifyReaders)
 }
 
 // Journal returns the attempt's journal.
@@ -78,14 +85,14 @@ func (r *Recorder) Urgent() <-chan struct{} { return r.urgent }
 // SendSoon makes Urgent receive a value.
 func (r *Recorder) SendSoon() { notify(r.urgent) }
 
-// Record writes a record that is not output. What finds no room any more (only samples
-// and notes can, because there is a reserve) is dropped.
+// Record writes a record that is not output, with secrets masked. A sample or note for which there is
+// no room is dropped, with an error; there is a reserve for all other records.
 func (r *Recorder) Record(t journal.Type, at time.Time, v any) error {
 	if t != journal.TypeSample && t != journal.TypeNote {
 		r.nextIsUrgent.Store(true)
 	}
 	err := r.cfg.Journal.AppendJSON(t, at, masked(r.cfg.Secrets, v))
-	r.written()
+	r.notifyUnlessStarted()
 	return err
 }
 
@@ -94,11 +101,12 @@ func (r *Recorder) Note(step int, text string) {
 	_ = r.Record(journal.TypeNote, time.Now(), journal.Note{Step: step, Text: text}) // no room: see Record
 }
 
-// output records output whose raw bytes are in place already (see journal.PutOutput). With
-// own it may keep the memory; next is then what the caller goes on with, else nil.
+// output writes a record of output, whose raw bytes rec has from front on, and hands the output to
+// the Passer. With own it may keep the memory of rec; then next is memory of the same size for the
+// caller to continue with, else nil.
 func (r *Recorder) output(rec []byte, step int, stream job.Stream, at time.Time, own bool) (next []byte) {
 	journal.PutOutput(rec, step, stream, at)
-	r.printed(at)
+	r.noteOutput(at)
 	next, length, kept := r.cfg.Journal.Output(rec, step, stream, own && r.passer == nil)
 	if r.passer != nil {
 		end := length + int64(len(rec))
@@ -107,13 +115,13 @@ func (r *Recorder) output(rec []byte, step int, stream job.Stream, at time.Time,
 		}
 		r.passer.add(stream, rec[front:], end)
 	}
-	r.written()
+	r.notifyUnlessStarted()
 	return next
 }
 
-// printed notes that the job printed something. Times are kept as distances on the monotonic
+// noteOutput notes that the job printed something. Times are kept as distances on the monotonic
 // clock, so that a wall clock that jumps makes no job look silent.
-func (r *Recorder) printed(at time.Time) { r.lastOutput.Store(max(1, int64(at.Sub(r.begun)))) }
+func (r *Recorder) noteOutput(at time.Time) { r.lastOutput.Store(max(1, int64(at.Sub(r.begun)))) }
 
 // OutputMark differs from an earlier one when something was printed in between.
 func (r *Recorder) OutputMark() int64 { return r.lastOutput.Load() }
@@ -129,29 +137,29 @@ func (r *Recorder) OutputAt() time.Time {
 
 // EndStep gives all output its place, declares what was dropped, and writes a step's end.
 func (r *Recorder) EndStep(at time.Time, e journal.StepEnded) error {
-	r.cfg.Journal.Settle()
+	r.cfg.Journal.PlaceTail()
 	return r.Record(journal.TypeStepEnded, at, e)
 }
 
 // Finish writes the outcome, the last record.
 func (r *Recorder) Finish(at time.Time, f journal.Final) error {
-	r.cfg.Journal.Settle()
+	r.cfg.Journal.PlaceTail()
 	f.Outcome = r.MaskedOutcome(f.Outcome)
 	r.nextIsUrgent.Store(true)
 	err := r.cfg.Journal.Finish(at, f)
-	r.written()
+	r.notifyUnlessStarted()
 	return err
 }
 
-// written notifies the readers, unless the spool does.
-func (r *Recorder) written() {
+// notifyUnlessStarted notifies the readers, unless the spool does.
+func (r *Recorder) notifyUnlessStarted() {
 	if !r.started.Load() {
-		r.wake()
+		r.notifyReaders()
 	}
 }
 
-// wake notifies the readers that there is more, and prints once that the disk has failed.
-func (r *Recorder) wake() {
+// notifyReaders notifies the readers that there is more, and prints once that the disk has failed.
+func (r *Recorder) notifyReaders() {
 	notify(r.more)
 	notify(r.moreForPasser)
 	if r.nextIsUrgent.Swap(false) || r.cfg.Journal.Unsent() >= r.cfg.SendAtOnce {

@@ -10,7 +10,7 @@ import (
 // (which differ for hexadecimal digits, that have two cases).
 type form struct {
 	n         int
-	low, high [longestUnit]byte
+	low, high [maxUnit]byte
 }
 
 func (f *form) add(low, high byte) {

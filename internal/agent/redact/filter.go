@@ -26,7 +26,7 @@ func (p *pairs) has(a, b byte) bool {
 	return p[bit/64]&(1<<(bit%64)) != 0
 }
 
-// skip is how many of the first bytes of b cannot begin an occurrence. The last byte is
+// skip returns how many of the first bytes of b cannot begin an occurrence. The last byte is
 // judged alone: its neighbour is not known yet.
 //
 // An occurrence that begins anywhere in the least-1 bytes from i on has the two bytes at the
@@ -105,7 +105,7 @@ func (b *builder) add(p pattern) {
 	}
 }
 
-// endsAt are those of the forms of a byte, and of the character that begins or ends with it.
+// endsAt returns the ends of the forms of a byte, and of the character that begins or ends with it.
 func (b *builder) endsAt(p pattern, i int) ends {
 	e := *b.endsOfByte(p.text[i], p.wraps)
 	if p.text[i] < utf8.RuneSelf {
@@ -120,7 +120,7 @@ func (b *builder) endsAt(p pattern, i int) ends {
 	return e
 }
 
-// endsOfByte are the ends of a byte's forms, whose inner pairs it adds the first time.
+// endsOfByte returns the ends of a byte's forms, whose inner pairs it adds the first time.
 func (b *builder) endsOfByte(c byte, wraps bool) *ends {
 	e := &b.ofByte[0][c]
 	if wraps {
@@ -157,7 +157,7 @@ func (b *builder) newEnds(c character) ends {
 	return e
 }
 
-// lineBreak are the ends of a line break in base64, and of the blanks behind it.
+// lineBreak returns the ends of a line break in base64, and of the blanks behind it.
 func (b *builder) lineBreak() ends {
 	if b.brk == nil {
 		e, lf := *b.endsOfByte('\r', false), b.endsOfByte('\n', false)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Parts are what is masked of a value: the value; of one with several lines each line for
+// Parts returns what is masked of a value: the value; of one with several lines each line for
 // itself, for they are printed with other things between them. Nothing shorter than
 // MinLength is masked: a value of short lines only as a whole, and a short one not at all.
 func Parts(value string) []string {
@@ -30,7 +30,7 @@ func Parts(value string) []string {
 	return parts
 }
 
-// inBase64 is a value in both alphabets: alone, and as the middle of something longer (the
+// inBase64 returns the forms of a value in base64, in both alphabets: alone, and as the middle of something longer (the
 // "user:password" of HTTP Basic), where it can begin at three places of a group of four.
 // There the characters at its ends depend on its neighbours too and are left out.
 func inBase64(v string) []string {

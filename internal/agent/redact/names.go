@@ -74,8 +74,8 @@ func isHarmless(name, value string, exists func(path string) bool) bool {
 // isDirectory knows the shell's own variables, whose PWD is no password.
 func isDirectory(word string) bool { return word == "PWD" || word == "OLDPWD" }
 
-// Choice is what a caller chooses beyond the names that look secret.
-type Choice struct {
+// Options is what a caller chooses beyond the names that look secret.
+type Options struct {
 	Also []string // names of variables whose values are masked, whatever they look like
 	// Except are names whose values are not masked although they look secret; "*" is all
 	// of them. A name that is in Also as well is masked.
@@ -84,30 +84,30 @@ type Choice struct {
 	Exists func(path string) bool
 }
 
-func (c Choice) masks(name, value string) bool {
+func (c Options) masks(name, value string) bool {
 	if slices.Contains(c.Also, name) {
 		return true
 	}
-	return !c.spares(name) && LooksSecret(name) && !isHarmless(name, value, c.Exists)
+	return !c.exempts(name) && LooksSecret(name) && !isHarmless(name, value, c.Exists)
 }
 
-// spares reports whether the caller chose a variable not to be masked.
-func (c Choice) spares(name string) bool {
+// exempts reports whether the caller chose a variable not to be masked.
+func (c Options) exempts(name string) bool {
 	return slices.Contains(c.Except, name) || slices.Contains(c.Except, "*")
 }
 
-// Found is what there is to mask in an environment.
-type Found struct {
+// EnvironmentSecrets is what there is to mask in an environment.
+type EnvironmentSecrets struct {
 	Values  []string // or parts of them; see Parts
 	Names   []string // whose values these are, sorted
 	Short   []string // names whose values are not masked because they are too short
-	Unknown []string // names in Choice.Also that the environment does not have
+	Unknown []string // names in Options.Also that the environment does not have
 }
 
 // Find looks through an environment, KEY=VALUE. Of a URL with credentials in it, whatever
 // the variable's name, the credentials are masked.
-func Find(env []string, c Choice) Found {
-	var f Found
+func Find(env []string, c Options) EnvironmentSecrets {
+	var f EnvironmentSecrets
 	seen := map[string]bool{}
 	for _, kv := range env {
 		name, value, _ := strings.Cut(kv, "=")
@@ -118,7 +118,7 @@ func Find(env []string, c Choice) Found {
 			if parts = Parts(value); len(parts) == 0 && value != "" {
 				f.Short = append(f.Short, name)
 			}
-		case !c.spares(name):
+		case !c.exempts(name):
 			parts = URLCredentials(value)
 		}
 		if len(parts) > 0 {

@@ -37,10 +37,10 @@ func TestFind(t *testing.T) {
 		"PATH=/usr/bin", "DB_PASSWORD=hunter22", "PIN_TOKEN=1234", "EMPTY_SECRET=", "PLAIN=visible value",
 		"DATABASE_URL=postgres://ada:s3cr%2Ft-pw@db/x", "MY_TOKEN=not a secret",
 	}
-	got := Find(env, Choice{Also: []string{"PLAIN", "ABSENT"}, Except: []string{"MY_TOKEN"}})
+	got := Find(env, Options{Also: []string{"PLAIN", "ABSENT"}, Except: []string{"MY_TOKEN"}})
 	s := NewSet(got.Values)
 	got.Values = nil
-	want := Found{Names: []string{"DATABASE_URL", "DB_PASSWORD", "PLAIN"}, Short: []string{"PIN_TOKEN"}, Unknown: []string{"ABSENT"}}
+	want := EnvironmentSecrets{Names: []string{"DATABASE_URL", "DB_PASSWORD", "PLAIN"}, Short: []string{"PIN_TOKEN"}, Unknown: []string{"ABSENT"}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
@@ -48,10 +48,10 @@ func TestFind(t *testing.T) {
 	if got, want := s.String(text), "[masked]|1234|[masked]|[masked]|[masked]|not a secret|postgres://ada:"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if none := Find(env, Choice{Except: []string{"*"}}); len(none.Values) != 0 {
+	if none := Find(env, Options{Except: []string{"*"}}); len(none.Values) != 0 {
 		t.Errorf("with * taken off: %+v", none)
 	}
-	if one := Find(env, Choice{Also: []string{"PLAIN"}, Except: []string{"*"}}); !cmp.Equal(one.Names, []string{"PLAIN"}) {
+	if one := Find(env, Options{Also: []string{"PLAIN"}, Except: []string{"*"}}); !cmp.Equal(one.Names, []string{"PLAIN"}) {
 		t.Errorf("with * taken off and one added: %+v", one)
 	}
 }
@@ -65,12 +65,12 @@ func TestHarmlessValues(t *testing.T) {
 		"DB_PASSWORD=/etc/creds.json": true, "API_KEY=/etc/creds.json": true, "CLIENT_SECRET=/etc/creds.json": true,
 		"SMTP_PASS=/etc/creds.json": true, "KEY_PASSPHRASE=/etc/creds.json": true, "DB_PASSWD=/etc/creds.json": true,
 	} {
-		found := Find([]string{kv}, Choice{Exists: exists})
+		found := Find([]string{kv}, Options{Exists: exists})
 		if got := len(found.Values) > 0; got != want {
 			t.Errorf("%s is masked: %v", kv, got)
 		}
 		name, _, _ := strings.Cut(kv, "=")
-		if found = Find([]string{kv}, Choice{Also: []string{name}, Exists: exists}); len(found.Values)+len(found.Short) == 0 {
+		if found = Find([]string{kv}, Options{Also: []string{name}, Exists: exists}); len(found.Values)+len(found.Short) == 0 {
 			t.Errorf("%s is not masked although the caller wants it", kv)
 		}
 	}

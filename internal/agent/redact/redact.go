@@ -104,7 +104,7 @@ func (s *Set) add(p pattern) {
 	}
 }
 
-// String is a whole text, masked.
+// String returns text with all values masked.
 func (s *Set) String(text string) string {
 	if s == nil || s.filter.skip([]byte(text)) == len(text) {
 		return text

@@ -46,7 +46,7 @@ func reached(p pattern, text string, start int) (ends []int, open bool) {
 		if rest[0] == '+' {
 			accept([]byte(" "), 1)
 		}
-		for n := 2; n <= min(len(rest), longestUnit); n++ {
+		for n := 2; n <= min(len(rest), maxUnit); n++ {
 			if how, decoded, other := unit([]byte(rest[:n])); how == fullUnit {
 				accept(decoded, n)
 				accept(other, n)
@@ -259,7 +259,7 @@ func BenchmarkNewSet(b *testing.B) {
 		"DB_PASSWORD=correct horse battery staple", "DATABASE_URL=postgres://ada:s3cr%2Ft-pw@db/x", "SLACK_TOKEN=xoxb-17653672481-19874698323-pdFZKVeTuE8sk7oOHcbrzqgy",
 	}
 	for b.Loop() {
-		NewSet(Find(env, Choice{}).Values)
+		NewSet(Find(env, Options{}).Values)
 	}
 }
 

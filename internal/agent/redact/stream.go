@@ -2,14 +2,14 @@ package redact
 
 import "slices"
 
-// longestBreak bounds the bytes of a line end and the blanks behind it inside of base64.
-const longestBreak = 10
+// maxBreak bounds the bytes of a line end and the blanks behind it inside of base64.
+const maxBreak = 10
 
 // Stream masks one stream of bytes that comes in pieces. It is for one goroutine.
 //
 // The end of a piece that may be the beginning of a value is held back, and nothing else
 // is: less than the longest form of a value, and only until a byte comes that cannot belong
-// to it. There is no time limit on that: what was let go after a pause could be the first
+// to it. There is no time limit on that: what was released after a pause could be the first
 // half of a secret, and a program that prints it byte by byte would have it shown whole. The
 // price is that the last characters of a prompt may be missing while they are also the first
 // of a value.
@@ -202,7 +202,7 @@ func breaks(taken int, b byte, escaped bool) bool {
 	case '\n':
 		return taken < 2
 	case ' ', '\t':
-		return taken > 0 && taken < longestBreak && !escaped
+		return taken > 0 && taken < maxBreak && !escaped
 	}
 	return false
 }
@@ -217,7 +217,7 @@ func (st *Stream) advance(m match, start int, text []byte) bool {
 	if p.wraps && width > 1 && isAlphanumeric(text[0]) {
 		return false
 	}
-	for !p.goesOn(m.at, text) {
+	for !p.continuesAt(m.at, text) {
 		var shorter bool
 		if m, shorter = s.next(m); !shorter {
 			return false
@@ -238,8 +238,8 @@ func (st *Stream) advance(m match, start int, text []byte) bool {
 	return true
 }
 
-// goesOn reports whether text is at a place of a pattern.
-func (p *pattern) goesOn(at int32, text []byte) bool {
+// continuesAt reports whether text is at a place of a pattern.
+func (p *pattern) continuesAt(at int32, text []byte) bool {
 	rest := p.text[at:]
 	return rest[0] == text[0] && (len(text) == 1 || len(rest) >= len(text) && rest[:len(text)] == string(text))
 }
@@ -286,7 +286,7 @@ func (st *Stream) keep(m match) {
 	st.next = append(st.next, m)
 }
 
-// undecided is where in held the first byte is that may still become a part of an
+// undecided returns where in held the first byte is that may still become a part of an
 // occurrence.
 func (st *Stream) undecided() int {
 	first := len(st.held)
@@ -299,7 +299,7 @@ func (st *Stream) undecided() int {
 	return first
 }
 
-// release lets go the held bytes in front of decided, and those behind it that are known to
+// release appends the held bytes in front of decided, and those behind it that are known to
 // belong to an occurrence. It forgets those that no match needs any more.
 func (st *Stream) release(dst []byte, decided int) []byte {
 	if st.newest.to <= st.released && st.released < decided { // nothing of it belongs to one

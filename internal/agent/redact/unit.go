@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// longestUnit is the length of the longest escape: two escapes of a surrogate pair, as in
+// maxUnit is the length of the longest escape: two escapes of a surrogate pair, as in
 // "\ud83d\ude00".
-const longestUnit = 12
+const maxUnit = 12
 
 // progress is what the bytes of an escape so far amount to.
 type progress int
@@ -25,7 +25,7 @@ const (
 // full unit it returns what the escape stands for: one byte, or the UTF-8 of one character;
 // other is a second meaning, nil for none.
 func unit(raw []byte) (p progress, text, other []byte) {
-	if len(raw) == 0 || len(raw) > longestUnit {
+	if len(raw) == 0 || len(raw) > maxUnit {
 		return notUnit, nil, nil
 	}
 	if len(raw) == 1 {

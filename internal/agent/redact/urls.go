@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// URLCredentials is what is masked of each URL in a text: the password in
+// URLCredentials returns what is masked of each URL in a text: the password in
 // postgres://user:password@host/db; and in https://token@host the user, which is a token
 // there. In other schemes a user without a password is a name.
 func URLCredentials(text string) []string {
@@ -45,7 +45,7 @@ func isWeb(before string) bool {
 // the token.
 var notPasswords = map[string]bool{"": true, "x-oauth-basic": true}
 
-// credentials are the secrets in the part of a URL in front of the @, as it is there and
+// credentials returns the secrets in the part of a URL in front of the @, as it is there and
 // decoded.
 func credentials(web bool, userinfo string) []string {
 	user, password, _ := strings.Cut(userinfo, ":")

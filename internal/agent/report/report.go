@@ -35,9 +35,9 @@ const (
 const (
 	// callTimeout bounds one call.
 	callTimeout = 5 * time.Second
-	// mostRefusals is how many times in a row the last status is refused before it is given
+	// maxRefusals is how many times in a row the last status is refused before it is given
 	// up: one refusal may come from something between the two.
-	mostRefusals = 3
+	maxRefusals = 3
 )
 
 // Config says where to report a run.
@@ -153,7 +153,7 @@ func (r *Reports) sendLast(ctx context.Context, status string, until time.Time) 
 			refusals = 0
 		}
 		pause := b.NextBackOff()
-		if err == nil || refusals == mostRefusals || time.Now().Add(pause).After(until) {
+		if err == nil || refusals == maxRefusals || time.Now().Add(pause).After(until) {
 			return err
 		}
 		timer := time.NewTimer(pause)

@@ -7,8 +7,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// longestBackoff bounds the pause between two attempts, unless a longer one was asked for.
-const longestBackoff = time.Hour
+// backoffLimit bounds the pause between two attempts, unless a longer one was asked for.
+const backoffLimit = time.Hour
 
 // Policy says whether an attempt that failed is followed by another one of the same run. Each
 // attempt has a journal of its own, and its number fences it: the server takes attempt 2 only
@@ -35,9 +35,9 @@ func (p Policy) At(o job.Outcome, done int, now time.Time) time.Time {
 	return now.Add(backoffAfter(p.Backoff, done))
 }
 
-// backoffAfter is the pause after a number of retries.
+// backoffAfter returns the pause after a number of retries.
 func backoffAfter(first time.Duration, done int) time.Duration {
-	most := max(first, longestBackoff)
+	most := max(first, backoffLimit)
 	for range done {
 		if first >= most/2 {
 			return most
@@ -48,7 +48,7 @@ func backoffAfter(first time.Duration, done int) time.Duration {
 }
 
 // Until returns until when another attempt may come after an outcome: by itself (RetryAt), or
-// because it is requested; zero if there is none. With reachable, somebody can request it.
+// because it is requested; zero if there is none. reachable reports whether a server can request it.
 func (p Policy) Until(o job.Outcome, reachable bool, now time.Time) time.Time {
 	switch {
 	case o.RetryAt != nil:

@@ -32,7 +32,7 @@ func TestNoRetry(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		first := time.Duration(rapid.Int64Range(0, int64(48*time.Hour)).Draw(t, "first"))
 		done := rapid.IntRange(0, job.MaxAttempt).Draw(t, "done")
-		if got := backoffAfter(first, done); got < first || got > max(first, longestBackoff) {
+		if got := backoffAfter(first, done); got < first || got > max(first, backoffLimit) {
 			t.Fatalf("%s after %d of %s", got, done, first)
 		}
 	})

@@ -43,13 +43,13 @@ type cgroup struct {
 	detailAt   time.Time
 	detailOf   int64 // memory usage at that time
 	detail     detail
-	counted    counted
+	counts     counts
 	pressureAt time.Time
 	pressure   *job.Pressure
 }
 
-// counted is the result of the last reading of each process.
-type counted struct {
+// counts is the result of the last reading of each process.
+type counts struct {
 	at                 time.Time
 	cpu                float64
 	processes, threads int
@@ -107,12 +107,12 @@ func (c *cgroup) close() {
 		&c.cpuStat, &c.cpuacct, &c.current, &c.stat, &c.peak, &c.procs, &c.threads,
 		&c.ioStat, &c.psiCPU, &c.psiMem, &c.psiIO,
 	} {
-		shut(fd)
+		closeFD(fd)
 	}
 	c.io.close()
 }
 
-func shut(fd *int) {
+func closeFD(fd *int) {
 	if *fd >= 0 {
 		unix.Close(*fd)
 		*fd = -1
@@ -120,20 +120,20 @@ func shut(fd *int) {
 }
 
 // read fills in what the cgroups account for.
-func (c *cgroup) read(s *job.Sample, ended process.Usage) (k known) {
+func (c *cgroup) read(s *job.Sample, ended process.Usage) (k filled) {
 	if c == nil {
 		return k
 	}
 	k.cpu = c.readCPU(s)
 	k.memory = c.readMemory(s)
-	still := k.cpu && s.CPUSeconds == c.counted.cpu && s.At.Sub(c.counted.at) < idleLimit && !c.counted.at.IsZero()
+	still := k.cpu && s.CPUSeconds == c.counts.cpu && s.At.Sub(c.counts.at) < idleLimit && !c.counts.at.IsZero()
 	if still {
 		// No process has used any CPU time: so none was made, has ended, or has moved a byte.
 		k.count = true
 	} else if k.count = c.readCounts(); k.count {
-		c.counted.at, c.counted.cpu = s.At, s.CPUSeconds
+		c.counts.at, c.counts.cpu = s.At, s.CPUSeconds
 	}
-	s.Processes, s.Threads = c.counted.processes, c.counted.threads
+	s.Processes, s.Threads = c.counts.processes, c.counts.threads
 	k.io = c.readIO(s, ended, k.count, still)
 	c.readPressure(s)
 	return k
@@ -173,7 +173,7 @@ func (d detail) isOld(before, usage int64) bool {
 	return change > before/detailStep || change > 0 && near
 }
 
-// reclaimable is how much of a cgroup's usage the kernel frees when memory is
+// reclaimable returns how much of a cgroup's usage the kernel frees when memory is
 // needed: the cache of files, active or not, but for what must be written first. Files in
 // tmpfs are not among it.
 func reclaimable(stat []byte, v2 bool) int64 {
@@ -208,7 +208,7 @@ func (c *cgroup) readDetail() (d detail) {
 	return d
 }
 
-// outerLimit is the tightest memory limit of the cgroups around dir.
+// outerLimit returns the tightest memory limit of the cgroups around dir.
 func outerLimit(dir string) (limit int64) {
 	buf := make([]byte, 64)
 	for up := path.Dir(dir); ; up = path.Dir(up) {
@@ -239,14 +239,14 @@ func (c *cgroup) readCounts() bool {
 }
 
 func (c *cgroup) count(procs, threads int) bool {
-	c.counted.processes, c.counted.threads = 0, 0
+	c.counts.processes, c.counts.threads = 0, 0
 	if procs < 0 {
 		return false
 	}
 	c.pids = c.pids[:0]
 	c.each(procs, func(text []byte) { c.pids = procfs.PIDs(c.pids, text) })
-	c.counted.processes = len(c.pids)
-	c.each(threads, func(text []byte) { c.counted.threads += bytes.Count(text, newline) })
+	c.counts.processes = len(c.pids)
+	c.each(threads, func(text []byte) { c.counts.threads += bytes.Count(text, newline) })
 	return true
 }
 
@@ -254,8 +254,8 @@ func (c *cgroup) count(procs, threads int) bool {
 // the list of the first read.
 func (c *cgroup) readCountsV1() bool {
 	procs, threads := open(c.v1Dir, "cgroup.procs"), open(c.v1Dir, "tasks")
-	defer shut(&procs)
-	defer shut(&threads)
+	defer closeFD(&procs)
+	defer closeFD(&threads)
 	return c.count(procs, threads)
 }
 
@@ -272,15 +272,15 @@ func (c *cgroup) readIO(s *job.Sample, ended process.Usage, listed, still bool) 
 		return false
 	}
 	if !still {
-		c.counted.read, c.counted.written = 0, 0
+		c.counts.read, c.counts.written = 0, 0
 		for _, pid := range c.pids {
 			r, w := c.io.read(pid, c.buf)
-			c.counted.read += r
-			c.counted.written += w
+			c.counts.read += r
+			c.counts.written += w
 		}
 		c.io.prune()
 	}
-	s.ReadBytes, s.WriteBytes = ended.ReadBytes+c.counted.read, ended.WriteBytes+c.counted.written
+	s.ReadBytes, s.WriteBytes = ended.ReadBytes+c.counts.read, ended.WriteBytes+c.counts.written
 	return true
 }
 

@@ -56,15 +56,15 @@ func (r *Reader) Sample(now time.Time) (job.Sample, error) {
 // measure reads what the cgroup accounts for, and walks the processes for the rest.
 func (r *Reader) measure(s *job.Sample) error {
 	ended := r.source.EndedUsage()
-	known := r.cgroup.read(s, ended)
-	if known.all() {
+	filled := r.cgroup.read(s, ended)
+	if filled.all() {
 		return nil
 	}
 	r.walk.reset()
 	if err := r.source.Scan(r.walk.add); err != nil {
 		return err
 	}
-	r.walk.finish(ended, s, known)
+	r.walk.finish(ended, s, filled)
 	return nil
 }
 
@@ -74,7 +74,7 @@ func (r *Reader) Close() {
 	r.walk.close()
 }
 
-// known says which parts of a sample are filled in.
-type known struct{ cpu, memory, count, io bool }
+// filled reports which parts of a sample are filled in.
+type filled struct{ cpu, memory, count, io bool }
 
-func (k known) all() bool { return k.cpu && k.memory && k.count && k.io }
+func (k filled) all() bool { return k.cpu && k.memory && k.count && k.io }

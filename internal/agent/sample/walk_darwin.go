@@ -9,9 +9,9 @@ import (
 // cgroup does not exist on macOS.
 type cgroup struct{}
 
-func openCgroup(Source) *cgroup                             { return nil }
-func (c *cgroup) read(*job.Sample, process.Usage) (k known) { return k }
-func (c *cgroup) close()                                    {}
+func openCgroup(Source) *cgroup                              { return nil }
+func (c *cgroup) read(*job.Sample, process.Usage) (k filled) { return k }
+func (c *cgroup) close()                                     {}
 
 // walk counts the processes. What a living process uses cannot be read without cgo;
 // CPU time is that of processes that have ended.
@@ -25,7 +25,7 @@ func (w *walk) add(s *procfs.Stat) {
 	}
 }
 
-func (w *walk) finish(ended process.Usage, s *job.Sample, _ known) {
+func (w *walk) finish(ended process.Usage, s *job.Sample, _ filled) {
 	s.CPUSeconds, s.Processes = ended.CPUSeconds, w.processes
 	s.ReadBytes, s.WriteBytes = ended.ReadBytes, ended.WriteBytes
 }

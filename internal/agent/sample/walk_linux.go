@@ -50,7 +50,7 @@ func (w *walk) add(s *procfs.Stat) {
 
 // finish puts into s what no cgroup accounts for. Memory is the sum of the resident sets, in
 // which pages that processes share are counted once for each.
-func (w *walk) finish(ended process.Usage, s *job.Sample, k known) {
+func (w *walk) finish(ended process.Usage, s *job.Sample, k filled) {
 	w.io.prune()
 	if !k.cpu {
 		s.CPUSeconds = float64(w.ticks)/procfs.Ticks + ended.CPUSeconds
@@ -81,14 +81,14 @@ type ioFile struct {
 	skipped       int
 }
 
-// mostSkipped is how often the file of a process is not read whose CPU time, in ticks of
+// maxSkipped is how often the file of a process is not read whose CPU time, in ticks of
 // 10 ms, has not moved: what it has moved in less than a tick shows at the next reading,
 // or in what the wait for it returns.
-const mostSkipped = 3
+const maxSkipped = 3
 
 // readMoved is read, of a process that has used so many ticks of CPU.
 func (f ioFiles) readMoved(pid int, ticks uint64, buf []byte) (read, written int64) {
-	if file := f[pid]; file != nil && file.ticks == ticks && file.skipped < mostSkipped {
+	if file := f[pid]; file != nil && file.ticks == ticks && file.skipped < maxSkipped {
 		file.skipped++
 		file.seen = true
 		return file.read, file.written
@@ -103,7 +103,7 @@ func (f ioFiles) readMoved(pid int, ticks uint64, buf []byte) (read, written int
 // maxIOFiles bounds the descriptors held; further processes are opened at each sample.
 const maxIOFiles = 1024
 
-// read is what a process, with the children that it waited for, has moved from and to
+// read returns what a process, with the children that it waited for, has moved from and to
 // storage. It is 0 where the system does not show it (another user's process).
 func (f ioFiles) read(pid int, buf []byte) (read, written int64) {
 	file := f[pid]

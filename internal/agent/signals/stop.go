@@ -11,7 +11,7 @@ const (
 	Stopping               // the job got the stop signal and has its grace
 	Shortened              // one second is left of the grace
 	Killed                 // the job is killed
-	Abandoned              // what did not die of that is not waited for any more
+	Abandoned              // processes that did not die of it are not waited for any more
 )
 
 // Action is what an event asks the agent to do.
@@ -21,14 +21,14 @@ type Action int
 const (
 	None    Action = iota
 	Begin          // begin the stop
-	Shorten        // cut what is left of the grace to ShortGrace
+	Shorten        // cut the rest of the grace to ShortGrace
 	Kill           // kill now
-	Abandon        // leave alone what did not die of the kill
-	GiveUp         // the job has ended: end every wait that follows it
+	Abandon        // no longer wait for processes that did not die of the kill
+	GiveUp         // the job has ended: end every wait after it
 )
 
 const (
-	// ShortGrace is what is left of the grace after a second stop request.
+	// ShortGrace is how much of the grace remains after a second stop request.
 	ShortGrace = time.Second
 	// repeatInterval is how long after the first stop request others count as the same one:
 	// supervisors signal a process group and its leader, or repeat themselves.

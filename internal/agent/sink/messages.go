@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// mostMessages and mostBytes bound what waits for a reader that does not read.
-	mostMessages = 256
-	mostBytes    = 64 << 10
+	// maxMessages and maxBytes bound what waits for a reader that does not read.
+	maxMessages = 256
+	maxBytes    = 64 << 10
 )
 
 // Messages writes messages for people to a file without ever making the sender wait. What
@@ -45,7 +45,7 @@ func NewMessages(file *os.File, dropNote func(dropped int) string) *Messages {
 func (m *Messages) Add(text string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.queue) >= mostMessages || len(m.queue) > 0 && m.bytes+len(text) > mostBytes {
+	if len(m.queue) >= maxMessages || len(m.queue) > 0 && m.bytes+len(text) > maxBytes {
 		m.dropped++
 		return
 	}

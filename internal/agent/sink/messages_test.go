@@ -78,7 +78,7 @@ func TestMessagesForAReaderThatPauses(t *testing.T) {
 	full := fill(t, w)
 	m := NewMessages(w, dropNote)
 	m.Add("first\n") // the goroutine takes it and blocks, sooner or later
-	const most = 3 * mostMessages
+	const most = 3 * maxMessages
 	for i := range most {
 		m.Add(fmt.Sprintf("line %d\n", i)) // would block for ever if Add waited
 	}
@@ -112,7 +112,7 @@ func TestMessagesForAReaderThatPauses(t *testing.T) {
 		next++
 		kept++
 	}
-	if next != most || kept < mostMessages-1 || lines[0] != "first" || lines[len(lines)-1] != "later" {
+	if next != most || kept < maxMessages-1 || lines[0] != "first" || lines[len(lines)-1] != "later" {
 		t.Errorf("%d of %d are accounted for, %d kept, first %q, last %q", next, most, kept, lines[0], lines[len(lines)-1])
 	}
 }
@@ -121,12 +121,12 @@ func TestLongMessagesAreBounded(t *testing.T) {
 	r, w := blockingPipe(t)
 	full := fill(t, w)
 	m := NewMessages(w, dropNote)
-	long := strings.Repeat("y", mostBytes/2+1)
+	long := strings.Repeat("y", maxBytes/2+1)
 	for range 100 {
 		m.Add(long)
 	}
 	m.mu.Lock()
-	if m.bytes > mostBytes+2*len(dropNote(100)) {
+	if m.bytes > maxBytes+2*len(dropNote(100)) {
 		t.Errorf("%d bytes wait", m.bytes)
 	}
 	m.mu.Unlock()
@@ -191,7 +191,7 @@ func TestMessagesOfManySenders(t *testing.T) {
 		text, _ := io.ReadAll(r)
 		lines <- strings.Split(strings.TrimSpace(string(text)), "\n")
 	}()
-	const senders, each = 8, mostMessages / 8
+	const senders, each = 8, maxMessages / 8
 	sent := make(chan struct{})
 	for i := range senders {
 		go func() {

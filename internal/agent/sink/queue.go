@@ -97,7 +97,7 @@ func (q *Queue) Add(file int, data []byte, after int64) bool {
 	return true
 }
 
-// last is the chunk to add n bytes to. The caller holds mu.
+// last returns the chunk to add n bytes to. The caller holds mu.
 func (q *Queue) last(n int) *chunk {
 	if len(q.chunks) > 0 {
 		if c := q.chunks[len(q.chunks)-1]; c.data != nil && !c.writing && c.size+n <= cap(c.data) {
@@ -115,8 +115,8 @@ func (q *Queue) last(n int) *chunk {
 	return c
 }
 
-// waitForDisk waits while memory has no room and the disk gets on. The caller holds mu, which
-// is given up meanwhile.
+// waitForDisk waits while memory has no room and the disk makes progress. The caller holds mu,
+// which is released meanwhile.
 func (q *Queue) waitForDisk(n int64) {
 	timer := time.NewTimer(slowLimit)
 	defer timer.Stop()
@@ -142,7 +142,7 @@ func (q *Queue) End() {
 	wake(q.more)
 }
 
-// Dropped is how many bytes found no room, and why the disk could not take more; nil when the
+// Dropped returns how many bytes found no room, and why the disk could not take more; nil when the
 // limit was reached.
 func (q *Queue) Dropped() (bytes int64, disk error) {
 	q.mu.Lock()
@@ -180,7 +180,7 @@ func (q *Queue) Take(ctx context.Context) (*Batch, error) {
 			q.total -= int64(c.size)
 			c.taken = true
 			if c.data != nil {
-				q.leftMemory(c)
+				q.releaseMemory(c)
 				b := &Batch{After: c.after, data: c.data}
 				if !c.writing {
 					b.memory = c.data
@@ -222,8 +222,8 @@ func (q *Queue) recycle(memory []byte) {
 	}
 }
 
-// leftMemory counts a chunk out of memory. The caller holds mu.
-func (q *Queue) leftMemory(c *chunk) {
+// releaseMemory counts a chunk out of memory. The caller holds mu.
+func (q *Queue) releaseMemory(c *chunk) {
 	q.memory -= int64(c.size)
 	close(q.moved)
 	q.moved = make(chan struct{})

@@ -11,8 +11,8 @@ import (
 	"stint.dev/stint/internal/agent/freespace"
 )
 
-// mostOfFile is when the next file is begun: room is freed by whole files.
-const mostOfFile = 16 << 20
+// maxFileSize is when the next file is begun: room is freed by whole files.
+const maxFileSize = 16 << 20
 
 // spillFile is a file with chunks. It is closed, and its room freed, when it is not needed
 // any more.
@@ -49,9 +49,9 @@ func (q *Queue) Spill(ctx context.Context) {
 		case <-retry:
 		}
 		retry = nil
-		for c := q.toWrite(); c != nil && ctx.Err() == nil; c = q.toWrite() {
+		for c := q.oldestToSpill(); c != nil && ctx.Err() == nil; c = q.oldestToSpill() {
 			err := q.write(c, &file)
-			if q.wrote(c, file, err); err != nil {
+			if q.noteWritten(c, file, err); err != nil {
 				retry = time.After(retryDelay)
 				break
 			}
@@ -59,8 +59,8 @@ func (q *Queue) Spill(ctx context.Context) {
 	}
 }
 
-// toWrite is the oldest chunk that should leave memory; nil for none.
-func (q *Queue) toWrite() *chunk {
+// oldestToSpill returns the oldest chunk that should leave memory; nil for none.
+func (q *Queue) oldestToSpill() *chunk {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i := memoryChunks; i < len(q.chunks)-1; i++ {
@@ -77,7 +77,7 @@ func (q *Queue) write(c *chunk, file **spillFile) error {
 	if err := q.store.Room(int64(c.size)); err != nil {
 		return err
 	}
-	if *file == nil || (*file).size >= mostOfFile {
+	if *file == nil || (*file).size >= maxFileSize {
 		f, err := q.store.Create()
 		if err != nil {
 			return err
@@ -94,8 +94,8 @@ func (q *Queue) write(c *chunk, file **spillFile) error {
 	return err
 }
 
-// wrote notes how writing a chunk ended.
-func (q *Queue) wrote(c *chunk, file *spillFile, err error) {
+// noteWritten notes how writing a chunk ended.
+func (q *Queue) noteWritten(c *chunk, file *spillFile, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.since, c.writing, q.diskErr = time.Time{}, false, err
@@ -109,7 +109,7 @@ func (q *Queue) wrote(c *chunk, file *spillFile, err error) {
 	}
 	file.users.Add(1)
 	c.file = file
-	q.leftMemory(c)
+	q.releaseMemory(c)
 	q.recycle(c.data)
 	c.data = nil
 }

@@ -17,8 +17,8 @@ import (
 )
 
 // Adopt takes over a journal that no living agent owns, cuts off a torn end, and returns it
-// with what it holds. What the dead agent kept of the newest output has no place yet:
-// Settle gives it one, DropTail forgets it. Adopt returns ErrBusy, ErrGone, an error of the disk
+// with what it holds. The newest output, which the dead agent kept in the tail, has no place in
+// the journal yet: PlaceTail gives it one, DropTail drops it. Adopt returns ErrBusy, ErrGone, an error of the disk
 // or format, or ctx's.
 func (s *Spool) Adopt(ctx context.Context, e Entry) (*Journal, journal.Recovered, error) {
 	var none journal.Recovered
@@ -55,7 +55,7 @@ func adopt(ctx context.Context, e Entry, file *os.File) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := newJournal(meta, Limits{Unsent: mostUnsent})
+	j := newJournal(meta, Limits{Unsent: maxUnsent})
 	j.dir, j.writer.Disk, j.lock = e.Path, disk.Local(e.Path), file
 	if err := j.load(ctx); err != nil {
 		closeAll(j.files())
@@ -89,29 +89,29 @@ func (j *Journal) load(ctx context.Context) error {
 	attached := slices.DeleteFunc(slices.Clone(note.Commits), func(c segment.CommitNote) bool { return c.After > held })
 	done, err := j.loadCommits(ctx, attached)
 	if err == nil {
-		err = j.redo(false)
+		err = j.applyLate(false)
 	}
 	if err != nil {
 		return err
 	}
 	err = j.loadTail(ctx, slices.DeleteFunc(found.Tail, func(n int64) bool { return slices.Contains(done, n) }), note)
 	if err == nil && note.After > held {
-		// Output that stands before the tail was in the memory of an agent that died.
-		j.unattached = j.tail.Clear("the agent died")
+		// Output before the tail was in the memory of the agent that died.
+		j.unattached = j.tail.DropAll("the agent died")
 	}
 	return err
 }
 
-// Unattached is how many bytes of output were let go of because what stands before them died
-// with the agent, in its memory.
-func (j *Journal) Unattached() int64 {
+// UnattachedBytes returns how many bytes of output were dropped because the output before them was
+// in the memory of the agent that died.
+func (j *Journal) UnattachedBytes() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.unattached
 }
 
-// loadCommits reads what the commits of a note speak of. It returns the numbers of the
-// segments of the tail that belong to them.
+// loadCommits reads the records and segments that the commits of a note name. It returns the
+// numbers of those segments of the tail.
 func (j *Journal) loadCommits(ctx context.Context, commits []segment.CommitNote) (numbers []int64, err error) {
 	for _, note := range commits {
 		c, err := segment.NewLateCommit(note)
@@ -127,7 +127,7 @@ func (j *Journal) loadCommits(ctx context.Context, commits []segment.CommitNote)
 			case err != nil:
 				return numbers, err
 			default:
-				j.tail.Take(c.Segment.Number)
+				j.tail.UseNumber(c.Segment.Number)
 				if c.Frames, err = segment.ReadFrames(c.Segment.Reader(), c.Segment.Size); err != nil {
 					return numbers, err
 				}
@@ -139,9 +139,9 @@ func (j *Journal) loadCommits(ctx context.Context, commits []segment.CommitNote)
 	return numbers, nil
 }
 
-// redo gives late commits their place; see segment.Tail.Redo.
-func (j *Journal) redo(all bool) error {
-	return j.tail.Redo(&j.placed, all, func(rec []byte) error { return j.appendPlaced(rec, false) })
+// applyLate gives late commits their place; see segment.Tail.ApplyLate.
+func (j *Journal) applyLate(all bool) error {
+	return j.tail.ApplyLate(&j.placed, all, func(rec []byte) error { return j.appendPlaced(rec, false) })
 }
 
 // loadTail reads the segments that have no place yet.
@@ -165,8 +165,8 @@ func (j *Journal) loadTail(ctx context.Context, numbers []int64, note segment.No
 	return nil
 }
 
-// readNote reads the note about the tail, if there is one. Without what a damaged one said,
-// nobody knows where the tail belongs: nothing of it is attached.
+// readNote reads the note about the tail, if there is one. If it is damaged, it is not known where
+// the tail belongs: nothing of it is attached.
 func readNote(dir string) (n segment.Note, noted bool, err error) {
 	data, err := disk.ReadSmall(filepath.Join(dir, disk.NoteFile))
 	if errors.Is(err, fs.ErrNotExist) {

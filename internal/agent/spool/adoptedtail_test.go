@@ -47,11 +47,11 @@ func TestGapInAnAdoptedTail(t *testing.T) {
 	m.j.mu.Lock()
 	m.j.tail.DropOldest("the test wants it")
 	m.j.mu.Unlock()
-	m.j.Settle()
+	m.j.PlaceTail()
 	m.checkMissing(t)
 }
 
-// The same when Settle gives up on a disk that does not answer: all of the tail is dropped.
+// The same when PlaceTail gives up on a disk that does not answer: all of the tail is dropped.
 func TestAdoptedTailOnADiskThatDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := adoptTail(t)
@@ -62,9 +62,9 @@ func TestAdoptedTailOnADiskThatDoesNotAnswer(t *testing.T) {
 		m.j.Start(func() {})
 		defer m.stopWriter()
 		begun := time.Now()
-		m.j.Settle()
-		if took := time.Since(begun); took != settleLimit {
-			t.Fatalf("Settle took %s, not %s: the test shows nothing", took, settleLimit)
+		m.j.PlaceTail()
+		if took := time.Since(begun); took != placeLimit {
+			t.Fatalf("PlaceTail took %s, not %s: the test shows nothing", took, placeLimit)
 		}
 		close(gate)
 		m.checkMissing(t)

@@ -13,7 +13,7 @@ import (
 	"stint.dev/stint/internal/agent/spool/owner"
 )
 
-// running is what tells of the process that holds a run; the zero value for none.
+// running returns the error that names the process that holds a run; the zero value for none.
 func running(err error) owner.RunningError {
 	var r *owner.RunningError
 	if !errors.As(err, &r) {
@@ -82,7 +82,7 @@ func TestCreateWhatWaits(t *testing.T) {
 func TestClaim(t *testing.T) {
 	s := open(t)
 	if err := s.Claimed("r", meta.Host); err != nil {
-		t.Errorf("nobody has it: %v", err)
+		t.Errorf("no process has it: %v", err)
 	}
 	c, err := s.Claim("r", meta.Host)
 	if err != nil {
@@ -90,7 +90,7 @@ func TestClaim(t *testing.T) {
 	}
 	want := owner.RunningError{Run: "r", PID: os.Getpid()}
 	if err := s.Claimed("r", meta.Host); running(err) != want {
-		t.Errorf("looked: %v", err)
+		t.Errorf("checked: %v", err)
 	}
 	if _, err := s.Claim("r", meta.Host); running(err) != want {
 		t.Errorf("claimed again: %v", err)

@@ -12,7 +12,8 @@ import (
 	"stint.dev/stint/internal/agent/spool/segment"
 )
 
-// useDisk does the most urgent thing that is to be done on the disk. The caller holds mu.
+// useDisk does the most urgent work on the disk, and reports whether there was any. The caller
+// holds mu.
 func (j *Journal) useDisk() (worked bool, err error) {
 	// The note first: it says what got its place, and what of it is in a gap. Else a
 	// recovery would take what the journal has, or had, for output that comes after it.
@@ -52,7 +53,7 @@ func (j *Journal) deleteDelivered() (bool, error) {
 		return false, err
 	}
 	j.meta.Beginning = &at
-	j.placed.Forget(n, time.Now())
+	j.placed.RemoveFirst(n, time.Now())
 	return true, nil
 }
 
@@ -113,7 +114,7 @@ func (j *Journal) writeTail() (bool, error) {
 	for _, s := range j.tail.Segments {
 		switch {
 		case s.Written == s.Size:
-		case !j.tail.HasNote: // without it nobody knows where the segment belongs
+		case !j.tail.HasNote: // without it a recovery does not know where the segment belongs
 			j.tail.NoteStale = true
 			return j.writeNote()
 		default:

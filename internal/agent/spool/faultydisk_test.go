@@ -48,7 +48,7 @@ func (c *conditions) wait() {
 		case n < 20:
 			d = time.Duration(c.delays.Int64N(int64(segment.StuckAfter / 2)))
 		case n < 23:
-			d = time.Duration(c.delays.Int64N(int64(settleLimit + time.Second)))
+			d = time.Duration(c.delays.Int64N(int64(placeLimit + time.Second)))
 		}
 	}
 	c.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"stint.dev/stint/internal/agent/spool/room"
 	"stint.dev/stint/internal/agent/spool/segment"
 	"stint.dev/stint/job"
 )
@@ -21,7 +22,7 @@ func TestEndOfStepsInMemory(t *testing.T) {
 		m.j.mu.Lock()
 		held := m.j.placed.Memory + m.j.tail.Memory
 		m.j.mu.Unlock()
-		if most := m.limits.Memory + windowLimit + plainReserve + int64(m.step+1)*tailLimit; held > most {
+		if most := m.limits.Memory + room.WindowLimit + room.SampleLimit + int64(m.step+1)*room.TailLimit; held > most {
 			t.Errorf("step %d: %d bytes are held in memory, more than %d", m.step, held, most)
 		}
 		m.endStep()

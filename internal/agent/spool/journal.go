@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"stint.dev/stint/internal/agent/spool/room"
 	"stint.dev/stint/internal/agent/spool/segment"
 	"stint.dev/stint/journal"
 )
@@ -19,8 +20,8 @@ var ErrFull = errors.New("the journal has no room")
 // not come back.
 var ErrTrimmed = errors.New("the beginning of the journal was deleted")
 
-// Journal is one journal: a row of segments, each with a file, and memory for what the disk
-// does not have yet. Any goroutine may append and read; one writes to the disk (see Start).
+// Journal is one journal: a row of segments, each with a file, and memory for records that are not
+// on the disk yet. Any goroutine may append and read; one writes to the disk (see Start).
 //
 // Past half of the limit, or of the memory where there is no disk, output goes into the
 // tail: segments that have no place in the journal yet, of which the oldest is dropped when
@@ -37,7 +38,7 @@ type Journal struct {
 	tail   segment.Tail
 	writer segment.Writer
 	spare  segment.Buffers
-	// unattached is what an adoption let go of, in bytes.
+	// unattached is how many bytes of output an adoption dropped.
 	unattached int64
 }
 
@@ -55,45 +56,45 @@ func newJournal(meta Meta, limits Limits) *Journal {
 	return j
 }
 
-// Path is the journal's directory; empty when it is in memory only.
+// Path returns the journal's directory; empty when it is in memory only.
 func (j *Journal) Path() string { return j.dir }
 
-// Meta is what the journal is called and where it goes.
+// Meta returns whose journal it is and where it is meant to go.
 func (j *Journal) Meta() Meta {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.meta
 }
 
-// Size is the length of the journal. What has no place in it yet is not counted.
+// Size returns the length of the journal. What has no place in it yet is not counted.
 func (j *Journal) Size() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.placed.State.Size
 }
 
-// Acknowledged is how much of the journal the server has.
+// Acknowledged returns how much of the journal the server has.
 func (j *Journal) Acknowledged() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.placed.Acked
 }
 
-// Unsent is how much can be read that the server does not have yet.
+// Unsent returns how much can be read that the server does not have yet.
 func (j *Journal) Unsent() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return max(0, j.readable()-j.placed.Acked)
 }
 
-// Waiting is everything that the server does not have yet.
+// Waiting returns the size of everything that the server does not have yet.
 func (j *Journal) Waiting() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.placed.Unsent() + j.tail.Size()
 }
 
-// DiskError is why the disk is not written now; nil while it is.
+// DiskError returns why the disk is not written now; nil while it is.
 func (j *Journal) DiskError() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -136,8 +137,8 @@ func (j *Journal) append(rec []byte) error {
 	return err
 }
 
-// notifyAndUnlock makes the writer look for work, and notifies the readers itself when that is
-// held up. The caller holds mu.
+// notifyAndUnlock makes the writer search for work, and notifies the readers itself while the disk
+// holds up the writer. The caller holds mu.
 func (j *Journal) notifyAndUnlock() {
 	changed := j.writer.Changed()
 	j.mu.Unlock()
@@ -153,10 +154,20 @@ func (j *Journal) hasRoom(t journal.Type, n int64) bool {
 	if t != journal.TypeSample && t != journal.TypeNote && t != journal.TypeStatus {
 		return true
 	}
-	if j.placed.Unsent()+j.tail.Size() > j.limits.Unsent+j.limits.Unsent/16 {
-		return false
+	return j.room().AdmitsSample(n)
+}
+
+// room returns the state on which the rules of package room decide. The caller holds mu.
+func (j *Journal) room() room.State {
+	s := room.State{
+		Limit: j.limits.Unsent, Memory: j.limits.Memory, Unsent: j.placed.Unsent(), PlacedMemory: j.placed.Memory,
+		TailSize: j.tail.Size(), TailMemory: j.tail.Memory, TailSegments: len(j.tail.Segments),
+		DiskWritable: j.healthy(), DiskFull: j.writer.FullReason != "",
 	}
-	return j.healthy() || j.placed.Memory+n <= j.window()+j.plainWindow()
+	if s.DiskFull {
+		s.Reserved, s.ServerAccepts = j.placed.Reserved(), j.placed.RecentlyAcknowledged(time.Now())
+	}
+	return s
 }
 
 // Finish appends the outcome, with the length and digest of everything before it.
@@ -175,9 +186,9 @@ func (j *Journal) appendPlaced(rec []byte, own bool) error {
 	return j.placed.Append(rec, own, j.segmentSize(journal.Type(rec[8]) == journal.TypeOutput))
 }
 
-// segmentSize is how long a segment gets. What may stay in memory is in small ones, because
-// memory is given back by whole segments.
-// Only output may not use the reserve, which stands behind what is in the file already.
+// segmentSize returns the size at which a segment is full. Segments that may stay in memory are
+// small, because memory is freed by whole segments. Records other than output go into the reserve
+// of the last file, so a full disk does not make their segments small.
 func (j *Journal) segmentSize(output bool) int64 {
 	if j.healthy() || !output && j.writer.FullReason != "" && j.writer.Err == nil {
 		return j.limits.Segment
@@ -242,15 +253,15 @@ func trimmedError(offset, first int64) error {
 	return fmt.Errorf("%w: it begins at byte %d, and byte %d was asked for", ErrTrimmed, first, offset)
 }
 
-// Readable is how far readers may go.
+// Readable returns the offset up to which readers may read.
 func (j *Journal) Readable() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.readable()
 }
 
-// readable is how far readers may go. While the disk works they get what it has: what they
-// pass on, an agent that comes after a crash then has too.
+// readable returns the offset up to which readers may read. While the disk works that is what is
+// on it: an agent that adopts the journal after a crash then has all that readers have passed on.
 func (j *Journal) readable() int64 {
 	if j.healthy() {
 		return j.placed.OnDisk
@@ -261,7 +272,8 @@ func (j *Journal) readable() int64 {
 // healthy reports whether output goes to the disk.
 func (j *Journal) healthy() bool { return j.writer.Healthy() }
 
-// Acknowledge notes how far the server is. It may fall, after a server has lost its end.
+// Acknowledge notes how much of the journal the server has. That may be less than before, after a
+// server has lost the end.
 func (j *Journal) Acknowledge(size int64) {
 	j.mu.Lock()
 	j.placed.Acknowledge(size, time.Now())
@@ -273,8 +285,8 @@ func (j *Journal) Acknowledge(size int64) {
 	j.wake()
 }
 
-// Refuse notes in the spool that the server will never take this journal, so that nobody
-// tries for ever.
+// Refuse notes in the spool that the server will never take this journal, so that no agent tries to
+// deliver it again.
 func (j *Journal) Refuse(why string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

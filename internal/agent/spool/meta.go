@@ -116,7 +116,7 @@ func decodeField[T any](raw json.RawMessage, into *T) {
 // attempt's of this name.
 func (m Meta) usableBeginning() *journal.Checkpoint {
 	b := m.Beginning
-	if b == nil || b.Size <= journal.HeaderSize || b.Size > mostUnsent || b.Open < -1 || b.Attempt.Run != m.Run || b.Attempt.Attempt != m.Attempt {
+	if b == nil || b.Size <= journal.HeaderSize || b.Size > maxUnsent || b.Open < -1 || b.Attempt.Run != m.Run || b.Attempt.Attempt != m.Attempt {
 		return nil
 	}
 	if _, err := journal.RecoverFrom(*b, strings.NewReader("")); err != nil {

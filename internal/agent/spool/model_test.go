@@ -181,12 +181,12 @@ func (m *model) crash(power bool) {
 	if m.j.Recovered().Attempt.Run == "" { // it was lost; no agent would go on without it
 		m.identify()
 	}
-	m.j.Settle()
+	m.j.PlaceTail()
 	m.step++ // nobody goes on with the streams of a dead agent
 }
 
 func (m *model) endStep() {
-	m.j.Settle()
+	m.j.PlaceTail()
 	if err := m.j.AppendJSON(journal.TypeStepEnded, time.Unix(3, 0), journal.StepEnded{Index: m.step}); err != nil {
 		m.t.Fatal(err)
 	}
@@ -279,10 +279,10 @@ func TestNothingIsLostOnASlowDisk(t *testing.T) {
 		seed := rapid.Uint64Range(1, math.MaxUint64).Draw(rt, "delays")
 		var failed any
 		synctest.Test(t, func(*testing.T) {
-			defer func() { failed = recover() }() // rapid tells a failure by a panic, and looks for it in its own goroutine
+			defer func() { failed = recover() }() // rapid reports a failure by a panic, and expects it in its own goroutine
 			drive(rt, dir, seed)
 		})
-		switch { // two places, for rapid tells failures apart by where they come from
+		switch { // two places, because rapid distinguishes failures by where they come from
 		case fmt.Sprintf("%T", failed) == "rapid.invalidData":
 			panic(failed)
 		case failed != nil:
@@ -336,7 +336,7 @@ func drive(rt *rapid.T, dir string, delays uint64) {
 	}
 	rt.Repeat(actions)
 	m.heal()
-	m.j.Settle()
+	m.j.PlaceTail()
 	m.check()
 }
 
@@ -361,7 +361,7 @@ func (m *model) persist() {
 	}
 	if rec.Size < size || rec.Torn != 0 || !j.tail.Empty() {
 		note, _ := os.ReadFile(filepath.Join(m.j.Path(), disk.NoteFile)) // for the eye
-		m.t.Fatalf("of %d bytes that are said to be on the disk, %d are there; %d are torn, the tail is %+v; note %s", size, rec.Size, rec.Torn, j.tail, note)
+		m.t.Fatalf("of %d bytes that are reported to be on the disk, %d are there; %d are torn, the tail is %+v; note %s", size, rec.Size, rec.Torn, j.tail, note)
 	}
 	if err := j.Close(); err != nil {
 		m.t.Fatal(err)

@@ -16,12 +16,7 @@ func (j *Journal) mayMove() bool {
 	if len(t.Segments) > 0 {
 		size = t.Segments[0].Size
 	}
-	unsent, most := j.placed.Unsent(), j.limits.Unsent/2
-	if !t.HasRoom { // not before there is room for a good deal: else many small gaps would follow each other
-		most -= j.limits.Unsent / 8
-		size = min(size, most)
-	}
-	t.HasRoom = unsent+size <= most && (j.healthy() || unsent+size <= j.window()) || unsent == 0
+	t.HasRoom = j.room().AdmitsMove(size, t.HasRoom)
 	return t.HasRoom
 }
 
@@ -55,7 +50,7 @@ func (j *Journal) finishMove(m *segment.Move, frames []byte) {
 
 // framesOf reads the frames of a segment's records, wherever they are.
 func (j *Journal) framesOf(s *segment.Segment) ([]byte, error) {
-	src, size := s.Reader(), s.Size // mu is not held below, and Settle may drop it meanwhile
+	src, size := s.Reader(), s.Size // mu is not held below, and PlaceTail may drop it meanwhile
 	if s.Written == 0 {
 		return segment.ReadFrames(src, size)
 	}

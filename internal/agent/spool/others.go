@@ -8,8 +8,8 @@ import (
 )
 
 // HasOthers reports whether journals of other attempts than this one may wait in the spool.
-// It looks at names only, so that an agent that ends learns at next to no cost that there
-// is nothing to do; what cannot be listed may hold some.
+// It reads names only, so that the check costs an agent that ends hardly anything. A directory that
+// cannot be listed may hold some.
 func (s *Spool) HasOthers(run string, attempt int) bool {
 	dir, err := os.Open(s.dir)
 	if err != nil {

@@ -8,23 +8,23 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Kept says what became of output.
-type Kept int
+// Placement is where output was appended, if it was.
+type Placement int
 
-// What becomes of output.
+// The placements.
 const (
-	Placed  Kept = iota // it has its place in the journal
-	InTail              // it may get one later
-	Dropped             // it is counted into a gap
+	Placed  Placement = iota // it has its place in the journal
+	InTail                   // it may get one later
+	Dropped                  // it is counted into a gap
 )
 
 // Output appends one encoded output record, of step and stream, whose memory is large
 // enough to be kept as it is if own is true: then next is memory of the same size for the
 // caller to go on with. length is that of the journal before it.
 //
-// It waits for a disk that is slower than the job, as a file would make the job wait, but
-// not for one that stands still.
-func (j *Journal) Output(rec []byte, step int, stream job.Stream, own bool) (next []byte, length int64, kept Kept) {
+// It waits for a disk that is slower than the job, as a file would make the job wait, but not for
+// one that makes no progress.
+func (j *Journal) Output(rec []byte, step int, stream job.Stream, own bool) (next []byte, length int64, kept Placement) {
 	key := segment.Stream{Step: step, Stream: stream}
 	j.mu.Lock()
 	j.waitForQueue()
@@ -32,7 +32,7 @@ func (j *Journal) Output(rec []byte, step int, stream job.Stream, own bool) (nex
 	if own = own && cap(rec) > 0 && len(rec) >= cap(rec)/4; own {
 		next = j.spare.Get(cap(rec))
 	}
-	if j.tail.Empty() && j.hasRoomForOutput(int64(len(rec))) {
+	if j.tail.Empty() && j.room().AdmitsOutput(int64(len(rec))) {
 		if j.appendPlaced(rec, own) == nil {
 			j.placed.Streams[key] += segment.OutputBytes(rec)
 			j.placed.OutputEnd = j.placed.State.Size
@@ -44,19 +44,11 @@ func (j *Journal) Output(rec []byte, step int, stream job.Stream, own bool) (nex
 	return next, length, kept
 }
 
-// hasRoomForOutput reports whether output may have its place now.
-func (j *Journal) hasRoomForOutput(n int64) bool {
-	if j.placed.Unsent()+n > j.limits.Unsent/2 {
-		return false
-	}
-	return j.healthy() || j.placed.Memory+n <= j.window()
-}
-
 // appendToTail appends output to the tail, and drops the oldest of it when it is too much.
-func (j *Journal) appendToTail(rec []byte, key segment.Stream, own bool) Kept {
+func (j *Journal) appendToTail(rec []byte, key segment.Stream, own bool) Placement {
 	t := &j.tail
 	t.Append(rec, key, own, j.segmentSize(true), time.Now())
-	for len(t.Segments) > 0 && j.tooMuchTail() {
+	for j.room().DropsOldest() {
 		t.DropOldest(j.dropReason())
 	}
 	if len(t.Segments) == 0 {
@@ -65,18 +57,7 @@ func (j *Journal) appendToTail(rec []byte, key segment.Stream, own bool) Kept {
 	return InTail
 }
 
-// tooMuchTail reports whether the tail has outgrown what the limit leaves for it. A quarter
-// is left to the steps that follow.
-func (j *Journal) tooMuchTail() bool {
-	t := &j.tail
-	placed := max(0, j.placed.Memory-j.window()-j.plainWindow()) // of the steps before, in memory
-	if t.Memory > max(j.limits.Memory-placed, min(tailLimit, j.limits.Memory)) {
-		return true
-	}
-	return len(t.Segments) > 1 && t.Size() > (j.limits.Unsent-j.placed.Unsent())*3/4
-}
-
-// dropReason says what keeps output from being kept.
+// dropReason returns why output is dropped, for its gap.
 func (j *Journal) dropReason() string {
 	switch {
 	case j.writer.Disk == nil || j.writer.Err != nil:

@@ -85,7 +85,7 @@ func TestJournalOfALongJobIsMadeDurable(t *testing.T) {
 }
 
 // A meta file that a loss of power has emptied keeps nothing from being delivered, unless it
-// said what deleted segments were. Then that is said, once.
+// described the deleted segments. Then that is reported, once.
 func TestEmptyMeta(t *testing.T) {
 	s := open(t)
 	for _, deleted := range []bool{false, true} {
@@ -156,13 +156,13 @@ func TestDamagedNote(t *testing.T) {
 			t.Fatal(err)
 		}
 		j, rec, err := s.Adopt(t.Context(), only(t, s))
-		if err != nil || rec.Size != placed || j.Unattached() == 0 || !j.tail.Empty() {
+		if err != nil || rec.Size != placed || j.UnattachedBytes() == 0 || !j.tail.Empty() {
 			t.Fatalf("note %q: recovered %+v, error %v", text, rec, err)
 		}
 		if err := j.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if j, _, err = s.Adopt(t.Context(), only(t, s)); err != nil || j.Unattached() != 0 {
+		if j, _, err = s.Adopt(t.Context(), only(t, s)); err != nil || j.UnattachedBytes() != 0 {
 			t.Fatalf("note %q, the second time: %v", text, err)
 		}
 		if err := j.Remove(); err != nil {

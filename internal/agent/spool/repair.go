@@ -6,11 +6,11 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// DropTail forgets the newest output that has no place: the server knows more than this
-// host, and what this host knows does not go on from there.
+// DropTail drops the newest output, which has no place yet, and returns its size: the server has
+// more of the journal than this host, and the tail does not continue that.
 func (j *Journal) DropTail() (bytes int64) {
 	j.mu.Lock()
-	bytes = j.tail.Clear("the host went down")
+	bytes = j.tail.DropAll("the host went down")
 	j.mu.Unlock()
 	j.wake()
 	return bytes
@@ -35,7 +35,7 @@ func (j *Journal) Extend(data []byte) (used int, err error) {
 	return used, err
 }
 
-// Recovered is what the journal holds.
+// Recovered returns what is known of the records of the journal.
 func (j *Journal) Recovered() journal.Recovered {
 	j.mu.Lock()
 	defer j.mu.Unlock()

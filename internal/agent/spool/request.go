@@ -11,37 +11,37 @@ import (
 	"stint.dev/stint/internal/agent/spool/segment"
 )
 
-// ask posts a request to the writer and waits for its reply, as long as the disk gets on: at
-// most for limit without progress. What was not answered by then is done when the disk answers.
+// ask posts a request to the writer and waits for its reply, as long as the disk makes progress:
+// at most for limit without any. A request without a reply by then is served when the disk answers.
 func (j *Journal) ask(limit time.Duration, serve segment.Serve) error {
 	return j.writer.Ask(limit, serve)
 }
 
-// settleLimit bounds the wait for a disk that does not answer at the end of a step and of the
+// placeLimit bounds the wait for a disk that does not answer at the end of a step and of the
 // journal.
-const settleLimit = 5 * time.Second
+const placeLimit = 5 * time.Second
 
-// takeLimit bounds the wait for a server that takes nothing of what a full disk has no room for.
-const takeLimit = 500 * time.Millisecond
+// acknowledgeLimit bounds the wait for a server that takes nothing of what a full disk has no room for.
+const acknowledgeLimit = 500 * time.Millisecond
 
-// Settle gives all output its place, and declares what was dropped. It drops what a full
-// disk has no room for and the server does not take.
-func (j *Journal) Settle() {
+// PlaceTail moves all output of the tail to its place in the journal, and declares dropped output
+// as gaps. It drops output for which a full disk has no room and that the server does not take.
+func (j *Journal) PlaceTail() {
 	j.waitForServer()
 	j.mu.Lock()
 	t := &j.tail
-	_ = j.redo(true) // it was encoded by an agent of ours, and read when the journal was adopted
+	_ = j.applyLate(true) // an agent encoded the records, and they were read when the journal was adopted
 	if t.Empty() {
 		j.mu.Unlock()
 		j.wake()
 		return
 	}
 	t.MoveAll = true
-	for j.tailExceedsDisk() {
+	for j.room().TailExceedsDisk() {
 		t.DropOldest(j.dropReason())
 	}
 	j.mu.Unlock()
-	placed := j.await(settleLimit, func() bool { return j.tail.Empty() })
+	placed := j.await(placeLimit, func() bool { return j.tail.Empty() })
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	t.MoveAll = false
@@ -64,18 +64,18 @@ func (j *Journal) Settle() {
 // waitForServer waits, on a full disk, while the server takes what the disk has no room for: as it
 // does, the tail gets its place.
 func (j *Journal) waitForServer() {
-	timer := time.NewTimer(takeLimit)
+	timer := time.NewTimer(acknowledgeLimit)
 	defer timer.Stop()
 	for least := int64(math.MaxInt64); ; {
 		j.mu.Lock()
-		wanted, size, progress := j.tailExceedsDisk() && j.writer.Async(), j.tail.Size(), j.writer.Progress()
+		wanted, size, progress := j.room().TailExceedsDisk() && j.writer.Async(), j.tail.Size(), j.writer.Progress()
 		j.mu.Unlock()
 		if !wanted {
 			return
 		}
 		if size < least {
 			least = size
-			timer.Reset(takeLimit)
+			timer.Reset(acknowledgeLimit)
 		}
 		select {
 		case <-progress:
@@ -85,12 +85,12 @@ func (j *Journal) waitForServer() {
 	}
 }
 
-// Persist brings everything to the disk, once more also what it refused before. It returns
-// the reason when the journal on disk is not whole. A disk that does not answer is waited for
-// until it has made no progress for some seconds; what it does afterwards harms nothing.
+// Persist writes everything to the disk, also what the disk refused before. It returns the reason
+// if the journal on the disk is not whole. It waits for a disk that does not answer until that has
+// made no progress for some seconds; writes that finish later do no harm.
 func (j *Journal) Persist() error {
-	j.Settle()
-	err := j.ask(settleLimit, j.servePersist)
+	j.PlaceTail()
+	err := j.ask(placeLimit, j.servePersist)
 	if err == nil || j.dir == "" {
 		return err
 	}
@@ -105,7 +105,7 @@ func (j *Journal) servePersist(r *segment.Request, idle bool) (bool, error) {
 	if !r.Begun {
 		r.Begun, r.Until = true, j.placed.State.Size
 		j.writer.Final = true
-		j.writer.Forgive()
+		j.writer.Retry()
 		j.giveBackReserve()
 		if j.placed.Last().Released { // what the server has needs no file, but something has to say so
 			next, err := j.placed.Next()
@@ -119,7 +119,7 @@ func (j *Journal) servePersist(r *segment.Request, idle bool) (bool, error) {
 	case j.writer.Err != nil:
 		return true, j.writer.Err
 	case j.placed.OnDisk >= r.Until && !j.placed.HasHoles():
-		return true, j.io(func() error { return j.writer.Disk.Holds(j.lock) })
+		return true, j.io(func() error { return j.writer.Disk.CheckLock(j.lock) })
 	case idle:
 		return true, errIncomplete
 	}
@@ -142,10 +142,10 @@ func (j *Journal) giveBackReserve() {
 // closeLimit bounds the wait for a disk that does not answer when nothing more depends on it.
 const closeLimit = 2 * segment.StuckAfter
 
-// Close writes what waits, gives up the lock and keeps the journal for whoever delivers it
-// next. The error is for the note on how far the server is; the journal itself stays. A
-// journal that is meant to be whole on the disk is brought there by Persist first. On a disk
-// that does not answer, the writer goes on with it when that answers, or ends with the process.
+// Close writes what waits, gives up the lock and leaves the journal in the spool for a later
+// delivery. The error is about the note of how much the server has; the journal itself stays.
+// Persist, called before, brings the whole journal to the disk. On a disk that does not answer,
+// the writer continues when the disk answers, or ends with the process.
 func (j *Journal) Close() error {
 	err := j.ask(closeLimit, j.serveClose)
 	if err == nil {
@@ -177,7 +177,7 @@ func (j *Journal) serveClose(_ *segment.Request, idle bool) (bool, error) {
 	})
 }
 
-// files are the open files of all segments but the first, which is the lock.
+// files returns the open files of all segments but the first, which is the lock.
 func (j *Journal) files() []disk.File {
 	var all []disk.File
 	for _, s := range slices.Concat(j.placed.Segments, j.tail.Segments, j.tail.Discarded) {

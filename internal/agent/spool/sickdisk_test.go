@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/spool/disk"
+	"stint.dev/stint/internal/agent/spool/room"
 	"stint.dev/stint/internal/agent/spool/segment"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -62,7 +63,7 @@ func TestDiskThatStandsStill(t *testing.T) {
 			m.j.mu.Lock()
 			held := m.j.placed.Memory + m.j.tail.Memory
 			m.j.mu.Unlock()
-			if held > m.limits.Memory+queueLimit+windowLimit+segment.MemorySize {
+			if held > m.limits.Memory+queueLimit+room.WindowLimit+segment.MemorySize {
 				t.Fatalf("%d bytes are held in memory", held)
 			}
 		}
@@ -92,7 +93,7 @@ func TestDirectoryRemovedUnderAnAgent(t *testing.T) {
 	m := newModel(t, s, Limits{Unsent: 4 << 20})
 	m.j.Start(func() {})
 	m.print(job.Stdout, 60_000)
-	if !m.j.await(settleLimit, func() bool { return m.j.placed.OnDisk == m.j.placed.State.Size }) {
+	if !m.j.await(placeLimit, func() bool { return m.j.placed.OnDisk == m.j.placed.State.Size }) {
 		t.Fatal("the disk does not work")
 	}
 	if err := os.RemoveAll(m.j.Path()); err != nil {
@@ -102,9 +103,9 @@ func TestDirectoryRemovedUnderAnAgent(t *testing.T) {
 		m.print(job.Stdout, 60_000)
 		m.deliver(1 << 20)
 	}
-	m.j.Settle()
+	m.j.PlaceTail()
 	if err := m.j.Persist(); err == nil {
-		t.Error("a journal whose directory is gone is said to be on disk")
+		t.Error("a journal whose directory is gone is reported to be on disk")
 	}
 	m.check()
 	if m.j.Dropped() {
@@ -205,7 +206,7 @@ func onSmallDisk(t *testing.T) (dir string, m *model) {
 	m = newModel(t, s, Limits{})
 	m.j.Start(func() {})
 	m.print(job.Stdout, 60_000)
-	if !m.j.await(settleLimit, func() bool { return m.j.placed.OnDisk == m.j.placed.State.Size }) {
+	if !m.j.await(placeLimit, func() bool { return m.j.placed.OnDisk == m.j.placed.State.Size }) {
 		t.Fatal("the disk does not work")
 	}
 	return dir, m
@@ -236,7 +237,7 @@ func TestEndOfAStepOnAFullDisk(t *testing.T) {
 		for range 100 { // 6 MB
 			m.print(job.Stdout, 60_000)
 		}
-		if size := m.j.tail.Size(); size < 2*tailLimit {
+		if size := m.j.tail.Size(); size < 2*room.TailLimit {
 			t.Fatalf("%d bytes are in the tail: the test shows nothing", size)
 		}
 		ended, served := make(chan struct{}), make(chan struct{})
@@ -295,7 +296,7 @@ func TestDiesWithOutputInMemory(t *testing.T) {
 			m.print(job.Stderr, 3_000)
 		}
 		noted := func() bool { return m.j.tail.HasNote && !m.j.tail.NoteStale && len(m.j.tail.Gaps) > 0 }
-		if !m.j.await(settleLimit, noted) {
+		if !m.j.await(placeLimit, noted) {
 			t.Fatal("nothing was dropped, or no note of it was written")
 		}
 		if held := m.j.placed.State.Size - m.j.placed.OnDisk; held < 1<<20 {
@@ -310,7 +311,7 @@ func TestDiesWithOutputInMemory(t *testing.T) {
 		m.stopWriter() // no more than a kill leaves undone
 		before := m.j.placed.OnDisk
 		m.crash(false)
-		if unattached := m.j.Unattached(); !delivered && unattached == 0 {
+		if unattached := m.j.UnattachedBytes(); !delivered && unattached == 0 {
 			t.Errorf("the journal ended at %d on the disk; nothing of the rest was let go", before)
 		}
 		m.check()

@@ -54,7 +54,7 @@ func TestPersistOnASlowDisk(t *testing.T) {
 		m.j.placed.Segments[0].File = slowFile{m.j.placed.Segments[0].File, delay}
 		m.j.Start(func() {})
 		m.print(job.Stdout, 60_000)
-		if !m.j.await(settleLimit, func() bool { return m.j.placed.OnDisk == m.j.placed.State.Size }) {
+		if !m.j.await(placeLimit, func() bool { return m.j.placed.OnDisk == m.j.placed.State.Size }) {
 			t.Fatal("the disk does not work")
 		}
 		m.endStep()
@@ -123,8 +123,8 @@ func TestAwaitWritten(t *testing.T) {
 	}
 }
 
-// A disk that does not answer holds nobody up for longer than its bound, and nobody is told that
-// something is written which is not. When it answers again, everything comes to it.
+// A disk that does not answer delays no caller for longer than its bound, and nothing is reported as
+// written that is not. When the disk answers again, everything is written to it.
 func TestPersistOnADiskThatDoesNotAnswer(t *testing.T) {
 	s := open(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -146,8 +146,8 @@ func TestPersistOnADiskThatDoesNotAnswer(t *testing.T) {
 		if err := m.j.Close(); !errors.Is(err, segment.ErrSlow) {
 			t.Errorf("closing on a disk that does not answer: %v", err)
 		}
-		if took := time.Since(begun); took != settleLimit+closeLimit {
-			t.Errorf("they took %s, not %s", took, settleLimit+closeLimit)
+		if took := time.Since(begun); took != placeLimit+closeLimit {
+			t.Errorf("they took %s, not %s", took, placeLimit+closeLimit)
 		}
 		if _, _, err := s.Adopt(t.Context(), only(t, s)); !errors.Is(err, ErrBusy) {
 			t.Errorf("the lock of a journal that is still written: %v", err)

@@ -6,8 +6,8 @@
 // place in hexadecimal), "meta.json" (where it is meant to go, never a token; and what must be
 // known of segments that were delivered and deleted), and, of a submitted run, "token" (which
 // delivers this journal and no other). The agent that owns a journal
-// holds a lock on its first file as long as it lives, so a journal whose lock is free
-// belongs to nobody and may be adopted.
+// holds a lock on its first file as long as it lives, so a journal whose lock is free has no
+// owner and may be adopted.
 //
 // What outgrows the limit keeps its head and its tail: the newest output is in files
 // "tail.NUMBER" until it gets its place, and "tail.json" says what was dropped before it.
@@ -16,11 +16,11 @@
 //
 // # Who calls the file system
 //
-// A journal has one writer: the goroutine of Start, and before Start whoever appends. Nobody
-// else changes its files. Those who need the disk (Persist, Close, Remove) post a request and
-// wait for the reply as long as the disk gets on. A call that takes longer than a quarter of a
-// second makes the disk count as stuck: appending then goes on in memory, and the writer
-// goes on when the call returns. Readers read files themselves.
+// A journal has one writer: the goroutine of Start, and before Start the goroutine that appends.
+// Only the writer changes files. Persist, Close and Remove post a request to it and wait for the
+// reply as long as the disk makes progress. A call that takes longer than a quarter of a second
+// makes the disk count as stuck: records are then appended in memory, and the writer continues
+// when the call returns. Readers read files themselves.
 package spool
 
 import (
@@ -44,7 +44,7 @@ const staleAfter = time.Hour
 // ErrBusy says that a living agent owns the journal.
 var ErrBusy = disk.ErrBusy
 
-// ErrGone says that a journal was delivered and removed while it was looked at.
+// ErrGone reports that a journal was delivered and removed meanwhile.
 var ErrGone = errors.New("the journal is not there any more")
 
 // Spool is a directory of journals.
@@ -60,7 +60,7 @@ func Open(stateDir string) (*Spool, error) {
 	return &Spool{dir: dir}, nil
 }
 
-// Dir is the directory that holds the journals.
+// Dir returns the directory that holds the journals.
 func (s *Spool) Dir() string { return s.dir }
 
 // Create begins an empty journal and takes its lock. Of several that begin the same attempt
@@ -78,7 +78,7 @@ func (s *Spool) Create(meta Meta, limits Limits) (*Journal, error) {
 	j, err := create(dir, final, meta, limits)
 	if err != nil {
 		_ = os.RemoveAll(dir)            // what matters is the error that came first
-		if errors.Is(err, fs.ErrExist) { // by the rename: somebody else was quicker
+		if errors.Is(err, fs.ErrExist) { // by the rename: another process was faster
 			return nil, existsError(final, meta)
 		}
 		return nil, fmt.Errorf("spool: make journal %s: %w", final, err)
@@ -252,7 +252,7 @@ func (s *Spool) Sweep(now time.Time, host owner.Host) {
 	}
 }
 
-// sizeOf is how much the segments of a journal take.
+// sizeOf returns how much the segments of a journal take.
 func sizeOf(dir string) int64 {
 	files, err := os.ReadDir(dir)
 	if err != nil {

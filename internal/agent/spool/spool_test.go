@@ -54,7 +54,7 @@ func open(t *testing.T) *Spool {
 	return s
 }
 
-func put(j *Journal, n int) Kept {
+func put(j *Journal, n int) Placement {
 	_, _, kept := j.Output(output(bytes.Repeat([]byte("x"), n)), 0, job.Stdout, false)
 	return kept
 }

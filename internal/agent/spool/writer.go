@@ -7,8 +7,8 @@ import (
 	"stint.dev/stint/internal/agent/spool/segment"
 )
 
-// Start hands the writing to a goroutine, which Close or Remove ends: from here on nobody who
-// appends waits for a disk that does not answer. changed is called when there is more to read.
+// Start hands the writing to a goroutine, which Close or Remove ends: from here on no append waits
+// for a disk that does not answer. changed is called when there is more to read.
 func (j *Journal) Start(changed func()) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -23,7 +23,7 @@ func (j *Journal) wake() { j.writer.Wake() }
 func (j *Journal) io(call func() error) error { return j.writer.IO(call) }
 
 // await waits until a condition holds, which is evaluated under mu, and reports whether it
-// does. It waits as long as the writer gets on: at most for limit without progress.
+// does. It waits as long as the writer makes progress: at most for limit without any.
 func (j *Journal) await(limit time.Duration, condition func() bool) bool {
 	return j.writer.Await(limit, condition)
 }
@@ -49,7 +49,7 @@ func (j *Journal) doOne() bool {
 		}
 		if worked {
 			j.writer.Err = nil
-			j.writer.Progressed()
+			j.writer.NotifyProgress()
 			return true
 		}
 		if j.writer.Probe { // nothing waits with which it could be tried
@@ -63,7 +63,7 @@ func (j *Journal) doOne() bool {
 	if j.mayMove() {
 		j.moveOldest()
 		j.writer.Notify = true
-		j.writer.Progressed()
+		j.writer.NotifyProgress()
 		return true
 	}
 	return j.writer.ServeFirst(true) || j.makeDurable(now)
@@ -85,7 +85,8 @@ func (j *Journal) makeDurable(now time.Time) bool {
 	return true
 }
 
-// waitForQueue waits while more is queued than should be, and the disk gets on. The caller holds mu.
+// waitForQueue waits while more than queueLimit is queued and the disk makes progress. The caller
+// holds mu.
 func (j *Journal) waitForQueue() {
 	if j.writer.Async() {
 		j.writer.AwaitWhile(segment.StuckAfter, func() bool {

@@ -20,16 +20,16 @@ const (
 
 // The interval of checks: so many within the limit, within these bounds.
 const (
-	checks           = 10
-	shortestInterval = 50 * time.Millisecond
-	longestInterval  = 10 * time.Second
+	checks      = 10
+	minInterval = 50 * time.Millisecond
+	maxInterval = 10 * time.Second
 )
 
-// Silent is the reason of a job that sent WATCHDOG=1 and then no more.
-const Silent = "it stopped sending WATCHDOG=1"
+// WatchdogStopped is the reason of a job that sent WATCHDOG=1 and then no more.
+const WatchdogStopped = "it stopped sending WATCHDOG=1"
 
-// Seen is what one check finds. All counters only grow.
-type Seen struct {
+// Observation is what one check finds. All counters only grow.
+type Observation struct {
 	Output    int64 // differs from the last check's when something was printed
 	Statuses  int64 // that the job has reported
 	Watchdogs int64 // WATCHDOG=1 messages
@@ -48,14 +48,14 @@ type Seen struct {
 type Watch struct {
 	limit        time.Duration
 	at           time.Time // of the last check
-	last         Seen
+	last         Observation
 	alive        time.Time // the last progress
 	cpu          float64   // CPUSeconds then
 	lastWatchdog time.Time // the last WATCHDOG=1; zero when this step sent none
 }
 
 // New begins to watch at a time. Nothing that was before counts.
-func New(limit time.Duration, now time.Time, seen Seen) *Watch {
+func New(limit time.Duration, now time.Time, seen Observation) *Watch {
 	return &Watch{limit: limit, at: now, last: seen, alive: now, cpu: seen.CPUSeconds}
 }
 
@@ -68,7 +68,7 @@ type Verdict struct {
 
 // Check judges what is seen now. One that comes late, because the agent or the whole host was
 // suspended, moves what is known by that time: it proves nothing.
-func (w *Watch) Check(now time.Time, seen Seen) Verdict {
+func (w *Watch) Check(now time.Time, seen Observation) Verdict {
 	if late := now.Sub(w.at) - 2*w.interval(); late > 0 {
 		w.alive = w.alive.Add(late)
 		if !w.lastWatchdog.IsZero() {
@@ -84,7 +84,7 @@ func (w *Watch) Check(now time.Time, seen Seen) Verdict {
 	w.at, w.last = now, seen
 	deadline, why := w.alive.Add(w.limit), ""
 	if at := w.lastWatchdog.Add(w.limit); !w.lastWatchdog.IsZero() && at.Before(deadline) {
-		deadline, why = at, Silent
+		deadline, why = at, WatchdogStopped
 	}
 	if seen.Extended.After(deadline) {
 		deadline = seen.Extended
@@ -99,7 +99,7 @@ func (w *Watch) Check(now time.Time, seen Seen) Verdict {
 func (w *Watch) First() time.Duration { return min(w.interval(), w.limit) }
 
 // progress reports whether there was any since the last check.
-func (w *Watch) progress(now time.Time, seen Seen) bool {
+func (w *Watch) progress(now time.Time, seen Observation) bool {
 	if seen.Output != w.last.Output || seen.Statuses != w.last.Statuses || seen.Watchdogs != w.last.Watchdogs {
 		return true
 	}
@@ -112,5 +112,5 @@ func (w *Watch) progress(now time.Time, seen Seen) bool {
 }
 
 func (w *Watch) interval() time.Duration {
-	return min(max(w.limit/checks, shortestInterval), longestInterval)
+	return min(max(w.limit/checks, minInterval), maxInterval)
 }

@@ -27,7 +27,7 @@ func (e *RefusedError) Error() string {
 
 func (e *RefusedError) Unwrap() error { return e.Cause }
 
-// failed is the error for something that the file system refused: what was tried and why it
+// failed returns the error for something that the file system refused: what was tried and why it
 // failed, with the path once.
 func failed(tried, path string, err error) error {
 	why := err
@@ -47,7 +47,7 @@ func Open(state, part string) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", failed("made", dir, err)
 	}
-	// Somebody may have been quicker with a name in a directory of theirs.
+	// Another user may have created the name first, in a directory that is theirs.
 	return dir, Check(state, part)
 }
 
@@ -80,11 +80,11 @@ type facts struct {
 	path     string
 	mode     fs.FileMode
 	uid, gid uint32
-	self     uint32 // the user who asks
+	self     uint32 // the user of this process
 }
 
-// refuse is the rule. parent is true for the state directory itself: root may own it, and the
-// sticky bit lets others write without touching what is not theirs.
+// refuse returns why a directory is refused; nil if it is not. parent is true for the state directory
+// itself: root may own it, and the sticky bit lets others write without touching what is not theirs.
 func (f facts) refuse(parent bool) error {
 	refused := func(why string) error { return &RefusedError{Path: f.path, Why: why} }
 	const groupWrites, othersWrite = 0o020, 0o002

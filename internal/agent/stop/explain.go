@@ -54,5 +54,5 @@ func (s *Stop) quit() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), quitLimit)
 	defer cancel()
-	_ = s.cfg.Group.Empty(ctx) // who is left gets the stop signal
+	_ = s.cfg.Group.Empty(ctx) // processes that still live get the stop signal
 }

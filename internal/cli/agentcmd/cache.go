@@ -78,7 +78,7 @@ type cached struct {
 	Damaged   string        `json:"damaged,omitempty"`
 }
 
-func cachedList(list []cache.Listed) []cached {
+func cachedList(list []cache.ListedEntry) []cached {
 	out := make([]cached, 0, len(list))
 	for _, l := range list {
 		c := cached{Key: l.Key, Bytes: l.Bytes, Files: l.Files, UsedAt: l.UsedAt, Damaged: l.Damaged}
@@ -133,7 +133,7 @@ func (a *agentProgram) cacheList() *cobra.Command {
 	return cmd
 }
 
-func (a *agentProgram) cacheTable(entries []cache.Listed, now time.Time) string {
+func (a *agentProgram) cacheTable(entries []cache.ListedEntry, now time.Time) string {
 	s := a.StyleFor(a.Out)
 	var rows [][]console.Cell
 	for _, l := range entries {
@@ -177,7 +177,7 @@ that died are removed. An entry that a run is reading stays.`,
 		if err := opts.Resolve(a.Getenv); err != nil {
 			return err
 		}
-		choice := cache.Choice{All: opts.On("all"), OlderThan: opts.Duration("older-than"), MaxBytes: opts.Size("max-size")}
+		choice := cache.PruneOptions{All: opts.On("all"), OlderThan: opts.Duration("older-than"), MaxBytes: opts.Size("max-size")}
 		if opts.Given("max-size") && choice.MaxBytes <= 0 || opts.Given("older-than") && choice.OlderThan <= 0 {
 			return option.Usagef("--older-than and --max-size must be greater than zero; --all removes everything")
 		}
@@ -194,7 +194,7 @@ that died are removed. An entry that a run is reading stays.`,
 	return cmd
 }
 
-func (a *agentProgram) printPruned(p cache.Pruned, asJSON bool) error {
+func (a *agentProgram) printPruned(p cache.PruneResult, asJSON bool) error {
 	if asJSON {
 		return a.PrintJSON(map[string]any{
 			"removed": cachedList(p.Removed), "in_use": cachedList(p.InUse), "leftover": p.Leftover, "kept": p.Kept,

@@ -11,7 +11,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// containmentRow is the option that keeps the containment of a job from being the best that
+// containmentRow returns the option that keeps the containment of a job from being the best that
 // the host offers.
 func containmentRow() option.Option {
 	return option.Option{
@@ -46,7 +46,7 @@ func containment(text string) (string, error) {
 	return "", option.Usagef("--containment: %s is none of auto, cgroup2, cgroup1, process-group", job.Quote(text))
 }
 
-// oomScoreRow is the option that ranks the job when the kernel runs out of memory.
+// oomScoreRow returns the option that ranks the job when the kernel runs out of memory.
 func oomScoreRow() option.Option {
 	return option.Option{
 		Name: "oom-score-adj", Value: "N",

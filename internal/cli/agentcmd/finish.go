@@ -35,7 +35,7 @@ var connectionVariables = []string{
 	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
 }
 
-// finishOf is what the watcher needs to deliver the journal of an agent that has died: the
+// finishOf returns what the watcher needs to deliver the journal of an agent that has died: the
 // environment of finish-attempt. Relative paths are meant from the agent's own directory.
 func finishOf(opts *option.Set, stateDir string) (*watch.Finish, error) {
 	state, err := filepath.Abs(stateDir)
@@ -80,7 +80,7 @@ func takeSettings(r io.Reader) error {
 	return nil
 }
 
-// finishAttempt is what the watcher of an agent that died runs: see watch.Finish. Its exit
+// finishAttempt returns the command that the watcher of an agent that died runs: see watch.Finish. Its exit
 // code is 0 when nothing of the attempt lives any more, whether or not the server answers: what
 // cannot be delivered waits.
 func (a *agentProgram) finishAttempt() *cobra.Command {
@@ -141,7 +141,7 @@ func (a *agentProgram) deliverOne(ctx context.Context, opts *option.Set, run str
 	}
 	ctx, cancel := context.WithTimeout(ctx, finishLimit)
 	defer cancel()
-	_, _ = flush.One(ctx, flush.Config{
+	_, _ = flush.FinishAttempt(ctx, flush.Config{
 		StateDir: dir, Server: c, ServerURL: c.URL(), WithToken: withToken(c), Host: owner.Host{Name: command.HostName(), BootID: command.BootID()},
 	}, run, attempt, swept)
 }

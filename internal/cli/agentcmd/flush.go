@@ -155,7 +155,7 @@ func (f flushed) name() string {
 	return console.Clean(f.Run) // the name of a directory if that names no run
 }
 
-// line is the result for a journal.
+// line returns the result for a journal.
 func (f flushed) line(s console.Style) string {
 	switch {
 	case f.Error != "":

@@ -39,10 +39,10 @@ func usage(c *console.Console) func(*cobra.Command) error {
 	}
 }
 
-// helpWidth is how wide help may be: the terminal, within what reads well.
+// helpWidth returns how wide help may be: the terminal, within what reads well.
 func helpWidth(c *console.Console) int { return min(max(c.Width(c.Out), 80), 110) }
 
-// commandList is the commands below cmd in two columns.
+// commandList returns the commands below cmd in two columns.
 func commandList(cmd *cobra.Command) string {
 	var b strings.Builder
 	width := 0

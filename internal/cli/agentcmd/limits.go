@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// leastMemory is the least that --memory-limit may say. Under less, a process may not even
+	// minMemory is the least that --memory-limit may say. Under less, a process may not even
 	// start: making it counts against the limit.
-	leastMemory = 4 << 20
-	// leastCPU is the least that --cpu-limit may say: the kernel takes no less than 1 ms of 100.
-	leastCPU = 0.01
+	minMemory = 4 << 20
+	// minCPU is the least that --cpu-limit may say: the kernel takes no less than 1 ms of 100.
+	minCPU = 0.01
 )
 
-// limitRows are the options that limit what the job's processes use together.
+// limitRows returns the options that limit what the job's processes use together.
 func limitRows() []option.Option {
 	return []option.Option{
 		{Name: "memory-limit", Kind: option.Size, Value: "SIZE", Help: "limit the memory of all the job's processes together, at least 4MiB (needs rights on cgroups; see stint doctor)"},
@@ -28,18 +28,18 @@ func limitRows() []option.Option {
 func setLimits(o *process.Options, opts *option.Set) error {
 	o.MemoryLimitBytes, o.CPULimit = opts.Size("memory-limit"), opts.Number("cpu-limit")
 	switch {
-	case o.MemoryLimitBytes > 0 && o.MemoryLimitBytes < leastMemory:
+	case o.MemoryLimitBytes > 0 && o.MemoryLimitBytes < minMemory:
 		return option.Usagef("%s: %s is less than %s, with which a process may fail to start; give more, or leave it out",
-			opts.Source("memory-limit"), opts.Text("memory-limit"), job.Bytes(leastMemory))
-	case o.CPULimit > 0 && o.CPULimit < leastCPU:
+			opts.Source("memory-limit"), opts.Text("memory-limit"), job.Bytes(minMemory))
+	case o.CPULimit > 0 && o.CPULimit < minCPU:
 		return option.Usagef("%s: %s is less than %g cores, the least that the kernel supports; give more, or leave it out",
-			opts.Source("cpu-limit"), opts.Text("cpu-limit"), leastCPU)
+			opts.Source("cpu-limit"), opts.Text("cpu-limit"), minCPU)
 	}
 	o.MemoryLimitName, o.CPULimitName = asGiven(opts, "memory-limit"), asGiven(opts, "cpu-limit")
 	return nil
 }
 
-// asGiven is an option with its value, as the user gave them: "--memory-limit 50M" or
+// asGiven returns an option with its value, as the user gave them: "--memory-limit 50M" or
 // "STINT_MEMORY_LIMIT=50M".
 func asGiven(opts *option.Set, name string) string {
 	source := opts.Source(name)

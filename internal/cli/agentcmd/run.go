@@ -110,7 +110,7 @@ func fewCores() func(n int) {
 	return func(n int) { runtime.GOMAXPROCS(min(n, most)) }
 }
 
-// unexplainedEnd is the message of an end that the job itself cannot have explained, because it
+// unexplainedEnd returns the message of an end that the job itself cannot have explained, because it
 // did not start or was ended from outside; nil if the job exited by itself.
 func unexplainedEnd(o job.Outcome) error {
 	switch o.Reason {
@@ -121,7 +121,7 @@ func unexplainedEnd(o job.Outcome) error {
 	return nil
 }
 
-// noStart is an error before the job could start: exit code 2 for bad options or arguments,
+// noStart returns the error of a run that ended before the job could start: exit code 2 for bad options or arguments,
 // 125 for what the agent could not do.
 func noStart(err error) error {
 	var exit *console.ExitError
@@ -204,7 +204,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 	return cfg, a.fitRetries(c, opts.On("stdin"))
 }
 
-// runEnv is the environment as the options see it. Inside of a job only what leads to the
+// runEnv returns the environment from which options are read. Inside of a job only what leads to the
 // server is read: every other option was meant for the run around it. A name for the job was
 // set on purpose if it is not that of the run around it.
 func (a *agentProgram) runEnv(nested bool) func(string) string {

@@ -53,7 +53,7 @@ func chosenDir(c *agent.Config, dir string) error {
 	return nil
 }
 
-// ownDir is the path of the directory that this process is in: $PWD if it leads there, else
+// ownDir returns the path of the directory that this process is in: $PWD if it leads there, else
 // what the kernel knows, which also needs no right to read or search the directory.
 func ownDir() (string, error) {
 	if path, err := os.Getwd(); err == nil {

@@ -8,7 +8,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// RunRows are the options of stint run.
+// RunRows returns the options of stint run.
 func RunRows() []option.Option {
 	rows := append(command.ServerRows(), []option.Option{
 		{Name: "job", Value: "NAME", Help: "name of the job (default: the command's base name)"},

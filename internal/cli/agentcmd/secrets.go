@@ -16,7 +16,7 @@ func protect() {
 	_ = process.HideVariables("STINT_TOKEN", "STINT_REPORT_TO")
 }
 
-// variableNames are the names that an option lists.
+// variableNames returns the names that an option lists.
 func variableNames(opts *option.Set, name string) ([]string, error) {
 	names := opts.List(name)
 	for _, n := range names {

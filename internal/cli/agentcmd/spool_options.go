@@ -5,16 +5,16 @@ import (
 	"stint.dev/stint/internal/cli/option"
 )
 
-// leastSpool is the least that --spool-limit may say: a few records of the largest kind.
-const leastSpool = 1 << 20
+// minSpool is the least that --spool-limit may say: a few records of the largest kind.
+const minSpool = 1 << 20
 
-// spoolRow is the option that bounds a run's journal on disk.
+// spoolRow returns the option that bounds a run's journal on disk.
 func spoolRow() option.Option {
 	return option.Option{Name: "spool-limit", Kind: option.Size, Value: "SIZE", Default: "1GiB", Help: "limit of the journal on disk that the server does not have yet; beyond it the head and the tail of the output are kept, and the rest is recorded as a gap; also the limit of output that waits for the readers of stint run's stdout and stderr"}
 }
 
 func spoolLimit(c *agent.Config, opts *option.Set) error {
-	if c.SpoolLimit = opts.Size("spool-limit"); c.SpoolLimit < leastSpool {
+	if c.SpoolLimit = opts.Size("spool-limit"); c.SpoolLimit < minSpool {
 		return option.Usagef("--spool-limit: %s is less than 1MiB", opts.Text("spool-limit"))
 	}
 	return nil

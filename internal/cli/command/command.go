@@ -26,7 +26,7 @@ type Program struct {
 	Version string
 }
 
-// ServerRows are the options of every command that makes requests of a server.
+// ServerRows returns the options of every command that makes requests of a server.
 func ServerRows() []option.Option {
 	return append([]option.Option{
 		{Name: "server", Value: "URL", Default: defaultServer, Inherited: true, Help: "address of the tracking server"},
@@ -34,14 +34,14 @@ func ServerRows() []option.Option {
 	}, tlsRows()...)
 }
 
-// JSONRow is the option of a command that can print its result as JSON.
+// JSONRow returns the option of a command that can print its result as JSON.
 func JSONRow() option.Option {
 	return option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"}
 }
 
 // NewClient makes the client that a command's resolved options describe, for the agent of a
-// run or, with none, for anybody else. Its error names the option or variable that cannot be
-// used.
+// run or, with an empty run, for other commands. Its error names the option or variable that
+// cannot be used.
 func NewClient(opts *option.Set, version, run string) (*client.Client, error) {
 	HideArguments(opts.Text("token"), opts.Text("server"))
 	token := strings.TrimSpace(opts.Text("token")) // a file's last newline is no part of it
@@ -118,7 +118,7 @@ func Interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
-// UserName is the name under which a person's requests are recorded.
+// UserName returns the name under which a person's requests are recorded.
 func UserName() string {
 	u, err := user.Current()
 	if err != nil {

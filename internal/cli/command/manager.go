@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// notifyTime bounds the wait for a service manager that does not read.
-const notifyTime = time.Second
+// notifyLimit bounds the wait for a service manager that does not read.
+const notifyLimit = time.Second
 
 // NotifyManager sends a state, such as READY=1, to the service manager that the program was
 // started by (sd_notify(3), Type=notify). Without an address in NOTIFY_SOCKET there is none.
@@ -21,7 +21,7 @@ func (p *Program) NotifyManager(state string) error {
 		return fmt.Errorf("reach the service manager at NOTIFY_SOCKET: %w", err)
 	}
 	defer func() { _ = conn.Close() }() // the write reports whether it worked
-	if err := conn.SetWriteDeadline(time.Now().Add(notifyTime)); err != nil {
+	if err := conn.SetWriteDeadline(time.Now().Add(notifyLimit)); err != nil {
 		return err
 	}
 	if _, err := conn.Write([]byte(state)); err != nil {

@@ -12,7 +12,7 @@ import (
 	"stint.dev/stint/internal/cli/option"
 )
 
-// tlsRows are the options about the server's certificate and the client's.
+// tlsRows returns the options about the server's certificate and the client's.
 func tlsRows() []option.Option {
 	return []option.Option{
 		{Name: "tls-ca", Value: "FILE", Inherited: true, Help: "further authorities (PEM) to verify the server's certificate with"},
@@ -48,7 +48,8 @@ func clientTLS(opts *option.Set) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// Authorities are the system's and those in the file that the options name; nil for no file.
+// Authorities returns the system's authorities with those in the file that the options name; nil for
+// no file.
 func Authorities(opts *option.Set) (*x509.CertPool, error) {
 	path := opts.Text("tls-ca")
 	if path == "" {

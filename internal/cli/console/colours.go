@@ -33,8 +33,8 @@ const (
 	stringEscaped             // ESC in one of these
 )
 
-// longestSGR bounds what is held back of a sequence; none that means something is as long.
-const longestSGR = 128
+// maxSGR bounds what is held back of a sequence; none that means something is as long.
+const maxSGR = 128
 
 const (
 	charBEL = 0x07
@@ -47,8 +47,8 @@ const (
 // NewColourFilter makes a filter before w.
 func NewColourFilter(w io.Writer) *ColourFilter { return &ColourFilter{w: w} }
 
-// LogWriter is where text from outside goes that is to be shown as it is: stdout, byte for
-// byte, and through a ColourFilter if it is a terminal, unless raw. Close it at the end.
+// LogWriter returns a writer for text from outside that is shown as it is: stdout, byte for byte,
+// and through a ColourFilter if it is a terminal, unless raw. The caller closes it.
 func (c *Console) LogWriter(raw bool) io.WriteCloser {
 	if raw || !term.IsTerminal(int(c.Out.Fd())) {
 		return unclosed{c.Out}
@@ -56,7 +56,7 @@ func (c *Console) LogWriter(raw bool) io.WriteCloser {
 	return NewColourFilter(c.Out)
 }
 
-// unclosed is a writer that somebody else closes.
+// unclosed is a writer that the caller closes.
 type unclosed struct{ io.Writer }
 
 func (unclosed) Close() error { return nil }
@@ -153,7 +153,7 @@ func (f *ColourFilter) begin(r rune) {
 // inCSI looks at a character of a control sequence.
 func (f *ColourFilter) inCSI(r rune, encoded []byte) {
 	switch {
-	case f.state == inSGR && (r >= '0' && r <= ';') && len(f.seq) < longestSGR:
+	case f.state == inSGR && (r >= '0' && r <= ';') && len(f.seq) < maxSGR:
 		f.seq = append(f.seq, byte(r))
 	case f.state == inSGR && r == 'm':
 		f.out, f.state, f.painted = append(append(f.out, f.seq...), 'm'), plainText, true

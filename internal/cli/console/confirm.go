@@ -9,11 +9,11 @@ import (
 	"golang.org/x/term"
 )
 
-// longestAnswer is the most bytes of an answer that are read.
-const longestAnswer = 100
+// maxAnswer is the most bytes of an answer that are read.
+const maxAnswer = 100
 
 // Confirm asks a person at the terminal a question, and reports whether the answer is yes.
-// Where stdin or stderr is no terminal nobody can be asked: the answer is yes.
+// Where stdin or stderr is no terminal it asks nothing: the answer is yes.
 func (c *Console) Confirm(format string, args ...any) (bool, error) {
 	if !term.IsTerminal(int(c.In.Fd())) || !term.IsTerminal(int(c.Err.Fd())) {
 		return true, nil
@@ -21,7 +21,7 @@ func (c *Console) Confirm(format string, args ...any) (bool, error) {
 	c.writeMessage(c.message(fmt.Sprintf(format, args...)) + " [y/N] ")
 	c.Flush()
 	var line []byte
-	for one := make([]byte, 1); len(line) < longestAnswer; line = append(line, one...) {
+	for one := make([]byte, 1); len(line) < maxAnswer; line = append(line, one...) {
 		if _, err := c.In.Read(one); err != nil && !errors.Is(err, io.EOF) {
 			return false, fmt.Errorf("read the answer from the terminal: %w", err)
 		} else if err != nil || one[0] == '\n' {

@@ -82,10 +82,10 @@ func (c *Console) MaskMessages(mask func(string) string) { c.mask.Store(&mask) }
 // RawTerminal makes Say return the carriage too: its lines come on a terminal that does not.
 func (c *Console) RawTerminal() { c.lineEnd = "\r\n" }
 
-// end is the end of a line.
+// end returns the end of a line.
 func (c *Console) end() string { return cmp.Or(c.lineEnd, "\n") }
 
-// message is a text from anywhere as part of a message.
+// message returns a text as part of a message: cleaned, with secrets masked.
 func (c *Console) message(text string) string {
 	if mask := c.mask.Load(); mask != nil {
 		text = (*mask)(text)
@@ -141,7 +141,7 @@ func (c *Console) Colours(f *os.File) bool {
 	return c.Getenv("NO_COLOR") == "" && c.IsTerminal(f)
 }
 
-// Width is the number of columns of the terminal behind f; 0 when it is none.
+// Width returns the number of columns of the terminal behind f; 0 when it is none.
 func (c *Console) Width(f *os.File) int {
 	if !c.IsTerminal(f) {
 		return 0

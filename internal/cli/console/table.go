@@ -13,13 +13,13 @@ type Cell struct {
 	Right bool                // aligned to the right, for numbers
 }
 
-// T is a plain cell.
+// T returns a plain cell.
 func T(text string) Cell { return Cell{Text: text} }
 
-// R is a plain cell that is aligned to the right.
+// R returns a plain cell that is aligned to the right.
 func R(text string) Cell { return Cell{Text: text, Right: true} }
 
-// P is a painted cell.
+// P returns a painted cell.
 func P(text string, paint func(string) string) Cell { return Cell{Text: text, Paint: paint} }
 
 // Table lays rows out in columns, two spaces apart. The last column is cut to width (0: no

@@ -47,7 +47,7 @@ func Ago(t, now time.Time) string {
 	return Duration(d.Truncate(time.Second)) + " ago"
 }
 
-// StateCell is a state as shape, word and colour.
+// StateCell returns a state as shape, word and colour.
 func StateCell(s job.State, style Style) Cell {
 	shape, paint := "●", style.Blue
 	switch s {
@@ -76,7 +76,7 @@ func Broken(err error) error {
 	return fmt.Errorf("write the answer: %w", err)
 }
 
-// StateDir is where an agent keeps its spool and caches: STINT_STATE, else the place the
+// StateDir returns where an agent keeps its spool and caches: STINT_STATE, else the place the
 // XDG rules name, else /var/lib/stint for root.
 func (c *Console) StateDir() (string, error) {
 	if dir := c.Getenv("STINT_STATE"); dir != "" {

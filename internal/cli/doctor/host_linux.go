@@ -91,7 +91,7 @@ func userTasks() (n uint64) {
 	return n
 }
 
-// statusNumber is the first number of a line of /proc/PID/status; -1 for none.
+// statusNumber returns the first number of a line of /proc/PID/status; -1 for none.
 func statusNumber(status []byte, key string) int64 {
 	_, after, found := strings.Cut("\n"+string(status), "\n"+key)
 	words := strings.Fields(after)

@@ -17,13 +17,13 @@ const (
 	// fewFiles is what an agent may need: one for each process of a large job without
 	// cgroups.
 	fewFiles = 1200
-	// leastAddressSpace is what Go's runtime needs to start and to grow. Measured for the static
+	// minAddressSpace is what Go's runtime needs to start and to grow. Measured for the static
 	// program of Go 1.26 on amd64: it never starts with 0.5 GB, mostly not with 1.25 GB, 22 times
 	// in 25 with 1.3 GB, and always from 1.4 GB on.
-	leastAddressSpace = 2e9
-	// leastTasks is how many processes and threads an agent and a job of one process need.
+	minAddressSpace = 2e9
+	// minTasks is how many processes and threads an agent and a job of one process need.
 	// Measured in the same way: it never works with 10, 13 times in 15 with 14, and always with 16.
-	leastTasks = 16
+	minTasks = 16
 )
 
 // checkRuntime checks what Go's runtime needs before the agent runs.
@@ -42,17 +42,17 @@ func checkRuntime() []Finding {
 // runtimeFindings judges the limits on the address space, in bytes, and on the processes and
 // threads of the user, of which some are used.
 func runtimeFindings(space, most, used uint64) (found []Finding) {
-	if space < leastAddressSpace {
+	if space < minAddressSpace {
 		found = append(found, Finding{
 			"runtime", "error",
 			fmt.Sprintf("the address space is limited to %s (ulimit -v, RLIMIT_AS), and with less than 2 GB stint run may not start", job.Bytes(int64(space))),
 			"leave stint run without the limit and set it in the command: stint run -- sh -c 'ulimit -v …; exec …'",
 		})
 	}
-	if left := most - min(used, most); left < leastTasks {
+	if left := most - min(used, most); left < minTasks {
 		found = append(found, Finding{
 			"runtime", "error",
-			fmt.Sprintf("of at most %d processes and threads of this user (ulimit -u, RLIMIT_NPROC) %d are left, and with less than %d stint run may not start", most, left, leastTasks),
+			fmt.Sprintf("of at most %d processes and threads of this user (ulimit -u, RLIMIT_NPROC) %d are left, and with less than %d stint run may not start", most, left, minTasks),
 			"allow more (ulimit -u, LimitNPROC=)",
 		})
 	}

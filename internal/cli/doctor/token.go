@@ -25,7 +25,7 @@ func checkToken(ctx context.Context, c *client.Client, given bool) Finding {
 	return tokenFinding(given, err, nil)
 }
 
-// tokenFinding is the result of the replies to delivering and to reading.
+// tokenFinding returns the result of the replies to delivering and to reading.
 func tokenFinding(given bool, deliver, read error) Finding {
 	switch status := statusOf(deliver); {
 	case status == http.StatusUnauthorized && !given:

@@ -37,7 +37,7 @@ type Option struct {
 	Inherited bool
 }
 
-// Env is the option's name in the environment.
+// Env returns the option's name in the environment.
 func (o Option) Env() string {
 	return "STINT_" + strings.ToUpper(strings.ReplaceAll(o.Name, "-", "_"))
 }
@@ -179,22 +179,22 @@ func (f *listFlag) Set(s string) error { *f.list = append(*f.list, s); return ni
 func (f *listFlag) String() string     { return strings.Join(*f.list, ",") }
 func (f *listFlag) Type() string       { return f.name }
 
-// Text is the value of a Text option.
+// Text returns the value of a Text option.
 func (s *Set) Text(name string) string { return s.get(name).text }
 
-// List is the values of a List option.
+// List returns the values of a List option.
 func (s *Set) List(name string) []string { return s.get(name).list }
 
-// On is the value of a Switch.
+// On returns the value of a Switch.
 func (s *Set) On(name string) bool { return s.get(name).on }
 
-// Duration is the value of a Duration option.
+// Duration returns the value of a Duration option.
 func (s *Set) Duration(name string) time.Duration { return s.get(name).duration }
 
-// Size is the value of a Size option in bytes.
+// Size returns the value of a Size option in bytes.
 func (s *Set) Size(name string) int64 { return s.get(name).size }
 
-// Number is the value of a Number option.
+// Number returns the value of a Number option.
 func (s *Set) Number(name string) float64 { return s.get(name).number }
 
 // Given reports whether a flag or the environment set the option.

@@ -17,7 +17,7 @@ func (p *program) cancel() *cobra.Command {
 		Use:   "cancel [flags] RUN",
 		Short: "Ask a run to stop",
 		Long: `Ask a run to stop. The agent receives the request with its next heartbeat, sends the
-job the stop signal, waits for the grace period and then kills what is left.`,
+job the stop signal, waits for the grace period and then kills the processes that still run.`,
 		Args: oneRun,
 	}, []option.Option{whyRow("the reason, kept with the run")}, func(ctx context.Context, r request) (job.Run, error) {
 		return r.Cancel(ctx, r.args[0], command.UserName(), r.opts.Text("why"))

@@ -13,7 +13,7 @@ import (
 	"stint.dev/stint/internal/cli/option"
 )
 
-// searchRows are the options of stint logs that search.
+// searchRows returns the options of stint logs that search.
 func searchRows() []option.Option {
 	return []option.Option{
 		{FlagOnly: true, Name: "grep", Value: "RE", Help: "only lines that match this regular expression (RE2), searched on the server; exit code 1 when none does"},

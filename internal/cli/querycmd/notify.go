@@ -51,7 +51,7 @@ func (p *program) notifyList() *cobra.Command {
 
 func (p *program) routesTable(routes []job.Route) string {
 	if len(routes) == 0 {
-		p.Say("no routes, so nobody is notified; make one with: stint notify set NAME --url URL")
+		p.Say("there are no routes, so no notification is sent; make one with: stint notify set NAME --url URL")
 		return ""
 	}
 	var rows [][]console.Cell
@@ -138,7 +138,7 @@ is shown once, unless one is given or --unsigned.`,
 	})
 }
 
-// setRows are the options that describe a route.
+// setRows returns the options that describe a route.
 func setRows() []option.Option {
 	return []option.Option{
 		{FlagOnly: true, Name: "url", Value: "URL", Help: "the receiver: " + strings.Join(notify.Schemes(), "://, ") + "://"},

@@ -47,7 +47,7 @@ func replyCommand[T any](p *program, cmd *cobra.Command, rows []option.Option, a
 	return cmd
 }
 
-// whyRow is the option with the reason for an action.
+// whyRow returns the option with the reason for an action.
 func whyRow(help string) option.Option {
 	return option.Option{FlagOnly: true, Name: "why", Value: "TEXT", Help: help}
 }

@@ -92,20 +92,20 @@ func (p *program) runsTable(runs []job.Run, now time.Time) string {
 			console.P(runName(r), s.Bold), console.StateCell(r.State, s), healthCell(r, s),
 			console.T(startedText(r, now)), console.R(durationText(r, now)),
 			console.R(cpu), console.R(peak),
-			console.T(r.Host), console.P(shortID(r.ID), s.Muted), console.T(console.Cut(r.Command, mostCommand)),
+			console.T(r.Host), console.P(shortID(r.ID), s.Muted), console.T(console.Cut(r.Command, maxCommand)),
 		})
 	}
 	header := []string{"RUN", "STATE", "HEALTH", "STARTED", "TOOK", "CPU", "PEAK", "HOST", "ID", "COMMAND"}
 	return console.Table(header, rows, p.Width(p.Out), s)
 }
 
-// mostCommand bounds a command in a table that no terminal bounds; show has the whole.
-const mostCommand = 200
+// maxCommand bounds a command in a table that no terminal bounds; show has the whole.
+const maxCommand = 200
 
-// runName is how people call a run: job#number.
+// runName returns the name of a run for people: job#number.
 func runName(r job.Run) string { return fmt.Sprintf("%s#%d", r.Job, r.Number) }
 
-// shortID is the part of a UUIDv7 that a person can type and that identifies a run: its
+// shortID returns the part of a UUIDv7 that a person can type and that identifies a run: its
 // first 8 characters are only time (65 s each), so more is shown.
 func shortID(id string) string {
 	if len(id) > 13 {

@@ -26,7 +26,7 @@ func (p *program) show() *cobra.Command {
 	}, func(r job.Run) string { return p.runPage(r, time.Now()) })
 }
 
-// runPage is a run as text.
+// runPage returns a run as text.
 func (p *program) runPage(r job.Run, now time.Time) string {
 	s := p.StyleFor(p.Out)
 	var b strings.Builder
@@ -65,7 +65,7 @@ func (p *program) runPage(r job.Run, now time.Time) string {
 	return b.String()
 }
 
-// diagnosisText is the diagnosis of a run, unless message has it already, and the line of the log
+// diagnosisText returns the diagnosis of a run, unless message has it already, and the line of the log
 // that states the error.
 func diagnosisText(d *job.Diagnosis, message string, s console.Style) string {
 	var b strings.Builder
@@ -135,7 +135,7 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 	return facts
 }
 
-// agentTime is a time of the agent's clock; empty for none.
+// agentTime returns a time of the agent's clock; empty for none.
 func agentTime(at *time.Time) string {
 	if at == nil {
 		return ""
@@ -179,7 +179,7 @@ func (p *program) stepsTable(r job.Run, now time.Time, s console.Style) string {
 		}
 		rows = append(rows, []console.Cell{
 			console.T(st.Name), console.StateCell(st.State, s),
-			console.R(stepTime(st, r.State, now)), console.T(how), console.T(console.Cut(st.Command, mostCommand)),
+			console.R(stepTime(st, r.State, now)), console.T(how), console.T(console.Cut(st.Command, maxCommand)),
 		})
 	}
 	return console.Table([]string{"STEP", "STATE", "TOOK", "END", "COMMAND"}, rows, p.Width(p.Out), s)

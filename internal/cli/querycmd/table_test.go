@@ -23,7 +23,7 @@ func TestLongCommandsAreCutInTables(t *testing.T) {
 	runs := []job.Run{{Job: "long", Number: 1, Command: strings.Repeat("word ", 10_000)}, {Job: "short", Number: 1, Command: "make all"}}
 	text := p.runsTable(runs, time.Now())
 	for line := range strings.Lines(text) {
-		if n := utf8.RuneCountInString(line); n > 2*mostCommand {
+		if n := utf8.RuneCountInString(line); n > 2*maxCommand {
 			t.Errorf("a line of %d characters", n)
 		}
 	}

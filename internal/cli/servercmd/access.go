@@ -15,7 +15,7 @@ import (
 	"stint.dev/stint/internal/store"
 )
 
-// accessRows are the options about logins and TLS.
+// accessRows returns the options about logins and TLS.
 func accessRows() []option.Option {
 	return []option.Option{
 		{Name: "public-url", Value: "URL", Help: "public address of the server, for links and logins"},
@@ -101,7 +101,7 @@ func holdsPassword(address string) bool {
 	return err == nil && u.User != nil || err != nil && strings.Contains(address, "@")
 }
 
-// settings are the options about tokens.
+// settings returns the options about tokens.
 func (a accessOptions) settings() access.Settings {
 	return access.Settings{
 		RequireToken: a.RequireToken, Insecure: a.Insecure, TrustLocal: a.TrustLocal,
@@ -109,7 +109,7 @@ func (a accessOptions) settings() access.Settings {
 	}
 }
 
-// scheme is how the server's address begins.
+// scheme returns how the server's address begins.
 func (a accessOptions) scheme() string {
 	if a.TLS != nil {
 		return "https"
@@ -140,14 +140,14 @@ func checkAccess(ctx context.Context, db *store.Store, cfg serveConfig) error {
 	return makeFirstToken(ctx, db, cfg)
 }
 
-// sweepEvery is the pause between two deletions of expired sessions and audit
+// sweepInterval is the pause between two deletions of expired sessions and audit
 // entries.
-const sweepEvery = time.Hour
+const sweepInterval = time.Hour
 
 // sweepAccess deletes what has expired, until ctx ends. files hold the secret of the first
 // token, which another server on the database may have revoked.
 func sweepAccess(ctx context.Context, db *store.Store, files []string, log *slog.Logger) {
-	periodic.Loop{Every: sweepEvery}.Run(ctx, func(now time.Time) error {
+	periodic.Loop{Every: sweepInterval}.Run(ctx, func(now time.Time) error {
 		if err := db.SweepAccess(ctx, now); err != nil && ctx.Err() == nil {
 			log.Warn("expired sessions and audit entries could not be deleted", "error", err)
 		}

@@ -18,7 +18,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// archiveRow is the option with the place of packed journals, for commands beside the server.
+// archiveRow returns the option with the place of packed journals, for commands beside the server.
 func archiveRow() option.Option {
 	return option.Option{Name: "archive", Value: "PLACE", Help: "where finished logs are kept, as given to the server"}
 }

@@ -149,7 +149,7 @@ func (p *program) printRun(ctx context.Context, url string) {
 // print writes to stdout; the demo goes on without a reader.
 func (p *program) print(format string, args ...any) { fmt.Fprintf(p.Out, format, args...) }
 
-// demoJob is the job itself.
+// demoJob returns the command that is the job.
 func (p *program) demoJob() *cobra.Command {
 	return &cobra.Command{
 		Use:    "demo-job collect DIR | study DIR",

@@ -18,7 +18,7 @@ import (
 // adminTokenName is the file in a data directory that holds the secret of the first token.
 const adminTokenName = "admin.token"
 
-// adminTokenFiles are the places for the first token's secret, the best first.
+// adminTokenFiles returns the places for the first token's secret, the best first.
 func (p *program) adminTokenFiles(so store.Options) []string {
 	var files []string
 	if so.Dir != "" {

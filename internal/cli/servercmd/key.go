@@ -22,7 +22,7 @@ func secretKeyRow() option.Option {
 	}
 }
 
-// secretKeyFile is the file with the keys; empty where there is no place for it. The default
+// secretKeyFile returns the file with the keys; empty where there is no place for it. The default
 // directory of a server on PostgreSQL is made.
 func (p *program) secretKeyFile(opts *option.Set, so store.Options) (string, error) {
 	if file := opts.Text("secret-key-file"); file != "" {

@@ -12,12 +12,12 @@ import (
 	"stint.dev/stint/internal/web"
 )
 
-// longestLogged is the most bytes of one value in the server's log: a client chooses paths.
-const longestLogged = 500
+// maxLogged is the most bytes of one value in the server's log: a client chooses paths.
+const maxLogged = 500
 
 // logger makes the server's own log: one line for each event, in one format.
 func (p *program) logger(format string) (*slog.Logger, error) {
-	o := &slog.HandlerOptions{ReplaceAttr: logged}
+	o := &slog.HandlerOptions{ReplaceAttr: boundedAttr}
 	switch format {
 	case "text":
 		return slog.New(slog.NewTextHandler(p.Err, o)), nil
@@ -27,9 +27,9 @@ func (p *program) logger(format string) (*slog.Logger, error) {
 	return nil, option.Usagef("--log: %q is neither text nor json", format)
 }
 
-// logged brings a value into one line of bounded length. A stack keeps its lines, which the
+// boundedAttr brings a value into one line of bounded length. A stack keeps its lines, which the
 // format quotes.
-func logged(_ []string, a slog.Attr) slog.Attr {
+func boundedAttr(_ []string, a slog.Attr) slog.Attr {
 	if a.Key == "stack" {
 		return a
 	}
@@ -43,8 +43,8 @@ func logged(_ []string, a slog.Attr) slog.Attr {
 	default:
 		return a
 	}
-	if len(text) > longestLogged {
-		cut := longestLogged
+	if len(text) > maxLogged {
+		cut := maxLogged
 		for cut > 0 && !utf8.RuneStart(text[cut]) {
 			cut--
 		}

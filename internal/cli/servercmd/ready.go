@@ -16,8 +16,8 @@ import (
 	"stint.dev/stint/internal/cli/option"
 )
 
-// readyTime bounds the request whether a server is ready.
-const readyTime = 4 * time.Second
+// readyLimit bounds the request whether a server is ready.
+const readyLimit = 4 * time.Second
 
 // serverReady asks the server on this host whether it is ready.
 func (p *program) serverReady() *cobra.Command {
@@ -67,7 +67,7 @@ func local(listen string) (string, error) {
 
 // askReady returns an error with the reason why the server is not ready.
 func askReady(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// lost lists what a rebuilt database does not have.
-const lost = "not in the journals, and lost: tokens, sessions, audit log, policies, routes, and the findings of the server\n"
+// lostText lists what a rebuilt database does not have.
+const lostText = "not in the journals, and lost: tokens, sessions, audit log, policies, routes, and the findings of the server\n"
 
 // rebuild makes a new database from the journals.
 func (p *program) rebuild(ctx context.Context, opts *option.Set) error {
@@ -53,7 +53,7 @@ func (p *program) rebuild(ctx context.Context, opts *option.Set) error {
 
 func rebuiltText(sum recovery.Rebuilt) string {
 	text := fmt.Sprintf("rebuilt from the journals: %s, %s, %s, %s\n%s", console.Count(int64(sum.Runs), "run"),
-		console.Count(int64(sum.Attempts), "attempt"), console.Count(int64(sum.Blocks), "block"), job.Bytes(sum.Bytes), lost)
+		console.Count(int64(sum.Attempts), "attempt"), console.Count(int64(sum.Blocks), "block"), job.Bytes(sum.Bytes), lostText)
 	if sum.Aside != "" {
 		text += "the old database is kept as " + sum.Aside + "\n"
 	}

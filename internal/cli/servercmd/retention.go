@@ -13,7 +13,7 @@ import (
 	"stint.dev/stint/internal/store"
 )
 
-// keepRows are the options about what the server keeps, and where.
+// keepRows returns the options about what the server keeps, and where.
 func keepRows() []option.Option {
 	return []option.Option{
 		{Name: "durability", Value: "LEVEL", Default: "full", Help: "what is on disk before an append is acknowledged: full (survives a power cut) or relaxed (survives a crash of the server)"},

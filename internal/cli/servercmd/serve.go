@@ -41,7 +41,7 @@ type serveConfig struct {
 	Watchdog func(ctx context.Context, lastTurn func() time.Time)
 }
 
-// pageURL is the address of the page, for links in messages; empty if it is neither configured
+// pageURL returns the address of the page, for links in messages; empty if it is neither configured
 // nor a loopback address.
 func (c serveConfig) pageURL() string {
 	if c.Access.PublicURL == "" && c.Access.TLS == nil && access.Loopback(c.Listener.Addr()) {
@@ -50,7 +50,7 @@ func (c serveConfig) pageURL() string {
 	return c.Access.PublicURL
 }
 
-// server is the configuration of the HTTP server, without the monitor and the outbox.
+// server returns the configuration of the HTTP server, without the monitor and the outbox.
 func (c serveConfig) server(db *store.Store) server.Config {
 	return server.Config{
 		Store: db, Version: c.Version, Log: c.Log, Settings: c.Shown,
@@ -67,7 +67,7 @@ func (c serveConfig) server(db *store.Store) server.Config {
 	}
 }
 
-// address is what the server listens on, with the scheme that it speaks.
+// address returns what the server listens on, with the scheme that it speaks.
 func (c serveConfig) address() string { return c.Access.scheme() + "://" + c.Listener.Addr().String() }
 
 // plainHTTP reports whether clients reach the server over a network without TLS, as far as

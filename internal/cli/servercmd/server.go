@@ -42,7 +42,7 @@ const (
 	plainPage = "the page is a plain one, because this build had no Node and npm: make ui builds the real one"
 )
 
-// storeRows are the options that name the database of a command.
+// storeRows returns the options that name the database of a command.
 func storeRows() []option.Option {
 	return []option.Option{
 		{Name: "data", Value: "DIR", Help: "data directory (default: server/ in the state directory)"},
@@ -50,13 +50,13 @@ func storeRows() []option.Option {
 	}
 }
 
-// Rows are the options of stint server.
+// Rows returns the options of stint server.
 func Rows() []option.Option {
 	return slices.Concat(storeRows(), []option.Option{secretKeyRow()}, keepRows(), accessRows(), []option.Option{
 		{Name: "listen", Value: "ADDR", Default: defaultListen, Help: "address and port to listen on"},
 		{Name: "require-token", Kind: option.Switch, Help: "require a token also from the server's own user and root on this machine"},
 		{Name: "trust-local", Kind: option.Switch, Help: "on a loopback address, require no token also where the system does not report which user a connection belongs to"},
-		{Name: "insecure", Kind: option.Switch, Help: "require no token from anybody, on any address"},
+		{Name: "insecure", Kind: option.Switch, Help: "require no token, on any address"},
 		{Name: "public-badges", Kind: option.Switch, Help: "serve the badges of jobs without a token"},
 		{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further host name to accept requests for; they need a token (repeatable)"},
 		{Name: "allow-private-targets", Kind: option.Switch, Help: "allow notifications to private networks and to this host"},

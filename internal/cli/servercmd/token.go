@@ -26,7 +26,7 @@ A token's secret is shown once, when it is made; only its hash is stored.`,
 	}, p.tokenCreate(), p.tokenList(), p.tokenRevoke())
 }
 
-// tokenRows are the options that say whose tokens a command is about.
+// tokenRows returns the options that say whose tokens a command is about.
 func (p *program) tokenRows(own ...option.Option) []option.Option {
 	return append(append(command.ServerRows(),
 		option.Option{Name: "data", Value: "DIR", Help: "data directory to work on instead, while no server uses it"},

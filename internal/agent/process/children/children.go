@@ -1,7 +1,8 @@
 //go:build linux || darwin
 
 // Package children makes the children of this process, and adopts those that its children leave
-// behind: it collects how orphans ended, and never takes that from whoever waits for a child.
+// behind: it collects the exit status of orphans, and never that of a child for which another
+// goroutine waits.
 package children
 
 import (

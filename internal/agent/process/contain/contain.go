@@ -39,7 +39,7 @@ type Config struct {
 type Group interface {
 	children.Group
 	// KilledFromOutside returns a process that was started for the group and ended by a SIGKILL
-	// which nobody here sent; false when there is none.
+	// that the agent did not send; false when there is none.
 	KilledFromOutside() (pid int, name string, killed bool)
 	// Note takes a sentence for a person about what the containment cannot do.
 	Note(format string, args ...any)

@@ -35,7 +35,7 @@ func New(cfg Config, g Group) *Containment {
 
 func (c *Containment) unenforced() []unenforced { return c.missing }
 
-// Level is the level of containment; here there is one.
+// Level returns the level of containment; here there is one.
 func (c *Containment) Level() string { return LevelProcessGroup }
 
 // Dir is empty: there are no cgroups.

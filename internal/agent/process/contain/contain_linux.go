@@ -35,7 +35,7 @@ type Containment struct {
 // leafPrefix begins the name of every cgroup that an agent makes for an attempt.
 const leafPrefix = "stint-"
 
-// LeafName is the name of the cgroups that an agent makes for an attempt.
+// LeafName returns the name of the cgroups that an agent makes for an attempt.
 func LeafName(run string, attempt int) string {
 	return leafPrefix + run + "." + strconv.Itoa(attempt)
 }
@@ -73,7 +73,7 @@ func New(cfg Config, g Group) *Containment {
 
 var errLeftAlone = errors.New("cgroups are left alone, as --containment asks")
 
-// Level is the level of containment that was reached: one of the Level constants. It can fall at
+// Level returns the level of containment that was reached: one of the Level constants. It can fall at
 // the first Start, when the kernel refuses what it seemed to offer.
 func (c *Containment) Level() string {
 	c.mu.Lock()
@@ -87,7 +87,7 @@ func (c *Containment) Level() string {
 	return LevelProcessGroup
 }
 
-// Dir is the attempt's own directory in a cgroup hierarchy: "cgroup2", or the name of a v1
+// Dir returns the attempt's own directory in a cgroup hierarchy: "cgroup2", or the name of a v1
 // controller ("memory", "cpuacct", "pids"). It is empty where there is none.
 func (c *Containment) Dir(hierarchy string) string {
 	c.mu.Lock()
@@ -142,7 +142,7 @@ func (c *Containment) enter(attr *syscall.SysProcAttr) (leave func()) {
 	for _, l := range c.v1 {
 		if err := l.enter(); err != nil {
 			c.group.Note("the job's processes are not in the cgroup %s, and limits set there do not hold: %v", l.dir, err)
-			c.limits.lost(l)
+			c.limits.markLost(l)
 			_ = l.remove() // empty, or it stays for a later agent
 			continue
 		}
@@ -165,7 +165,7 @@ func (c *Containment) enter(attr *syscall.SysProcAttr) (leave func()) {
 
 // mayHaveRefused reports whether a failed start can be the kernel's refusal to make a
 // process in the v2 leaf rather than the program's fault. Both come as one error number:
-// ENOENT is a program that is not there, or a leaf that somebody has removed.
+// ENOENT is a program that does not exist, or a leaf that another process has removed.
 func (c *Containment) mayHaveRefused(err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -185,13 +185,13 @@ func (c *Containment) dropLeaf() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.group.Note("the kernel does not start processes in the cgroup %s; the attempt is contained at a lower level, and limits set there do not hold", c.v2.dir)
-	c.limits.lost(c.v2)
+	c.limits.markLost(c.v2)
 	_ = c.v2.remove() // empty: nothing could be started in it
 	c.v2 = nil
 }
 
-// Kill ends everything in the cgroups at once where the kernel can; who is left must be
-// looked for and killed one by one.
+// Kill ends everything in the cgroups at once where the kernel can. Processes that still live
+// must be listed and killed one by one.
 func (c *Containment) Kill() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -211,8 +211,8 @@ func (c *Containment) Kill() error {
 	return nil
 }
 
-// EndsWithoutPermission reports whether a process ends although this user may not signal it:
-// to kill a whole cgroup, the kernel asks nobody.
+// EndsWithoutPermission reports whether a process ends although this user may not signal it: the
+// kernel checks no permission when it kills a whole cgroup.
 func (c *Containment) EndsWithoutPermission(pid int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -258,7 +258,7 @@ func (c *Containment) Scan(f func(s *procfs.Stat)) error {
 	return c.tree.scan(c.group, f)
 }
 
-// OOM is the proof that the kernel's out-of-memory killer ended processes of the group since the
+// OOM returns the proof that the kernel's out-of-memory killer ended processes of the group since the
 // last call, or nil. It rests on the kernel's counters, never on an exit code.
 func (c *Containment) OOM() *job.OOM {
 	if c.memory == nil {
@@ -270,7 +270,7 @@ func (c *Containment) OOM() *job.OOM {
 // Close removes the cgroups. One that is not empty stays: what lives in it was left on
 // purpose, and a later agent removes it when it is empty.
 func (c *Containment) Close() error {
-	c.OOMKills() // a heartbeat that comes later says the same
+	c.OOMKills() // reads the count once more, for heartbeats that follow
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	leaves := c.v1
@@ -289,7 +289,7 @@ func (c *Containment) Close() error {
 	return err
 }
 
-// Dirs are the cgroups of the attempt, for the watcher to kill in and to remove.
+// Dirs returns the cgroups of the attempt, for the watcher to kill in and to remove.
 func (c *Containment) Dirs() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

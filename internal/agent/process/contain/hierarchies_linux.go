@@ -20,7 +20,7 @@ type hierarchies struct {
 	own    string // /proc/self/cgroup
 }
 
-// ownDir is the directory of the agent's own cgroup in v2 (empty name) or in the hierarchy
+// ownDir returns the directory of the agent's own cgroup in v2 (empty name) or in the hierarchy
 // of a v1 controller. Leaves are made below it and nowhere else: whatever bounds the agent
 // (a container, a systemd unit, a batch system) goes on bounding the job.
 func (h hierarchies) ownDir(controller string) (string, procfs.Mount, error) {
@@ -159,7 +159,7 @@ func makeV1Leaf(own, name string, controllers []string) (*leaf, error) {
 	}
 	l.controllers, l.out = controllers, out
 	if l.in, err = openToWrite(path.Join(l.dir, "tasks")); err != nil {
-		_ = l.remove() // the first error is the one to tell
+		_ = l.remove() // the first error is the one to report
 		return nil, err
 	}
 	return l, nil

@@ -28,13 +28,13 @@ type leaf struct {
 }
 
 // makeLeaf makes a cgroup and locks it. Where the name is taken (by another agent that was
-// started for the same attempt, or by what is left of a dead one) the cgroup gets a suffix:
-// what is there belongs to somebody else, and removeStale deletes it when nobody holds it.
+// started for the same attempt, or by the remains of a dead one) the cgroup gets a suffix: the
+// existing one belongs to another agent, and removeStale deletes it when it is not locked.
 func makeLeaf(parent, name string) (*leaf, error) {
-	const mostNames = 100
+	const maxNames = 100
 	dir := path.Join(parent, name)
 	err := os.Mkdir(dir, 0o755)
-	for n := 1; errors.Is(err, os.ErrExist) && n < mostNames; n++ {
+	for n := 1; errors.Is(err, os.ErrExist) && n < maxNames; n++ {
 		dir = path.Join(parent, fmt.Sprintf("%s-%d-%d", name, os.Getpid(), n))
 		err = os.Mkdir(dir, 0o755)
 	}
@@ -47,7 +47,7 @@ func makeLeaf(parent, name string) (*leaf, error) {
 		err = filelock.Exclusive(l.fd)
 	}
 	if err != nil {
-		_ = l.remove() // the first error is the one to tell
+		_ = l.remove() // the first error is the one to report
 		return nil, &os.PathError{Op: "open and lock", Path: dir, Err: err}
 	}
 	return l, nil
@@ -80,14 +80,14 @@ func (l *leaf) scan(f func(s *procfs.Stat)) error {
 	return nil
 }
 
-// killFrozen kills everything in a v1 freezer group. Frozen, nobody can fork between the
-// listing and the kill; the signals act when the group thaws.
+// killFrozen kills everything in a v1 freezer group. A frozen process cannot fork between the
+// listing and the kill; the signals take effect when the group thaws.
 func (l *leaf) killFrozen() error {
 	if err := l.set("freezer.state", "FROZEN"); err != nil {
 		return err
 	}
 	err := l.scan(func(s *procfs.Stat) {
-		_ = member.Of(s).Signal(syscall.SIGKILL) // who is left is found and reported afterwards
+		_ = member.Of(s).Signal(syscall.SIGKILL) // the rounds of kills report what survives
 	})
 	return errors.Join(err, l.set("freezer.state", "THAWED"))
 }
@@ -125,8 +125,8 @@ func subdirs(dir string) (names []string) {
 	return names
 }
 
-// remove deletes the cgroup if it is empty. The kernel counts a process out a moment after
-// its parent has heard of its end, so a busy group gets a few short chances.
+// remove deletes the cgroup if it is empty. The kernel removes a process from its cgroup a moment
+// after it has notified the parent of its end, so a busy group is tried a few times.
 func (l *leaf) remove() error {
 	for _, fd := range []int{l.in, l.out} {
 		if fd >= 0 {
@@ -160,8 +160,8 @@ func removeTree(dir string) error {
 	return nil
 }
 
-// removeStale deletes empty cgroups in parent that agents left which died: old enough that
-// no agent is between making and locking its own, and locked by nobody. It never kills.
+// removeStale deletes empty cgroups in parent that dead agents left: those that are not locked, and
+// so old that no agent is between making and locking its own. It never kills.
 func removeStale(parent string) {
 	const age = time.Minute
 	for _, name := range subdirs(parent) {
@@ -178,7 +178,7 @@ func removeStale(parent string) {
 			continue
 		}
 		if filelock.Exclusive(fd) == nil {
-			_ = removeTree(dir) // refused while somebody lives in it, and that is right
+			_ = removeTree(dir) // the kernel refuses it while a process lives in it, as it should
 		}
 		unix.Close(fd)
 	}

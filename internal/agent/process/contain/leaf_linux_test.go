@@ -39,7 +39,7 @@ func newLeafParent(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = removeTree(parent) }) // the test has said what was wrong
+	t.Cleanup(func() { _ = removeTree(parent) }) // the test has reported what was wrong
 	return parent
 }
 

@@ -46,7 +46,7 @@ func CPULimit(cores float64, name string) Limit {
 	}
 }
 
-// cpuQuota is the share of each period in µs; the kernel takes no less than 1 ms.
+// cpuQuota returns the share of each period in µs; the kernel takes no less than 1 ms.
 func cpuQuota(cores float64) int64 {
 	return int64(math.Max(1000, math.Min(cores*cpuPeriodMicros, 1<<40)))
 }

@@ -62,7 +62,7 @@ func (ls limits) apply(c *Containment, why error) {
 	}
 }
 
-// whyUnenforced is the reason in one line. What a user may not do fails in each hierarchy alike.
+// whyUnenforced returns the reason in one line. What a user may not do fails in each hierarchy alike.
 func whyUnenforced(err error) string {
 	var first *os.PathError
 	if errors.As(err, &first) && errors.Is(first, os.ErrPermission) {
@@ -71,8 +71,8 @@ func whyUnenforced(err error) string {
 	return strings.ReplaceAll(err.Error(), "\n", "; ")
 }
 
-// lost marks the limits in a cgroup that the job's processes do not enter.
-func (ls limits) lost(in *leaf) {
+// markLost marks the limits in a cgroup that the job's processes do not enter.
+func (ls limits) markLost(in *leaf) {
 	for i := range ls {
 		if ls[i].in == in {
 			ls[i].in, ls[i].why = nil, "the job's processes are not in the cgroup "+in.dir
@@ -80,7 +80,7 @@ func (ls limits) lost(in *leaf) {
 	}
 }
 
-// unenforced are the limits that do not hold.
+// unenforced returns the limits that do not hold.
 func (c *Containment) unenforced() (all []unenforced) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

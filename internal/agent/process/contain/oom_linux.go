@@ -20,9 +20,9 @@ type memoryCounter struct {
 	events    *os.File
 	files     memoryFiles
 	// around is set when the cgroup is not the attempt's own but the one around the agent.
-	// A kill counted there proves the job's only together with a SIGKILL that nobody here
-	// sent to a process of the attempt.
-	around bool
+	// A kill counted there is one of the job only together with a SIGKILL that the agent did not
+	// send to a process of the attempt.
+	outer bool
 
 	mu    sync.Mutex
 	seen  int64
@@ -60,12 +60,12 @@ func newMemoryCounter(c *Containment, host hierarchies) *memoryCounter {
 	return nil
 }
 
-func openCounter(dir string, files memoryFiles, around bool) *memoryCounter {
+func openCounter(dir string, files memoryFiles, outer bool) *memoryCounter {
 	f, err := os.Open(path.Join(dir, files.events))
 	if err != nil {
 		return nil
 	}
-	m := &memoryCounter{dir: dir, name: path.Base(dir), events: f, files: files, around: around}
+	m := &memoryCounter{dir: dir, name: path.Base(dir), events: f, files: files, outer: outer}
 	count, ok := m.count()
 	if !ok {
 		f.Close()
@@ -100,7 +100,7 @@ func (m *memoryCounter) kills() int64 {
 // OOMKills counts the kernel's kills for want of memory in the attempt's own cgroup so far; 0
 // where there is none.
 func (c *Containment) OOMKills() int64 {
-	if c.memory == nil || c.memory.around {
+	if c.memory == nil || c.memory.outer {
 		return 0
 	}
 	return c.memory.kills()
@@ -116,7 +116,7 @@ func (m *memoryCounter) proof(g Group) *job.OOM {
 		return nil
 	}
 	pid, name, killed := g.KilledFromOutside()
-	if m.around && !killed {
+	if m.outer && !killed {
 		m.seen = count
 		return nil
 	}
@@ -149,7 +149,7 @@ func (m *memoryCounter) victim(o *job.OOM, pid int, name string, killed bool) {
 	last, found := procfs.OOMKill{}, false
 	readKernelLog(func(record string) {
 		kill, ok := procfs.ParseOOMKill(record)
-		mine := !m.around && hasElement(kill.Memcg, m.name) || killed && kill.PID == pid
+		mine := !m.outer && hasElement(kill.Memcg, m.name) || killed && kill.PID == pid
 		if ok && mine {
 			last, found = kill, true
 		}

@@ -15,8 +15,8 @@ const (
 	scoreFile = "/proc/self/oom_score_adj"
 	// scoreBelow is how far the agent lowers its own oom_score_adj below the caller's.
 	scoreBelow = 500
-	// scoreLeast is the least that it takes: at -1000 the kernel could never kill it.
-	scoreLeast = -999
+	// minScore is the least that it takes: at -1000 the kernel could never kill it.
+	minScore = -999
 )
 
 // oomScore is this process's oom_score_adj, by which the kernel ranks what it kills when
@@ -63,8 +63,8 @@ func (s *scoreAdj) lower() {
 	}
 }
 
-// AgentScore is the agent's oom_score_adj given the caller's.
-func AgentScore(caller int) int { return min(caller, max(caller-scoreBelow, scoreLeast)) }
+// AgentScore returns the agent's oom_score_adj given the caller's.
+func AgentScore(caller int) int { return min(caller, max(caller-scoreBelow, minScore)) }
 
 // restore gives the process its caller's value back when the last user has left.
 func (s *scoreAdj) restore() {
@@ -93,7 +93,7 @@ func (s *scoreAdj) take(want *int) (back func(), err error) {
 	}
 	if err != nil && child != s.caller {
 		child = s.caller
-		_ = s.write(child) // what is left is the agent's own, as the error says
+		_ = s.write(child) // if that fails too, the child has the agent's, as the error reports
 	}
 	return func() {
 		if child != s.own {

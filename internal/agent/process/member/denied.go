@@ -22,13 +22,13 @@ type Denied struct {
 	Owner string // that user's name, or its number
 }
 
-// mostDenied bounds what the text of a DeniedError lists.
-const mostDenied = 8
+// maxDenied bounds what the text of a DeniedError lists.
+const maxDenied = 8
 
 func (e *DeniedError) Error() string {
 	var list []string
 	for i, p := range e.Processes {
-		if i == mostDenied {
+		if i == maxDenied {
 			list = append(list, fmt.Sprintf("and %d more", len(e.Processes)-i))
 			break
 		}
@@ -51,7 +51,7 @@ func (e *DeniedError) OrNil() error {
 	return e
 }
 
-// UserName is the name of a user, or the number where it has none.
+// UserName returns the name of a user, or the number where it has none.
 func UserName(uid int) string {
 	if uid < 0 {
 		return "another user"

@@ -19,7 +19,7 @@ func (m Member) Signal(sig syscall.Signal) error {
 // StartedAt is not known here: without a /proc the watcher cannot compare it.
 func StartedAt(int) uint64 { return 0 }
 
-// effectiveUID is the user that a process runs as; -1 when that is not known.
+// effectiveUID returns the user that a process runs as; -1 when that is not known.
 func effectiveUID(pid int) int {
 	p, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
 	if err != nil {

@@ -42,7 +42,7 @@ func (m Member) Signal(sig syscall.Signal) error {
 	return nil
 }
 
-// StartedAt is when a process started, in the unit of Member.StartedTicks; 0 when there is none.
+// StartedAt returns when a process started, in the unit of Member.StartedTicks; 0 when there is none.
 func StartedAt(pid int) uint64 {
 	var s procfs.Stat
 	if procfs.ReadStat(pid, &s) != nil {
@@ -51,7 +51,7 @@ func StartedAt(pid int) uint64 {
 	return s.StartedTicks
 }
 
-// effectiveUID is the user that a process runs as; -1 when that is not known.
+// effectiveUID returns the user that a process runs as; -1 when that is not known.
 func effectiveUID(pid int) int {
 	if procfs.Usable() != nil {
 		return -1
@@ -72,7 +72,7 @@ func effectiveUID(pid int) int {
 	return uid
 }
 
-// Environ is the environment of a process as the kernel shows it; nil when the process is another
+// Environ returns the environment of a process as the kernel shows it; nil when the process is another
 // user's, or gone.
 func Environ(pid int) []byte {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// lookAgain is how often a terminal is looked at: whether this process may read it.
-	lookAgain = 250 * time.Millisecond
+	// foregroundInterval is how often is checked whether this process is in the foreground of a
+	// terminal, and so may read it.
+	foregroundInterval = 250 * time.Millisecond
 	// endOfInput is what is typed to end the input: Ctrl-D.
 	endOfInput = 4
 )
@@ -25,7 +26,7 @@ const (
 //
 // A terminal is put into raw mode, so that Ctrl-C and all the others are the job's, for as
 // long as this process is in its foreground; in the background it is neither read nor
-// changed. The caller must ignore SIGTTOU and SIGTTIN: a look may come too late.
+// changed. The caller must ignore SIGTTOU and SIGTTIN: a check may come too late.
 //
 // Shutdown: Stop wakes the goroutine and waits for its end, gives the terminal its mode back
 // but for the treatment of output, and closes the pipe that wakes. Close gives the rest of
@@ -108,7 +109,7 @@ func (k *Keyboard) copy() {
 	raw := false
 	for {
 		if k.isTTY && !k.foreground() {
-			raw = false // whoever had it since has set its mode
+			raw = false // the process in the foreground may have set the mode since
 			if _, closed := k.wait(false); closed {
 				return
 			}
@@ -177,7 +178,7 @@ func (k *Keyboard) foreground() bool {
 func (k *Keyboard) wait(input bool) (ready, closed bool) {
 	atMost, second := time.Duration(-1), -1
 	if k.isTTY {
-		atMost = lookAgain
+		atMost = foregroundInterval
 	}
 	if input {
 		second = k.fd

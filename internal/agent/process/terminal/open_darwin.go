@@ -16,7 +16,7 @@ const getMode, setMode = unix.TIOCGETA, unix.TIOCSETA
 // ends when the job's session ends, which is when macOS takes the terminal from everybody.
 func Open(size Size) (master, slave *os.File, err error) {
 	const maker = "/dev/ptmx"
-	// Blocking: kqueue does not tell of output on this device.
+	// Blocking: kqueue does not report output on this device.
 	fd, err := unix.Open(maker, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a pseudo-terminal: open %s: %w", maker, err)

@@ -10,8 +10,8 @@ import (
 // The requests for the mode of a terminal.
 const getMode, setMode = unix.TCGETS, unix.TCSETS
 
-// Open makes a pseudo-terminal: master is the agent's side and obeys deadlines, slave the
-// job's. Reading master ends with EIO when nobody holds slave any more.
+// Open makes a pseudo-terminal: master is the agent's side and supports deadlines, slave the
+// job's. Reading master ends with EIO when no process has slave open.
 func Open(size Size) (master, slave *os.File, err error) {
 	const maker = "/dev/ptmx"
 	fd, err := unix.Open(maker, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)

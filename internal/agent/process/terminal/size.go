@@ -15,7 +15,7 @@ type Size struct{ Columns, Rows uint16 }
 // DefaultSize is for a job whose agent has no terminal of its own.
 var DefaultSize = Size{Columns: 80, Rows: 24}
 
-// SizeOf is the size of the first of the files that is a terminal and knows its size. Nil
+// SizeOf returns the size of the first of the files that is a terminal and knows its size. Nil
 // files are skipped.
 func SizeOf(files ...*os.File) Size {
 	for _, f := range files {
@@ -30,8 +30,8 @@ func SizeOf(files ...*os.File) Size {
 	return DefaultSize
 }
 
-// Resize gives a pseudo-terminal a size; the kernel tells the job by SIGWINCH if it is a
-// new one.
+// Resize sets the size of a pseudo-terminal; the kernel notifies the job by SIGWINCH if it has
+// changed.
 func Resize(master *os.File, s Size) error {
 	err := control(master, func(fd int) error {
 		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Col: s.Columns, Row: s.Rows})

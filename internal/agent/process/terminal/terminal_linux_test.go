@@ -108,12 +108,12 @@ func TestKeyboardGivesTheTerminalBack(t *testing.T) {
 	typed := make(chan error, 1)
 	go func() {
 		// Ctrl-C and a line: bytes like any other, once the terminal is raw.
-		look, late := time.NewTicker(time.Millisecond), time.NewTimer(10*time.Second)
-		defer look.Stop()
+		poll, late := time.NewTicker(time.Millisecond), time.NewTimer(10*time.Second)
+		defer poll.Stop()
 		defer late.Stop()
 		for !isRaw(own) {
 			select {
-			case <-look.C:
+			case <-poll.C:
 			case <-late.C:
 				typed <- errors.New("the terminal was not made raw within 10 s")
 				return

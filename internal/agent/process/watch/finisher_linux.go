@@ -50,9 +50,9 @@ func openFinisher(what *Finish) (_ *finisher, err error) {
 	return f, nil
 }
 
-// privateProgram is a copy of a program in memory that may be executed and not read. Whoever
-// executes it cannot be looked into by other processes of its user: the kernel protects the
-// text of such a program, and its memory and descriptors with it.
+// privateProgram returns a copy of a program in memory that may be executed and not read. Other
+// processes of its user cannot inspect a process that executes it: the kernel protects the text
+// of such a program, and its memory and descriptors with it.
 func privateProgram(path string) (*os.File, error) {
 	program, err := os.Open(path)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
-// Sweep kills what is left of an attempt whose agent died, and says what it was: processes
-// that carry the attempt's mark in their environment or are in one of its cgroups. The
+// Sweep kills the processes that remain of an attempt whose agent died, and returns them: those
+// that have the attempt's mark in their environment or are in one of its cgroups. The
 // watcher has done this already, unless it was killed together with the agent. It reads
 // every process of the host, so it belongs beside a job and not before it. The caller
 // makes sure that the attempt has no living agent. The error is a *member.DeniedError for processes
@@ -23,9 +23,9 @@ func Sweep(run string, attempt int) (killed []member.Member, err error) {
 	spared := ancestors()
 	var denied member.DeniedError
 	for clean, round := 0, 0; clean < 2 && round < rounds; round++ {
-		found, scanErr := Left(run, attempt, spared)
+		found, scanErr := Survivors(run, attempt, spared)
 		if scanErr != nil {
-			return killed, fmt.Errorf("look for what attempt %d of run %s left behind: %w", attempt, run, scanErr)
+			return killed, fmt.Errorf("list what attempt %d of run %s left behind: %w", attempt, run, scanErr)
 		}
 		fresh := 0
 		for _, m := range found {
@@ -47,7 +47,7 @@ func Sweep(run string, attempt int) (killed []member.Member, err error) {
 			return killed, err
 		}
 		// A process that is just replacing its program shows no environment for a moment,
-		// so one round that finds nobody is not enough.
+		// so one round that finds none is not enough.
 		if clean++; fresh > 0 {
 			clean = 0
 		}
@@ -55,7 +55,7 @@ func Sweep(run string, attempt int) (killed []member.Member, err error) {
 	return killed, denied.OrNil()
 }
 
-// ancestors are this process and those above it: an agent that was itself started with
+// ancestors returns this process and those above it: an agent that was itself started with
 // the mark in its environment must not end itself or its caller.
 func ancestors() map[int]bool {
 	above := map[int]bool{}
@@ -70,9 +70,9 @@ func ancestors() map[int]bool {
 	return above
 }
 
-// Left lists the living processes of an attempt, found by their mark and their cgroup among all
+// Survivors lists the living processes of an attempt, found by their mark and their cgroup among all
 // of the host, without those whose PIDs are spared.
-func Left(run string, attempt int, spared map[int]bool) ([]member.Member, error) {
+func Survivors(run string, attempt int, spared map[int]bool) ([]member.Member, error) {
 	var scanner procfs.Scanner
 	if err := scanner.Scan(); err != nil {
 		return nil, err

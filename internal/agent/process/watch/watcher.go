@@ -19,8 +19,8 @@ var watcherScript string
 // watcher is a small shell beside the agent that outlives it. It holds the read end of a
 // pipe whose write end only the agent has: if the agent dies, by whatever cause, the pipe
 // ends, and the watcher kills what the attempt left. It was preferred to a second Go
-// process because it is cheaper (0.2 ms to start, 0.4 MB of memory of its own) and can be
-// read by anybody; the figures are in docs/adr/0003-containment.md.
+// process because it is cheaper (0.2 ms to start, 0.4 MB of memory of its own) and short enough to
+// be reviewed; the figures are in docs/adr/0003-containment.md.
 type watcher struct {
 	process *os.Process
 	pipe    *os.File
@@ -75,7 +75,7 @@ func (g *Guard) startShell(path string, files []*os.File) (*os.Process, error) {
 	})
 }
 
-// send sends a line. A watcher that was killed gives EPIPE; it is not the job's trouble.
+// send sends a line. The error of a watcher that was killed is ignored: it does not concern the job.
 func (w *watcher) send(line string) { _, _ = io.WriteString(w.pipe, line+"\n") }
 
 // end ends the watcher. It is killed before the pipe closes, so it cannot take the

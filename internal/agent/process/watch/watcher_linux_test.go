@@ -115,7 +115,7 @@ func dead(pid int) bool {
 	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
-// The watcher ends the sessions that it was told of, and no process group that got the
+// The watcher ends the sessions that it was sent, and no process group that got the
 // number of one later.
 func TestWatcherEndsNoStranger(t *testing.T) {
 	sleep, err := exec.LookPath("sleep")
@@ -145,19 +145,19 @@ func TestWatcherEndsNoStranger(t *testing.T) {
 			}
 			await(t, "the session's first process to be gone", func() bool { return member.StartedAt(leader) == 0 })
 			var lines strings.Builder
-			tell := func(pid int, ticks uint64) { fmt.Fprintf(&lines, "%d %d\n", pid, ticks) }
+			send := func(pid int, ticks uint64) { fmt.Fprintf(&lines, "%d %d\n", pid, ticks) }
 			pid := func(c *exec.Cmd) int { return c.Process.Pid }
-			tell(pid(retracted), member.StartedAt(pid(retracted)))
-			tell(pid(ours), member.StartedAt(pid(ours)))
-			tell(pid(stranger), member.StartedAt(pid(stranger))-1)
-			tell(pid(withName), member.StartedAt(pid(withName)))
-			tell(leader, member.StartedAt(pid(ours)))
+			send(pid(retracted), member.StartedAt(pid(retracted)))
+			send(pid(ours), member.StartedAt(pid(ours)))
+			send(pid(stranger), member.StartedAt(pid(stranger))-1)
+			send(pid(withName), member.StartedAt(pid(withName)))
+			send(leader, member.StartedAt(pid(ours)))
 			fmt.Fprintf(&lines, "-%d\n", pid(retracted))
 			runWatcher(t, shell, testRun(), lines.String())
 			for name, p := range map[string]int{"ours": pid(ours), "one with an odd name": pid(withName), "the rest of a session": follower} {
 				await(t, name+" to be ended", func() bool { return dead(p) })
 			}
-			for name, p := range map[string]int{"a stranger": pid(stranger), "one whose number was taken back": pid(retracted)} {
+			for name, p := range map[string]int{"a stranger": pid(stranger), "one whose number was retracted": pid(retracted)} {
 				if !lives(p) {
 					t.Errorf("%s was ended", name)
 				}
@@ -233,7 +233,7 @@ func (lively) Lives() bool                       { return true }
 func (lively) CgroupDirs() []string              { return nil }
 func (l lively) Note(format string, args ...any) { l.t.Errorf(format, args...) }
 
-// Sessions in which nothing lives any more are taken back, as their numbers are free.
+// Sessions in which nothing lives any more are retracted, as their numbers are free.
 func TestEndedSessionsAreTakenBack(t *testing.T) {
 	g, err := process.Contain(process.Options{Run: testRun(), Attempt: 1})
 	if err != nil {
@@ -271,7 +271,7 @@ func TestEndedSessionsAreTakenBack(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(string(text[:n])), "\n")
 	want := []string{fmt.Sprintf("%d ", first.PID()), fmt.Sprintf("%d 0", second.PID()), fmt.Sprintf("-%d", first.PID()), fmt.Sprintf("-%d", second.PID())}
 	if len(lines) != len(want) {
-		t.Fatalf("told %q", lines)
+		t.Fatalf("it was sent %q", lines)
 	}
 	for i := range want {
 		if !strings.HasPrefix(lines[i], want[i]) {

@@ -36,10 +36,10 @@ type Directory interface {
 	Replace(name string, data []byte, durable bool) error
 	// MakeDurable does the same with a file that is there, and with the directory itself.
 	MakeDurable(name string) error
-	// Holds reports an error when the lock's file is not the journal that others find here.
-	Holds(lock *os.File) error
+	// CheckLock returns an error if the locked file is not the journal that is found here.
+	CheckLock(lock *os.File) error
 	// Clear removes the directory with everything in it. If it fails or is cut off, the journal
-	// is there as it was, or it is gone and Sweep removes what is left.
+	// is there as it was, or it is gone and Sweep removes the rest.
 	Clear() error
 	// Free is how much an ordinary user may still write, and how large the disk is.
 	Free() (free, total int64, err error)
@@ -101,7 +101,7 @@ func syncPath(path string) error {
 	return errors.Join(err, f.Close())
 }
 
-func (d Local) Holds(lock *os.File) error {
+func (d Local) CheckLock(lock *os.File) error {
 	mine, err := lock.Stat()
 	if err != nil {
 		return err
@@ -169,21 +169,21 @@ func CreateAs(path, later string) (*os.File, error) {
 	}
 }
 
-// smallLimit is more than a meta file or a note about the tail can be.
-const smallLimit = 16 << 20
+// maxSmallSize is more than a meta file or a note about the tail can be.
+const maxSmallSize = 16 << 20
 
 // ErrTooLarge says that a file is not the small one that it should be.
 var ErrTooLarge = errors.New("it is larger than such a file can be")
 
-// ReadSmall reads a file of at most smallLimit.
+// ReadSmall reads a file of at most maxSmallSize.
 func ReadSmall(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, smallLimit+1))
-	if err == nil && len(data) > smallLimit {
+	data, err := io.ReadAll(io.LimitReader(f, maxSmallSize+1))
+	if err == nil && len(data) > maxSmallSize {
 		return nil, ErrTooLarge
 	}
 	return data, err

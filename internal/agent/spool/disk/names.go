@@ -8,10 +8,10 @@ import (
 
 // Names in a journal's directory.
 const (
-	// JournalFile is the first segment, and the file whose lock says who owns the journal.
+	// JournalFile is the first segment, and the file whose lock belongs to the owner of the journal.
 	JournalFile = "journal"
 	MetaFile    = "meta.json"
-	// NoteFile says what was dropped before the tail.
+	// NoteFile records what was dropped before the tail.
 	NoteFile = "tail.json"
 	// TokenFile holds the token with which the journal is delivered, if it has one of its own.
 	TokenFile = "token"
@@ -20,11 +20,11 @@ const (
 )
 
 // NewPrefix marks the directory of a journal that is being made, and of one that is being removed.
-// It is renamed into place when its lock is held, so that nobody can adopt it before, and out of
-// it before the first of its files goes.
+// It is renamed into place when its lock is held, so that no process can adopt it before, and out
+// of it before the first of its files is removed.
 const NewPrefix = ".new-"
 
-// SegmentName is the name of a segment that begins at an offset.
+// SegmentName returns the name of a segment that begins at an offset.
 func SegmentName(start int64) string {
 	if start == 0 {
 		return JournalFile
@@ -32,7 +32,7 @@ func SegmentName(start int64) string {
 	return fmt.Sprintf("%s.%016x", JournalFile, start)
 }
 
-// TailName is the name of a segment that has no place yet.
+// TailName returns the name of a segment that has no place yet.
 func TailName(number int) string { return fmt.Sprintf("tail.%08d", number) }
 
 // ParseName takes the name of a segment's file apart. number is its offset, or its number in the

@@ -23,7 +23,7 @@ type Claim struct{ file *os.File }
 // Take takes a run for this process, on a host, by a file in a directory. It returns a
 // *RunningError when another process has it.
 func Take(dir, run string, host Host) (*Claim, error) {
-	const tries = 10 // each fails only if another owner lets go of it at that moment
+	const tries = 10 // each fails only if another owner releases the run at that moment
 	path := filepath.Join(dir, ClaimPrefix+run)
 	for range tries {
 		file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
@@ -119,7 +119,7 @@ func Sweep(dir, run string, host Host) {
 	}
 }
 
-// Release lets go of the run.
+// Release gives up the claim.
 func (c *Claim) Release() error {
 	return errors.Join(os.Remove(c.file.Name()), c.file.Close())
 }

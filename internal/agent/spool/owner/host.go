@@ -1,4 +1,4 @@
-// Package owner says who holds a run: which agent, on which host, as long as it lives.
+// Package owner records which agent holds a run, and on which host, as long as that agent lives.
 package owner
 
 import "strings"
@@ -29,7 +29,7 @@ func (h Host) RebootedSince(before Host) bool {
 		h.BootID != "" && before.BootID != "" && h.BootID != before.BootID
 }
 
-// named reports whether the name tells hosts apart.
+// named reports whether the name distinguishes hosts.
 func (h Host) named() bool {
 	return h.Name != "" && h.Name != "unknown" && !strings.EqualFold(h.Name, "localhost") && !strings.HasPrefix(strings.ToLower(h.Name), "localhost.")
 }

@@ -17,13 +17,13 @@ import (
 )
 
 // ErrNoBeginning says that segments of a journal were deleted because the server had them, and
-// that what must be known of them is lost. What is left is kept, and nobody can deliver it.
+// that what must be known of them is lost. The rest is kept, and cannot be delivered.
 var ErrNoBeginning = errors.New("delivered parts of the journal were deleted, and meta.json, which says what they were, is lost or damaged: the server has the beginning, and the rest is of use to people only")
 
 // PlacedFile is a placed segment on the disk. Its end may be torn.
 type PlacedFile struct{ Start, Size int64 }
 
-// End is the journal offset behind it.
+// End returns the journal offset behind it.
 func (f PlacedFile) End() int64 { return f.Start + f.Size }
 
 // Files are the segments of a directory, by place and by number.
@@ -63,7 +63,7 @@ func FilesIn(dir string) (Files, error) {
 // nothing; damaged says that it says something that cannot be used.
 //
 // What can be read from byte 0 on is read from there, and where the files and known contradict
-// each other, nobody can say which segments the server has: nothing is read, and nothing deleted.
+// each other, it is not known which segments the server has: nothing is read, and nothing deleted.
 func FirstOf(all []PlacedFile, known *journal.Checkpoint, damaged bool) (first int, err error) {
 	whole := all[0].Size > 0 // else the first segment was deleted
 	unbroken := 1            // so many segments follow each other from byte 0 on
@@ -108,7 +108,7 @@ func CheckFirst(f io.ReaderAt, size int64) error {
 	if err == nil || errors.Is(err, journal.ErrShort) {
 		return nil
 	}
-	return fmt.Errorf("%w; it cannot be delivered: remove it when nobody needs it", err)
+	return fmt.Errorf("%w; it cannot be delivered: remove it when it is not needed", err)
 }
 
 // OpenTail opens a segment of the tail that a dead agent left, and cuts off a torn end.

@@ -10,8 +10,8 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Reader reads a segment to which nobody appends any more: the part that is in the file, and the
-// rest in memory.
+// Reader reads a segment to which nothing is appended any more: the part that is in the file, and
+// the rest in memory.
 type Reader struct {
 	file    disk.File
 	written int64

@@ -5,8 +5,8 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// LateCommit is what had got its place before an agent died, as far as the disk does not show
-// it: some records, and a segment of the tail behind them.
+// LateCommit is a move of the tail to its place that an agent had made before it died, and that the
+// files do not show: some records, and a segment of the tail behind them.
 type LateCommit struct {
 	Note    CommitNote
 	Segment *Segment // nil: none, or it has the name of its place
@@ -14,7 +14,7 @@ type LateCommit struct {
 	records [][]byte
 }
 
-// NewLateCommit is the late commit that a note speaks of, without its segment.
+// NewLateCommit returns the late commit that a note describes, without its segment.
 func NewLateCommit(note CommitNote) (LateCommit, error) {
 	c := LateCommit{Note: note}
 	for rest, at := note.Records, note.At; len(rest) > 0; {
@@ -28,10 +28,10 @@ func NewLateCommit(note CommitNote) (LateCommit, error) {
 	return c, nil
 }
 
-// Redo gives late commits their place: those that go on from what the disk has, or with all
+// ApplyLate gives late commits their place: those that continue the placed segments, or with all
 // also those that do not. What was before them and was lost was not output; the server may
 // have it, which is why they have to wait until it was asked. appendPlaced appends a record.
-func (t *Tail) Redo(p *Placed, all bool, appendPlaced func(rec []byte) error) error {
+func (t *Tail) ApplyLate(p *Placed, all bool, appendPlaced func(rec []byte) error) error {
 	for len(t.Late) > 0 && (all || t.Late[0].Note.At <= p.State.Size) {
 		c := t.Late[0]
 		t.Late = t.Late[1:]
@@ -39,14 +39,14 @@ func (t *Tail) Redo(p *Placed, all bool, appendPlaced func(rec []byte) error) er
 			t.forget(c)
 			continue
 		}
-		if err := t.redo(p, c, appendPlaced); err != nil {
+		if err := t.applyCommit(p, c, appendPlaced); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *Tail) redo(p *Placed, c LateCommit, appendPlaced func(rec []byte) error) error {
+func (t *Tail) applyCommit(p *Placed, c LateCommit, appendPlaced func(rec []byte) error) error {
 	done := p.State.Size - c.Note.At // of its records
 	note := CommitNote{At: p.State.Size, After: c.Note.After}
 	for _, rec := range c.records {

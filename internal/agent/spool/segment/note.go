@@ -2,7 +2,7 @@ package segment
 
 import "stint.dev/stint/job"
 
-// Note is what a recovery must know of the tail, as tail.json has it.
+// Note is what a recovery must know of the tail. It is the content of tail.json.
 type Note struct {
 	// After is where the output ends that precedes the tail and has no file of the tail:
 	// if the journal on the disk ends before that, the tail belongs to nothing any more.
@@ -33,7 +33,7 @@ type CommitNote struct {
 	Name    string `json:"name,omitempty"` // empty: there is no such segment
 }
 
-// End is the offset behind the records.
+// End returns the offset behind the records.
 func (c CommitNote) End() int64 { return c.At + int64(len(c.Records)) }
 
 // Note returns the note as it should be now; false when none is needed.

@@ -8,7 +8,7 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Placed is what has its place in the journal.
+// Placed holds the segments that have their place in the journal.
 type Placed struct {
 	Segments []*Segment        // in order; the last is appended to
 	State    journal.Recovered // of everything that has its place
@@ -37,10 +37,10 @@ func (p *Placed) AddHeader() {
 	p.Memory += p.Segments[0].Add(journal.AppendHeader(nil), false, false)
 }
 
-// Last is the segment that is appended to.
+// Last returns the segment that is appended to.
 func (p *Placed) Last() *Segment { return p.Segments[len(p.Segments)-1] }
 
-// Unsent is how much the server does not have yet.
+// Unsent returns how much the server does not have yet.
 func (p *Placed) Unsent() int64 { return p.State.Size - p.Acked }
 
 // Append appends a record at its place, to a segment that has not reached the size most.
@@ -63,7 +63,7 @@ func (p *Placed) Append(rec []byte, own bool, most int64) error {
 	return nil
 }
 
-// Next is an empty segment behind all that have their place.
+// Next returns an empty segment behind all that have their place.
 func (p *Placed) Next() (*Segment, error) {
 	at, err := p.State.Checkpoint()
 	return &Segment{Start: at.Size, At: at}, err
@@ -184,8 +184,8 @@ func (p *Placed) Deletable(roomNeeded bool, much int64, now time.Time) int {
 	return 0
 }
 
-// Forget forgets the first n segments, whose files are deleted.
-func (p *Placed) Forget(n int, now time.Time) {
+// RemoveFirst removes the first n segments, whose files are deleted.
+func (p *Placed) RemoveFirst(n int, now time.Time) {
 	p.deletedAt = now
 	for _, s := range p.Segments[:n] {
 		p.Memory -= s.Free()
@@ -194,7 +194,7 @@ func (p *Placed) Forget(n int, now time.Time) {
 	p.Advance()
 }
 
-// Reserved is how much is allocated on the disk behind what is written.
+// Reserved returns how much is allocated on the disk behind what is written.
 func (p *Placed) Reserved() (n int64) {
 	for _, s := range p.Segments {
 		n += max(0, s.Ready-s.Written)
@@ -202,14 +202,14 @@ func (p *Placed) Reserved() (n int64) {
 	return n
 }
 
-// ServerTakes reports whether the server has acknowledged more of late: then it most probably takes
-// also what a full disk has no room for.
-func (p *Placed) ServerTakes(now time.Time) bool {
-	return !p.AckedAt.IsZero() && now.Sub(p.AckedAt) < takesFor
+// RecentlyAcknowledged reports whether the server has acknowledged more within recentLimit. Then it
+// most probably takes also what a full disk has no room for.
+func (p *Placed) RecentlyAcknowledged(now time.Time) bool {
+	return !p.AckedAt.IsZero() && now.Sub(p.AckedAt) < recentLimit
 }
 
-// takesFor is for how long after an acknowledgement the server counts as one that takes more.
-const takesFor = 10 * time.Second
+// recentLimit is how long after an acknowledgement the server counts as one that takes more.
+const recentLimit = 10 * time.Second
 
 // GapRecords encodes gaps, and counts them as kept at their place.
 func (p *Placed) GapRecords(gaps map[Stream]*job.Gap) [][]byte {

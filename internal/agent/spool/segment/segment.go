@@ -1,6 +1,6 @@
-// Package segment holds the segments of a journal between those who append and read, and the disk:
-// what has its place in the journal (Placed), the newest output that has none yet (Tail), and
-// whoever writes them to files (Writer).
+// Package segment holds the segments of a journal in memory and in files: those with a place in the
+// journal (Placed), those of the newest output, which has no place yet (Tail), and the writer of the
+// files (Writer).
 //
 // # The life of a segment
 //
@@ -32,8 +32,8 @@
 // cannot be written (Placed.Release); such a segment comes to no file, and is removed next.
 //
 // The order of calls to the disk makes a journal recoverable at every moment: placed segments
-// are written in order, each whole before the next; tail.json is written before anything that
-// it speaks of is placed or removed, and meta.json before segments are.
+// are written in order, each whole before the next; tail.json is written before a segment or
+// record that it names is placed or removed, and meta.json before segments are removed.
 //
 // All types are guarded by the mutex of the journal; the Writer gives it up for calls to the disk.
 package segment
@@ -83,7 +83,7 @@ const (
 	MemorySize = 256 << 10
 )
 
-// End is the journal offset behind it.
+// End returns the journal offset behind it.
 func (s *Segment) End() int64 { return s.Start + s.Size }
 
 // Add appends a record, and returns the memory taken for it. With own, the record's memory

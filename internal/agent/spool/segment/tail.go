@@ -25,7 +25,7 @@ func (c Count) plus(o Count) Count { return Count{c.Bytes + o.Bytes, c.Lines + o
 // front is what precedes the raw bytes in an output record.
 const front = journal.FrameSize + journal.OutputPrefix
 
-// OutputBytes is how many raw bytes an output record has.
+// OutputBytes returns how many raw bytes an output record has.
 func OutputBytes(rec []byte) int64 { return int64(len(rec) - front) }
 
 func lines(b []byte) int64 { return int64(bytes.Count(b, []byte{'\n'})) }
@@ -33,7 +33,7 @@ func lines(b []byte) int64 { return int64(bytes.Count(b, []byte{'\n'})) }
 // Gaps are what was dropped of each stream.
 type Gaps map[Stream]*job.Gap
 
-// Bytes is how much was dropped.
+// Bytes returns how much was dropped.
 func (g Gaps) Bytes() (n int64) {
 	for _, gap := range g {
 		n += gap.Bytes
@@ -41,7 +41,7 @@ func (g Gaps) Bytes() (n int64) {
 	return n
 }
 
-// Tail is output that has no place in the journal yet, and what was dropped before it.
+// Tail holds output that has no place in the journal yet, and what was dropped before it.
 type Tail struct {
 	Segments  []*Segment // oldest first
 	Gaps      Gaps
@@ -49,12 +49,12 @@ type Tail struct {
 	Memory    int64 // held by the segments
 	Moving    *Move // a segment on its way to its place
 	HasRoom   bool  // there was room for it; go on while there is
-	MoveAll   bool  // place it all, room or not
+	MoveAll   bool  // move all of it, also where there is no room
 	Discarded []*Segment
 	Commits   []CommitNote // what has got its place, and the disk does not show it yet
 	HasNote   bool         // the disk may have a note about the tail
-	NoteStale bool         // and it does not say how things are
-	NoteFirst bool         // nor what placed segments depend on: they wait for it
+	NoteStale bool         // the note does not describe the tail as it is
+	NoteFirst bool         // placed segments depend on the new note: it is written before them
 	Late      []LateCommit // of an adopted journal, in order
 
 	number  int // of the newest segment
@@ -67,7 +67,7 @@ func NewTail() Tail { return Tail{Gaps: Gaps{}} }
 // Empty reports whether there is nothing that has no place.
 func (t *Tail) Empty() bool { return len(t.Segments) == 0 && len(t.Gaps) == 0 && t.Moving == nil }
 
-// Size is how long its segments are.
+// Size returns how long its segments are.
 func (t *Tail) Size() int64 {
 	var n int64
 	for _, s := range t.Segments {
@@ -92,12 +92,12 @@ func (t *Tail) Append(rec []byte, key Stream, own bool, most int64, now time.Tim
 
 // Adopt appends a segment that a dead agent left in its file.
 func (t *Tail) Adopt(s *Segment) {
-	t.Take(s.Number)
+	t.UseNumber(s.Number)
 	t.Segments = append(t.Segments, s)
 }
 
-// Take notes that a segment has a number, so that no other gets it.
-func (t *Tail) Take(number int) { t.number = max(t.number, number) }
+// UseNumber notes that a segment has a number, so that no other gets it.
+func (t *Tail) UseNumber(number int) { t.number = max(t.number, number) }
 
 // DropOldest counts the oldest segment into gaps.
 func (t *Tail) DropOldest(why string) {
@@ -126,9 +126,9 @@ func (t *Tail) AddGaps(gaps Gaps, lost map[Stream]Count, at time.Time, why strin
 	}
 }
 
-// Clear drops all of the tail, and says how many bytes are missing then. They are in no gap: the
-// server knows more of them.
-func (t *Tail) Clear(why string) (bytes int64) {
+// DropAll drops all of the tail, and returns how many bytes are missing then. They are in no gap:
+// the server has more of the journal, and may have them.
+func (t *Tail) DropAll(why string) (bytes int64) {
 	bytes = t.dropLate()
 	for len(t.Segments) > 0 {
 		t.DropOldest(why)

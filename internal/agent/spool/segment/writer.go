@@ -10,8 +10,8 @@ import (
 	"stint.dev/stint/internal/agent/spool/disk"
 )
 
-// Writer is whoever calls the file system for a journal: the goroutine of Start, and before
-// Start whoever appends. There is one at a time. Everybody else posts a request to it (see
+// Writer makes all calls to the file system that change a journal: in the goroutine of Start, and
+// before Start in the goroutine that appends, one at a time. Other goroutines post a request (see
 // Ask), so that no file is changed while a call that writes to it is under way.
 type Writer struct {
 	Disk disk.Directory // nil when there never was one
@@ -22,22 +22,22 @@ type Writer struct {
 	// DurableAt is when the journal shall be made to survive a loss of power; zero when it does,
 	// or need not.
 	DurableAt time.Time
-	Notify    bool // readers do not know yet of what is new
+	Notify    bool // readers are to be notified that there is more
 	Final     bool // all must come to the disk now, into the reserve too
 	Probe     bool // output is tried, to find out whether a disk has room that had none or is new
 	Closed    bool // the files are closed: there is no more work
 	// Ended is closed when the goroutine of Start has ended.
 	Ended chan struct{}
 
-	mu       *sync.Mutex // the journal's
-	work     func() bool // does one piece of work, with mu held, and reports whether there may be more
-	changed  func()      // more can be read; nil before Start
-	async    atomic.Bool
-	working  bool          // somebody is in drain
-	since    time.Time     // when the call to the disk began that is under way; zero for none
-	progress chan struct{} // closed and replaced when the writer got on
-	wake     chan struct{} // cap 1
-	requests []*Request    // not answered yet, oldest first
+	mu        *sync.Mutex // the journal's
+	work      func() bool // does one piece of work, with mu held, and reports whether there may be more
+	changed   func()      // more can be read; nil before Start
+	async     atomic.Bool
+	draining  bool          // a goroutine is in drain
+	callBegan time.Time     // when the call to the disk began that is under way; zero for none
+	progress  chan struct{} // closed and replaced when the writer has made progress
+	wake      chan struct{} // cap 1
+	requests  []*Request    // not answered yet, oldest first
 }
 
 const (
@@ -63,8 +63,8 @@ func (w *Writer) Init(mu *sync.Mutex, work func() bool) {
 func (w *Writer) Async() bool { return w.async.Load() }
 
 // Start hands the writing to a goroutine, which ends when the writer is closed: from here on
-// nobody who appends waits for a disk that does not answer. changed is called when there is more
-// to read. The caller holds mu.
+// no append waits for a disk that does not answer. changed is called when there is more to read.
+// The caller holds mu.
 func (w *Writer) Start(changed func()) {
 	if w.changed = changed; w.async.Swap(true) {
 		return
@@ -101,7 +101,7 @@ func (w *Writer) run() {
 	}
 }
 
-// pause is how long the writer waits when nobody wakes it; 0 for ever.
+// pause returns how long the writer waits unless it is woken; 0 for ever.
 func (w *Writer) pause() time.Duration {
 	switch {
 	case w.Disk != nil && (w.Err != nil || w.FullReason != ""):
@@ -124,15 +124,15 @@ func (w *Writer) Wake() {
 	}
 }
 
-// drain does all the work there is, unless somebody is at it.
+// drain does all the work there is, unless another goroutine does it.
 func (w *Writer) drain() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.working {
+	if w.draining {
 		return
 	}
-	w.working = true
-	defer func() { w.working = false }()
+	w.draining = true
+	defer func() { w.draining = false }()
 	for w.work() {
 		if changed := w.changed; w.Notify && changed != nil {
 			w.Notify = false
@@ -154,7 +154,7 @@ func (w *Writer) Changed() func() {
 
 // Stuck reports whether the disk does not answer.
 func (w *Writer) Stuck(now time.Time) bool {
-	return !w.since.IsZero() && now.Sub(w.since) >= StuckAfter
+	return !w.callBegan.IsZero() && now.Sub(w.callBegan) >= StuckAfter
 }
 
 // Healthy reports whether output goes to the disk.
@@ -168,11 +168,11 @@ func (w *Writer) HoldsOutput() bool { return w.FullReason != "" && !w.Final && !
 // SetRoom notes that the disk has room for output again.
 func (w *Writer) SetRoom() { w.FullReason, w.Probe, w.Notify = "", false, true }
 
-// Failed notes that the disk refuses.
+// Failed notes that a call to the disk has failed.
 func (w *Writer) Failed(err error, now time.Time) {
 	w.RetryAt = now.Add(RetryDelay)
 	w.Notify = true
-	w.Progressed()
+	w.NotifyProgress()
 	if disk.Full(err) && !w.Final && (w.FullReason == "" || w.Probe) {
 		w.FullReason, w.Probe = err.Error(), false
 		return
@@ -180,31 +180,31 @@ func (w *Writer) Failed(err error, now time.Time) {
 	w.Err = err
 }
 
-// Forgive tries a disk again that has refused.
-func (w *Writer) Forgive() { w.RetryAt, w.FullReason, w.Err = time.Time{}, "", nil }
+// Retry makes the writer try a disk again that has failed.
+func (w *Writer) Retry() { w.RetryAt, w.FullReason, w.Err = time.Time{}, "", nil }
 
 // IO makes calls to the disk, as a part of work. The caller holds mu, which is given up for the
 // call.
 func (w *Writer) IO(call func() error) error {
-	w.since = time.Now()
+	w.callBegan = time.Now()
 	w.mu.Unlock()
 	err := call()
 	w.mu.Lock()
-	w.since = time.Time{}
+	w.callBegan = time.Time{}
 	return err
 }
 
-// Progressed wakes everybody who waits for the writer.
-func (w *Writer) Progressed() {
+// NotifyProgress wakes all goroutines that wait for the writer.
+func (w *Writer) NotifyProgress() {
 	close(w.progress)
 	w.progress = make(chan struct{})
 }
 
-// Progress returns a channel that is closed when the writer gets on. The caller holds mu.
+// Progress returns a channel that is closed when the writer makes progress. The caller holds mu.
 func (w *Writer) Progress() <-chan struct{} { return w.progress }
 
 // Await waits until a condition holds, which is evaluated under mu, and reports whether it
-// does. It waits as long as the writer gets on: at most for limit without progress.
+// does. It waits as long as the writer makes progress: at most for limit without any.
 func (w *Writer) Await(limit time.Duration, condition func() bool) bool {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -212,7 +212,7 @@ func (w *Writer) Await(limit time.Duration, condition func() bool) bool {
 		w.Wake()
 		w.mu.Lock()
 		ok, progress := condition(), w.progress
-		idle := !w.async.Load() && !w.working
+		idle := !w.async.Load() && !w.draining
 		w.mu.Unlock()
 		if ok || idle {
 			return ok
@@ -226,8 +226,8 @@ func (w *Writer) Await(limit time.Duration, condition func() bool) bool {
 	}
 }
 
-// AwaitWhile waits while a condition holds and the writer gets on, at most for limit without
-// progress. The caller holds mu, which is given up meanwhile.
+// AwaitWhile waits while a condition holds and the writer makes progress, at most for limit
+// without any. The caller holds mu, which is released meanwhile.
 func (w *Writer) AwaitWhile(limit time.Duration, condition func() bool) {
 	if !condition() {
 		return
@@ -248,7 +248,7 @@ func (w *Writer) AwaitWhile(limit time.Duration, condition func() bool) {
 	}
 }
 
-// Request is what others want of the writer. It is answered once.
+// Request is work that another goroutine requests of the writer. It is answered once.
 type Request struct {
 	Begun bool  // Serve was called
 	Until int64 // for Serve to remember
@@ -260,8 +260,8 @@ type Request struct {
 // the request was answered, and with what.
 type Serve func(r *Request, idle bool) (done bool, err error)
 
-// Ask posts a request to the writer and waits for its reply, as long as the disk gets on: at
-// most for limit without progress. What was not answered by then is done when the disk answers.
+// Ask posts a request to the writer and waits for its reply, as long as the disk makes progress:
+// at most for limit without any. A request without a reply by then is served when the disk answers.
 func (w *Writer) Ask(limit time.Duration, serve Serve) error {
 	r := &Request{serve: serve, reply: make(chan error, 1)}
 	w.mu.Lock()
@@ -299,10 +299,10 @@ func (w *Writer) ServeFirst(idle bool) bool {
 	}
 	r.reply <- err
 	w.requests = w.requests[1:]
-	for w.Closed && len(w.requests) > 0 { // nobody will come back to them
+	for w.Closed && len(w.requests) > 0 { // no work follows that would serve them
 		w.requests[0].reply <- os.ErrClosed
 		w.requests = w.requests[1:]
 	}
-	w.Progressed()
+	w.NotifyProgress()
 	return true
 }

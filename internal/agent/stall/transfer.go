@@ -2,10 +2,10 @@ package stall
 
 import "stint.dev/stint/internal/agent/process/member"
 
-// Moved adds up what the processes of an attempt read and write, as far as the system
+// TransferCounter adds up what the processes of an attempt read and write, as far as the system
 // lets us see it. Only growth of a process that the check before has seen counts: a script that
 // polls starts a new process each time, and that one reads its libraries.
-type Moved struct {
+type TransferCounter struct {
 	known map[key]int64
 	total int64
 }
@@ -15,14 +15,14 @@ type key struct {
 	started uint64
 }
 
-// mostProcesses bounds one check.
-const mostProcesses = 1024
+// maxProcesses bounds one check.
+const maxProcesses = 1024
 
 // Add reads what the living processes have moved, and returns the total so far.
-func (m *Moved) Add(members []member.Member) int64 {
-	now := make(map[key]int64, min(len(members), mostProcesses))
-	for _, p := range members[:min(len(members), mostProcesses)] {
-		bytes, ok := throughDescriptors(p.PID)
+func (m *TransferCounter) Add(members []member.Member) int64 {
+	now := make(map[key]int64, min(len(members), maxProcesses))
+	for _, p := range members[:min(len(members), maxProcesses)] {
+		bytes, ok := transferredBytes(p.PID)
 		if !ok {
 			continue
 		}

@@ -15,23 +15,23 @@ import (
 	"stint.dev/stint/internal/agent/process/contain"
 )
 
-// mostAnswer bounds what a program is asked for.
-const mostAnswer = 256 << 10
+// maxAnswer bounds the output of a program, in bytes.
+const maxAnswer = 256 << 10
 
-// Ask runs a program of the host, which belongs to no attempt, and returns what it prints
+// RunProgram runs a program of the host, which belongs to no attempt, and returns what it prints
 // on stdout. args[0] is its path, env its whole environment. It returns at the end of ctx
-// at the latest: a program that then cannot even be killed, because it waits inside the
-// kernel, is waited for by a goroutine of its own.
-func Ask(ctx context.Context, args, env []string) ([]byte, error) {
+// at the latest: a goroutine waits for a program that cannot be killed then, because it waits
+// inside the kernel.
+func RunProgram(ctx context.Context, args, env []string) ([]byte, error) {
 	out, w, err := os.Pipe()
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", args[0], err)
+		return nil, fmt.Errorf("run %s: %w", args[0], err)
 	}
 	defer out.Close()
 	null, err := children.OpenNull()
 	if err != nil {
 		w.Close()
-		return nil, fmt.Errorf("ask %s: %w", args[0], err)
+		return nil, fmt.Errorf("run %s: %w", args[0], err)
 	}
 	readAhead(args[0], "")
 	back := contain.AsCaller()
@@ -42,7 +42,7 @@ func Ask(ctx context.Context, args, env []string) ([]byte, error) {
 	null.Close()
 	w.Close()
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", args[0], err)
+		return nil, fmt.Errorf("run %s: %w", args[0], err)
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -58,8 +58,8 @@ func Ask(ctx context.Context, args, env []string) ([]byte, error) {
 		_ = out.SetReadDeadline(time.Now())
 	})
 	defer stop()
-	answer, err := io.ReadAll(io.LimitReader(out, mostAnswer))
-	_ = out.Close() // whoever prints more gets SIGPIPE
+	answer, err := io.ReadAll(io.LimitReader(out, maxAnswer))
+	_ = out.Close() // a program that prints more gets SIGPIPE
 	select {
 	case endErr := <-ended:
 		err = errors.Join(err, endErr)
@@ -69,7 +69,7 @@ func Ask(ctx context.Context, args, env []string) ([]byte, error) {
 		err = ctx.Err()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", args[0], err)
+		return nil, fmt.Errorf("run %s: %w", args[0], err)
 	}
 	return answer, nil
 }

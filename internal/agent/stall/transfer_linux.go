@@ -6,9 +6,9 @@ import (
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
-// throughDescriptors is what a process has read and written in bytes, caches and pipes
+// transferredBytes returns what a process has read and written in bytes, caches and pipes
 // included.
-func throughDescriptors(pid int) (bytes int64, ok bool) {
+func transferredBytes(pid int) (bytes int64, ok bool) {
 	var buf [512]byte
 	text, err := procfs.Read("/proc/"+strconv.Itoa(pid)+"/io", buf[:])
 	if err != nil {

@@ -40,7 +40,7 @@ func abandon(t *testing.T, state string, n int) *spool.Journal {
 	return j
 }
 
-// One waits for the lock that the dead agent held, and for a server that does not answer, and
+// FinishAttempt waits for the lock that the dead agent held, and for a server that does not answer, and
 // delivers its own journal and no other.
 func TestOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -49,7 +49,7 @@ func TestOne(t *testing.T) {
 		held := abandon(t, state, 2)
 		s := &server{journals: map[string][]byte{}, errs: map[string]error{run(2): &client.UnreachableError{URL: here, Err: errors.New("refused")}}}
 		begun := time.Now()
-		time.AfterFunc(3*busyPause, func() {
+		time.AfterFunc(3*busyInterval, func() {
 			if err := held.Close(); err != nil {
 				t.Error(err)
 			}
@@ -62,7 +62,7 @@ func TestOne(t *testing.T) {
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
-		j, err := One(ctx, Config{StateDir: state, Server: s, ServerURL: "http://ada:pw@" + strings.TrimPrefix(here, "http://")}, run(2), 1, "what was left")
+		j, err := FinishAttempt(ctx, Config{StateDir: state, Server: s, ServerURL: "http://ada:pw@" + strings.TrimPrefix(here, "http://")}, run(2), 1, "what was left")
 		if err != nil || !j.Delivered || !j.Unfinished || j.Err != nil {
 			t.Fatalf("%+v, %v", j, err)
 		}
@@ -81,7 +81,7 @@ func TestOne(t *testing.T) {
 			t.Error("delivered another run's journal")
 		}
 		// Again there is nothing to do.
-		if j, err := One(ctx, Config{StateDir: state, Server: s, ServerURL: here}, run(2), 1, ""); err != nil || j.Skipped != Gone {
+		if j, err := FinishAttempt(ctx, Config{StateDir: state, Server: s, ServerURL: here}, run(2), 1, ""); err != nil || j.Skipped != Gone {
 			t.Errorf("again: %+v, %v", j, err)
 		}
 	})
@@ -103,7 +103,7 @@ func TestOneGivesUp(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 				defer cancel()
 				begun := time.Now()
-				j, err := One(ctx, Config{StateDir: state, Server: s, ServerURL: here}, run(1), 1, "")
+				j, err := FinishAttempt(ctx, Config{StateDir: state, Server: s, ServerURL: here}, run(1), 1, "")
 				if !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != 30*time.Second || (j.Skipped == InUse) != busy {
 					t.Errorf("after %s: %+v, %v", time.Since(begun), j, err)
 				}
@@ -131,7 +131,7 @@ func TestEndOfADeadAgentsAttempt(t *testing.T) {
 		finish func(ctx context.Context, c Config) error
 		want   time.Duration // after the last record
 	}{
-		"watched":   {func(ctx context.Context, c Config) error { _, err := One(ctx, c, run(1), 1, ""); return err }, silence},
+		"watched":   {func(ctx context.Context, c Config) error { _, err := FinishAttempt(ctx, c, run(1), 1, ""); return err }, silence},
 		"unwatched": {func(ctx context.Context, c Config) error { _, err := Run(ctx, c); return err }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,7 +13,7 @@ func HideArgument(arg string, from, to int) {
 	}
 }
 
-// Environ is the environment of this process as its caller gave it. os.Environ leaves out what is
+// Environ returns the environment of this process as its caller gave it. os.Environ leaves out what is
 // there twice.
 func Environ() []string { return environ() }
 

@@ -10,20 +10,20 @@ import (
 )
 
 const (
-	// busyPause is how often a journal that is locked is tried again: the lock of an agent
+	// busyInterval is how often a journal that is locked is tried again: the lock of an agent
 	// that has just died goes with its last descriptor.
-	busyPause = 10 * time.Millisecond
+	busyInterval = 10 * time.Millisecond
 	// The pauses between two tries while the server does not answer, from the first to the
 	// longest.
 	retryPause     = 200 * time.Millisecond
 	longRetryPause = 5 * time.Second
 )
 
-// One completes and delivers the journal of one attempt whose agent has just died, and
+// FinishAttempt completes and delivers the journal of one attempt whose agent has just died, and
 // whose processes have just been ended, which is when the attempt ended: swept names them. It goes on
 // until the server has the journal or refuses it, another process delivers it, or ctx ends; the journal
 // waits then.
-func One(ctx context.Context, c Config, run string, attempt int, swept string) (Journal, error) {
+func FinishAttempt(ctx context.Context, c Config, run string, attempt int, swept string) (Journal, error) {
 	s, err := spool.Open(c.StateDir)
 	if err != nil {
 		return Journal{}, err
@@ -36,7 +36,7 @@ func One(ctx context.Context, c Config, run string, attempt int, swept string) (
 			return Journal{Run: run, Attempt: attempt, Skipped: Gone}, nil
 		}
 		j := deliverOne(ctx, s, e, c)
-		wait := busyPause
+		wait := busyInterval
 		switch {
 		case j.Skipped == InUse:
 		case isOutage(j.Err):
