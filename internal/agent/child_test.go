@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"stint.dev/stint/internal/agent/signals"
 )
 
 // child is the command line of this test binary as another program; the variable
@@ -34,6 +36,8 @@ func childMain() int {
 		return childSend()
 	case "agent":
 		return childAgent()
+	case "suspend":
+		return childSuspend()
 	}
 	fmt.Fprintln(os.Stderr, "unknown child")
 	return 2
@@ -68,6 +72,18 @@ func childAgent() int {
 	return Run(context.Background(), Config{
 		Run: testRun, Attempt: 1, Job: "killed", Args: []string{"sh", "-c", os.Args[3]}, Env: []string{"PATH=" + os.Getenv("PATH")},
 		StateDir: os.Args[2], Stdout: os.Stdout, Version: "test", Host: "here", BootID: os.Getenv("TEST_BOOT"),
+	}).ExitCode
+}
+
+// childSuspend is an agent that can be suspended. Its job prints a line for each SIGWINCH, and ignores
+// SIGHUP.
+func childSuspend() int {
+	taken := signals.Take()
+	taken.Wait()
+	return Run(context.Background(), Config{
+		Run: testRun, Attempt: 1, Job: "suspended", Args: []string{"sh", "-c", `trap 'echo continued' WINCH; trap '' HUP; echo ready; while :; do sleep 0.02; done`},
+		Env: []string{"PATH=" + os.Getenv("PATH")}, StateDir: os.Args[1], Stdout: os.Stdout, Version: "test", Host: "here",
+		Signals: taken.C, SuspendSelf: signals.SuspendSelf,
 	}).ExitCode
 }
 

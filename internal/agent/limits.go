@@ -13,7 +13,7 @@ func (a *attempt) checkProgress(w *progress.Watch) {
 		return
 	}
 	now := time.Now()
-	if v := w.Check(now, a.working(now)); v.Stalled {
+	if v := w.Check(now, a.activeTime(now)); v.Stalled {
 		a.stop.Begin(job.StopCause{Reason: job.NoProgress, Limit: a.cfg.NoProgressTimeout, Why: v.Why})
 	}
 }
@@ -27,7 +27,7 @@ type limits struct {
 	silence  *time.Timer
 }
 
-// limitsOf begins to count. The install steps share their time.
+// limitsOf starts the timers of a step. The install steps share one time limit.
 func (a *attempt) limitsOf(s step) *limits {
 	l := &limits{begun: time.Now(), silence: time.NewTimer(orNever(a.cfg.NoOutputTimeout))}
 	if s.kind == job.CommandStep {
@@ -56,7 +56,7 @@ func (l *limits) stop() {
 	l.silence.Stop()
 }
 
-// orNever makes a limit of 0 one that never comes.
+// orNever returns d, or for 0 a duration that never ends.
 func orNever(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 200 * 365 * 24 * time.Hour
@@ -70,5 +70,5 @@ func (a *attempt) silenceLeft(begun time.Time) time.Duration {
 	if at := a.rec.OutputAt(); at.After(begun) {
 		last = at
 	}
-	return a.cfg.NoOutputTimeout - time.Since(last) + a.rested(last)
+	return a.cfg.NoOutputTimeout - time.Since(last) + a.suspendedSince(last)
 }

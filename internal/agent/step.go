@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// leftOverAfter is how long what is just ending may take before it counts as left over.
+	// leftOverAfter is how long a process that is ending may take before it counts as left over.
 	leftOverAfter = 100 * time.Millisecond
-	// mostCommand bounds a command line in a record.
-	mostCommand = 64 << 10
+	// maxCommand bounds a command line in a record.
+	maxCommand = 64 << 10
 )
 
 // step is one phase of the attempt.
@@ -45,13 +45,13 @@ func commandStep(index int, c Config) step {
 }
 
 func shorten(s string) string {
-	if len(s) <= mostCommand {
+	if len(s) <= maxCommand {
 		return s
 	}
-	return strings.ToValidUTF8(s[:mostCommand], "") + " …"
+	return strings.ToValidUTF8(s[:maxCommand], "") + " …"
 }
 
-// shownCommand is a step's command line in the journal. It is masked before it is quoted
+// shownCommand returns a step's command line in the journal. It is masked before it is quoted
 // and cut, which could leave a part of a value that is not recognised.
 func shownCommand(secrets *redact.Set, s step) string {
 	if s.kind == job.InstallStep {
@@ -113,7 +113,7 @@ func (a *attempt) stoppedBetween(ctx context.Context) *job.StopCause {
 	return a.stop.Cause()
 }
 
-// neverStarted is the outcome of a stop before a step began.
+// neverStarted returns the outcome of a stop that came before a step began.
 func neverStarted(s step, cause *job.StopCause) job.Outcome {
 	o := job.Classify(job.Ending{Step: s.name, Kind: s.kind, Stop: cause})
 	o.ExitCode = nil
@@ -137,7 +137,7 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 		} else {
 			ending.StartErr = startError(err, s)
 		}
-		return a.stepOver(s, ending)
+		return a.endStep(s, ending)
 	}
 	a.running = proc
 	a.passOnHeld()
@@ -160,7 +160,7 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 		a.drainStep(s)
 	}
 	ending.Unstopped = a.stop.UnstoppedOf(proc.PID())
-	return a.stepOver(s, ending)
+	return a.endStep(s, ending)
 }
 
 func startError(err error, s step) *job.StartError {
@@ -175,7 +175,7 @@ func startError(err error, s step) *job.StartError {
 // before that only when the process was abandoned.
 func (a *attempt) watch(ctx context.Context, proc *process.Process, limits *limits) {
 	now := time.Now()
-	stalls := a.progress.Watch(now, a.working(now))
+	stalls := a.progress.Watch(now, a.activeTime(now))
 	defer stalls.Stop()
 	canceled := ctx.Done()
 	for !a.stop.Abandoned() {
@@ -210,8 +210,8 @@ func (a *attempt) watch(ctx context.Context, proc *process.Process, limits *limi
 	}
 }
 
-// stepOver writes the step's end.
-func (a *attempt) stepOver(s step, e job.Ending) job.Outcome {
+// endStep writes the step's end.
+func (a *attempt) endStep(s step, e job.Ending) job.Outcome {
 	o := job.Classify(e)
 	_ = a.rec.EndStep(time.Now(), journal.StepEnded{Index: s.index, Outcome: o}) // there is a reserve for it
 	return o

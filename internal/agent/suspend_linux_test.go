@@ -1,8 +1,11 @@
 package agent
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -179,6 +182,66 @@ func (s *slowBeats) Beat(ctx context.Context, run string, attempt int, hb job.He
 		}
 	}
 	return s.memoryServer.Beat(ctx, run, attempt, hb)
+}
+
+// A real agent gets signals of job control without a pause between them, in any order: the last one
+// decides, and the job goes on.
+func TestJobControlInAnyOrder(t *testing.T) {
+	cmd := exec.Command(os.Args[0], t.TempDir())
+	cmd.Env = append(os.Environ(), "AGENT_TEST_CHILD=suspend")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := cmd.Process.Pid
+	lines := make(chan string, 64)
+	go func() {
+		defer close(lines)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			lines <- s.Text()
+		}
+	}()
+	send := func(sig syscall.Signal) {
+		if err := syscall.Kill(pid, sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	line := func(after any) {
+		select {
+		case <-lines:
+		case <-time.After(30 * time.Second):
+			t.Fatalf("after %v: the job does not go on", after)
+		}
+	}
+	line("the start")
+	for _, gap := range []time.Duration{0, 50 * time.Microsecond, 500 * time.Microsecond} {
+		for _, seq := range sequences(syscall.SIGTSTP, syscall.SIGCONT, syscall.SIGHUP) {
+			last := syscall.SIGCONT
+			for _, sig := range seq {
+				send(sig)
+				if sig != syscall.SIGHUP {
+					last = sig
+				}
+				for begun := time.Now(); time.Since(begun) < gap; { // shorter than a timer can wait
+				}
+			}
+			if last == syscall.SIGTSTP {
+				waitStopped(t, fmt.Sprint(pid))
+				send(syscall.SIGCONT)
+			}
+			send(syscall.SIGWINCH) // reaches the job, which prints a line
+			line(seq)
+		}
+	}
+	send(syscall.SIGTERM)
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil || !status.Signaled() && !status.Exited() {
+		t.Errorf("%#x, %v", status, err)
+	}
 }
 
 // Between attempts and while a journal is delivered the agent is suspended alone.

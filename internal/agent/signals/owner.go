@@ -1,6 +1,6 @@
 // Package signals owns the signals that the agent's process gets, from its start to its exit:
 // which are taken (Take), what each asks for (Owner), how far a stop is (Stop), how the process
-// suspends itself (Suspender), and how it dies of a signal (Die).
+// suspends itself (SuspendSelf), and how it dies of a signal (Die).
 //
 // Stop requests go through these stages; others within a second of the first do not count:
 //
@@ -23,9 +23,9 @@ type Event struct {
 	Signal syscall.Signal
 }
 
-// mostPending bounds events that were not taken yet. Stop requests do not count: there are
+// maxPending bounds events that were not taken yet. Stop requests do not count: there are
 // only so many in the life of a process.
-const mostPending = 64
+const maxPending = 64
 
 // Owner turns signals into events. It never stops reading signals, so that none is lost
 // while the goroutine that acts on the events is busy. The zero value is not usable; see New.
@@ -34,10 +34,10 @@ type Owner struct {
 	events  chan Event
 	polls   chan chan Event
 	giveUp  chan struct{}
-	unread  chan struct{} // asks for what JobEnded does with events that were not taken
+	unread  chan struct{} // makes Run apply JobEnded to the events that were not taken
 	quit    chan struct{}
 	stopped chan struct{}
-	pending []Event // the goroutine's own
+	pending []Event // used by the goroutine of Run only
 
 	mu    sync.Mutex
 	stop  Stop
@@ -97,7 +97,7 @@ func (o *Owner) Poll() (e Event, ok bool) {
 	return e, ok
 }
 
-// answer also reads what is on its way.
+// answer replies to a Poll. It first reads the signals that wait in the channel.
 func (o *Owner) answer(reply chan<- Event) {
 	defer close(reply)
 	for more := true; more; {
@@ -160,8 +160,11 @@ func (o *Owner) receive(s os.Signal) {
 	if !ok || action == None {
 		return
 	}
+	if action == Suspend && wasContinued() {
+		return // its SIGCONT comes, or came, as an event
+	}
 	if action != Begin {
-		if len(o.pending) < mostPending {
+		if len(o.pending) < maxPending {
 			o.pending = append(o.pending, Event{action, sig})
 		}
 		return

@@ -54,7 +54,7 @@ func TestStopRequestsAreNotLost(t *testing.T) {
 		o := New(in)
 		go o.Run()
 		defer o.Close()
-		for range 10 * mostPending {
+		for range 10 * maxPending {
 			in <- syscall.SIGUSR1
 		}
 		for range 4 {
@@ -74,7 +74,7 @@ func TestStopRequestsAreNotLost(t *testing.T) {
 				stops = append(stops, e.Action)
 			}
 		}
-		if passed != mostPending || len(stops) != 4 || stops[0] != Begin || stops[3] != Abandon {
+		if passed != maxPending || len(stops) != 4 || stops[0] != Begin || stops[3] != Abandon {
 			t.Errorf("%d passed on, stops %v", passed, stops)
 		}
 	})

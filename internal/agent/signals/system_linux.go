@@ -45,15 +45,56 @@ func raise(sig syscall.Signal) {
 }
 
 // SuspendSelf stops the process as sig would have done it, had it not been taken, and returns
-// when it is continued. Where the kernel does not stop for sig, SIGSTOP does it.
+// when it is continued: at once if a SIGCONT has come after the last signal that stops it. Where
+// the kernel does not stop for sig, SIGSTOP does it.
 func SuspendSelf(sig syscall.Signal) {
 	taken, ok := readDisposition(sig) // os/signal does not give back the default
 	if !ok || groupIsOrphaned() || !writeDisposition(sig, disposition{}) {
-		raise(syscall.SIGSTOP)
+		if !wasContinued() {
+			raise(syscall.SIGSTOP)
+		}
 		return
 	}
-	raise(sig)
+	stopUnlessContinued(sig)
 	_ = writeDisposition(sig, taken) // has worked a moment ago
+}
+
+// stopUnlessContinued raises sig, which has the default action, unless a SIGCONT has come. While
+// that is checked, the thread blocks sig, which waits: the kernel drops it if a SIGCONT comes.
+func stopUnlessContinued(sig syscall.Signal) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	blocked, before := setOf(sig, syscall.SIGCONT), unix.Sigset_t{}
+	if unix.PthreadSigmask(unix.SIG_BLOCK, &blocked, &before) != nil {
+		return // fails for no valid set
+	}
+	defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil) }()
+	if wasContinued() || isPending(syscall.SIGCONT) { // which raising sig would drop
+		return
+	}
+	_ = unix.Tgkill(os.Getpid(), unix.Gettid(), sig) // fails for no valid signal
+	if wasContinued() {
+		_ = writeDisposition(sig, disposition{ignore}) // drops what waits; has worked a moment ago
+	}
+}
+
+// setOf returns a set of signals.
+func setOf(sigs ...syscall.Signal) (set unix.Sigset_t) {
+	const bits = 8 * uint(unsafe.Sizeof(set.Val[0]))
+	for _, sig := range sigs {
+		set.Val[uint(sig-1)/bits] |= 1 << (uint(sig-1) % bits)
+	}
+	return set
+}
+
+// isPending reports whether a signal that this thread blocks waits for the process.
+func isPending(sig syscall.Signal) bool {
+	waiting, set := unix.Sigset_t{}, setOf(sig)
+	_, _, errno := unix.RawSyscall(unix.SYS_RT_SIGPENDING, uintptr(unsafe.Pointer(&waiting)), kernelSigset, 0)
+	for i := range set.Val {
+		set.Val[i] &= waiting.Val[i]
+	}
+	return errno == 0 && set != unix.Sigset_t{}
 }
 
 // groupIsOrphaned reports whether there is no process that could continue the process group: the
@@ -63,8 +104,8 @@ func groupIsOrphaned() bool {
 	return sc.Scan() != nil || orphaned(unix.Getpgrp(), sc.Stats)
 }
 
-// orphaned is the rule of POSIX: no member has a parent in the same session that is outside
-// of the group.
+// orphaned reports whether a process group is orphaned, by the rule of POSIX: no member has a parent
+// in the same session that is outside of the group.
 func orphaned(group int, all []procfs.Stat) bool {
 	byPID := make(map[int]*procfs.Stat, len(all))
 	for i := range all {

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Taker takes the signals of the process.
+// Taker receives the signals of the process.
 type Taker struct {
-	// C is where they come.
+	// C delivers them.
 	C     chan os.Signal
 	ready chan struct{}
 }
@@ -29,6 +29,7 @@ func Take() *Taker {
 		all := slices.DeleteFunc(slices.Clone(taken), callerIgnored)
 		if len(all) > 0 { // none would mean every one
 			signal.Notify(t.C, all...)
+			recordOrder()
 		}
 	}()
 	return t
@@ -76,7 +77,7 @@ func (t *Taker) Guard(die func(syscall.Signal)) (ready func()) {
 		for _, s := range <-came {
 			select {
 			case t.C <- s:
-			default: // so many at once are no loss
+			default: // the channel holds many signals already; this one is dropped
 			}
 		}
 	})
