@@ -320,6 +320,12 @@ func play(role string) int {
 		return playMortal()
 	case "attempts":
 		return playAttempts()
+	case "hiding":
+		return playHiding()
+	case "hiddenagent":
+		return playHiddenAgent()
+	case "undumpable":
+		return playUndumpable()
 	}
 	fmt.Fprintln(os.Stderr, "unknown role", role)
 	return 2

@@ -17,13 +17,14 @@ import (
 
 // The reaper searches for dead orphans at a pace that follows their number.
 const (
-	reapIdle = 4 * time.Second // while there are none; each sample searches too
-	reapSlow = time.Second
-	reapFast = 10 * time.Millisecond
-	reapMany = 32 // so many found at once make the next one come sooner
+	reapIdleInterval = 4 * time.Second // while there are none; each sample searches too
+	reapSlowInterval = time.Second
+	reapFastInterval = 10 * time.Millisecond
+	reapMany         = 32 // so many found at once make the next one come sooner
 )
 
-// adoption is what the kernel gives to this process, and who takes it.
+// adoption is the state of adopting orphans: whether the kernel gives them to this process, and
+// the goroutine that reaps them.
 type adoption struct {
 	adopts bool // the kernel gives orphans to this process
 	// inherited is true when the process had children before the first group: those of a
@@ -40,8 +41,8 @@ type zombie struct {
 	seen         time.Time // first
 }
 
-// abandonedAfter is how long a dead child in our own process group may wait for whoever made
-// it, before it is taken to be nobody's.
+// abandonedAfter is how long a dead child in this process's own process group is left to the
+// goroutine that made it, before its status is collected here.
 const abandonedAfter = 10 * time.Second
 
 // adopt has the kernel give orphans to this process, and begins to search for dead ones. The caller
@@ -61,7 +62,7 @@ func (r *registry) adopt() error {
 // endAdoption ends what adopt began; what was adopted stays. The caller holds mu, and calls wait
 // without it.
 func (r *registry) endAdoption() (wait func()) {
-	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) // nobody needs it from here on
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) // no group needs it from here on
 	stop, done := r.stop, r.done
 	return func() {
 		close(stop)
@@ -73,7 +74,7 @@ func (r *registry) endAdoption() (wait func()) {
 // command line, and a search that finds nothing is one system call.
 func (r *registry) run(stop, done chan struct{}) {
 	defer close(done)
-	pause := reapIdle
+	pause := reapIdleInterval
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
@@ -84,11 +85,11 @@ func (r *registry) run(stop, done chan struct{}) {
 		}
 		switch n := r.reap(); {
 		case n >= reapMany:
-			pause = max(pause/8, reapFast)
+			pause = max(pause/8, reapFastInterval)
 		case n == 0:
-			pause = min(pause*2, reapIdle)
+			pause = min(pause*2, reapIdleInterval)
 		default:
-			pause = min(pause, reapSlow)
+			pause = min(pause, reapSlowInterval)
 		}
 		for _, g := range r.living() {
 			g.Reaped()
@@ -136,7 +137,7 @@ func (r *registry) takeBehind() (reaped int) {
 	return reaped
 }
 
-// take collects one dead child, unless somebody else here may be about to wait for it.
+// take collects one dead child, unless another goroutine may be about to wait for it.
 func (r *registry) take(pid int) bool {
 	var s procfs.Stat
 	if procfs.ReadStat(pid, &s) != nil || s.PGRP == syscall.Getpgrp() && !r.abandoned(&s) {
@@ -154,10 +155,10 @@ func (r *registry) take(pid int) bool {
 	return true
 }
 
-// abandoned reports whether nobody will wait for a dead child in this process's own process
-// group. Everything of a group has a session of its own, so either somebody else here made
-// the child and waits for it, which is a matter of milliseconds, or it was inherited from
-// the shell that became this program, or is an orphan of such a child.
+// abandoned reports whether no goroutine will wait for a dead child in this process's own process
+// group. Everything of a group has a session of its own, so either another goroutine made
+// the child and waits for it, which takes milliseconds, or it was inherited from the shell that
+// became this program, or is an orphan of such a child.
 func (r *registry) abandoned(s *procfs.Stat) bool {
 	z, known := r.zombies[s.PID]
 	if !known || z.startedTicks != s.StartedTicks {
@@ -170,7 +171,7 @@ func (r *registry) abandoned(s *procfs.Stat) bool {
 	return time.Since(z.seen) >= abandonedAfter
 }
 
-// mainChildren are the children of the main thread: those that were there when this program
+// mainChildren returns the children of the main thread: those that were there when this program
 // began, and those that the kernel has given to it. It fails on a kernel that does not list
 // children (built without CONFIG_PROC_CHILDREN).
 func mainChildren() ([]int, error) {
@@ -178,7 +179,7 @@ func mainChildren() ([]int, error) {
 	return procfs.PIDs(nil, text), err
 }
 
-// deadChildren are children that have ended and were not waited for; some that are made here
+// deadChildren returns children that have ended and were not waited for; some that are made here
 // are among them.
 func deadChildren() (dead []int) {
 	pids, err := mainChildren()
@@ -200,7 +201,7 @@ func deadChildren() (dead []int) {
 	return dead
 }
 
-// peekDead is the PID of a child that has ended and was not waited for, or 0.
+// peekDead returns the PID of a child that has ended and was not waited for, or 0.
 func peekDead() int {
 	var info unix.Siginfo
 	err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
@@ -216,7 +217,7 @@ func peekDead() int {
 	return int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), offset)))
 }
 
-// groupOf is the group to which an adopted child belongs; nil for none. With one group alive, as
+// groupOf returns the group to which an adopted child belongs; nil for none. With one group alive, as
 // in every agent, there is no question, unless the agent is the init of a container or was
 // started by a shell that had children: then others' orphans come to it too, and only the
 // mark decides.
@@ -247,6 +248,25 @@ func Judge(g Group, f func(belongs func(s *procfs.Stat) bool)) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	f(func(s *procfs.Stat) bool { return all.belongs(g, s) })
+}
+
+// Direct calls f for each child of this process that belongs to g and is not known to have ended: those
+// that were started for the group, and orphans of it. It finds those too that /proc hides.
+func Direct(g Group, f func(s *procfs.Stat)) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	pids, err := mainChildren()
+	if err != nil || !all.adopts {
+		pids = nil
+	}
+	pids = slices.AppendSeq(pids, maps.Keys(all.own))
+	slices.Sort(pids)
+	for _, pid := range slices.Compact(pids) {
+		var s procfs.Stat
+		if procfs.ReadStat(pid, &s) == nil && !s.Dead() && all.belongs(g, &s) {
+			f(&s)
+		}
+	}
 }
 
 // belongs reports whether a child of this process belongs to g. The caller holds mu.

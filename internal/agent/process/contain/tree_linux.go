@@ -17,10 +17,10 @@ import (
 // While the agent lives this is complete: the agent adopts orphans, so whatever the job
 // started, however often it forked and detached itself, is a descendant of the agent.
 //
-// It remembers whom it has judged, so that a scan costs one listing of /proc, one read for
-// each process of the group through a file that stays open, and nothing for the rest of
-// the host. The number of a process together with the inode of its directory in /proc tells
-// it from a later one with the same number.
+// It remembers its verdicts, so that a scan costs one listing of /proc, one read for each
+// process of the group through a file that stays open, and nothing for the rest of the host. A
+// process is identified by its number and the inode of its directory in /proc, by which it
+// differs from a later one with the same number.
 type tree struct {
 	known      map[int]*node
 	generation uint64
@@ -34,6 +34,7 @@ type node struct {
 	inode      uint64
 	generation uint64 // of the scan that last saw it
 	verdict    verdict
+	unresolved int // scans after which it had no verdict; see countUnresolved
 	fd         int // of /proc/PID/stat, or -1; held for our own only
 	stat       procfs.Stat
 }
@@ -65,11 +66,17 @@ func (t *tree) scan(g Group, f func(s *procfs.Stat)) error {
 	if err := errors.Join(procfs.Usable(), t.list()); err != nil {
 		return fmt.Errorf("list the processes of the host: %w", err)
 	}
+	if procfs.Hides() {
+		children.Direct(g, t.claim)
+	}
 	children.Judge(g, func(belongs func(s *procfs.Stat) bool) {
 		for range judgements {
 			if !t.judge(belongs) {
 				break
 			}
+		}
+		if procfs.Hides() {
+			t.judgeHidden(belongs)
 		}
 	})
 	for _, n := range t.ours {
@@ -80,7 +87,7 @@ func (t *tree) scan(g Group, f func(s *procfs.Stat)) error {
 	return nil
 }
 
-// list sees which processes exist, and forgets those that do not.
+// list reads which processes exist, and forgets those that do not.
 func (t *tree) list() error {
 	fd, err := unix.Open("/proc", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -98,20 +105,20 @@ func (t *tree) list() error {
 		if n <= 0 {
 			break
 		}
-		t.entries(t.listing[:n])
+		t.readEntries(t.listing[:n])
 	}
 	for pid, n := range t.known {
 		if n.generation != t.generation {
-			t.shut(n)
+			t.closeFile(n)
 			delete(t.known, pid)
 		}
 	}
 	return nil
 }
 
-// entries reads directory entries as the kernel packs them: inode (8 bytes), offset (8),
+// readEntries reads directory entries as the kernel packs them: inode (8 bytes), offset (8),
 // length (2), type (1), name.
-func (t *tree) entries(b []byte) {
+func (t *tree) readEntries(b []byte) {
 	for len(b) >= 20 {
 		length := int(binary.NativeEndian.Uint16(b[16:]))
 		if length < 20 || length > len(b) {
@@ -129,16 +136,16 @@ func (t *tree) entries(b []byte) {
 			pid = pid*10 + int(c-'0')
 		}
 		if pid > 0 {
-			t.see(pid, binary.NativeEndian.Uint64(b))
+			t.update(pid, binary.NativeEndian.Uint64(b))
 		}
 		b = b[length:]
 	}
 }
 
-func (t *tree) see(pid int, inode uint64) {
+func (t *tree) update(pid int, inode uint64) {
 	n := t.known[pid]
 	if n != nil && n.inode != inode {
-		t.shut(n)
+		t.closeFile(n)
 		n = nil
 	}
 	if n == nil {
@@ -190,6 +197,7 @@ func (t *tree) follow(belongs func(s *procfs.Stat) bool, n *node, self, depth in
 		return n.verdict
 	}
 	switch {
+	case n.stat.Hidden: // its parent is not known
 	case n.stat.PPID == self:
 		if n.verdict = below; belongs(&n.stat) {
 			n.verdict = ours
@@ -211,8 +219,8 @@ func (t *tree) read(n *node) bool {
 	}
 	if n.fd < 0 {
 		fd, err := unix.Open("/proc/"+strconv.Itoa(n.pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return false
+		if err != nil { // it has ended, or is hidden
+			return procfs.ReadStat(n.pid, &n.stat) == nil
 		}
 		n.fd = fd
 		t.files++
@@ -222,7 +230,7 @@ func (t *tree) read(n *node) bool {
 	return err == nil && procfs.ParseStat(buf[:max(size, 0)], &n.stat) == nil
 }
 
-func (t *tree) shut(n *node) {
+func (t *tree) closeFile(n *node) {
 	if n.fd >= 0 {
 		unix.Close(n.fd)
 		n.fd = -1
@@ -232,7 +240,7 @@ func (t *tree) shut(n *node) {
 
 func (t *tree) close() {
 	for _, n := range t.known {
-		t.shut(n)
+		t.closeFile(n)
 	}
 	t.known = nil
 }

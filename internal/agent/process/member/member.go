@@ -12,12 +12,16 @@ type Member struct {
 	PID   int
 	Name  string // the kernel's short name of the program
 	State string // one letter as ps shows it: R, S, D, T …; zombies are no members
-	// StartedTicks tells two processes apart that had the same PID; its unit is the
-	// system's own.
+	// StartedTicks distinguishes processes that had the same PID one after the other; its unit
+	// is the system's own. It is 0 for a process that /proc hides.
 	StartedTicks uint64
 }
 
-// Of is the member that s describes.
+// Of returns the member that s describes.
 func Of(s *procfs.Stat) Member {
-	return Member{PID: s.PID, Name: s.Name(), State: string(rune(s.State)), StartedTicks: s.StartedTicks}
+	name := s.Name()
+	if s.Hidden {
+		name = "a hidden process"
+	}
+	return Member{PID: s.PID, Name: name, State: string(rune(s.State)), StartedTicks: s.StartedTicks}
 }

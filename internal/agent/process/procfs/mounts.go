@@ -38,6 +38,25 @@ func CgroupMounts(mountinfo string) []Mount {
 	return mounts
 }
 
+// HidesProcesses reports whether the /proc in a /proc/self/mountinfo hides processes of other users,
+// and those that this user may not trace: the option hidepid of proc(5).
+func HidesProcesses(mountinfo string) (hides bool) {
+	for line := range strings.Lines(mountinfo) {
+		before, after, found := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
+		left, right := strings.Fields(before), strings.Fields(after)
+		if !found || len(left) < 6 || len(right) < 3 || right[0] != "proc" || left[4] != "/proc" {
+			continue
+		}
+		hides = false // a later mount covers those before it
+		for option := range strings.SplitSeq(right[2], ",") {
+			if value, found := strings.CutPrefix(option, "hidepid="); found {
+				hides = value != "0" && value != "off"
+			}
+		}
+	}
+	return hides
+}
+
 // unescape undoes the octal escapes of mountinfo: "\040" is a space.
 func unescape(s string) string {
 	if !strings.Contains(s, `\`) {
@@ -80,7 +99,7 @@ func OwnCgroup(cgroups, controller string) (string, bool) {
 	return "", false
 }
 
-// Dir is the directory in which the cgroup with this path can be seen through the mount;
+// Dir returns the directory in which the cgroup with this path can be seen through the mount;
 // ok is false when the mount does not show it.
 func (m Mount) Dir(cgroup string) (dir string, ok bool) {
 	if m.Root == "/" || m.Root == "" {

@@ -29,9 +29,11 @@ type Stat struct {
 	Threads                      int
 	StartedTicks                 uint64 // since boot
 	RSSPages                     int64
+	// Hidden reports that only PID, PGRP and Session are known: see ReadStat.
+	Hidden bool
 }
 
-// Name is the kernel's short name of the program (at most 15 bytes).
+// Name returns the kernel's short name of the program (at most 15 bytes).
 func (s *Stat) Name() string { return string(s.comm[:s.commLen]) }
 
 // SetName sets what Name returns.
@@ -40,7 +42,7 @@ func (s *Stat) SetName(name string) { s.commLen = copy(s.comm[:], name) }
 // Dead reports whether the process has ended and only waits for its parent.
 func (s *Stat) Dead() bool { return s.State == 'Z' || s.State == 'X' || s.State == 'x' }
 
-// CPUTicks is the time of the process and of the children it waited for.
+// CPUTicks returns the time of the process and of the children it waited for.
 func (s *Stat) CPUTicks() uint64 { return s.UTime + s.STime + s.CUTime + s.CSTime }
 
 // ErrStat says that a text is no /proc/PID/stat.
@@ -204,7 +206,7 @@ func HasEnv(environ []byte, pair string) bool {
 	return false
 }
 
-// OOMKill is one kill as the kernel's log tells it.
+// OOMKill is one kill as the kernel's log reports it.
 type OOMKill struct {
 	Task   string
 	PID    int

@@ -95,6 +95,31 @@ func TestMounts(t *testing.T) {
 	}
 }
 
+func TestHidesProcesses(t *testing.T) {
+	const plain = "22 1 0:21 / /proc rw,nosuid,nodev - proc proc rw\n"
+	hiding := func(option string) string { return "41 22 0:50 / /proc rw,relatime - proc proc rw," + option + "\n" }
+	for text, want := range map[string]bool{
+		"":                              false,
+		plain:                           false,
+		hiding("hidepid=1"):             true,
+		hiding("gid=7,hidepid=2"):       true,
+		hiding("hidepid=invisible"):     true,
+		hiding("hidepid=ptraceable"):    true,
+		hiding("hidepid=0"):             false,
+		hiding("hidepid=off"):           false,
+		plain + hiding("hidepid=2"):     true,
+		hiding("hidepid=2") + plain:     false,
+		"broken\n" + hiding("hidepid="): true,
+		"41 22 0:50 / /mnt/proc rw - proc proc rw,hidepid=2\n":      false,
+		"41 22 0:50 / /proc rw - tmpfs tmpfs rw,hidepid=2\n":        false,
+		"41 22 0:50 / /proc rw shared:9 - proc none rw,hidepid=4\n": true,
+	} {
+		if got := HidesProcesses(text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
 func TestParseOOMKill(t *testing.T) {
 	record := "6,1234,567890123,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/x/stint-r.1,task_memcg=/x/stint-r.1,task=python,pid=412,uid=0\n SUBSYSTEM=x\n"
 	kill, ok := ParseOOMKill(record)
@@ -132,6 +157,7 @@ func FuzzParsers(f *testing.F) {
 		}
 		ParseOOMKill(string(b))
 		OwnCgroup(string(b), "")
+		HidesProcesses(string(b))
 		for _, m := range CgroupMounts(string(b)) {
 			m.Dir("/a/b")
 		}

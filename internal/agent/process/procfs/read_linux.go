@@ -55,8 +55,14 @@ var Usable = sync.OnceValue(func() error {
 	return nil
 })
 
-// ReadStat reads /proc/PID/stat. Without a usable /proc it fills in what system calls return: PID,
-// PGRP and Session.
+// Hides reports whether /proc may hide processes from this one: see HidesProcesses.
+var Hides = sync.OnceValue(func() bool {
+	text, err := ReadWhole("/proc/self/mountinfo", 16<<10)
+	return err != nil || HidesProcesses(string(text))
+})
+
+// ReadStat reads /proc/PID/stat. Without a usable /proc, and for a process that /proc hides, it fills
+// in what system calls return: PID, PGRP and Session; Hidden is true then.
 func ReadStat(pid int, s *Stat) error {
 	if Usable() != nil {
 		return askStat(pid, s)
@@ -67,14 +73,41 @@ func ReadStat(pid int, s *Stat) error {
 	p = strconv.AppendInt(p, int64(pid), 10)
 	p = append(p, "/stat"...)
 	text, err := Read(string(p), buf[:])
-	if err != nil {
-		return err
+	switch {
+	case err == nil:
+		return ParseStat(text, s)
+	case isHidden(pid, err):
+		return askStat(pid, s)
 	}
-	return ParseStat(text, s)
+	return err
+}
+
+// isHidden reports whether a process lives, or waits to be reaped, although its directory in /proc
+// cannot be read because of err. The errors are EPERM with hidepid=1, and ENOENT with others.
+func isHidden(pid int, err error) bool {
+	refused := err == unix.EPERM || err == unix.EACCES || err == unix.ENOENT
+	return refused && Hides() && unix.Kill(pid, 0) != unix.ESRCH
+}
+
+// Children returns the children of a process, hidden ones too. It returns none where the process
+// itself is hidden, or the kernel does not list children (CONFIG_PROC_CHILDREN).
+func Children(pid int) (pids []int) {
+	dir := "/proc/" + strconv.Itoa(pid) + "/task/"
+	threads, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	for _, thread := range threads {
+		text, err := ReadWhole(dir+thread.Name()+"/children", 512)
+		if err == nil { // else the thread has ended
+			pids = PIDs(pids, text)
+		}
+	}
+	return pids
 }
 
 func askStat(pid int, s *Stat) (err error) {
-	*s = Stat{PID: pid, State: '?'}
+	*s = Stat{PID: pid, State: '?', Hidden: true}
 	if s.PGRP, err = unix.Getpgid(pid); err != nil {
 		return err
 	}
@@ -82,7 +115,7 @@ func askStat(pid int, s *Stat) (err error) {
 	return err
 }
 
-// Scanner looks at every process of the host, reusing its memory from scan to scan.
+// Scanner reads the state of every process of the host, reusing its memory from scan to scan.
 type Scanner struct {
 	buf   []byte
 	Stats []Stat // the result of the last Scan

@@ -67,10 +67,11 @@ started() {
 	echo "${20}"
 }
 # A session's number stays its own while anything of it lives. Another process with that number
-# says that it was given away.
+# shows that it was reused. Of a first process that has ended, or that /proc hides, nothing can be read.
 [ -n "$complete" ] || for session in $sessions; do
 	pid=${session%:*}
-	if [ ! -d "/proc/$pid" ] || [ "$(started "$pid")" = "${session#*:}" ]; then
+	now=$(started "$pid")
+	if [ -z "$now" ] || [ "$now" = "${session#*:}" ]; then
 		kill -KILL "-$pid" # dash takes no -- here
 	fi
 done
