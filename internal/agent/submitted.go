@@ -19,8 +19,8 @@ import (
 // Submitted is what a worker was given to start an attempt of a submitted run. The attempt starts
 // nothing, and leaves nothing on the host, unless the server permits it.
 type Submitted struct {
-	Server permit.Server // with the worker's token
-	Claim  string        // the token of the claim
+	Server permit.Server
+	Claim  string // the token of the claim
 	// Until is when the claim ends, on the clock permit.Boottime.
 	Until time.Duration
 	// Of the identity record: see journal.Attempt.

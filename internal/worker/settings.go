@@ -20,7 +20,8 @@ const (
 // mostSettings bounds the text of Settings.
 const mostSettings = 8 << 20
 
-// Settings is what a worker hands to an agent: all that it needs, and nothing else decides.
+// Settings is what a worker hands to an agent: all that it needs, and nothing else decides. The
+// worker's own token is not among it: the claim's is enough to ask for the permit.
 type Settings struct {
 	Claim  job.Claim `json:"claim"`
 	Worker string    `json:"worker"` // its name
@@ -29,8 +30,6 @@ type Settings struct {
 	// Variables lead to the server and to the state directory: names and values as they would
 	// stand in the environment.
 	Variables map[string]string `json:"variables"`
-	// Token is the worker's. The agent sends it with the question for the permit only.
-	Token string `json:"token,omitempty"`
 	// Environment is that of the job, as NAME=VALUE, without what the claim adds.
 	Environment []string `json:"environment"`
 	// Dir is where the job runs if the claim names no directory.

@@ -112,7 +112,7 @@ func (a *agentProgram) attemptConfig(opts *option.Set, s worker.Settings) (cfg r
 		Version: a.version, Host: command.HostName(), BootID: command.BootID(),
 		Print: func(line string) { a.Say("%s %s: %s", claim.Job, claim.Run, line) }, MaskMessages: a.MaskMessages,
 		Submitted: &agent.Submitted{
-			Server: own.WithToken(s.Token), Claim: claim.Token, Until: time.Duration(s.Until),
+			Server: own, Claim: claim.Token, Until: time.Duration(s.Until),
 			Definition: claim.Definition, Parameters: claim.Parameters, Worker: s.Worker, Incarnation: permit.NewIncarnation(),
 		},
 	}

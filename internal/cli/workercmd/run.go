@@ -165,7 +165,7 @@ func (p *program) connect(cfg *worker.Config, opts *option.Set) error {
 	cfg.Server = own
 	state := cfg.StateDir
 	cfg.Flush = func(ctx context.Context) error { return deliver(ctx, own, state) }
-	cfg.Settings = worker.Settings{Token: token, Variables: map[string]string{"STINT_STATE": state}}
+	cfg.Settings = worker.Settings{Variables: map[string]string{"STINT_STATE": state}}
 	for _, row := range command.ServerRows() {
 		if row.Name == "token" {
 			continue
