@@ -413,7 +413,7 @@ func TestAgentsOutliveTheWorker(t *testing.T) {
 	release := filepath.Join(t.TempDir(), "go")
 	script := fmt.Sprintf("echo ready; while [ ! -e %s ]; do sleep 0.05; done; echo done", release)
 	run := s.submit(job.Spec{Args: []string{"sh", "-c", script}})
-	first := workerOn(t, h, stint, s.url, "--slots", "2")
+	first := workerOn(t, h, stint, s.url, "--slots", "1")
 	s.wait("the job runs", func() bool { return strings.Contains(s.read(run).output, "ready") })
 	agents := agentsOf(t, run)
 	if len(agents) != 1 {
@@ -424,10 +424,10 @@ func TestAgentsOutliveTheWorker(t *testing.T) {
 	}
 	_ = first.Wait() // it was killed
 	seen := s.asked()
-	workerOn(t, h, stintAgent, s.url, "--slots", "2")
+	workerOn(t, h, stintAgent, s.url, "--slots", "1")
 	s.wait("the next worker reports the agent", func() bool {
 		return slices.ContainsFunc(s.requests[seen:], func(r job.ClaimRequest) bool {
-			return slices.Equal(r.Running, []job.AttemptRef{{Run: run, Attempt: 1}}) && r.Free == 1
+			return slices.Equal(r.Running, []job.AttemptRef{{Run: run, Attempt: 1}}) && r.Free == 0
 		})
 	})
 	if now := agentsOf(t, run); !slices.Equal(now, agents) {
@@ -439,7 +439,7 @@ func TestAgentsOutliveTheWorker(t *testing.T) {
 	if got := s.ended(run); got.output != "ready\ndone\n" || got.final.Outcome.State != job.Succeeded {
 		t.Errorf("%q, %+v", got.output, got.final)
 	}
-	s.wait("the slot is free", func() bool { return s.requests[len(s.requests)-1].Free == 2 })
+	s.wait("the slot is free", func() bool { return s.requests[len(s.requests)-1].Free == 1 })
 	if permits := s.permitted(); len(permits) != 1 {
 		t.Errorf("permits %v", permits)
 	}
