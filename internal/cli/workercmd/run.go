@@ -91,9 +91,9 @@ func (p *program) work(ctx context.Context, cfg worker.Config) error {
 	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf("worker %s, %d slots", cfg.Name, cfg.Slots)
+	text := fmt.Sprintf("worker %s, slots: %d", cfg.Name, cfg.Slots)
 	if n := w.Agents(); n > 0 {
-		text += fmt.Sprintf(", %d agents found", n)
+		text += fmt.Sprintf(", agents found: %d", n)
 	}
 	p.Say("%s", text)
 	p.notify("READY=1\nSTATUS=" + text)
