@@ -87,6 +87,8 @@ type Problem struct {
 	// Line and Column are the place of a mistake in a text that was sent; 0 for none.
 	Line   int `json:"line,omitempty"`
 	Column int `json:"column,omitempty"`
+	// Mistakes are all mistakes of texts that were sent, where there may be several.
+	Mistakes []TextMistake `json:"mistakes,omitempty"`
 	// RetryAfter is the header of the same name; 0 when there was none.
 	RetryAfter time.Duration `json:"-"`
 }

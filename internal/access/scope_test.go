@@ -8,7 +8,8 @@ func TestScopeAllows(t *testing.T) {
 		Agent:  {Public: true, Agent: true},
 		Read:   {Public: true, Read: true},
 		Write:  {Public: true, Read: true, Write: true},
-		Admin:  {Public: true, Agent: true, Read: true, Write: true, Admin: true},
+		Author: {Public: true, Read: true, Write: true, Author: true},
+		Admin:  {Public: true, Agent: true, Read: true, Write: true, Author: true, Admin: true},
 	}
 	for has, allowed := range may {
 		if valid := has != Public; has.Valid() != valid {

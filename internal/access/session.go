@@ -7,7 +7,7 @@ import "time"
 type Session struct {
 	Hash      []byte // SHA-256 of the secret
 	Who       string // the token's name, or what the identity provider calls the person
-	Scope     string // read, write, admin
+	Scope     string // read, write, author, admin
 	Via       string // token, oidc
 	Token     string // id of the token it came from; empty for none
 	Identity  string // of a person, as JSON; empty for a token
@@ -33,4 +33,5 @@ type AuditEntry struct {
 	Action  string    `json:"action" doc:"Method and route, or the command"`
 	Target  string    `json:"target" doc:"The path asked for"`
 	Status  int       `json:"status" doc:"HTTP status of the answer"`
+	Detail  string    `json:"detail,omitempty" doc:"What was changed, where the path does not say it: versions of definitions"`
 }

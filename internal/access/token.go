@@ -24,7 +24,7 @@ const (
 type Token struct {
 	ID         string     `json:"id"`
 	Name       string     `json:"name"`
-	Scope      string     `json:"scope"` // agent, read, write, admin
+	Scope      string     `json:"scope"` // one of Scopes
 	Prefix     string     `json:"prefix"`
 	Hash       []byte     `json:"-"` // SHA-256 of the secret
 	CreatedAt  time.Time  `json:"created_at"`
@@ -39,7 +39,7 @@ func NewToken(name string, scope Scope, expires, now time.Time) (secret string, 
 		return "", Token{}, &job.InvalidError{What: "token name", Value: name, Why: "must be 1 to 256 printable characters"}
 	}
 	if !scope.Valid() {
-		return "", Token{}, &job.InvalidError{What: "scope", Value: string(scope), Why: "is none of agent, read, write, admin"}
+		return "", Token{}, &job.InvalidError{What: "scope", Value: string(scope), Why: "is none of agent, read, write, author, admin"}
 	}
 	if !expires.IsZero() && !expires.After(now) {
 		return "", Token{}, &job.InvalidError{What: "expiry", Value: expires.UTC().Format(time.RFC3339), Why: "is not in the future"}

@@ -11,6 +11,7 @@ import (
 	"stint.dev/stint/internal/cli/agentcmd"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/defcmd"
 	"stint.dev/stint/internal/cli/querycmd"
 	"stint.dev/stint/internal/cli/servercmd"
 )
@@ -28,7 +29,8 @@ func newRoot(c *console.Console, taken *signals.Taker, version string) *cobra.Co
 		"Runs batch jobs and monitors them, with few resources",
 		"stint run runs a job and reports it to a tracking server; stint server is that server.\nBegin with: stint demo")
 	p := &command.Program{Console: c, Version: version}
-	root.AddCommand(querycmd.Commands(p)...)
+	root.AddCommand(defcmd.Commands(p)...)
+	root.AddCommand(querycmd.Commands(p, defcmd.JobCommands(p)...)...)
 	root.AddCommand(servercmd.Commands(p, func(ctx context.Context, args []string) error {
 		again := newRoot(c, nil, version)
 		again.SetArgs(args)

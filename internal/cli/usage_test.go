@@ -48,6 +48,10 @@ func TestWrongUseExitsWith2(t *testing.T) {
 		{"runs --bogus", "stint runs --help lists the options"},
 		{"token revoke", "by its ID or its NAME"},
 		{"show", "needs one RUN"},
+		{"apply", "needs a FILE or DIR"},
+		{"apply x --prune", "--source NAME"},
+		{"diff", "needs the NAME of one job"},
+		{"job pause", "needs the NAME of one job"},
 	} {
 		code, _, stderr := stint(t, strings.Fields(c.args)...)
 		if code != console.ExitUsage || !strings.Contains(stderr, c.says) || strings.Count(stderr, "\n") != 1 {

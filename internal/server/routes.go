@@ -4,7 +4,9 @@ import (
 	"slices"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/definition"
 	accessapi "stint.dev/stint/internal/server/access"
+	"stint.dev/stint/internal/server/definitions"
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/intake"
 	"stint.dev/stint/internal/server/live"
@@ -16,7 +18,7 @@ import (
 
 // routes returns the route table. Every route of the server is a row here and nowhere else.
 func (s *Server) routes() []route.Row {
-	return slices.Concat(s.runRoutes(), s.jobRoutes(), s.readBackRoutes(), s.healthRoutes(), s.actionRoutes(), s.accessRoutes(), s.serverRoutes())
+	return slices.Concat(s.runRoutes(), s.jobRoutes(), s.readBackRoutes(), s.healthRoutes(), s.actionRoutes(), s.definitionRoutes(), s.accessRoutes(), s.serverRoutes())
 }
 
 // runRoutes returns the rows about runs.
@@ -153,6 +155,27 @@ func (s *Server) actionRoutes() []route.Row {
 		{Method: "PUT", Pattern: routes + "/{name}", Scope: access.Admin, Typed: route.Typed(s.outbox.PutRoute), Summary: "Set a route of notifications"},
 		{Method: "DELETE", Pattern: routes + "/{name}", Scope: access.Admin, Typed: route.Typed(s.outbox.DeleteRoute), Summary: "Delete a route of notifications"},
 		{Method: "POST", Pattern: routes + "/{name}/test", Scope: access.Admin, Typed: route.Typed(s.outbox.TestRoute), Summary: "Send a test message through a route, at once"},
+	}
+}
+
+// definitionRoutes are the rows about what jobs are when the server starts them.
+func (s *Server) definitionRoutes() []route.Row {
+	const (
+		all = "/api/v1/definitions"
+		one = all + "/{job}"
+	)
+	d := s.definitions
+	return []route.Row{
+		{Method: "GET", Pattern: all, Scope: access.Read, Typed: route.Typed(d.ListDefinitions), Summary: "List the definitions of jobs, in the order of names"},
+		{Method: "POST", Pattern: all, Scope: access.Author, Handle: d.PostApply, Body: definitions.MaxApply, Summary: "Apply definitions, all or none", Doc: definitions.DocApply},
+		{Method: "GET", Pattern: one, Scope: access.Read, Typed: route.Typed(d.GetDefinition), Summary: "Get the definition of a job, or one version of it"},
+		{Method: "PUT", Pattern: one, Scope: access.Author, Handle: d.PutDefinition, Body: definition.MaxSize, Summary: "Change or create the definition of a job", Doc: definitions.DocPut},
+		{Method: "DELETE", Pattern: one, Scope: access.Author, Typed: route.Typed(d.DeleteDefinition), Summary: "Delete the definition of a job; its runs stay"},
+		{Method: "GET", Pattern: one + "/versions", Scope: access.Read, Typed: route.Typed(d.ListVersions), Summary: "List the versions of a definition, the last first, with what each changed"},
+		{Method: "GET", Pattern: one + "/diff", Scope: access.Read, Typed: route.Typed(d.DiffVersions), Summary: "Get what differs between two versions of a definition"},
+		{Method: "POST", Pattern: one + "/pause", Scope: access.Write, Typed: route.Typed(d.PauseJob), Summary: "Keep a job from being started"},
+		{Method: "POST", Pattern: one + "/resume", Scope: access.Write, Typed: route.Typed(d.ResumeJob), Summary: "End the pause of a job"},
+		{Method: "GET", Pattern: "/schema/definition.json", Scope: access.Public, Handle: d.GetSchema, Summary: "Get the JSON Schema of a definition", Doc: definitions.DocSchema},
 	}
 }
 

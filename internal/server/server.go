@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/definition"
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/logs"
 	accessapi "stint.dev/stint/internal/server/access"
 	"stint.dev/stint/internal/server/conns"
+	"stint.dev/stint/internal/server/definitions"
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/intake"
@@ -110,20 +112,21 @@ type Server struct {
 	// pageStyles is the source of the styles of page, as a content security policy writes it.
 	pageStyles string
 
-	broker  *live.Broker
-	live    *live.Streams
-	agents  *conns.Agents
-	ready   readiness
-	access  *accessapi.Guard
-	intake  *intake.Intake
-	runs    *runs.Runs
-	health  healthapi.Routes
-	outbox  *outboxapi.Outbox
-	ping    *ping.Ping
-	logs    *logsapi.Logs
-	turns   *shares.Shares // turns of the requests that read logs
-	conns   *conns.Places
-	metrics *serverMetrics
+	broker      *live.Broker
+	live        *live.Streams
+	agents      *conns.Agents
+	ready       readiness
+	access      *accessapi.Guard
+	intake      *intake.Intake
+	runs        *runs.Runs
+	health      healthapi.Routes
+	outbox      *outboxapi.Outbox
+	ping        *ping.Ping
+	logs        *logsapi.Logs
+	turns       *shares.Shares // turns of the requests that read logs
+	conns       *conns.Places
+	metrics     *serverMetrics
+	definitions *definitions.Routes
 
 	// draining is set when the server begins to shut down. stopping is closed at the same time, so
 	// that live streams end.
@@ -152,6 +155,11 @@ func New(cfg Config) (*Server, error) {
 	s.agents = conns.NewAgents(cfg.Now, connObserver{s})
 	s.metrics = newServerMetrics(s)
 	s.conns = conns.NewPlaces(cfg.MaxConnections, cfg.Log, s.metrics.connsRefused.Inc)
+	schema, err := definition.Schema()
+	if err != nil {
+		return nil, err
+	}
+	s.definitions = &definitions.Routes{ErrorWriter: s.finder.ErrorWriter, Store: s.store, Now: s.now, Schema: schema}
 	s.makeParts()
 	if s.handler, err = s.newHandler(); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 
 	"stint.dev/stint/internal/query"
 	accessapi "stint.dev/stint/internal/server/access"
+	"stint.dev/stint/internal/server/definitions"
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/intake"
@@ -24,6 +25,7 @@ type Store interface {
 	intake.Store
 	runs.Store
 	accessapi.Store
+	definitions.Store
 	outboxapi.Store
 	ping.Store
 	live.Store

@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/definitions"
 	"stint.dev/stint/internal/store/health"
 	"stint.dev/stint/internal/store/intake"
 	"stint.dev/stint/internal/store/maintenance"
@@ -58,6 +59,7 @@ type Store struct {
 	*blocks.Journals
 	*runs.Queries
 	*access.Access
+	*definitions.Definitions
 	*outbox.Outbox
 	*health.Health
 	*intake.Intake
@@ -137,7 +139,7 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 	taken := intake.New(d, items, journals)
 	return &Store{
 		DB: d, Items: items, Journals: journals, Queries: asked,
-		Access: access.New(d), Outbox: actions, Health: judged, Intake: taken,
+		Access: access.New(d), Definitions: definitions.New(d), Outbox: actions, Health: judged, Intake: taken,
 		Maintenance: maintenance.New(d, items, journals, parts{Queries: asked, Health: judged, Outbox: actions, Intake: taken}, dir, o.Keep, o.Deleted),
 		dir:         dir, release: func() error { return nil },
 	}

@@ -17,11 +17,11 @@ import (
 )
 
 // job holds the commands about one job.
-func (p *program) job() *cobra.Command {
+func (p *program) job(others []*cobra.Command) *cobra.Command {
 	return command.Group(&cobra.Command{
 		Use:   "job",
-		Short: "Show or delete a job, or set the policy by which its runs are judged",
-	}, p.jobShow(), p.jobSet(), p.jobDelete())
+		Short: "Show, pause or delete a job, its definition, or the policy by which its runs are judged",
+	}, append([]*cobra.Command{p.jobShow(), p.jobSet(), p.jobDelete()}, others...)...)
 }
 
 func oneJob(cmd *cobra.Command, args []string) error {
@@ -50,28 +50,39 @@ func (p *program) jobShow() *cobra.Command {
 
 func (p *program) jobDelete() *cobra.Command {
 	type deleted struct {
-		Job  string `json:"job"`
-		Runs int64  `json:"runs"`
+		Job        string `json:"job"`
+		Runs       int64  `json:"runs"`
+		Definition bool   `json:"definition,omitempty"` // only that
 	}
 	return replyCommand(p, &cobra.Command{
 		Use:   "delete [flags] NAME",
-		Short: "Delete a job with all its runs, their logs and its policy",
-		Long: `Delete a job with all its runs, their logs and its policy, for good. It needs a token of the
-scope admin. A job with active runs is not deleted: cancel them first. At a terminal it asks
-before it deletes, unless --yes is given; in a script it does not ask.`,
+		Short: "Delete a job with all its runs, their logs, its definition and its policy",
+		Long: `Delete a job with all its runs, their logs, its definition and its policy, for good. It needs a
+token of the scope admin. A job with active runs is not deleted: cancel them first. At a terminal
+it asks before it deletes, unless --yes is given; in a script it does not ask.
+
+With --definition only the definition is deleted, and the policy that it brought: the job cannot
+be submitted any more, and its runs stay, also those that wait. That needs the scope author.`,
 		Args: oneJob,
 	}, []option.Option{
 		{FlagOnly: true, Name: "yes", Kind: option.Switch, Help: "delete without asking"},
+		{FlagOnly: true, Name: "definition", Kind: option.Switch, Help: "delete the definition only"},
 	}, func(ctx context.Context, r request) (deleted, error) {
 		name := r.args[0]
+		if r.opts.On("definition") {
+			return deleted{Job: name, Definition: true}, r.DeleteDefinition(ctx, name)
+		}
 		if !r.opts.On("yes") {
 			if err := p.confirmDeletion(ctx, r.Client, name); err != nil {
 				return deleted{}, err
 			}
 		}
 		runs, err := r.DeleteJob(ctx, name)
-		return deleted{name, runs}, err
+		return deleted{Job: name, Runs: runs}, err
 	}, func(d deleted) string {
+		if d.Definition {
+			return console.Clean("the definition of the job "+d.Job+" is deleted; its runs stay") + "\n"
+		}
 		return console.Clean(fmt.Sprintf("the job %s is deleted, with %s", d.Job, console.Count(d.Runs, "run"))) + "\n"
 	})
 }
@@ -81,12 +92,12 @@ func (p *program) confirmDeletion(ctx context.Context, c *client.Client, name st
 	sum, err := c.Job(ctx, name)
 	var missing *job.Problem
 	if errors.As(err, &missing) && missing.Status == http.StatusNotFound {
-		sum, err = job.Summary{}, nil // it may have a policy only
+		sum, err = job.Summary{}, nil // it may have a policy or definition only
 	}
 	if err != nil {
 		return err
 	}
-	yes, err := p.Confirm("Delete the job %s for good, with %s, their logs and its policy?", name, console.Count(sum.Runs, "run"))
+	yes, err := p.Confirm("Delete the job %s for good, with %s, their logs, its definition and its policy?", name, console.Count(sum.Runs, "run"))
 	if err == nil && !yes {
 		err = fmt.Errorf("the job %s is not deleted", name)
 	}

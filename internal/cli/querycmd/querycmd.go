@@ -4,22 +4,21 @@ package querycmd
 
 import (
 	"context"
-	"slices"
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/client"
 	"stint.dev/stint/internal/cli/command"
-	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 )
 
 type program struct{ *command.Program }
 
-// Commands returns the commands of this package.
-func Commands(c *command.Program) []*cobra.Command {
+// Commands returns the commands of this package. Those below the command job are joined with
+// ofJobs.
+func Commands(c *command.Program, ofJobs ...*cobra.Command) []*cobra.Command {
 	p := &program{c}
 	return []*cobra.Command{
-		p.runs(), p.show(), p.logs(), p.cancel(), p.retry(), p.acknowledge(), p.notify(), p.explain(), p.job(), p.policy(),
+		p.runs(), p.show(), p.logs(), p.cancel(), p.retry(), p.acknowledge(), p.notify(), p.explain(), p.job(ofJobs), p.policy(),
 	}
 }
 
@@ -33,18 +32,9 @@ type request struct {
 // replyCommand completes a command that asks a server and prints the reply: as JSON if --json
 // is given, else as text. It has rows as options, besides --json and those of the server.
 func replyCommand[T any](p *program, cmd *cobra.Command, rows []option.Option, ask func(context.Context, request) (T, error), text func(T) string) *cobra.Command {
-	opts := option.Register(cmd.Flags(), slices.Concat(command.ServerRows(), rows, []option.Option{command.JSONRow()}))
-	cmd.RunE = p.WithClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
-		reply, err := ask(ctx, request{c, opts, args})
-		if err != nil {
-			return err
-		}
-		if opts.On("json") {
-			return p.PrintJSON(reply)
-		}
-		return console.WriteAll(p.Out, text(reply))
-	})
-	return cmd
+	return command.Reply(p.Program, cmd, rows, func(ctx context.Context, r command.Request) (T, error) {
+		return ask(ctx, request{r.Client, r.Opts, r.Args})
+	}, text)
 }
 
 // whyRow returns the option with the reason for an action.

@@ -36,11 +36,12 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // HandleAudited calls a handler, and adds the request with the status of the response to the audit log.
 func (s *Guard) HandleAudited(rt route.Row, h http.HandlerFunc, w http.ResponseWriter, r *http.Request) {
 	sw := &statusWriter{ResponseWriter: w}
-	h(sw, r)
+	ctx, detail := access.WithDetail(r.Context())
+	h(sw, r.WithContext(ctx))
 	// The request's context ends with the client, but the entry is written.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
 	defer cancel()
-	s.audit(r.WithContext(ctx), access.CallerOf(ctx), rt.Key(), sw.status)
+	s.audit(r.WithContext(ctx), access.CallerOf(ctx), rt.Key(), sw.status, detail())
 }
 
 type auditIn struct {
@@ -68,11 +69,11 @@ func (s *Guard) ListAudit(ctx context.Context, in *auditIn) (*route.Response[aud
 
 // audit adds an entry to the audit log. If that fails, the error is logged, because the request has
 // been done.
-func (s *Guard) audit(r *http.Request, a access.Caller, action string, status int) {
+func (s *Guard) audit(r *http.Request, a access.Caller, action string, status int, detail string) {
 	e := access.AuditEntry{
-		At: s.Now().UTC(), Who: a.Name, Via: a.Via, Address: httpio.RemoteHost(r), Action: action, Target: r.URL.Path, Status: status,
+		At: s.Now().UTC(), Who: a.Name, Via: a.Via, Address: httpio.RemoteHost(r), Action: action, Target: r.URL.Path, Status: status, Detail: detail,
 	}
-	s.Log.Info(action, "who", cmp.Or(e.Who, "-"), "via", e.Via, "from", e.Address, "target", e.Target, "status", e.Status)
+	s.Log.Info(action, "who", cmp.Or(e.Who, "-"), "via", e.Via, "from", e.Address, "target", e.Target, "status", e.Status, "detail", e.Detail)
 	if err := s.Store.Audit(r.Context(), e); err != nil {
 		s.Log.Error("could not write to the audit log", "who", e.Who, "action", action, "target", e.Target, "error", err)
 	}

@@ -11,7 +11,7 @@ import (
 
 // loginRequest is the body of a login with a token.
 type loginRequest struct {
-	Token string `json:"token" doc:"A token with the scope read, write or admin"`
+	Token string `json:"token" doc:"A token with the scope read, write, author or admin"`
 }
 
 // maxLoginBody is the most bytes of a login, which needs no token.
@@ -20,7 +20,7 @@ const maxLoginBody = 4 << 10
 // meAnswer is the identity of the caller.
 type meAnswer struct {
 	Name  string   `json:"name"`
-	Scope string   `json:"scope" doc:"read, write or admin; empty if the caller has to log in"`
+	Scope string   `json:"scope" doc:"read, write, author or admin; empty if the caller has to log in"`
 	Via   string   `json:"via" enum:"none,token,session,oidc"`
 	Login []string `json:"login" doc:"The ways to log in: token, oidc"`
 	// CopiedAt needs no login, because the page shows it to everybody.
@@ -38,7 +38,7 @@ func (s *Guard) PostLogin(w http.ResponseWriter, r *http.Request) {
 	}
 	a, err := s.identifyToken(r, body.Token)
 	if err == nil && !a.Scope.Allows(access.Read) {
-		err = httpio.NewProblem(http.StatusForbidden, "the token %s has the scope agent: log in with a token of the scope read, write or admin", job.Quote(a.Name))
+		err = httpio.NewProblem(http.StatusForbidden, "the token %s has the scope agent: log in with a token of the scope read, write, author or admin", job.Quote(a.Name))
 	}
 	if err == nil {
 		err = s.logins.begin(r)
@@ -54,7 +54,7 @@ func (s *Guard) PostLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.Via = access.ViaSession
-	s.audit(r, a, "log in", http.StatusOK)
+	s.audit(r, a, "log in", http.StatusOK, "")
 	httpio.OK(w, s.me(a))
 }
 

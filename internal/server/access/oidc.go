@@ -225,7 +225,7 @@ func (s *Guard) GetOIDCCallback(w http.ResponseWriter, r *http.Request) {
 		s.Fail(w, r, err)
 		return
 	}
-	s.audit(r, who, "log in", http.StatusOK)
+	s.audit(r, who, "log in", http.StatusOK, "")
 	http.Redirect(w, r, s.oidc.public+l.ReturnTo, http.StatusSeeOther)
 }
 

@@ -14,9 +14,19 @@ import (
 // error if strict, and are ignored otherwise, because agents and clients of the compat API may be newer
 // than the server.
 func ReadJSON(r *http.Request, what string, strict bool, v any) error {
+	return readJSON(r, what, strict, maxValues, v)
+}
+
+// ReadManyJSON is ReadJSON for a body of at most so many values. Keys that v does not have are
+// refused.
+func ReadManyJSON(r *http.Request, what string, most int, v any) error {
+	return readJSON(r, what, true, most, v)
+}
+
+func readJSON(r *http.Request, what string, strict bool, most int, v any) error {
 	data, err := readSmall(r, what)
 	if err == nil {
-		err = checkKeys(data, reflect.TypeOf(v), strict)
+		err = checkKeys(data, reflect.TypeOf(v), strict, most)
 	}
 	if err != nil {
 		return err
@@ -55,7 +65,7 @@ func CheckBody(r *http.Request, t reflect.Type) error {
 		return err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(data))
-	return checkKeys(data, t, true)
+	return checkKeys(data, t, true, maxValues)
 }
 
 const (

@@ -50,12 +50,12 @@ type jsonFrame struct {
 // in which of the values they use. If strict, it also returns an error for a key that a struct of type t
 // does not have, or has in another case. It ignores what is not JSON, for which the reader of the body
 // returns an error.
-func checkKeys(data []byte, t reflect.Type, strict bool) error {
+func checkKeys(data []byte, t reflect.Type, strict bool, most int) error {
 	if !utf8.Valid(data) {
 		return NewProblem(http.StatusBadRequest, "the body is not UTF-8")
 	}
-	if n := countValues(data); n > maxValues {
-		return NewProblem(http.StatusBadRequest, "the body has %d values; the limit is %d", n, maxValues)
+	if n := countValues(data); n > most {
+		return NewProblem(http.StatusBadRequest, "the body has %d values; the limit is %d", n, most)
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()

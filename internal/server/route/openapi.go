@@ -159,6 +159,8 @@ func tagOf(rt Row) string {
 		return "agents"
 	case strings.HasPrefix(rt.Pattern, "/api/v1/jobs"):
 		return "jobs"
+	case strings.HasPrefix(rt.Pattern, "/api/v1/definitions"):
+		return "definitions"
 	case strings.HasPrefix(rt.Pattern, "/api/v1/"):
 		return "runs"
 	}

@@ -123,6 +123,7 @@ type (
 var sectionOrder = []struct{ tag, name string }{
 	{"runs", "Runs"},
 	{"jobs", "Jobs"},
+	{"definitions", "Definitions"},
 	{"agents", "Agents"},
 	{"compat", "The API of the original tiny agent"},
 	{"server", "The server itself"},

@@ -46,7 +46,7 @@ func Typed[I, O any](h Handler[I, O]) *TypedHandler {
 // Audited reports whether requests for a route are written to the audit log: those by which people, and not
 // agents, change something.
 func (rt Row) Audited() bool {
-	return !Safe(rt.Method) && (rt.Scope == access.Write || rt.Scope == access.Admin)
+	return !Safe(rt.Method) && (rt.Scope == access.Write || rt.Scope == access.Author || rt.Scope == access.Admin)
 }
 
 // Safe reports whether requests with a method change nothing.

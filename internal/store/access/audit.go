@@ -15,14 +15,14 @@ import (
 // Audit writes down what a person changed.
 func (s *Access) Audit(ctx context.Context, e access.AuditEntry) error {
 	return s.Change(ctx, "write to the audit log",
-		`INSERT INTO audit (at, who, via, address, action, target, status) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		db.Micros(e.At), index.Text(e.Who, 200), e.Via, index.Text(e.Address, 100), index.Text(e.Action, 200), index.Text(e.Target, 500), e.Status)
+		`INSERT INTO audit (at, who, via, address, action, target, status, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		db.Micros(e.At), index.Text(e.Who, 200), e.Via, index.Text(e.Address, 100), index.Text(e.Action, 200), index.Text(e.Target, 500), e.Status, index.Text(e.Detail, 2000))
 }
 
 // AuditLog returns up to limit entries with ids below before, newest first; before 0 means
 // from the newest on.
 func (s *Access) AuditLog(ctx context.Context, before int64, limit int) ([]access.AuditEntry, error) {
-	rows, err := s.Reader.QueryContext(ctx, `SELECT id, at, who, via, address, action, target, status FROM audit
+	rows, err := s.Reader.QueryContext(ctx, `SELECT id, at, who, via, address, action, target, status, detail FROM audit
 		WHERE $1 = 0 OR id < $1 ORDER BY id DESC LIMIT $2`, before, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the audit log: %w", err)
@@ -32,7 +32,7 @@ func (s *Access) AuditLog(ctx context.Context, before int64, limit int) ([]acces
 	for rows.Next() {
 		var e access.AuditEntry
 		var at int64
-		if err := rows.Scan(&e.ID, &at, &e.Who, &e.Via, &e.Address, &e.Action, &e.Target, &e.Status); err != nil {
+		if err := rows.Scan(&e.ID, &at, &e.Who, &e.Via, &e.Address, &e.Action, &e.Target, &e.Status, &e.Detail); err != nil {
 			return nil, fmt.Errorf("read the audit log: %w", err)
 		}
 		e.At = db.FromMicros(at)

@@ -20,10 +20,14 @@ import (
 // SetPolicy stores the policy of a job. Actions is what it says is to be done, as JSON by
 // the name of the rule or end.
 func (s *Health) SetPolicy(ctx context.Context, p policy.Stored, actions []byte) error {
-	if err := json.Unmarshal(actions, &outbox.EndActions{}); err != nil {
+	var ends outbox.EndActions
+	if err := json.Unmarshal(actions, &ends); err != nil {
 		return fmt.Errorf("actions of the policy of job %s: %w", p.Job, err)
 	}
 	return s.Write(ctx, db.None, func(t *db.Tx) error {
+		if err := refuseRetries(ctx, t, p.Job, ends); err != nil {
+			return err
+		}
 		_, err := t.ExecContext(ctx, `INSERT INTO job_policies (job, yaml, actions, set_at, set_by) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (job) DO UPDATE SET yaml = $2, actions = $3, set_at = $4, set_by = $5`,
 			p.Job, p.YAML, string(actions), db.Micros(p.SetAt), index.Text(p.SetBy, 200))
@@ -32,6 +36,22 @@ func (s *Health) SetPolicy(ctx context.Context, p policy.Stored, actions []byte)
 		}
 		return nil
 	})
+}
+
+// refuseRetries refuses a policy with retry for a job that has a definition: its queue decides what
+// follows an attempt.
+func refuseRetries(ctx context.Context, t *db.Tx, name string, ends outbox.EndActions) error {
+	if !ends.Retry() {
+		return nil
+	}
+	var defined int
+	if err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM definitions WHERE job = $1`, name).Scan(&defined); err != nil {
+		return fmt.Errorf("look for a definition of job %s: %w", job.Quote(name), err)
+	}
+	if defined > 0 {
+		return &job.InvalidError{What: "policy of job", Value: name, Why: "has retry, and a job with a definition is tried again by retries in that: leave retry out"}
+	}
+	return nil
 }
 
 // DeletePolicy makes the default hold again for a job. One without runs is forgotten.

@@ -11,14 +11,23 @@ import (
 	"stint.dev/stint/job"
 )
 
-// DeleteJob deletes the runs of a job and all that is kept for it: its policy, and what is usual
-// for it. It returns how many runs it has deleted, also when it could not finish. A job with
+// DeleteJob deletes the runs of a job and all that is kept for it: its definition, its policy, and
+// what is usual for it. It returns how many runs it has deleted, also when it could not finish. A job with
 // active runs keeps its policy and them: their agents would begin it anew.
 func (s *Maintenance) DeleteJob(ctx context.Context, name string) (runs int64, err error) {
 	sum, err := s.others.Job(ctx, name)
 	var missing *query.NotFoundError
 	if errors.As(err, &missing) {
 		_, err = s.others.Policy(ctx, name) // it may have been set before the first run
+	}
+	if errors.As(err, &missing) {
+		var defined int
+		if err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM definition_versions WHERE job = $1`, name).Scan(&defined); err != nil {
+			return 0, fmt.Errorf("look for a definition of job %s: %w", job.Quote(name), err)
+		}
+		if defined > 0 {
+			err = nil
+		}
 	}
 	switch {
 	case errors.As(err, &missing):
@@ -79,8 +88,10 @@ func (s *Maintenance) deleteWithoutRuns(ctx context.Context, name string) (runs,
 		if runs > 0 {
 			return nil
 		}
-		if _, err := t.ExecContext(ctx, `DELETE FROM job_policies WHERE job = $1`, name); err != nil {
-			return fmt.Errorf("delete the policy of job %s: %w", job.Quote(name), err)
+		for _, table := range []string{"job_policies", "definitions", "definition_versions"} {
+			if _, err := t.ExecContext(ctx, `DELETE FROM `+table+` WHERE job = $1`, name); err != nil {
+				return fmt.Errorf("delete what %s has of job %s: %w", table, job.Quote(name), err)
+			}
 		}
 		return tables.DeleteUnusedJob(ctx, t, name)
 	})

@@ -21,6 +21,16 @@ type EndActions map[string]struct {
 	BackoffSeconds float64    `json:"backoff_seconds"`
 }
 
+// Retry reports whether an end is followed by another attempt.
+func (a EndActions) Retry() bool {
+	for _, action := range a {
+		if action.Retry > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // applyPolicy changes the entries of an end as the policy of the job says: who is notified, how
 // severe it is, and whether another attempt follows. A policy that cannot be read changes
 // nothing, or no run of the job could end any more; Policies reports it.

@@ -19,13 +19,14 @@ func LockJob(ctx context.Context, t *db.Tx, name string) error {
 	return nil
 }
 
-// DeleteUnusedJob deletes what is kept for a job that has no runs any more, unless somebody has set a
-// policy for it.
+// DeleteUnusedJob deletes what is kept for a job that has no runs any more, unless it has a definition
+// or somebody has set a policy for it.
 func DeleteUnusedJob(ctx context.Context, t *db.Tx, name string) error {
 	if err := LockJob(ctx, t, name); err != nil {
 		return err
 	}
-	const unused = ` AND NOT EXISTS (SELECT 1 FROM runs WHERE job = $1) AND NOT EXISTS (SELECT 1 FROM job_policies WHERE job = $1)`
+	const unused = ` AND NOT EXISTS (SELECT 1 FROM runs WHERE job = $1) AND NOT EXISTS (SELECT 1 FROM job_policies WHERE job = $1)
+		AND NOT EXISTS (SELECT 1 FROM definitions WHERE job = $1)`
 	for _, query := range []string{
 		`DELETE FROM job_bands WHERE job = $1` + unused, `DELETE FROM run_counts WHERE job = $1` + unused, `DELETE FROM jobs WHERE name = $1` + unused,
 	} {

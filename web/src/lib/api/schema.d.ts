@@ -81,6 +81,32 @@ export interface components {
             size: number;
             watched: boolean;
         };
+        ApplyFile: {
+            name: string;
+            yaml: string;
+        };
+        ApplyReply: {
+            dry_run?: boolean;
+            results: components["schemas"]["ApplyResult"][] | null;
+        };
+        ApplyRequest: {
+            by?: string;
+            dry_run?: boolean;
+            files: components["schemas"]["ApplyFile"][] | null;
+            force?: boolean;
+            prune?: boolean;
+            source?: string;
+            yes?: boolean;
+        };
+        ApplyResult: {
+            before?: string;
+            changes: string[] | null;
+            file?: string;
+            job: string;
+            overwrites?: string;
+            result: string;
+            version?: string;
+        };
         AttemptEvent: {
             /** Format: int64 */
             attempt: number;
@@ -102,6 +128,8 @@ export interface components {
             address: string;
             /** Format: date-time */
             at: string;
+            /** @description What was changed, where the path does not say it: versions of definitions */
+            detail?: string;
             /** Format: int64 */
             id: number;
             /**
@@ -224,13 +252,48 @@ export interface components {
             /** @description What the token is for */
             name: string;
             /** @enum {string} */
-            scope: "agent" | "read" | "write" | "admin";
+            scope: "agent" | "read" | "write" | "author" | "admin";
         };
         Day: {
             ages_seconds: number[];
             more: boolean;
             numbers: number[];
             states: string[];
+        };
+        DefinedJob: {
+            /** Format: date-time */
+            applied_at: string;
+            applied_by?: string;
+            command: string;
+            description?: string;
+            /** Format: date-time */
+            edited_at?: string;
+            edited_by?: string;
+            group?: string;
+            job: string;
+            parameters: components["schemas"]["ParameterInput"][] | null;
+            paused?: components["schemas"]["Pause"];
+            priority: string;
+            source?: string;
+            version: string;
+            yaml?: string;
+            zone?: string;
+        };
+        DefinitionList: {
+            definitions: components["schemas"]["DefinedJob"][];
+            /** @description Ask for the next page with this as cursor; null on the last page. */
+            next_cursor: string | null;
+        };
+        DefinitionVersion: {
+            /** Format: date-time */
+            applied_at: string;
+            applied_by?: string;
+            changes: string[] | null;
+            current: boolean;
+            /** Format: date-time */
+            first_at: string;
+            source?: string;
+            version: string;
         };
         DeletedJob: {
             job: string;
@@ -479,7 +542,7 @@ export interface components {
             to: string;
         };
         LoginRequest: {
-            /** @description A token with the scope read, write or admin */
+            /** @description A token with the scope read, write, author or admin */
             token: string;
         };
         LogLine: {
@@ -521,7 +584,7 @@ export interface components {
             /** @description The ways to log in: token, oidc */
             login: string[] | null;
             name: string;
-            /** @description read, write or admin; empty if the caller has to log in */
+            /** @description read, write, author or admin; empty if the caller has to log in */
             scope: string;
             /** @enum {string} */
             via: "none" | "token" | "session" | "oidc";
@@ -642,6 +705,29 @@ export interface components {
             usage: components["schemas"]["MemoryUsage"];
             usual?: components["schemas"]["Usual"];
         };
+        ParameterInput: {
+            choices?: string[] | null;
+            default?: string;
+            help?: string;
+            max?: string;
+            min?: string;
+            name: string;
+            pattern?: string;
+            resolved?: string;
+            type: string;
+        };
+        Pause: {
+            /** Format: date-time */
+            at: string;
+            by?: string;
+            why?: string;
+        };
+        PauseInBody: {
+            /** @description Name to record if the request has no login. */
+            by?: string;
+            /** @description In their words. */
+            why?: string;
+        };
         Percentiles: {
             /** Format: double */
             p50: number;
@@ -668,6 +754,7 @@ export interface components {
             detail?: string;
             /** Format: int64 */
             line?: number;
+            mistakes?: components["schemas"]["TextMistake"][] | null;
             /** Format: int64 */
             size?: number;
             /** Format: int64 */
@@ -1075,6 +1162,14 @@ export interface components {
             error?: string;
             ok: boolean;
         };
+        TextMistake: {
+            /** Format: int64 */
+            column: number;
+            detail: string;
+            file?: string;
+            /** Format: int64 */
+            line: number;
+        };
         Token: {
             /** Format: date-time */
             created_at: string;
@@ -1134,6 +1229,14 @@ export interface components {
             peak_memory_p95_bytes: number;
             /** Format: int64 */
             runs: number;
+        };
+        VersionDiff: {
+            changes: string[];
+            from: string;
+            to: string;
+        };
+        VersionList: {
+            versions: components["schemas"]["DefinitionVersion"][];
         };
     };
 }
