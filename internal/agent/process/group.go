@@ -108,6 +108,7 @@ func (g *Group) Signal(sig syscall.Signal) error {
 		}
 		if (m.State == "T" || m.State == "t") && sig != syscall.SIGSTOP && sig != syscall.SIGTSTP && sig != syscall.SIGKILL {
 			err = errors.Join(err, m.Signal(syscall.SIGCONT))
+			g.noteContinued(m)
 		}
 	}
 	if err = errors.Join(err, denied.OrNil()); err != nil {

@@ -93,7 +93,16 @@ func (g *Group) toSuspend(members []member.Member) (fresh []member.Member) {
 	return fresh
 }
 
-// Resume continues what Suspend has stopped.
+// noteContinued notes that a member was continued, so that Resume does not send it a second SIGCONT,
+// which might come while it acts on a signal that asks it to end.
+func (g *Group) noteContinued(m member.Member) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m.State = ""
+	delete(g.suspended, m)
+}
+
+// Resume continues what Suspend has stopped and no signal has continued since.
 func (g *Group) Resume() error {
 	g.mu.Lock()
 	suspended := g.suspended

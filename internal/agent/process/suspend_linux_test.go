@@ -96,3 +96,31 @@ func TestSuspendWhatTheJobContinues(t *testing.T) {
 		}
 	})
 }
+
+// A suspended process that a signal has woken is not continued a second time by Resume.
+func TestSignalContinuesOnce(t *testing.T) {
+	eachLevel(t, func(t *testing.T, g *Group) {
+		start(t, g, "sleep", "1000")
+		await(t, "the process", func() bool { return len(members(t, g)) == 1 })
+		if err := g.Suspend(); err != nil {
+			t.Fatal(err)
+		}
+		if len(g.suspended) != 1 {
+			t.Fatalf("suspended are %v", g.suspended)
+		}
+		if err := g.Signal(syscall.SIGWINCH); err != nil {
+			t.Fatal(err)
+		}
+		if len(g.suspended) != 0 {
+			t.Errorf("Resume would continue %v again", g.suspended)
+		}
+		await(t, "it to go on", func() bool { stopped, _ := states(t, g); return stopped == 0 })
+		if err := g.Resume(); err != nil {
+			t.Error(err)
+		}
+		if err := g.Kill(); err != nil {
+			t.Error(err)
+		}
+		empty(t, g)
+	})
+}
