@@ -90,13 +90,13 @@ func judgeOne(ctx context.Context, t *db.Tx, v lease.Verdict) (*lease.VerdictRes
 	if err := tables.InsertEvents(ctx, t, events); err != nil {
 		return nil, err
 	}
+	if err := outbox.EnqueueVerdict(ctx, t, &row, v); err != nil {
+		return nil, err
+	}
 	if err := tables.UpdateRun(ctx, t, &row); err != nil {
 		return nil, err
 	}
 	if err := tables.RequestDiagnosis(ctx, t, &row.Run, before); err != nil {
-		return nil, err
-	}
-	if err := outbox.EnqueueVerdict(ctx, t, &row.Run, v); err != nil {
 		return nil, err
 	}
 	return &lease.VerdictResult{Run: row.Run, Events: events}, nil

@@ -79,7 +79,7 @@ func (g *Group) renew(ctx context.Context, beats map[tables.AttemptKey]lease.Bea
 	if later {
 		unless = " AND runs.reported_at < v.c2"
 	}
-	rows, err := g.Tx.QueryContext(ctx, `UPDATE runs SET reported_at = v.c2, beat_at = v.c2, lease_us = v.c3, expires_at = v.c4, period_us = v.c5, beat = v.c6, disconnected_at = 0
+	rows, err := g.Tx.QueryContext(ctx, `UPDATE runs SET reported_at = v.c2, beat_at = v.c2, lease_us = v.c3, expires_at = v.c4, period_us = v.c5, beat = v.c6, disconnected_at = 0, backlog = 0
 		FROM `+table+` WHERE runs.id = v.c0 AND runs.attempt = v.c1 AND runs.ended_at IS NULL AND runs.state <> 'lost' AND runs.suspended = 0`+unless+`
 		RETURNING runs.id, runs.attempt, runs.cancel`, args...)
 	if err != nil {
@@ -145,9 +145,8 @@ func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 	if out.Ended {
 		return g.beatAfterEnd(ctx, b, &row.Run, out)
 	}
-	row.Run.LastHeartbeatAt, row.ReportedAt = &now, now
-	row.Lease = b.Lease
-	row.ExpiresAt = now.Add(b.Lease)
+	row.Run.LastHeartbeatAt, row.ReportedAt, row.Backlog = &now, now, false
+	row.Lease, row.ExpiresAt = b.Lease, now.Add(b.Lease)
 	row.Period = beatPeriod(b.Heartbeat)
 	g.beatRuns[b.Run] = true
 	if err := noteBeat(ctx, g.Tx, b); err != nil {
@@ -177,7 +176,7 @@ func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 	if err := tables.InsertEvents(ctx, g.Tx, events); err != nil {
 		return lease.BeatResult{}, err
 	}
-	if err := outbox.EnqueueChange(ctx, g.Tx, &row.Run, events, time.Time{}, now); err != nil {
+	if err := outbox.EnqueueChange(ctx, g.Tx, row, events, time.Time{}, now); err != nil {
 		return lease.BeatResult{}, err
 	}
 	g.DirtyRuns[b.Run] = true
@@ -211,7 +210,7 @@ func beatPeriod(h job.Heartbeat) time.Duration {
 
 // updateLease stores the lease of a run of which nothing else has changed.
 func updateLease(ctx context.Context, t *db.Tx, row *tables.RunRow) error {
-	_, err := t.ExecContext(ctx, `UPDATE runs SET reported_at = $2, beat_at = $3, lease_us = $4, expires_at = $5, period_us = $6 WHERE id = $1`,
+	_, err := t.ExecContext(ctx, `UPDATE runs SET reported_at = $2, beat_at = $3, lease_us = $4, expires_at = $5, period_us = $6, backlog = 0 WHERE id = $1`,
 		row.Run.ID, db.Micros(row.ReportedAt), db.NullableMicros(row.Run.LastHeartbeatAt),
 		row.Lease.Microseconds(), db.Micros(row.ExpiresAt), row.Period.Microseconds())
 	if err != nil {

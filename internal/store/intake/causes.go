@@ -9,17 +9,17 @@ import (
 	"stint.dev/stint/job"
 )
 
-// raise does so for a group, whose runs may not be stored yet: what an end means depends on the
-// other runs of the job.
-func (g *Group) enqueueChange(ctx context.Context, run *job.Run, events []job.RunEvent, ended, now time.Time) error {
-	if n := len(events); n > 0 && run.State.Terminal() {
+// enqueueChange stores the outbox rows that a change of a run asks for. They depend on the other runs of
+// the job, so those of the group that have changed are stored first.
+func (g *Group) enqueueChange(ctx context.Context, row *tables.RunRow, events []job.RunEvent, ended, now time.Time) error {
+	if n := len(events); n > 0 && row.Run.State.Terminal() {
 		for id := range g.DirtyRuns {
-			if row := g.Runs[id]; id != run.ID && row.Run.Job == run.Job {
-				if err := tables.UpdateRun(ctx, g.Tx, row); err != nil {
+			if other := g.Runs[id]; id != row.Run.ID && other.Run.Job == row.Run.Job {
+				if err := tables.UpdateRun(ctx, g.Tx, other); err != nil {
 					return err
 				}
 			}
 		}
 	}
-	return outbox.EnqueueChange(ctx, g.Tx, run, events, ended, now)
+	return outbox.EnqueueChange(ctx, g.Tx, row, events, ended, now)
 }

@@ -210,11 +210,15 @@ func (g *Group) admit(a index.Append, key tables.AttemptKey, attempt *tables.Att
 	if takes {
 		attempt.Writer, attempt.At = a.Writer, a.At
 		g.dirtyAttempts[key] = true
+		if row := g.Runs[a.Run]; row != nil && row.Run.Attempt == a.Attempt && row.Run.State.Active() {
+			row.Backlog = row.Backlog || isBacklog(&row.Run, row.ReportedAt, a.At)
+			g.DirtyRuns[a.Run] = true
+		}
 	}
 	return nil
 }
 
-// Take applies an append to its run, which it creates if need be.
+// ApplyAppend applies an append to its run, which it creates if it is missing.
 func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables.AttemptRow, f *index.FoldResult) (job.Run, []job.RunEvent, error) {
 	now := db.FromMicros(db.Micros(a.At))
 	row, known := g.Runs[a.Run]
@@ -253,7 +257,10 @@ func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables
 			return job.Run{}, nil, err
 		}
 	}
-	if err := g.enqueueChange(ctx, &taken.row.Run, taken.events, outbox.EndTime(&taken.row.Run, a.ClockOffset, now), now); err != nil {
+	if f.Head.Size > 0 {
+		taken.row.Backlog = isBacklog(&taken.row.Run, job.ServerTime(f.Head.LastAt, a.ClockOffset, now), now)
+	}
+	if err := g.enqueueChange(ctx, &taken.row, taken.events, outbox.EndTime(&taken.row.Run, a.ClockOffset, now), now); err != nil {
 		return job.Run{}, nil, err
 	}
 	taken.row.Run = tables.WithCut(taken.row.Run, attempt.Cut)

@@ -115,6 +115,17 @@ func diagnosisWhenLost(row *tables.RunRow) *job.Diagnosis {
 	return row.WhenLost
 }
 
+// isBacklog reports whether the journal of a run is delivered late: the newest sign of its attempt, the
+// last record that arrived or a heartbeat, is job.LateAfter old or older. A run of a live agent sends
+// heartbeats, also while its journal catches up.
+func isBacklog(run *job.Run, lastRecord, now time.Time) bool {
+	newest := lastRecord
+	if beat := run.LastHeartbeatAt; beat != nil {
+		newest = db.Latest(newest, *beat)
+	}
+	return now.Sub(newest) >= job.LateAfter
+}
+
 // revive returns a lost run whose attempt has reported again, active as its journal says.
 func revive(run job.Run, s *index.State, now time.Time, evidence string) (job.Run, []job.RunEvent) {
 	run, event, err := index.Move(run, job.Event{Kind: job.Heard, State: s.View.State}, now, index.ServerClock, evidence)

@@ -9,21 +9,24 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
 
-// EnqueueChange stores the outbox rows that a change of a run asks for. Ended is when the run ended, on the
-// server's clock; zero where it ends now, or goes on. What is delivered late waits for what else its
-// host delivers: ReportLate decides then what people are notified of.
-func EnqueueChange(ctx context.Context, t *db.Tx, run *job.Run, events []job.RunEvent, ended, now time.Time) error {
+// EnqueueChange stores the outbox rows that a change of a run asks for, and sets row.Late; the caller
+// stores the row. Ended is when the run ended, on the server's clock; zero if it ends now, or has not
+// ended. An end that was delivered late waits for what else its host delivers: then ReportLate decides
+// what people are notified of.
+func EnqueueChange(ctx context.Context, t *db.Tx, row *tables.RunRow, events []job.RunEvent, ended, now time.Time) error {
 	if len(events) == 0 || outbox.StillLost(events) {
 		return nil
 	}
-	entries, err := withoutHealed(ctx, t, run, outbox.Entries(run, events, now), now)
+	run := &row.Run
+	entries, err := withoutHealed(ctx, t, row, outbox.Entries(run, events, now), now)
 	if err != nil {
 		return err
 	}
-	arrival, err := markArrival(ctx, t, run, ended, now)
+	arrival, err := markArrival(ctx, t, row, ended, now)
 	if err != nil {
 		return err
 	}
@@ -38,29 +41,42 @@ func EnqueueChange(ctx context.Context, t *db.Tx, run *job.Run, events []job.Run
 	if entries, err = applyPolicy(ctx, t, run, entries); err != nil {
 		return err
 	}
-	alarm := func(e outbox.Entry) bool { return e.Kind == outbox.Notify && job.State(e.What).EndedBadly() }
 	switch {
 	case late:
-		entries = slices.DeleteFunc(entries, alarm)
+		entries = withoutAlarms(entries)
 	case arrival == outbox.Overtaken && endsIn(events, run.State):
 		entries = append(entries, outbox.OvertakenEntry(run, now))
 	}
 	return insertEntries(ctx, t, entries)
 }
 
-// EnqueueVerdict stores the outbox rows that a verdict on a run asks for.
-func EnqueueVerdict(ctx context.Context, t *db.Tx, run *job.Run, v lease.Verdict) error {
+// EnqueueVerdict stores the outbox rows that a verdict on a run asks for, and sets row.Late; the caller
+// stores the row. A run that is called lost while its journal is delivered late, as by a flush that
+// stalls, was lost before: it is reported with what else its host delivers.
+func EnqueueVerdict(ctx context.Context, t *db.Tx, row *tables.RunRow, v lease.Verdict) error {
+	if !v.Lost {
+		return insertEntries(ctx, t, v.Outbox)
+	}
+	if row.Backlog {
+		row.Late = true
+		return insertEntries(ctx, t, withoutAlarms(v.Outbox))
+	}
+	arrival, err := markArrival(ctx, t, row, time.Time{}, v.At)
+	if err != nil {
+		return err
+	}
 	entries := v.Outbox
-	if v.Lost {
-		arrival, err := markArrival(ctx, t, run, time.Time{}, v.At)
-		if err != nil {
-			return err
-		}
-		if arrival == outbox.Overtaken {
-			entries = append(slices.Clone(entries), outbox.OvertakenEntry(run, v.At))
-		}
+	if arrival == outbox.Overtaken {
+		entries = append(slices.Clone(entries), outbox.OvertakenEntry(&row.Run, v.At))
 	}
 	return insertEntries(ctx, t, entries)
+}
+
+// withoutAlarms returns entries without the notifications of bad ends.
+func withoutAlarms(entries []outbox.Entry) []outbox.Entry {
+	return slices.DeleteFunc(slices.Clone(entries), func(e outbox.Entry) bool {
+		return e.Kind == outbox.Notify && job.State(e.What).EndedBadly()
+	})
 }
 
 // endsIn reports whether the last of events is that the run ended in a state.
@@ -69,18 +85,41 @@ func endsIn(events []job.RunEvent, state job.State) bool {
 	return last.Kind == "state" && last.To == string(state)
 }
 
-// withoutHealed takes out that a lost run reported again where nobody was notified yet that it was
-// lost, and nobody will be.
-func withoutHealed(ctx context.Context, t *db.Tx, run *job.Run, entries []outbox.Entry, now time.Time) ([]outbox.Entry, error) {
+// withoutHealed returns entries without the one that says that a lost run reported again, if nobody
+// was notified that it was lost: the notification still waits, and is withdrawn here, or the loss was
+// part of a late delivery.
+func withoutHealed(ctx context.Context, t *db.Tx, row *tables.RunRow, entries []outbox.Entry, now time.Time) ([]outbox.Entry, error) {
 	at := slices.IndexFunc(entries, func(e outbox.Entry) bool { return e.What == outbox.WhatHealed })
 	if at < 0 {
 		return entries, nil
 	}
-	withdrawn, err := Withdraw(ctx, t, run.ID, run.Attempt, "the agent reported again", now)
-	if err == nil && withdrawn {
+	withdrawn, err := Withdraw(ctx, t, row.Run.ID, row.Run.Attempt, "the agent reported again", now)
+	if err != nil {
+		return nil, err
+	}
+	unknown := withdrawn || row.Late
+	if !unknown && row.Backlog {
+		notified, err := notifiedOfLoss(ctx, t, &row.Run)
+		if err != nil {
+			return nil, err
+		}
+		unknown = !notified
+	}
+	if unknown {
 		entries = slices.Delete(entries, at, at+1)
 	}
-	return entries, err
+	return entries, nil
+}
+
+// notifiedOfLoss reports whether people were or will be notified that the attempt of a run was lost.
+func notifiedOfLoss(ctx context.Context, t *db.Tx, run *job.Run) (bool, error) {
+	var n int
+	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE run_id = $1 AND attempt = $2
+		AND kind = 'notify' AND what = 'lost' AND status <> 'dropped' LIMIT 1) AS notified`, run.ID, run.Attempt).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("read the notifications of run %s: %w", run.ID, err)
+	}
+	return n > 0, nil
 }
 
 // successEntries is what a success is worth notifying of: that a failure has passed, or that somebody

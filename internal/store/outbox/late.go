@@ -13,16 +13,19 @@ import (
 	"stint.dev/stint/job"
 )
 
+// A delivery of the late runs of a host is over when its last journal is complete and nothing more has
+// arrived for a while. These limits bound it.
 const (
-	// lateQuietInterval is how long nothing more must have come from a host before a delivery of its late
-	// runs is over.
+	// lateQuietInterval is the time without another end after which a delivery is over.
 	lateQuietInterval = 10 * time.Second
-	// lateReportTimeout is how long a delivery may take before what has come is reported.
+	// lateStallTimeout is the time after which the rest of an incomplete journal is not waited for.
+	lateStallTimeout = 2 * time.Minute
+	// lateReportTimeout is the time after which a delivery is reported even if it goes on.
 	lateReportTimeout = 5 * time.Minute
 )
 
-// EndTime is when a run ended, on the server's clock; zero for one that goes on, or whose end nobody
-// knows.
+// EndTime returns when a run ended, on the server's clock; zero if it has not ended, or if the time is
+// not known.
 func EndTime(run *job.Run, offset time.Duration, now time.Time) time.Time {
 	if run.EndedAt == nil || !run.State.Terminal() {
 		return time.Time{}
@@ -30,9 +33,11 @@ func EndTime(run *job.Run, offset time.Duration, now time.Time) time.Time {
 	return job.ServerTime(*run.EndedAt, offset, now)
 }
 
-// markArrival returns how the end of a run became known, and marks a run whose end was delivered late.
-func markArrival(ctx context.Context, t *db.Tx, run *job.Run, ended, now time.Time) (outbox.Arrival, error) {
-	if !run.State.Terminal() {
+// markArrival returns how the end of a run became known, and marks the row of a run whose end was
+// delivered late.
+func markArrival(ctx context.Context, t *db.Tx, row *tables.RunRow, ended, now time.Time) (outbox.Arrival, error) {
+	run := &row.Run
+	if row.Late = false; !run.State.Terminal() {
 		return outbox.InTime, nil
 	}
 	var followed, passed bool
@@ -49,21 +54,16 @@ func markArrival(ctx context.Context, t *db.Tx, run *job.Run, ended, now time.Ti
 		}
 	}
 	arrival := outbox.ArrivalOf(ended, now, run.State, followed, passed)
-	if arrival != outbox.DeliveredLate {
-		return arrival, nil
-	}
-	if _, err := t.ExecContext(ctx, `UPDATE runs SET late = 1 WHERE id = $1`, run.ID); err != nil {
-		return arrival, fmt.Errorf("mark run %s as delivered late: %w", run.ID, err)
-	}
+	row.Late = arrival == outbox.DeliveredLate
 	return arrival, nil
 }
 
-// LateHosts finds the hosts whose delivery is over: nothing late has come since $1, and no journal
-// of a late run still arrives; or it has gone on since $2.
+// LateHosts returns the query for the hosts whose delivery is over: no late run has reported since $1,
+// and no journal of which something arrived since $3 is incomplete; or a late run waits since $2.
 func LateHosts(d db.Dialect) string {
 	return `SELECT host FROM runs AS l WHERE late = 1 GROUP BY host HAVING MIN(reported_at) <= $2 OR MAX(reported_at) <= $1
-		AND NOT EXISTS (SELECT 1 FROM ` + d.RunsIndexedBy("runs_leased") + ` WHERE leased = 1 AND host = l.host AND beat_at IS NULL
-			AND reported_at > $1 AND created_at - start_at >= $3)`
+		AND NOT EXISTS (SELECT 1 FROM ` + d.RunsIndexedBy("runs_backlog") + ` WHERE backlog = 1 AND ended_at IS NULL AND host = l.host
+			AND reported_at > $3)`
 }
 
 // LateRunsOf finds the late runs of a host.
@@ -86,7 +86,7 @@ type lateRun struct {
 // people know of, what an end in time would have asked for.
 func (s *Outbox) ReportLate(ctx context.Context, now time.Time) error {
 	hosts, err := s.ReadTexts(ctx, LateHosts(s.Dialect),
-		db.Micros(now.Add(-lateQuietInterval)), db.Micros(now.Add(-lateReportTimeout)), job.LateAfter.Microseconds())
+		db.Micros(now.Add(-lateQuietInterval)), db.Micros(now.Add(-lateReportTimeout)), db.Micros(now.Add(-lateStallTimeout)))
 	if err != nil {
 		return fmt.Errorf("look for runs that were delivered late: %w", err)
 	}

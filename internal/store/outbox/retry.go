@@ -188,13 +188,13 @@ func (s *Outbox) WatchRetry(ctx context.Context, id string, attempt int, announc
 	return out, nil
 }
 
-// saveChange stores a run with its events and what they ask for.
+// saveChange stores a run, its events, and the outbox rows that they ask for.
 func saveChange(ctx context.Context, t *db.Tx, row *tables.RunRow, events []job.RunEvent, now time.Time) error {
 	if err := tables.InsertEvents(ctx, t, events); err != nil {
 		return err
 	}
-	if err := tables.UpdateRun(ctx, t, row); err != nil {
+	if err := EnqueueChange(ctx, t, row, events, time.Time{}, now); err != nil {
 		return err
 	}
-	return EnqueueChange(ctx, t, &row.Run, events, time.Time{}, now)
+	return tables.UpdateRun(ctx, t, row)
 }

@@ -36,6 +36,12 @@ type RunRow struct {
 	// WhenLost is the diagnosis of the attempt when it was called lost, while it is active again:
 	// it may only be the rest of its journal that arrives.
 	WhenLost *job.Diagnosis
+	// Late says that the end of the run was delivered late, and is still to be reported with what
+	// else its host delivers.
+	Late bool
+	// Backlog says that the journal of the attempt is delivered late: the newest sign of the attempt,
+	// a record or a heartbeat, was job.LateAfter old or older when it arrived.
+	Backlog bool
 }
 
 // runDoc is the stored document of a run.
@@ -45,7 +51,7 @@ type runDoc struct {
 }
 
 // RunColumns are what ScanRun reads.
-const RunColumns = `id, job, number, attempt, state, health, created_at, start_at, reported_at, beat_at, lease_us, expires_at, period_us, doc`
+const RunColumns = `id, job, number, attempt, state, health, created_at, start_at, reported_at, beat_at, lease_us, expires_at, period_us, late, backlog, doc`
 
 // ScanRun reads a run. The error is *query.UnreadableError for one whose document cannot be read.
 func ScanRun(from db.Scanner) (RunRow, error) {
@@ -58,8 +64,8 @@ func ScanRun(from db.Scanner) (RunRow, error) {
 	)
 	var id, name, state, health string
 	var number int64
-	var attempt int
-	err := from.Scan(&id, &name, &number, &attempt, &state, &health, &created, &start, &lastSign, &beat, &lease, &expires, &periods, &doc)
+	var attempt, late, backlog int
+	err := from.Scan(&id, &name, &number, &attempt, &state, &health, &created, &start, &lastSign, &beat, &lease, &expires, &periods, &late, &backlog, &doc)
 	if err != nil {
 		return RunRow{}, err
 	}
@@ -75,7 +81,7 @@ func ScanRun(from db.Scanner) (RunRow, error) {
 	if unreadable != nil {
 		return RunRow{}, &query.UnreadableError{Run: r, What: "the stored document", Cause: unreadable}
 	}
-	row.WhenLost = stored.WhenLost
+	row.WhenLost, row.Late, row.Backlog = stored.WhenLost, late == 1, backlog == 1
 	row.Run, row.ReportedAt, row.ExpiresAt = r, db.FromMicros(lastSign), db.FromMicros(expires)
 	row.Lease, row.Period = time.Duration(lease)*time.Microsecond, time.Duration(periods)*time.Microsecond
 	return row, nil
@@ -153,11 +159,13 @@ func UpdateRun(ctx context.Context, t *db.Tx, row *RunRow) error {
 	return t.Queue(ctx, db.Statement{What: "store run " + r.ID, Query: `UPDATE runs SET attempt = $2, state = $3, health = $4, leased = $5,
 		started_at = $6, ended_at = $7, reported_at = $8, beat_at = $9, lease_us = $10, expires_at = $11,
 		period_us = $12, peak_memory = $13, search = $14, doc = $15, cancel = $16, suspended = $17,
-		end_known_at = CASE WHEN state = $3 THEN COALESCE(end_known_at, CAST($18 AS BIGINT)) ELSE CAST($18 AS BIGINT) END, acknowledged = $19 WHERE id = $1`, Args: []any{
+		end_known_at = CASE WHEN state = $3 THEN COALESCE(end_known_at, CAST($18 AS BIGINT)) ELSE CAST($18 AS BIGINT) END, acknowledged = $19,
+		late = $20, backlog = $21 WHERE id = $1`, Args: []any{
 		r.ID, r.Attempt, string(r.State), string(r.Health), leased(r.State),
 		db.NullableMicros(r.StartedAt), db.NullableMicros(r.EndedAt), db.Micros(row.ReportedAt), db.NullableMicros(r.LastHeartbeatAt),
 		row.Lease.Microseconds(), db.Micros(row.ExpiresAt), row.Period.Microseconds(),
 		r.Usage.PeakMemoryBytes, searchText(r), string(doc), cancel, db.BoolToInt(r.SuspendedAt != nil), known, db.BoolToInt(r.Acknowledged != nil),
+		db.BoolToInt(row.Late && r.State.Terminal()), db.BoolToInt(row.Backlog),
 	}})
 }
 
