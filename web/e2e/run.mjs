@@ -1,6 +1,7 @@
 // The page in a real browser, on the real server, with real runs. Usage:
 //   STINT_BIN=../bin/stint npm run e2e [part of a test's name]
 // Needs Chromium: CHROMIUM names it, else it is looked for where Debian puts it.
+import { definitions } from './definitions.mjs'
 import { details } from './details.mjs'
 import { hard } from './hard.mjs'
 import { live } from './live.mjs'
@@ -15,7 +16,7 @@ const world = await setup()
 let failed = 0
 let passed = 0
 try {
-  for (const [name, test] of Object.entries({ ...tests, ...pages, ...hard, ...live, ...runpage, ...overview, ...details })) {
+  for (const [name, test] of Object.entries({ ...tests, ...pages, ...hard, ...live, ...runpage, ...overview, ...details, ...definitions })) {
     if (!name.includes(wanted)) continue
     const started = Date.now()
     const page = await world.open()

@@ -11,6 +11,11 @@ export interface Place {
   column: number
 }
 
+/** A mistake in a text that was sent. */
+export interface Mistake extends Place {
+  detail: string
+}
+
 /** An answer that is not a success, or no answer at all (status 0). */
 export class ApiError extends Error {
   constructor(
@@ -18,6 +23,8 @@ export class ApiError extends Error {
     message: string,
     /** Where the mistake is in the text that was sent. */
     readonly place: Place | null = null,
+    /** All mistakes in the text, where the server reports more than the first. */
+    readonly mistakes: Mistake[] = [],
   ) {
     super(message)
   }
@@ -107,7 +114,7 @@ export async function call(url: string, init: RequestInit = {}): Promise<Respons
     throw new ApiError(res.status, 'You are not logged in. Log in to continue.') // the server's sentence is for programs
   }
   if (!problem) throw new ApiError(res.status, `HTTP ${res.status}, and not from a Stint server: is there a proxy in between?`)
-  throw new ApiError(res.status, problem.detail || problem.title, problem.line ? { line: problem.line, column: problem.column ?? 1 } : null)
+  throw new ApiError(res.status, problem.detail || problem.title, problem.line ? { line: problem.line, column: problem.column ?? 1 } : null, problem.mistakes ?? [])
 }
 
 /** The server's description of an error; null if the answer is not from a Stint server. */
@@ -142,9 +149,20 @@ export async function optional<T>(answer: Promise<T>): Promise<T | null> {
   }
 }
 
+/** The answer, or null if what was asked for is not there. */
+export async function unlessMissing<T>(answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer
+  } catch (err) {
+    if (err instanceof ApiError && err.status === 404) return null
+    throw err
+  }
+}
+
 const enc = encodeURIComponent
 const run = (id: string, more = '') => 'runs/' + enc(id) + more
 const jobPath = (name: string, more = '') => 'jobs/' + enc(name) + more
+const definitionPath = (name: string, more = '') => 'definitions/' + enc(name) + more
 
 export interface RunFilter {
   job?: string
@@ -211,6 +229,15 @@ export const api = {
   dropPolicy: (name: string) => json<unknown>(jobPath(name, '/policy'), {}, { method: 'DELETE' }),
   testPolicy: (name: string, yaml: string) =>
     json<t.PolicyTest>(jobPath(name, '/policy/test'), {}, yamlBody('POST', yaml)),
+
+  definition: (name: string, version = '', signal?: AbortSignal) => json<t.DefinedJob>(definitionPath(name), { version }, { signal }),
+  definitionVersions: (name: string, signal?: AbortSignal) => json<{ versions: t.DefinitionVersion[] }>(definitionPath(name, '/versions'), {}, { signal }),
+  setDefinition: (name: string, yaml: string, base: string, force: boolean) =>
+    json<t.DefinedJob>(definitionPath(name), { base, force: force || undefined }, yamlBody('PUT', yaml)),
+  previewDefinition: (name: string, yaml: string) =>
+    send<{ results: { changes: string[] }[] }>('POST', 'definitions', { files: [{ name, yaml }], dry_run: true, force: true }),
+  pauseJob: (name: string, by: string, why: string) => send<t.DefinedJob>('POST', definitionPath(name, '/pause'), { by, why }),
+  resumeJob: (name: string) => json<t.DefinedJob>(definitionPath(name, '/resume'), {}, { method: 'POST' }),
 
   me: (signal?: AbortSignal) => json<t.Me>('me', {}, { signal }),
   login: (token: string) => send<{ name: string; scope: string }>('POST', 'login', { token }),

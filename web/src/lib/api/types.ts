@@ -114,6 +114,11 @@ export type NotifyRoute = With<S['Route'], { changed_at?: string }>
 
 export type Token = S['Token']
 
+/** A job that the server can start. */
+export type DefinedJob = With<S['DefinedJob'], { parameters: ParameterInput[] }>
+export type ParameterInput = With<S['ParameterInput'], { choices?: string[] }>
+export type DefinitionVersion = With<S['DefinitionVersion'], { changes: string[] }>
+
 export type RetryOffer = S['RetryOffer']
 export type Me = S['MeAnswer']
 
