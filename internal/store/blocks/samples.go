@@ -2,7 +2,9 @@ package blocks
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
 
@@ -134,6 +137,16 @@ func (s *Journals) sampledBlocks(ctx context.Context, run string, attempt int, q
 		}
 	}
 	return from, to, rows.Err()
+}
+
+// SamplesText returns the samples in the row of a block as they are stored; nil if it has none.
+func (s *Journals) SamplesText(ctx context.Context, key tables.AttemptKey, start int64) ([]byte, error) {
+	var text []byte
+	err := s.Reader.QueryRowContext(ctx, `SELECT samples FROM blocks WHERE run_id = $1 AND attempt = $2 AND start = $3`, key.Run, key.Attempt, start).Scan(&text)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("samples of block %d of run %s attempt %d: %w", start, key.Run, key.Attempt, err)
+	}
+	return text, nil
 }
 
 // SampledBytes is how long the parts of an attempt's journal are that hold samples: what it

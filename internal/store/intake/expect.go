@@ -16,33 +16,28 @@ import (
 	"stint.dev/stint/job"
 )
 
-// afterAppend keeps what the judgement of health needs of an append: what an attempt begins
-// with, the job's own word, and what a good run adds to the band of its job.
-func afterAppend(ctx context.Context, t *db.Tx, status string, taken *taken, f *index.FoldResult, now time.Time) error {
-	run := &taken.row.Run
-	if taken.begins {
-		figures, err := readFigures(ctx, t, run.Job, "")
-		if err != nil {
-			return err
-		}
-		run.Expected, run.Diagnosis = band.Of(figures), nil
-		if err := beginEvidence(ctx, t, run, lease.BeginEvidence(f.State.Limits, run.Expected, now)); err != nil {
+// afterAppend stores what the judgement of health needs of an append: what an attempt begins
+// with, the status that the job set, and what a good run adds to the band of its job.
+func afterAppend(ctx context.Context, t *db.Tx, status string, applied *effect, f *index.FoldResult, now time.Time) error {
+	run := &applied.row.Run
+	if applied.begins {
+		if err := BeginEvidence(ctx, t, run, f.State.Limits, now); err != nil {
 			return err
 		}
 		status = ""
 	}
 	if run.Status != status {
-		if _, err := t.ExecContext(ctx, `UPDATE runs SET status = $2 WHERE id = $1`, run.ID, run.Status); err != nil {
-			return fmt.Errorf("store the status of run %s: %w", run.ID, err)
+		if err := StoreStatus(ctx, t, run); err != nil {
+			return err
 		}
 	}
-	if len(taken.events) == 0 {
+	if len(applied.events) == 0 {
 		return nil
 	}
 	if err := tables.RequestDiagnosis(ctx, t, run, job.Run{}); err != nil {
 		return err
 	}
-	if last := taken.events[len(taken.events)-1]; last.Kind != "state" || last.To != string(job.Succeeded) {
+	if last := applied.events[len(applied.events)-1]; last.Kind != "state" || last.To != string(job.Succeeded) {
 		return nil
 	}
 	if good, ok := band.GoodRunOf(*run); ok {
@@ -51,9 +46,23 @@ func afterAppend(ctx context.Context, t *db.Tx, status string, taken *taken, f *
 	return nil
 }
 
-// beginEvidence also notes the host, by which runs are found.
-func beginEvidence(ctx context.Context, t *db.Tx, run *job.Run, e lease.Evidence) error {
-	doc, err := json.Marshal(e)
+// StoreStatus stores the status that a job has set.
+func StoreStatus(ctx context.Context, t *db.Tx, run *job.Run) error {
+	if _, err := t.ExecContext(ctx, `UPDATE runs SET status = $2 WHERE id = $1`, run.ID, run.Status); err != nil {
+		return fmt.Errorf("store the status of run %s: %w", run.ID, err)
+	}
+	return nil
+}
+
+// BeginEvidence stores what the health of an attempt is judged by when it begins, and the host of the
+// run. It sets what is usual for the job in the run.
+func BeginEvidence(ctx context.Context, t *db.Tx, run *job.Run, limits index.Limits, now time.Time) error {
+	figures, err := readFigures(ctx, t, run.Job, "")
+	if err != nil {
+		return err
+	}
+	run.Expected, run.Diagnosis = band.Of(figures), nil
+	doc, err := json.Marshal(lease.BeginEvidence(limits, run.Expected, now))
 	if err == nil {
 		_, err = t.ExecContext(ctx, `UPDATE runs SET evidence = $2, beat = NULL, status = '', disconnected_at = 0, diagnose = 0, host = $3 WHERE id = $1`, run.ID, string(doc), run.Host)
 	}
@@ -63,8 +72,8 @@ func beginEvidence(ctx context.Context, t *db.Tx, run *job.Run, e lease.Evidence
 	return nil
 }
 
-// readFigures returns what the last good runs of a job needed; lock is what the dialect adds. When they
-// cannot be read there are none, and the next good run begins them anew.
+// readFigures returns the figures of the last good runs of a job; lock is the end of the query. Figures
+// that cannot be read are none: the next good run replaces them.
 func readFigures(ctx context.Context, t *db.Tx, name, lock string) ([]band.GoodRun, error) {
 	var text []byte
 	var figures []band.GoodRun
@@ -96,7 +105,7 @@ func addFigures(ctx context.Context, t *db.Tx, name string, good band.GoodRun) e
 	return nil
 }
 
-// noteBeat keeps a heartbeat that came together with an append.
+// noteBeat stores the heartbeat of a run that is updated apart.
 func noteBeat(ctx context.Context, t *db.Tx, b lease.Beat) error {
 	_, err := t.ExecContext(ctx, `UPDATE runs SET beat = $2, disconnected_at = 0 WHERE id = $1`, b.Run, encodeBeat(b.Heartbeat))
 	if err != nil {
@@ -105,8 +114,7 @@ func noteBeat(ctx context.Context, t *db.Tx, b lease.Beat) error {
 	return nil
 }
 
-// encodeBeat is a heartbeat as JSON. It holds figures only, which can always be encoded,
-// but for a number that is none.
+// encodeBeat returns a heartbeat as JSON; an empty object if a figure is not a number.
 func encodeBeat(hb job.Heartbeat) string {
 	text, err := json.Marshal(hb)
 	if err != nil {

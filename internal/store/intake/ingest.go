@@ -229,44 +229,44 @@ func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables
 		fresh := NewRun(&f.State, a.ClockOffset, now)
 		row = &fresh
 	}
-	taken, err := applyAppend(*row, &attempt.State, attempt.Writer > 0, f, now)
+	applied, err := applyAppend(*row, &attempt.State, attempt.Writer > 0, f, now)
 	if err != nil {
 		return job.Run{}, nil, err
 	}
-	if !taken.owner {
+	if !applied.owner {
 		return row.Run, nil, nil
 	}
 	if !known {
-		if err := tables.InsertRun(ctx, g.Tx, &taken.row); err != nil {
+		if err := tables.InsertRun(ctx, g.Tx, &applied.row); err != nil {
 			return job.Run{}, nil, err
 		}
 	}
-	if taken.begins {
-		if err := tables.SetLabels(ctx, g.Tx, &taken.row.Run); err != nil {
+	if applied.begins {
+		if err := tables.SetLabels(ctx, g.Tx, &applied.row.Run); err != nil {
 			return job.Run{}, nil, err
 		}
 	}
-	if err := tables.InsertEvents(ctx, g.Tx, taken.events); err != nil {
+	if err := tables.InsertEvents(ctx, g.Tx, applied.events); err != nil {
 		return job.Run{}, nil, err
 	}
-	if err := afterAppend(ctx, g.Tx, row.Run.Status, &taken, f, now); err != nil {
+	if err := afterAppend(ctx, g.Tx, row.Run.Status, &applied, f, now); err != nil {
 		return job.Run{}, nil, err
 	}
-	if known && taken.begins { // a loss that waits is withdrawn: the run goes on
+	if known && applied.begins { // a loss that waits is withdrawn: the run goes on
 		if _, err := outbox.Withdraw(ctx, g.Tx, a.Run, a.Attempt-1, fmt.Sprintf("attempt %d began", a.Attempt), now); err != nil {
 			return job.Run{}, nil, err
 		}
 	}
 	if f.Head.Size > 0 {
-		taken.row.Backlog = isBacklog(&taken.row.Run, job.ServerTime(f.Head.LastAt, a.ClockOffset, now), now)
+		applied.row.Backlog = isBacklog(&applied.row.Run, job.ServerTime(f.Head.LastAt, a.ClockOffset, now), now)
 	}
-	if err := g.enqueueChange(ctx, &taken.row, taken.events, outbox.EndTime(&taken.row.Run, a.ClockOffset, now), now); err != nil {
+	if err := g.enqueueChange(ctx, &applied.row, applied.events, outbox.EndTime(&applied.row.Run, a.ClockOffset, now), now); err != nil {
 		return job.Run{}, nil, err
 	}
-	taken.row.Run = tables.WithCut(taken.row.Run, attempt.Cut)
-	g.Runs[a.Run] = &taken.row
+	applied.row.Run = tables.WithCut(applied.row.Run, attempt.Cut)
+	g.Runs[a.Run] = &applied.row
 	g.DirtyRuns[a.Run] = true
-	return taken.row.Run, taken.events, nil
+	return applied.row.Run, applied.events, nil
 }
 
 // canBeginAttempt refuses a job of a new name to who has begun too many.

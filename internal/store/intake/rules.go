@@ -25,8 +25,8 @@ func NewRun(s *index.State, offset time.Duration, now time.Time) tables.RunRow {
 	return tables.RunRow{Run: run}
 }
 
-// taken is what an append does to a run.
-type taken struct {
+// effect is what an append does to its run.
+type effect struct {
 	row    tables.RunRow
 	events []job.RunEvent
 	owner  bool // the run shows this attempt
@@ -37,25 +37,25 @@ type taken struct {
 // returns *index.RefusedError when the attempt cannot begin now. orphaned says that another process
 // has taken over the journal of the agent, which is dead: of a lost run the rest of it says how it
 // ended, and not that it goes on.
-func applyAppend(row tables.RunRow, before *index.State, orphaned bool, f *index.FoldResult, now time.Time) (taken, error) {
+func applyAppend(row tables.RunRow, before *index.State, orphaned bool, f *index.FoldResult, now time.Time) (effect, error) {
 	view, facts := &f.State.View, f.Facts
 	run := row.Run
 	if view.Job != run.Job {
-		return taken{}, &index.RefusedError{Why: fmt.Sprintf("run %s belongs to job %s, not to %s", run.ID, job.Quote(run.Job), job.Quote(view.Job))}
+		return effect{}, &index.RefusedError{Why: fmt.Sprintf("run %s belongs to job %s, not to %s", run.ID, job.Quote(run.Job), job.Quote(view.Job))}
 	}
 	if f.State.Attempt < run.Attempt {
-		return taken{row: row}, nil
+		return effect{row: row}, nil
 	}
-	out := taken{owner: true}
+	out := effect{owner: true}
 	if f.State.Attempt > run.Attempt {
 		var err error
 		if run, out.events, err = allowAttempt(run, f.State.Attempt, now); err != nil {
-			return taken{}, err
+			return effect{}, err
 		}
 		out.begins = true
-		run.Attempt, run.Cancel = f.State.Attempt, nil
-		row.Period = f.State.HeartbeatPeriod
-		row.Lease, row.WhenLost = FirstLease(row.Period), nil
+		row.Run = run
+		beginAttempt(&row, &f.State)
+		run = row.Run
 	}
 	switch {
 	case run.State != job.Lost || !before.Known() || out.begins:

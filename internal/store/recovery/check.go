@@ -2,17 +2,18 @@ package recovery
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"reflect"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/intake"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -100,9 +101,9 @@ func (c *checker) next(ctx context.Context, last tables.AttemptKey) ([]tables.At
 type replay struct {
 	state index.State
 	facts []index.Fact
-	heads map[int64]index.BlockHead // by start, as they should be
-	wrong bool                      // a head differs
-	bad   int64                     // where the first bytes are that cannot be read; 0 for none
+	rows  map[int64]blocks.Block // by start, without data: the rows as they should be
+	wrong bool                   // a row differs
+	bad   int64                  // where the first bytes are that cannot be read; 0 for none
 	why   string
 	live  bool // the bad bytes are not packed: they were still arriving
 	// damage: the bad bytes were read, and are not what was stored.
@@ -110,26 +111,68 @@ type replay struct {
 	holes  bool
 }
 
-// attempt checks one attempt.
+// readTries is how often an attempt is read that changes while it is checked.
+const readTries = 5
+
+// attempt checks one attempt. One that changes meanwhile, because a server stores appends, is checked
+// again.
 func (c *checker) attempt(ctx context.Context, key tables.AttemptKey) error {
-	_, row, err := tables.ScanAttempt(c.store.Reader.QueryRowContext(ctx, `SELECT `+tables.AttemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, key.Run, key.Attempt))
+	before := c.sum
+	for try := 1; ; try++ {
+		c.sum = before
+		row, err := readAttempt(ctx, c.store.Reader, key)
+		var unreadable *query.UnreadableError
+		switch {
+		case errors.Is(err, sql.ErrNoRows): // deleted
+			return nil
+		case errors.As(err, &unreadable):
+			c.found(Finding{Run: key.Run, Attempt: key.Attempt, What: "the stored attempt cannot be read: " + unreadable.Cause.Error()})
+			return nil
+		case err != nil:
+			return err
+		}
+		c.sum.Attempts++
+		r := &replay{state: index.NewState(key.Run, key.Attempt), rows: map[int64]blocks.Block{}, holes: row.Cut != nil}
+		what, err := c.compare(ctx, key, row, r)
+		if err != nil {
+			return err
+		}
+		if what == "" && r.bad == 0 {
+			return nil
+		}
+		now, err := readAttempt(ctx, c.store.Reader, key)
+		if err == nil && try < readTries && !sameState(&now.State, &row.State) {
+			continue
+		}
+		if r.bad != 0 {
+			return c.badBytes(ctx, key, row, r)
+		}
+		return c.rebuild(ctx, key, row, r, what)
+	}
+}
+
+func readAttempt(ctx context.Context, from db.RowQuerier, key tables.AttemptKey) (*tables.AttemptRow, error) {
+	_, row, err := tables.ScanAttempt(from.QueryRowContext(ctx, `SELECT `+tables.AttemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, key.Run, key.Attempt))
+	return row, err
+}
+
+// compare reads the journal of an attempt again, and returns how the tables differ from it; "" if they
+// do not. Of bytes that cannot be read it returns nothing: they are in r.
+func (c *checker) compare(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, r *replay) (what string, err error) {
+	if err := c.replay(ctx, key, row, r); err != nil || r.bad != 0 {
+		return "", err
+	}
+	if r.holes { // what was cut out cannot be folded again
+		return "", nil
+	}
+	size, err := c.store.JournalSize(ctx, key.Run, key.Attempt)
 	if err != nil {
-		return err
+		return "", err
 	}
-	c.sum.Attempts++
-	r := replay{state: index.NewState(key.Run, key.Attempt), heads: map[int64]index.BlockHead{}, holes: row.Cut != nil}
-	if err := c.replay(ctx, key, row, &r); err != nil {
-		return err
+	if r.wrong || size != row.Durable() || !sameState(&r.state, &row.State) {
+		return "the index of the journal differs from the journal", nil
 	}
-	switch {
-	case r.bad != 0:
-		return c.badBytes(ctx, key, row, &r)
-	case r.holes: // what was cut out cannot be folded again
-		return nil
-	case r.wrong || !sameState(&r.state, &row.State):
-		return c.rebuild(ctx, key, row, &r, "the index of the journal differs from the journal")
-	}
-	return c.run(ctx, key, row, &r)
+	return c.compareRun(ctx, key, r)
 }
 
 // replay reads all blocks of an attempt in order.
@@ -189,7 +232,11 @@ func (c *checker) block(ctx context.Context, key tables.AttemptKey, h index.Bloc
 		err = checkRecords(data, h.Start)
 	}
 	if err == nil && !r.holes {
-		err = r.fold(h, data)
+		samples, serr := c.store.SamplesText(ctx, key, h.Start)
+		if serr != nil {
+			return serr
+		}
+		err = r.fold(h, data, samples)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -218,8 +265,9 @@ func checkRecords(data []byte, start int64) error {
 	return nil
 }
 
-// fold goes on with the state of the journal, and compares the head.
-func (r *replay) fold(h index.BlockHead, data []byte) error {
+// fold continues the state of the journal with a block, and compares the head and the samples in its
+// row with those that its bytes make.
+func (r *replay) fold(h index.BlockHead, data, stored []byte) error {
 	f, err := index.Fold(r.state, data)
 	if err != nil {
 		return err
@@ -227,12 +275,28 @@ func (r *replay) fold(h index.BlockHead, data []byte) error {
 	if f.Tail != 0 || f.Head.Size != h.Size {
 		return errors.New("a record is cut off")
 	}
+	samples, err := blocks.EncodeSamples(f.Samples)
+	if err != nil {
+		return err
+	}
 	r.facts = append(r.facts, f.Facts...)
 	r.state = f.State
-	r.heads[h.Start] = f.Head
+	r.rows[h.Start] = blocks.Block{Head: f.Head, Samples: samples}
 	f.Head.Open, h.Open = nil, nil // they name blocks as they were when they arrived
-	r.wrong = r.wrong || !reflect.DeepEqual(asStored(f.Head), asStored(h))
+	r.wrong = r.wrong || asStored(f.Head) != asStored(h) || !sameSamples(f.Samples, stored)
 	return nil
+}
+
+// sameSamples reports whether the samples in a row are the given ones.
+func sameSamples(samples []job.Sample, stored []byte) bool {
+	var decoded []job.Sample
+	if len(stored) > 0 {
+		var err error
+		if decoded, err = query.DecodeSamples(nil, stored); err != nil {
+			return false
+		}
+	}
+	return asStored(decoded) == asStored(samples)
 }
 
 // asStored is a value as it comes back from the database: times lose their zone.
@@ -251,23 +315,32 @@ func sameState(a, b *index.State) bool {
 	return asStored(x) == asStored(y)
 }
 
-// run checks that the run shows what its last attempt's journal says.
-func (c *checker) run(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, r *replay) error {
+// compareRun returns how the row of the run differs from the journal of its last attempt.
+func (c *checker) compareRun(ctx context.Context, key tables.AttemptKey, r *replay) (what string, err error) {
 	if !r.state.Known() {
-		return nil
+		return "", nil
 	}
-	run, err := c.store.Run(ctx, key.Run)
-	var gone *query.NotFoundError
-	if errors.As(err, &gone) {
-		return c.rebuild(ctx, key, row, r, "the run is missing")
+	row, err := tables.ScanRun(c.store.Reader.QueryRowContext(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE id = $1`, key.Run))
+	var unreadable *query.UnreadableError
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return "the run is missing", nil
+	case errors.As(err, &unreadable) && unreadable.Run.Attempt <= key.Attempt:
+		return "the stored document of the run cannot be read", nil
+	case errors.As(err, &unreadable) || err == nil && row.Run.Attempt > key.Attempt:
+		return "", nil // its last attempt is checked
+	case err != nil:
+		return "", fmt.Errorf("read run %s: %w", key.Run, err)
 	}
-	if err != nil || run.Attempt != key.Attempt {
-		return err
+	derived := intake.Rederive(row, &r.state, row.ReportedAt)
+	same, err := tables.MatchesColumns(ctx, c.store.Reader, &derived.Run)
+	if err != nil {
+		return "", err
 	}
-	if run.Output.Bytes != r.state.View.Output.Bytes || run.Output.Lines != r.state.View.Output.Lines || run.Job != r.state.View.Job {
-		return c.rebuild(ctx, key, row, r, "the run shows something else than its journal")
+	if !same || asStored(derived.Run) != asStored(row.Run) || row.Run.Job != r.state.View.Job {
+		return "the run shows something else than its journal", nil
 	}
-	return nil
+	return "", nil
 }
 
 // objects compares the archive with the table of objects.
@@ -310,9 +383,4 @@ func (c *checker) markObjectDead(ctx context.Context, name string) error {
 		_, err := t.ExecContext(ctx, `UPDATE objects SET state = 'dead' WHERE name = $1`, name)
 		return err
 	})
-}
-
-// ended is the state of a run whose attempt's journal holds the outcome.
-func ended(view *job.Run) (job.State, bool) {
-	return view.State, view.Outcome != nil && view.State.Terminal()
 }

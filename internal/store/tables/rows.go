@@ -203,6 +203,14 @@ func SetLabels(ctx context.Context, t *db.Tx, r *job.Run) error {
 	return nil
 }
 
+// SetHost stores the host that a run is found by.
+func SetHost(ctx context.Context, t *db.Tx, r *job.Run) error {
+	if _, err := t.ExecContext(ctx, `UPDATE runs SET host = $2 WHERE id = $1`, r.ID, r.Host); err != nil {
+		return fmt.Errorf("store the host of run %s: %w", r.ID, err)
+	}
+	return nil
+}
+
 // LockRun reads a run that this transaction will change.
 func LockRun(ctx context.Context, t *db.Tx, id string) (RunRow, error) {
 	row, err := ScanRun(t.QueryRowContext(ctx, `SELECT `+RunColumns+` FROM runs WHERE id = $1`+t.Dialect.Lock, id))
@@ -297,7 +305,11 @@ func SaveAttempt(ctx context.Context, t *db.Tx, key AttemptKey, row *AttemptRow,
 	}
 	statement := `UPDATE attempts SET size = $3, doc = $4, tail = $5, unidentified_at = $10,
 		trim_at = COALESCE(trim_at, CAST($9 AS BIGINT)), pack_at = COALESCE(pack_at, CAST($6 AS BIGINT), CASE WHEN $3 - packed > CAST($7 AS BIGINT) THEN CAST($8 AS BIGINT) END) WHERE run_id = $1 AND attempt = $2`
-	args := []any{key.Run, key.Attempt, row.Durable(), string(doc), row.Tail, due, PackLiveBytes, db.Micros(row.At.Add(packDelay)), trim, unidentified}
+	var tail []byte // NULL if it is empty
+	if len(row.Tail) > 0 {
+		tail = row.Tail
+	}
+	args := []any{key.Run, key.Attempt, row.Durable(), string(doc), tail, due, PackLiveBytes, db.Micros(row.At.Add(packDelay)), trim, unidentified}
 	if !row.Stored {
 		statement = `INSERT INTO attempts (run_id, attempt, size, doc, tail, pack_at, trim_at, unidentified_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
 		args = append(args[:6], trim, unidentified)

@@ -23,14 +23,14 @@ func WithAttempt(run job.Run, view *job.Run) job.Run {
 	shown.Acknowledged = validAcknowledgement(&run)
 	shown.SuspendedAt = run.SuspendedAt
 	shown.Expected, shown.Diagnosis = run.Expected, run.Diagnosis
-	if hasServerVerdict(run) && (view.Outcome == nil || view.Outcome.State != run.State) {
+	if HasServerVerdict(run) && (view.Outcome == nil || view.Outcome.State != run.State) {
 		shown.Outcome = run.Outcome // what the agent reports later does not change the verdict
 	}
 	return shown
 }
 
-// hasServerVerdict reports whether the server ended the run without its agent.
-func hasServerVerdict(run job.Run) bool {
+// HasServerVerdict reports whether the server ended the run without its agent.
+func HasServerVerdict(run job.Run) bool {
 	ended := run.State == job.Canceled && run.Cancel != nil || run.State == job.Lost
 	return ended && run.Outcome != nil && run.Outcome.State == run.State
 }
