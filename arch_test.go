@@ -34,7 +34,7 @@ var table = []row{
 	{"internal/agent/bounded", "", "", "one wait; knows nothing of Stint"},
 	{"internal/agent/cache", "internal/agent/filelock internal/agent/freespace", "golang.org/x/sync golang.org/x/sys", "files and locks; it knows nothing of runs, so that list and prune need none"},
 	{"internal/agent/delivery", "client job journal internal/agent/bounded internal/agent/spool internal/agent/statedir", "github.com/cenkalti/backoff/v7", "sends one journal and the heartbeats of one attempt; what answered in place of a server is an error of the client"},
-	{"internal/agent/diagnose", "internal/agent/process/member internal/agent/process/procfs internal/agent/text", "golang.org/x/sys", "reads what the kernel shows of processes, and writes text"},
+	{"internal/agent/diagnose", "internal/agent/process/member internal/agent/process/procfs internal/agent/text job journal", "golang.org/x/sys", "reads what the kernel shows of processes, and writes notes"},
 	{"internal/agent/environment", "internal/agent/bounded internal/agent/redact", "", "variables in, variables and masks out; of files it asks only whether they exist"},
 	{"internal/agent/filelock", "", "golang.org/x/sys", "one system call"},
 	{"internal/agent/flush", "job journal internal/agent/delivery internal/agent/process/member internal/agent/process/watch internal/agent/spool internal/agent/spool/owner", "", "delivers what waits in the spool; of a dead agent's job it ends the processes"},
@@ -68,7 +68,7 @@ var table = []row{
 	{"internal/agent/statedir", "", "", "who owns a directory: the standard library says it"},
 	{"internal/agent/stdio", "job internal/agent/bounded internal/agent/process/children internal/agent/process/terminal internal/agent/record", "golang.org/x/sys", "descriptors and terminals; which step runs, the supervision knows"},
 	{"internal/agent/stall", "internal/agent/process/member internal/agent/process/procfs", "", "a judgement on what was seen; only the bytes that processes moved are read here"},
-	{"internal/agent/stop", "job internal/agent/diagnose internal/agent/process/member", "", "what a stop does to the processes; who asked for it, the supervision knows"},
+	{"internal/agent/stop", "job journal internal/agent/diagnose internal/agent/process/member", "", "what a stop does to the processes; who asked for it, the supervision knows"},
 	{"internal/agent/text", "", "", "pure: bytes from outside in, text for people out"},
 
 	{"internal/index", "job journal", "", "pure: journal bytes in, views out"},

@@ -368,3 +368,19 @@ func changelogFaults(text string) (faults []string) {
 	end()
 	return faults
 }
+
+// Moments in sentences are written in one way, so that the API can name them (job.TimesIn).
+func TestSentencesNameMomentsInOneWay(t *testing.T) {
+	for _, p := range tracked(t, ".go") {
+		if p == "job/sentence.go" || strings.HasSuffix(p, "_test.go") {
+			continue
+		}
+		b, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(b), "15:04:05 UTC") {
+			t.Errorf("%s writes the time of a sentence itself: job.ClockText and job.TimeText do", p)
+		}
+	}
+}

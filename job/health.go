@@ -79,6 +79,8 @@ type RuleResult struct {
 	NextCode NextCode       `json:"next_code,omitempty"`
 	NextAt   *time.Time     `json:"next_at,omitempty"`
 	Since    *time.Time     `json:"since,omitempty"` // nil when the rule does not hold
+	// SentenceTimes are the moments that the sentence names.
+	SentenceTimes []SentenceTime `json:"sentence_times,omitempty"`
 }
 
 // ReplayFinding is a finding that a policy would make, or would not have made, in a past run.
@@ -87,6 +89,8 @@ type ReplayFinding struct {
 	Rule     string    `json:"rule"` // or the state in which the run ended
 	At       time.Time `json:"at"`
 	Sentence string    `json:"sentence"`
+	// SentenceTimes are the moments that the sentence names.
+	SentenceTimes []SentenceTime `json:"sentence_times,omitempty"`
 }
 
 // Explanation is what the health rules make of a run.

@@ -70,4 +70,6 @@ type Action struct {
 	// Batch is the id under which it was sent, alone or with others. It never changes
 	// once there is one, so that a receiver recognises a repetition.
 	Batch int64 `json:"batch,omitempty"`
+	// SentenceTimes are the moments that the message names.
+	SentenceTimes []SentenceTime `json:"sentence_times,omitempty"`
 }

@@ -185,7 +185,7 @@ func Classify(e Ending) Outcome {
 // Unfinished returns the outcome of an attempt whose agent left no outcome behind: the journal
 // ends in the middle. hostRebooted is the cause, if it is known.
 func Unfinished(hostRebooted bool, lastSeen time.Time) Outcome {
-	at := lastSeen.UTC().Format("2006-01-02 15:04:05 UTC")
+	at := TimeText(lastSeen)
 	if hostRebooted {
 		return Outcome{
 			State: Lost, Reason: HostRebooted,
@@ -273,7 +273,7 @@ func oomMessage(o *OOM) string {
 		msg += " of " + Bytes(o.LimitBytes)
 	}
 	if !o.At.IsZero() {
-		msg += " at " + o.At.UTC().Format("15:04:05 UTC")
+		msg += " at " + ClockText(o.At)
 	}
 	if o.Victim != "" {
 		msg += fmt.Sprintf("; the largest process was %s (pid %d)", o.Victim, o.VictimPID)

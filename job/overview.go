@@ -100,7 +100,8 @@ type OverviewRun struct {
 	Usage                MemoryUsage      `json:"usage"`
 	Usual                *Usual           `json:"usual,omitempty"` // when the attempt began
 	// Recent is there for a run that went wrong.
-	Recent *RecentRuns `json:"recent,omitempty"`
+	Recent        *RecentRuns    `json:"recent,omitempty"`
+	SentenceTimes []SentenceTime `json:"sentence_times,omitempty"`
 }
 
 // MemoryUsage holds some fields of Usage, with the same meaning.

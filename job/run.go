@@ -57,6 +57,29 @@ type Run struct {
 	// Acknowledged is nil unless a person acknowledged what is wrong with the run now.
 	Acknowledged *Acknowledgement `json:"acknowledged,omitempty"`
 	Notes        []string         `json:"notes"` // what the agent had to say ("the memory limit is not enforced: …")
+	// StoppedProcesses is nil unless the agent stopped the job for a limit.
+	StoppedProcesses *StoppedProcesses `json:"stopped_processes,omitempty"`
+	// SentenceTimes are the moments that the sentences of the run name: the evidence of findings
+	// and causes, the diagnosis, and the messages of outcome and steps.
+	SentenceTimes []SentenceTime `json:"sentence_times,omitempty"`
+}
+
+// StoppedProcesses are the processes of a job just before the agent stopped it for a limit.
+type StoppedProcesses struct {
+	Processes []StoppedProcess `json:"processes" nullable:"false"`
+	// NotDescribed counts further processes.
+	NotDescribed int `json:"not_described"`
+	// Notes are the indexes of the notes of the run that say the same to a person.
+	Notes []int `json:"notes" nullable:"false"`
+}
+
+// StoppedProcess is what one process was doing.
+type StoppedProcess struct {
+	PID    int    `json:"pid"`
+	Parent int    `json:"parent"`
+	Name   string `json:"name"`
+	// Facts are phrases for a person: its state and system call, CPU, threads, sockets, files.
+	Facts []string `json:"facts" nullable:"false"`
 }
 
 // Step is one phase of an attempt.
@@ -330,6 +353,8 @@ type RunEvent struct {
 	// Rule is the event kind or the health rule that caused the change.
 	Rule     string `json:"rule"`
 	Evidence string `json:"evidence"` // one sentence
+	// SentenceTimes are the moments that the evidence names.
+	SentenceTimes []SentenceTime `json:"sentence_times,omitempty"`
 }
 
 // Summary is a job and what its runs have shown.

@@ -73,6 +73,10 @@ type StepEnded struct {
 type Note struct {
 	Step int    `json:"step"` // -1: the whole attempt
 	Text string `json:"text"`
+	// Processes say for programs what a note about processes before a stop says, and NotDescribed
+	// how many more there were.
+	Processes    []job.StoppedProcess `json:"processes,omitempty"`
+	NotDescribed int                  `json:"not_described,omitempty"`
 }
 
 // Status is the job's own word about its progress.

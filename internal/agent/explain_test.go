@@ -32,6 +32,13 @@ func TestDiagnosisBeforeTheStop(t *testing.T) {
 				!strings.Contains(notes, "sleep (pid ") || !strings.Contains(notes, "in read on fd 0: "+c.Dir+"/fifo") {
 				t.Errorf("result %+v, notes %q", got, notes)
 			}
+			names := map[string]bool{}
+			for _, p := range v.processes {
+				names[p.Name] = p.PID > 0 && len(p.Facts) > 0
+			}
+			if len(v.processes) != 2 || !names["sleep"] || !names["cat"] {
+				t.Errorf("processes %+v", v.processes)
+			}
 		})
 	}
 }

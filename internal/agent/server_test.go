@@ -125,18 +125,19 @@ type streamKey struct {
 
 // view is a journal taken apart.
 type view struct {
-	attempt  journal.Attempt
-	started  []journal.StepStarted
-	ended    []journal.StepEnded
-	output   map[streamKey][]byte
-	gaps     []job.Gap
-	notes    []string
-	statuses []string
-	samples  []job.Sample
-	stopping []journal.Stopping
-	final    *journal.Final
-	finalAt  time.Time
-	order    []journal.Type
+	attempt   journal.Attempt
+	started   []journal.StepStarted
+	ended     []journal.StepEnded
+	output    map[streamKey][]byte
+	gaps      []job.Gap
+	notes     []string
+	processes []job.StoppedProcess
+	statuses  []string
+	samples   []job.Sample
+	stopping  []journal.Stopping
+	final     *journal.Final
+	finalAt   time.Time
+	order     []journal.Type
 }
 
 // read takes the journal of a run apart and proves that it is whole.
@@ -189,7 +190,7 @@ func (v *view) take(t *testing.T, r journal.Record, at int64, digest string) {
 	case journal.TypeNote:
 		var n journal.Note
 		err = journal.Decode(r, &n)
-		v.notes = append(v.notes, n.Text)
+		v.notes, v.processes = append(v.notes, n.Text), append(v.processes, n.Processes...)
 	case journal.TypeStatus:
 		var s journal.Status
 		err = journal.Decode(r, &s)

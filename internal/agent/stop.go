@@ -26,7 +26,8 @@ func (a *attempt) newStop() *stop.Stop {
 			// There is a reserve for it.
 			_ = a.rec.Record(journal.TypeStopping, time.Now(), journal.Stopping{Reason: cause.Reason, By: cause.By, Why: why})
 		},
-		Note: func(text string) { a.rec.Note(a.current, text) }, Print: a.cfg.Print,
+		Processes: func(n journal.Note) { a.rec.NoteProcesses(a.current, n) },
+		Note:      func(text string) { a.rec.Note(a.current, text) }, Print: a.cfg.Print,
 	})
 }
 

@@ -252,6 +252,7 @@ func (f *folder) note(rec journal.Record) error {
 		return err
 	}
 	v := &f.State.View
+	f.stoppedProcesses(p)
 	if len(v.Notes) < maxNotes {
 		v.Notes = append(v.Notes, Text(p.Text, maxText))
 		return nil

@@ -24,6 +24,13 @@ const (
 	maxGPUName      = 128
 	// maxSampleValues is more than the values of a sample of maxGPUs whose names are of commas.
 	maxSampleValues = maxGPUs*(maxGPUName+8) + 64
+
+	// Of the processes before a stop; an agent describes no more, and in no more than 16 KiB.
+	maxStoppedProcesses = 64
+	maxProcessName      = 100
+	maxProcessFacts     = 16
+	maxProcessText      = 1800 // of all facts
+	maxNotDescribed     = 1 << 22
 )
 
 // State is what is known of one attempt after a prefix of its journal. It holds all that
@@ -89,6 +96,11 @@ func (s State) clone() State {
 	s.View.Steps = slices.Clone(s.View.Steps)
 	s.View.Labels = maps.Clone(s.View.Labels)
 	s.View.Notes = slices.Clone(s.View.Notes)
+	if p := s.View.StoppedProcesses; p != nil {
+		copied := *p
+		copied.Processes, copied.Notes = slices.Clone(p.Processes), slices.Clone(p.Notes)
+		s.View.StoppedProcesses = &copied
+	}
 	s.View.Output.Gaps = slices.Clone(s.View.Output.Gaps)
 	s.Streams = slices.Clone(s.Streams)
 	return s

@@ -125,7 +125,7 @@ func ShortRun(r *job.Run) job.OverviewRun {
 		CreatedAt: r.CreatedAt, StartAt: r.StartAt, DeliveredLateSeconds: r.DeliveredLateSeconds,
 		StartedAt: r.StartedAt, EndedAt: r.EndedAt, LastHeartbeatAt: r.LastHeartbeatAt, SuspendedAt: r.SuspendedAt,
 		Cancel: r.Cancel, Usage: job.MemoryUsage{MemoryBytes: r.Usage.MemoryBytes, PeakMemoryBytes: r.Usage.PeakMemoryBytes},
-		Usual: UsualOf(r.Expected),
+		Usual: UsualOf(r.Expected), SentenceTimes: r.SentenceTimes,
 	}
 	if worst := WorstFinding(r.Findings); worst != nil {
 		one := *worst

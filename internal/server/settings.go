@@ -11,11 +11,23 @@ type Settings struct {
 	Version    string            `json:"version"`
 	Database   string            `json:"database" enum:"sqlite,postgres"`
 	Durability string            `json:"durability" enum:"full,relaxed" doc:"What is on disk before an agent gets its reply"`
-	Archive    map[string]string `json:"archive" doc:"Where finished logs are kept"`
-	Retention  map[string]string `json:"retention" doc:"What is kept, and for how long; empty if nothing is deleted"`
-	PublicURL  string            `json:"public_url,omitempty"`
-	Address    string            `json:"address" doc:"The address that the server listens on"`
-	PlainHTTP  bool              `json:"plain_http" doc:"Tokens and logs are sent over a network without TLS"`
+	Archive    map[string]string `json:"archive" doc:"Where finished logs are kept, for people"`
+	// ArchiveKind is the same for programs.
+	ArchiveKind string            `json:"archive_kind" enum:"database,data_directory,directory,bucket" doc:"Where finished logs are kept"`
+	Retention   map[string]string `json:"retention" doc:"What is kept, and for how long, for people; empty if nothing is deleted"`
+	Keep        Keep              `json:"keep" doc:"What is kept, and for how long; 0 is no limit"`
+	PublicURL   string            `json:"public_url,omitempty"`
+	Address     string            `json:"address" doc:"The address that the server listens on"`
+	TLS         bool              `json:"tls" doc:"The server speaks TLS itself"`
+	PlainHTTP   bool              `json:"plain_http" doc:"Tokens and logs are sent over a network without TLS"`
+}
+
+// Keep is the options of retention as numbers. A zero is no limit.
+type Keep struct {
+	AgeSeconds  int64 `json:"age_seconds" doc:"Runs that ended longer ago are deleted"`
+	RunsOfJob   int   `json:"runs_of_job" doc:"Of each job, older ended runs than the last so many are deleted"`
+	TotalBytes  int64 `json:"total_bytes" doc:"The oldest runs are deleted while all journals take more"`
+	RunLogBytes int64 `json:"run_log_bytes" doc:"Of longer logs the middle is deleted"`
 }
 
 // getSettings responds with the settings of this server.

@@ -1,7 +1,7 @@
 // Package diagnose describes what processes that seem stuck are doing: their state, what they
 // wait for in the kernel, their open sockets and files, and the CPU they use right now. It
 // only reads what the system shows to every process with the agent's rights, and leaves out what
-// cannot be read. It is text for a person; nothing decides on it.
+// cannot be read. It is for a person; nothing decides on it.
 package diagnose
 
 import (
@@ -12,6 +12,8 @@ import (
 
 	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/text"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
 )
 
 // MeasureInterval is how long Notes measures the CPU that is used.
@@ -55,45 +57,63 @@ var states = map[byte]string{
 
 // text returns one line about a process.
 func (f facts) text() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s (pid %d, parent %d): ", f.name, f.pid, f.parent)
-	if s := states[f.state]; s != "" {
-		b.WriteString(s)
-	} else {
-		fmt.Fprintf(&b, "state %q", f.state)
+	return fmt.Sprintf("%s (pid %d, parent %d): ", f.name, f.pid, f.parent) + strings.Join(f.phrases(), "; ")
+}
+
+// phrases return what is known of a process, besides what identifies it.
+func (f facts) phrases() []string {
+	doing := states[f.state]
+	if doing == "" {
+		doing = fmt.Sprintf("state %q", f.state)
 	}
 	if f.call != "" {
-		b.WriteString(", in " + f.call)
+		doing += ", in " + f.call
 		if f.on != "" {
-			b.WriteString(" on " + f.on)
+			doing += " on " + f.on
 		}
 	}
 	if f.wchan != "" {
-		b.WriteString(", kernel function " + f.wchan)
+		doing += ", kernel function " + f.wchan
 	}
-	fmt.Fprintf(&b, "; CPU %.2f s", f.cpu.Seconds())
+	cpu := fmt.Sprintf("CPU %.2f s", f.cpu.Seconds())
 	if f.cores >= 0 {
-		fmt.Fprintf(&b, ", now %.0f %% of a core", 100*f.cores)
+		cpu += fmt.Sprintf(", now %.0f %% of a core", 100*f.cores)
 	}
+	all := []string{doing, cpu}
 	if f.threads > 1 {
-		fmt.Fprintf(&b, "; %d threads%s", f.threads, countsText(f.waits))
+		all = append(all, fmt.Sprintf("%d threads%s", f.threads, countsText(f.waits)))
 	}
 	if f.children > 0 {
-		fmt.Fprintf(&b, "; children: %d", f.children)
+		all = append(all, fmt.Sprintf("children: %d", f.children))
 	}
 	if len(f.sockets) > 0 {
-		b.WriteString("; sockets: " + strings.Join(f.sockets, ", "))
+		all = append(all, "sockets: "+strings.Join(f.sockets, ", "))
 	}
 	if len(f.files) > 0 {
-		b.WriteString("; files: " + strings.Join(f.files, ", "))
+		all = append(all, "files: "+strings.Join(f.files, ", "))
 	}
 	if f.moreOpen > 0 {
-		fmt.Fprintf(&b, "; %d more are open", f.moreOpen)
+		all = append(all, fmt.Sprintf("%d more are open", f.moreOpen))
 	}
 	if f.denied {
-		b.WriteString("; the agent may not see its calls and descriptors")
+		all = append(all, "the agent may not see its calls and descriptors")
 	}
-	return b.String()
+	return all
+}
+
+// process returns the same for programs. Its texts together are as long as a line may be.
+func (f facts) process() job.StoppedProcess {
+	p := job.StoppedProcess{PID: f.pid, Parent: f.parent, Name: text.Clean(f.name, maxName), Facts: []string{}}
+	room := maxLine
+	for _, phrase := range f.phrases() {
+		if room < minPhrase {
+			break
+		}
+		phrase = text.Clean(phrase, room)
+		room -= len(phrase)
+		p.Facts = append(p.Facts, phrase)
+	}
+	return p
 }
 
 // countsText lists system calls by how many threads are in them.
@@ -119,26 +139,33 @@ func countsText(waits map[string]int) string {
 }
 
 // notes packs lines into notes of bounded size. all counts the processes there were.
-func notes(found []facts, all int) []string {
-	var out []string
-	note := fmt.Sprintf("diagnosis before the stop: %d process%s", all, map[bool]string{false: "es"}[all == 1])
-	total, described := len(note), 0
+func notes(found []facts, all int) []journal.Note {
+	var out []journal.Note
+	note := journal.Note{Text: fmt.Sprintf("diagnosis before the stop: %d process%s", all, map[bool]string{false: "es"}[all == 1])}
+	total, described := len(note.Text), 0
 	for _, f := range found {
 		line := text.Clean(f.text(), maxLine)
 		if total += len(line) + 1; total > maxText {
 			break
 		}
-		if len(note)+1+len(line) > maxNote {
-			out, note = append(out, note), "diagnosis, continued"
+		if len(note.Text)+1+len(line) > maxNote {
+			out, note = append(out, note), journal.Note{Text: "diagnosis, continued"}
 		}
-		note += "\n" + line
+		note.Text += "\n" + line
+		note.Processes = append(note.Processes, f.process())
 		described++
 	}
 	if described < all {
-		note += fmt.Sprintf("\nand %d more that are not described", all-described)
+		note.Text += fmt.Sprintf("\nand %d more that are not described", all-described)
+		note.NotDescribed = all - described
 	}
 	return append(out, note)
 }
 
-// maxLine bounds a line, so that it fits into a note with a heading.
-const maxLine = 1800
+const (
+	// maxLine bounds a line, so that it fits into a note with a heading.
+	maxLine = 1800
+	maxName = 100
+	// minPhrase is the room that is worth the beginning of a phrase.
+	minPhrase = 20
+)

@@ -17,6 +17,7 @@ import (
 
 	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
+	"stint.dev/stint/journal"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -117,12 +118,20 @@ func start(t *testing.T, dir, script string, files ...*os.File) member.Member {
 	return member.Member{PID: s.PID, Name: s.Name(), State: string(rune(s.State)), StartedTicks: s.StartedTicks}
 }
 
+func texts(notes []journal.Note) string {
+	var all []string
+	for _, n := range notes {
+		all = append(all, n.Text)
+	}
+	return strings.Join(all, "\n")
+}
+
 // await reads until the notes hold all of the words.
 func await(t *testing.T, m member.Member, words ...string) {
 	t.Helper()
 	var text string
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		text = strings.Join(Notes(t.Context(), func() ([]member.Member, error) { return []member.Member{m}, nil }), "\n")
+		text = texts(Notes(t.Context(), func() ([]member.Member, error) { return []member.Member{m}, nil }))
 		missing := false
 		for _, w := range words {
 			missing = missing || !strings.Contains(text, w)
@@ -185,12 +194,12 @@ func TestRealProcesses(t *testing.T) {
 func TestProcessThatIsGone(t *testing.T) {
 	gone := member.Member{PID: os.Getpid(), StartedTicks: 1} // another one had this number
 	got := Notes(t.Context(), func() ([]member.Member, error) { return []member.Member{gone}, nil })
-	if len(got) != 1 || strings.Contains(got[0], "(pid") {
-		t.Errorf("%q", got)
+	if len(got) != 1 || strings.Contains(got[0].Text, "(pid") {
+		t.Errorf("%+v", got)
 	}
 	got = Notes(t.Context(), func() ([]member.Member, error) { return nil, errors.New("no rights") })
-	if len(got) != 1 || !strings.Contains(got[0], "no rights") {
-		t.Errorf("%q", got)
+	if len(got) != 1 || !strings.Contains(got[0].Text, "no rights") {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -201,6 +210,6 @@ func TestEndsWithItsContext(t *testing.T) {
 	begun := time.Now()
 	got := Notes(ctx, func() ([]member.Member, error) { return []member.Member{self}, nil })
 	if len(got) != 1 || time.Since(begun) > MeasureInterval {
-		t.Errorf("%q after %s", got, time.Since(begun))
+		t.Errorf("%+v after %s", got, time.Since(begun))
 	}
 }

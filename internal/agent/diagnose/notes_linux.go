@@ -12,14 +12,15 @@ import (
 
 	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
+	"stint.dev/stint/journal"
 )
 
 // Notes watches the processes of an attempt for MeasureInterval, and describes them. When ctx ends
 // it describes what it has seen until then.
-func Notes(ctx context.Context, members Members) []string {
+func Notes(ctx context.Context, members Members) []journal.Note {
 	all, err := members()
 	if err != nil {
-		return []string{"no diagnosis before the stop: " + err.Error()}
+		return []journal.Note{{Text: "no diagnosis before the stop: " + err.Error()}}
 	}
 	some := all[:min(len(all), maxProcesses)]
 	begun := time.Now()

@@ -2,6 +2,7 @@ package record
 
 import (
 	"maps"
+	"slices"
 
 	"stint.dev/stint/internal/agent/redact"
 	"stint.dev/stint/job"
@@ -30,7 +31,7 @@ func masked(secrets *redact.Set, v any) any {
 		v.Outcome = maskedOutcome(secrets, v.Outcome)
 		return v
 	case journal.Note:
-		v.Text = secrets.String(v.Text)
+		v.Text, v.Processes = secrets.String(v.Text), maskedProcesses(secrets, v.Processes)
 		return v
 	case journal.Status:
 		v.Text = secrets.String(v.Text)
@@ -40,6 +41,15 @@ func masked(secrets *redact.Set, v any) any {
 		return v
 	}
 	return v
+}
+
+func maskedProcesses(secrets *redact.Set, processes []job.StoppedProcess) []job.StoppedProcess {
+	processes = slices.Clone(processes)
+	for i := range processes {
+		p := &processes[i]
+		p.Name, p.Facts = secrets.String(p.Name), secrets.Strings(p.Facts)
+	}
+	return processes
 }
 
 // maskedLabels keeps every label a label: the mark may be longer than what it replaces.

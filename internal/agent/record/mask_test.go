@@ -28,7 +28,7 @@ func TestEveryRecordIsMasked(t *testing.T) {
 		},
 		journal.StepStarted{Command: testSecret},
 		journal.StepEnded{Outcome: outcome},
-		journal.Note{Text: testSecret},
+		journal.Note{Text: testSecret, Processes: []job.StoppedProcess{{Name: testSecret, Facts: []string{"files: " + testSecret}}}},
 		journal.Status{Text: testSecret},
 		journal.Stopping{By: testSecret, Why: testSecret},
 		journal.Final{Outcome: maskedOutcome(secrets, outcome)},

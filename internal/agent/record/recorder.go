@@ -101,6 +101,12 @@ func (r *Recorder) Note(step int, text string) {
 	_ = r.Record(journal.TypeNote, time.Now(), journal.Note{Step: step, Text: text}) // no room: see Record
 }
 
+// NoteProcesses writes a note about the processes of a step.
+func (r *Recorder) NoteProcesses(step int, n journal.Note) {
+	n.Step = step
+	_ = r.Record(journal.TypeNote, time.Now(), n) // no room: see Record
+}
+
 // output writes a record of output, whose raw bytes rec has from front on, and hands the output to
 // the Passer. With own it may keep the memory of rec; then next is memory of the same size for the
 // caller to continue with, else nil.

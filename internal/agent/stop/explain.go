@@ -7,6 +7,7 @@ import (
 
 	"stint.dev/stint/internal/agent/diagnose"
 	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
 )
 
 const (
@@ -29,14 +30,14 @@ func (s *Stop) explain(cause job.StopCause) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), diagnoseTimeout)
 	defer cancel()
-	found := make(chan []string, 1)
+	found := make(chan []journal.Note, 1)
 	go func() { found <- diagnose.Notes(ctx, s.cfg.Group.Members) }() // ends soon after ctx
 	hung := time.NewTimer(diagnoseLimit)
 	defer hung.Stop()
 	select {
 	case notes := <-found:
-		for _, text := range notes {
-			s.cfg.Note(text)
+		for _, note := range notes {
+			s.cfg.Processes(note)
 		}
 	case <-hung.C:
 		s.cfg.Note("no diagnosis before the stop: the kernel did not answer in time")

@@ -14,6 +14,7 @@ import (
 
 	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
 )
 
 const (
@@ -43,6 +44,8 @@ type Config struct {
 	QuitFirst bool
 	// Began is called when a stop begins, before the job gets a signal.
 	Began func(job.StopCause)
+	// Processes writes a note about the processes of the step that runs into the journal.
+	Processes func(journal.Note)
 	// Note writes a text about the step that runs into the journal, and Print prints one.
 	Note, Print func(text string)
 }

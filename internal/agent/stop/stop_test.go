@@ -13,6 +13,7 @@ import (
 
 	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -45,8 +46,9 @@ func newStop(g *fakeGroup, sig syscall.Signal) (*Stop, *texts) {
 	var out texts
 	return New(Config{
 		Group: g, Signal: sig, Grace: 10 * time.Second, Began: func(job.StopCause) {},
-		Note:  func(text string) { out.notes = append(out.notes, text) },
-		Print: func(text string) { out.printed = append(out.printed, text) },
+		Processes: func(n journal.Note) { out.notes = append(out.notes, n.Text) },
+		Note:      func(text string) { out.notes = append(out.notes, text) },
+		Print:     func(text string) { out.printed = append(out.printed, text) },
 	}), &out
 }
 

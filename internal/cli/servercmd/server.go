@@ -119,7 +119,7 @@ func (p *program) runServer(ctx context.Context, opts *option.Set, log *slog.Log
 		Badges: opts.On("public-badges"), Private: opts.On("allow-private-targets"),
 		NewJobs: int(min(opts.Number("new-jobs-per-hour"), math.MaxInt32)), Activate: opts.On("activate"), Version: p.Version, Log: log,
 	}
-	cfg.Shown.Address, cfg.Shown.PlainHTTP = cfg.address(), cfg.plainHTTP()
+	cfg.Shown.Address, cfg.Shown.TLS, cfg.Shown.PlainHTTP = cfg.address(), who.TLS != nil, cfg.plainHTTP()
 	cfg.Ready = func() { p.logStart(ctx, cfg) }
 	limit, err := watchdogTime(p.Getenv, os.Getpid())
 	if err != nil {

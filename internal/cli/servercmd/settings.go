@@ -2,6 +2,7 @@ package servercmd
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"stint.dev/stint/internal/server"
@@ -18,13 +19,17 @@ func settingsOf(o store.Options, archive string) server.Settings {
 	if o.Relaxed {
 		out.Durability = "relaxed"
 	}
-	switch {
-	case o.Archive == nil:
+	out.ArchiveKind = archiveKind(o, archive)
+	switch out.ArchiveKind {
+	case "database":
 		out.Archive["place"] = "the database"
-	case archive == "":
+	case "data_directory":
 		out.Archive["place"] = "the data directory"
 	default:
 		out.Archive["place"] = archive
+	}
+	out.Keep = server.Keep{
+		AgeSeconds: int64(o.Keep.Age / time.Second), RunsOfJob: o.Keep.Runs, TotalBytes: o.Keep.Bytes, RunLogBytes: o.Keep.RunLog,
 	}
 	if k := o.Keep; k.Age > 0 {
 		out.Retention["age"] = fmt.Sprintf("%g days", float64(k.Age)/float64(24*time.Hour))
@@ -39,4 +44,17 @@ func settingsOf(o store.Options, archive string) server.Settings {
 		out.Retention["log of a run"] = job.Bytes(o.Keep.RunLog)
 	}
 	return out
+}
+
+// archiveKind names where finished logs are kept.
+func archiveKind(o store.Options, place string) string {
+	switch {
+	case o.Archive == nil:
+		return "database"
+	case place == "":
+		return "data_directory"
+	case strings.Contains(place, "://"):
+		return "bucket"
+	}
+	return "directory"
 }

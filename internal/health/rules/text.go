@@ -3,10 +3,12 @@ package rules
 import (
 	"fmt"
 	"time"
+
+	"stint.dev/stint/job"
 )
 
 // Clock returns the time of day of t in UTC.
-func Clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
+func Clock(t time.Time) string { return job.ClockText(t) }
 
 // Span returns a duration as text with at most three significant digits.
 func Span(d time.Duration) string {

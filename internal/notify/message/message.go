@@ -255,7 +255,7 @@ func (m Message) Text(clean func(string, int) string) string {
 			b.WriteString("\n")
 		}
 		if len(m.Items) > 1 {
-			fmt.Fprintf(&b, "%s  %s\n", i.At.UTC().Format("15:04:05 UTC"), i.headline(clean))
+			fmt.Fprintf(&b, "%s  %s\n", job.ClockText(i.At), i.headline(clean))
 		}
 		i.write(&b, clean, len(m.Items) == 1)
 	}

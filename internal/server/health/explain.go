@@ -47,6 +47,9 @@ func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Resp
 			return nil, err
 		}
 	}
+	for i := range out.Rules {
+		out.Rules[i].SentenceTimes = job.TimesIn(l.ReportedAt, out.Rules[i].Sentence)
+	}
 	return route.OK(out)
 }
 

@@ -197,6 +197,11 @@ func (s *Routes) replay(ctx context.Context, place *shares.Place, name string, p
 		}
 		out.WouldMiss = append(out.WouldMiss, missed...)
 	}
+	for _, found := range [][]job.ReplayFinding{out.WouldRaise, out.WouldMiss} {
+		for i := range found {
+			found[i].SentenceTimes = job.TimesIn(found[i].At, found[i].Sentence)
+		}
+	}
 	return out, nil
 }
 

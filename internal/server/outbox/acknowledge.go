@@ -21,6 +21,7 @@ func (s *Outbox) AcknowledgeRun(ctx context.Context, in *actionRequest) (*route.
 		return nil, s.ProblemOf(ctx, "acknowledge run "+id, err)
 	}
 	s.Notify(id)
+	run.FindTimes()
 	return route.OK(run)
 }
 
@@ -41,6 +42,7 @@ func (s *Outbox) UnacknowledgeRun(ctx context.Context, in *unacknowledgeIn) (*ro
 		return nil, s.ProblemOf(ctx, "remove the acknowledgement of run "+id, err)
 	}
 	s.Notify(id)
+	run.FindTimes()
 	return route.OK(run)
 }
 

@@ -27,6 +27,7 @@ func (s *Outbox) CancelRun(ctx context.Context, in *cancelIn) (*route.Response[j
 	if err != nil {
 		return nil, err
 	}
+	run.FindTimes()
 	return route.OK(run)
 }
 

@@ -153,12 +153,14 @@ func (s *DB) FlushHeartbeats(ctx context.Context) error {
 	return s.Write(ctx, All, nil)
 }
 
-// WithHeartbeat returns a run with the time of its last heartbeat, which its row may not have yet.
-func (s *DB) WithHeartbeat(run job.Run) job.Run {
-	if s.Gate == nil {
-		return run
+// ForReader completes a run for a reader: with the time of its last heartbeat, which its row may not
+// have yet, and with the moments that its sentences name.
+func (s *DB) ForReader(run job.Run) job.Run {
+	if s.Gate != nil {
+		run = s.Gate.WithHeartbeat(run)
 	}
-	return s.Gate.WithHeartbeat(run)
+	run.FindTimes()
+	return run
 }
 
 // ReadTexts runs a query whose rows have one text each.

@@ -56,7 +56,7 @@ func followCancel(row tables.RunRow, attempt int, c job.Cancel, force bool) (job
 		return run, outbox.Progress{}
 	}
 	evidence := fmt.Sprintf("Canceled by %s. The agent has sent no heartbeat since %s, so nobody saw the job end.",
-		run.Cancel.By, row.ReportedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
+		run.Cancel.By, job.TimeText(row.ReportedAt))
 	next, event, err := index.Move(run, job.Event{Kind: job.Ended, State: job.Canceled}, c.At, index.ServerClock, evidence)
 	if err != nil || event == nil {
 		return run, outbox.Progress{Over: true, Why: fmt.Sprintf("the run is %s and cannot be canceled", run.State)}

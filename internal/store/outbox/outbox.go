@@ -158,6 +158,9 @@ func (s *Outbox) Actions(ctx context.Context, q query.Actions) ([]job.Action, er
 	if err != nil {
 		return nil, fmt.Errorf("list actions: %w", err)
 	}
+	for i := range actions {
+		actions[i].SentenceTimes = job.TimesIn(actions[i].CreatedAt, actions[i].Message)
+	}
 	return actions, nil
 }
 

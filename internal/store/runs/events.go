@@ -67,6 +67,7 @@ func (s *Queries) readEvents(ctx context.Context, run string, after int64, limit
 			return nil, fmt.Errorf("read events after %d: %w", after, err)
 		}
 		e.At = db.FromMicros(at)
+		e.SentenceTimes = job.TimesIn(e.At, e.Evidence)
 		events = append(events, e)
 	}
 	return events, rows.Err()

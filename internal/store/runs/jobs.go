@@ -62,7 +62,9 @@ func listedRun(r *job.Run) *job.Run {
 	short := *r
 	short.Labels, short.Args, short.Steps, short.Notes = map[string]string{}, []string{}, []job.Step{}, []string{}
 	short.Findings, short.Output.Gaps = []job.Finding{}, []job.Gap{}
+	short.StoppedProcesses = nil
 	short.Command, short.Status, short.Dir = index.Cut(r.Command, 200), index.Cut(r.Status, 200), ""
+	short.FindTimes()
 	return &short
 }
 

@@ -207,7 +207,7 @@ func (o *overview) shortRuns(ctx context.Context, statement string, args ...any)
 	}
 	out := make([]job.OverviewRun, len(found))
 	for i := range found {
-		run := o.store.WithHeartbeat(found[i])
+		run := o.store.ForReader(found[i])
 		out[i] = query.ShortRun(&run)
 	}
 	return out, nil

@@ -75,7 +75,7 @@ func (s *Queries) Run(ctx context.Context, id string) (job.Run, error) {
 	if err != nil {
 		return job.Run{}, fmt.Errorf("read run %s: %w", id, err)
 	}
-	return s.WithHeartbeat(row.Run), nil
+	return s.ForReader(row.Run), nil
 }
 
 // RunAttempt is Run as it stands for one attempt, which may not be the last. An earlier
@@ -97,7 +97,9 @@ func (s *Queries) RunAttempt(ctx context.Context, id string, attempt int) (job.R
 	if err != nil {
 		return job.Run{}, fmt.Errorf("read attempt %d of run %s: %w", attempt, id, err)
 	}
-	return tables.WithCut(earlierAttempt(run, state.View), state.Cut), nil
+	view := tables.WithCut(earlierAttempt(run, state.View), state.Cut)
+	view.FindTimes()
+	return view, nil
 }
 
 // earlierAttempt shows an attempt that another one followed.
@@ -147,7 +149,7 @@ func (s *Queries) Runs(ctx context.Context, q query.Runs) (query.RunPage, error)
 		case err != nil:
 			return query.RunPage{}, fmt.Errorf("list runs: %w", err)
 		default:
-			page.Runs = append(page.Runs, s.WithHeartbeat(row.Run))
+			page.Runs = append(page.Runs, s.ForReader(row.Run))
 		}
 		last = CursorOf(start, id)
 	}

@@ -1,38 +1,40 @@
 // Sentences of the server have times in UTC, for the command line and for mails. The page shows
-// them in the time zone of the browser, as all other times.
+// them in the time zone of the browser, as all other times: sentence_times of the API names them.
+import type { SentenceTime } from './api/types'
 import { clock, moment } from './format'
 
 /** A part of a sentence: plain text, or a moment. */
 export type Piece = string | { at: string; shown: string }
 
-const times = /(?:(\d{4}-\d\d-\d\d) )?(\d\d:\d\d:\d\d) UTC/g
-const dayMs = 24 * 3600_000
-
 /**
- * Splits a sentence at its moments. A time without a date is the one that is closest to `near`; a
- * moment of another day is shown with its date. Times within quoted texts, such as a line of the
- * log, are not the server's and stay as they are.
+ * Splits a sentence at its moments. A moment of another day is shown with its date. What is in
+ * quoted texts, such as a line of the log, is not the server's and stays as it is.
  */
-export function pieces(text: string, near: string | null | undefined, now: number, quoted: string[] = []): Piece[] {
+export function pieces(text: string, times: SentenceTime[] | null | undefined, now: number, quoted: string[] = []): Piece[] {
+  const taken = quoted.flatMap((q) => placesOf(q, text))
+  const found: { from: number; to: number; at: string }[] = []
+  // A time with its date comes before one without, which may be a part of it.
+  for (const t of (times ?? []).toSorted((a, b) => b.text.length - a.text.length)) {
+    for (const [from, to] of placesOf(t.text, text)) {
+      if (taken.some(([begin, end]) => from >= begin && to <= end)) continue
+      taken.push([from, to])
+      found.push({ from, to, at: t.at })
+    }
+  }
   const out: Piece[] = []
-  const quotes = quoted.flatMap((q) => placesOf(q, text))
   let end = 0
-  for (const m of text.matchAll(times)) {
-    if (quotes.some(([from, to]) => m.index >= from && m.index + m[0].length <= to)) continue
-    const at = m[1] ? Date.parse(`${m[1]}T${m[2]}Z`) : closest(m[2]!, Date.parse(near ?? '') || now)
-    if (Number.isNaN(at)) continue
-    const iso = new Date(at).toISOString()
-    if (m.index > end) out.push(text.slice(end, m.index))
-    out.push({ at: iso, shown: shown(iso, now) })
-    end = m.index + m[0].length
+  for (const f of found.toSorted((a, b) => a.from - b.from)) {
+    if (f.from > end) out.push(text.slice(end, f.from))
+    out.push({ at: f.at, shown: shown(f.at, now) })
+    end = f.to
   }
   if (end < text.length) out.push(text.slice(end))
   return out
 }
 
 /** The same as plain text, for titles and lists. */
-export function inLocalTime(text: string, near: string | null | undefined, now: number, quoted: string[] = []): string {
-  return pieces(text, near, now, quoted)
+export function inLocalTime(text: string, times: SentenceTime[] | null | undefined, now: number, quoted: string[] = []): string {
+  return pieces(text, times, now, quoted)
     .map((p) => (typeof p === 'string' ? p : p.shown))
     .join('')
 }
@@ -45,14 +47,7 @@ function placesOf(part: string, text: string): [number, number][] {
   return places
 }
 
-/** The moment with a time of day in UTC that is closest to another one. */
-function closest(time: string, near: number): number {
-  const today = Date.parse(new Date(near).toISOString().slice(0, 10) + `T${time}Z`)
-  return [today - dayMs, today, today + dayMs].reduce((best, t) => (Math.abs(t - near) < Math.abs(best - near) ? t : best))
-}
-
 function shown(iso: string, now: number): string {
   const today = new Date(iso).toDateString() === new Date(now).toDateString()
   return today ? clock(iso) : moment(iso, now).replace(/ \d\d:\d\d$/, '') + ' ' + clock(iso)
 }
-

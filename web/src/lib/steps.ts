@@ -1,4 +1,4 @@
-import type { Run, RunEvent, Step } from './api/types'
+import type { Run, RunEvent, SentenceTime, Step } from './api/types'
 import { quotesOf, quotesOfEvent } from './quotes'
 import { isActive } from './state'
 
@@ -36,6 +36,8 @@ export interface Attempt {
   evidence: string
   /** What the evidence quotes. */
   quoted: string[]
+  /** The moments that the evidence names. */
+  times: SentenceTime[] | null | undefined
 }
 
 /** The state of an attempt before the last one: it was retried because it had failed. */
@@ -57,6 +59,7 @@ export function attempts(run: Run, events: RunEvent[]): Attempt[] {
       to: last?.at ?? run.ended_at ?? run.created_at,
       evidence: now && run.outcome ? run.outcome.message : (last?.evidence ?? ''),
       quoted: (now && run.outcome) || !last ? quotesOf(run) : quotesOfEvent(run, last),
+      times: now && run.outcome ? run.sentence_times : last?.sentence_times,
     })
   }
   return out

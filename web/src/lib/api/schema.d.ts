@@ -37,6 +37,7 @@ export interface components {
             repeat?: number;
             route?: string;
             run?: string;
+            sentence_times?: components["schemas"]["SentenceTime"][] | null;
             severity?: string;
             status: string;
             /** Format: int64 */
@@ -523,6 +524,28 @@ export interface components {
             set_by: string;
             yaml: string;
         };
+        Keep: {
+            /**
+             * Format: int64
+             * @description Runs that ended longer ago are deleted
+             */
+            age_seconds: number;
+            /**
+             * Format: int64
+             * @description Of longer logs the middle is deleted
+             */
+            run_log_bytes: number;
+            /**
+             * Format: int64
+             * @description Of each job, older ended runs than the last so many are deleted
+             */
+            runs_of_job: number;
+            /**
+             * Format: int64
+             * @description The oldest runs are deleted while all journals take more
+             */
+            total_bytes: number;
+        };
         LastRun: {
             /** Format: int64 */
             number: number;
@@ -694,6 +717,7 @@ export interface components {
             number: number;
             outcome: components["schemas"]["Outcome"] | null;
             recent?: components["schemas"]["RecentRuns"];
+            sentence_times?: components["schemas"]["SentenceTime"][] | null;
             /** Format: date-time */
             start_at: string;
             /** Format: date-time */
@@ -786,6 +810,7 @@ export interface components {
             rule: string;
             run: string;
             sentence: string;
+            sentence_times?: components["schemas"]["SentenceTime"][] | null;
         };
         RetryOffer: {
             /** @description The command that starts the job again on its host. It lacks what the server does not know, such as the environment and limits. */
@@ -861,6 +886,7 @@ export interface components {
             on: boolean;
             rule: string;
             sentence: string;
+            sentence_times?: components["schemas"]["SentenceTime"][] | null;
             /** Format: date-time */
             since?: string;
         };
@@ -897,6 +923,7 @@ export interface components {
             number: number;
             outcome: components["schemas"]["Outcome"] | null;
             output: components["schemas"]["Output"];
+            sentence_times?: components["schemas"]["SentenceTime"][] | null;
             /** Format: date-time */
             start_at: string;
             /** Format: date-time */
@@ -904,6 +931,7 @@ export interface components {
             state: string;
             status: string;
             steps: components["schemas"]["Step"][] | null;
+            stopped_processes?: components["schemas"]["StoppedProcesses"];
             submitted?: components["schemas"]["Submission"];
             /** Format: date-time */
             suspended_at?: string;
@@ -939,6 +967,7 @@ export interface components {
             kind: string;
             rule: string;
             run: string;
+            sentence_times?: components["schemas"]["SentenceTime"][] | null;
             to: string;
         };
         RunEvents: {
@@ -1054,6 +1083,11 @@ export interface components {
         SearchProgressLine: {
             progress: components["schemas"]["SearchProgress"];
         };
+        SentenceTime: {
+            /** Format: date-time */
+            at: string;
+            text: string;
+        };
         ServerCondition: {
             /** @description What is impaired, as in /readyz; one sentence each. */
             degraded: string[];
@@ -1066,10 +1100,15 @@ export interface components {
         Settings: {
             /** @description The address that the server listens on */
             address: string;
-            /** @description Where finished logs are kept */
+            /** @description Where finished logs are kept, for people */
             archive: {
                 [key: string]: string;
             };
+            /**
+             * @description Where finished logs are kept
+             * @enum {string}
+             */
+            archive_kind: "database" | "data_directory" | "directory" | "bucket";
             /** @enum {string} */
             database: "sqlite" | "postgres";
             /**
@@ -1077,13 +1116,17 @@ export interface components {
              * @enum {string}
              */
             durability: "full" | "relaxed";
+            /** @description What is kept, and for how long; 0 is no limit */
+            keep: components["schemas"]["Keep"];
             /** @description Tokens and logs are sent over a network without TLS */
             plain_http: boolean;
             public_url?: string;
-            /** @description What is kept, and for how long; empty if nothing is deleted */
+            /** @description What is kept, and for how long, for people; empty if nothing is deleted */
             retention: {
                 [key: string]: string;
             };
+            /** @description The server speaks TLS itself */
+            tls: boolean;
             version: string;
         };
         Spread: {
@@ -1116,6 +1159,20 @@ export interface components {
             /** Format: date-time */
             started_at: string;
             state: string;
+        };
+        StoppedProcess: {
+            facts: string[];
+            name: string;
+            /** Format: int64 */
+            parent: number;
+            /** Format: int64 */
+            pid: number;
+        };
+        StoppedProcesses: {
+            /** Format: int64 */
+            not_described: number;
+            notes: number[];
+            processes: components["schemas"]["StoppedProcess"][];
         };
         Submission: {
             after?: components["schemas"]["Dependency"][] | null;

@@ -52,9 +52,12 @@ export type Run = With<
   }
 >
 export type Acknowledgement = S['Acknowledgement']
+export type SentenceTime = S['SentenceTime']
+export type StoppedProcesses = S['StoppedProcesses']
+export type StoppedProcess = S['StoppedProcess']
 
 type RowField = 'id' | 'job' | 'number' | 'attempt' | 'state' | 'health' | 'findings' | 'diagnosis' | 'outcome' | 'cancel' | 'command' | 'status'
-  | 'host' | 'created_at' | 'start_at' | 'delivered_late_seconds' | 'started_at' | 'ended_at' | 'last_heartbeat_at' | 'suspended_at' | 'acknowledged'
+  | 'host' | 'created_at' | 'start_at' | 'delivered_late_seconds' | 'started_at' | 'ended_at' | 'last_heartbeat_at' | 'suspended_at' | 'acknowledged' | 'sentence_times'
 
 /** What a list shows of a run. */
 export type RunRow = Pick<Run, RowField | 'expected'> & { usage: Pick<Usage, 'memory_bytes' | 'peak_memory_bytes'>; usual?: Usual | null; recent?: S['RecentRuns'] }
