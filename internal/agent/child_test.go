@@ -80,8 +80,9 @@ func childAgent() int {
 func childSuspend() int {
 	taken := signals.Take()
 	taken.Wait()
+	run := fmt.Sprintf("01890a5d-ac96-774b-bccd-%012d", os.Getpid()) // beside other tests on this host
 	return Run(context.Background(), Config{
-		Run: testRun, Attempt: 1, Job: "suspended", Args: []string{"sh", "-c", `trap 'echo continued' WINCH; trap '' HUP; echo ready; while :; do sleep 0.02; done`},
+		Run: run, Attempt: 1, Job: "suspended", Args: []string{"sh", "-c", `trap 'echo continued' WINCH; trap '' HUP; echo ready; while :; do sleep 0.02; done`},
 		Env: []string{"PATH=" + os.Getenv("PATH")}, StateDir: os.Args[1], Stdout: os.Stdout, Version: "test", Host: "here",
 		Signals: taken.C, SuspendSelf: signals.SuspendSelf,
 	}).ExitCode
