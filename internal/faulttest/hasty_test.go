@@ -11,10 +11,10 @@ import (
 // too long for a schedule. The server is built once more with shorter pauses; nothing else of it
 // differs.
 var hasty = []struct{ file, is, becomes string }{
-	{"internal/store/tables/rows.go", "packSoon = 30 * time.Second", "packSoon = 300 * time.Millisecond"},
-	{"internal/store/maintenance/packdue.go", "claimTime = 5 * time.Minute", "claimTime = 3 * time.Second"},
-	{"internal/store/maintenance/tidy.go", "tidyEvery = 10 * time.Second", "tidyEvery = 300 * time.Millisecond"},
-	{"internal/store/maintenance/tidy.go", "busyRest   = 3 * time.Second", "busyRest   = 100 * time.Millisecond"},
+	{"internal/store/tables/rows.go", "packDelay = 30 * time.Second", "packDelay = 300 * time.Millisecond"},
+	{"internal/store/maintenance/packdue.go", "packTimeout = 5 * time.Minute", "packTimeout = 3 * time.Second"},
+	{"internal/store/maintenance/tidy.go", "tidyInterval = 10 * time.Second", "tidyInterval = 300 * time.Millisecond"},
+	{"internal/store/maintenance/tidy.go", "busyDelay    = 3 * time.Second", "busyDelay    = 100 * time.Millisecond"},
 	{"internal/archive/s3.go", "o.Timeout = time.Minute", "o.Timeout = 2 * time.Second"},
 	{"internal/health/diagnoser.go", "diagnosisTimeout = 10 * time.Second", "diagnosisTimeout = time.Second"},
 	{"job/trouble.go", "firstTroublePause   = 10 * time.Second", "firstTroublePause   = 300 * time.Millisecond"},
