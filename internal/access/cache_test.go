@@ -13,12 +13,12 @@ func tokenNumber(n int) Token {
 	return Token{ID: fmt.Sprint("id", n), Hash: fmt.Append(nil, "hash", n)}
 }
 
-// However many tokens there are, each is remembered until one is revoked, and its use is noted
-// once in useEvery.
+// All tokens are cached until one is revoked, and the use of each is recorded
+// once in useInterval.
 func TestTokensRemembersMany(t *testing.T) {
 	const many = 20_000
 	c, now := NewTokens(), time.Now()
-	c.Checked(7, now)
+	c.SetRevoked(7, now)
 	for n := range many {
 		c.Put(tokenNumber(n), c.Revoked(), now)
 	}
@@ -29,40 +29,40 @@ func TestTokensRemembersMany(t *testing.T) {
 	if noted != many {
 		t.Errorf("%d uses were noted of %d", noted, many)
 	}
-	later := now.Add(useEvery - 1)
-	c.Checked(7, later)
+	later := now.Add(useInterval - 1)
+	c.SetRevoked(7, later)
 	for n := range many {
 		if got, ok := c.Get(tokenNumber(n).Hash, later); !ok || got.ID != tokenNumber(n).ID {
 			t.Fatalf("token %d is forgotten: %+v", n, got)
 		}
 	}
 	if used := c.TakeUsed(many); len(used) > 0 {
-		t.Errorf("%d uses were noted before %s", len(used), useEvery)
+		t.Errorf("%d uses were noted before %s", len(used), useInterval)
 	}
-	if _, ok := c.Get(tokenNumber(1).Hash, later.Add(tokenTrust)); ok {
+	if _, ok := c.Get(tokenNumber(1).Hash, later.Add(revokedTimeout)); ok {
 		t.Error("a token is trusted for too long while the database does not say what was revoked")
 	}
 	c.Put(tokenNumber(1), c.Revoked(), later)
 	if used := c.TakeUsed(many); len(used) > 0 {
 		t.Errorf("looking a token up again noted its use: %v", used)
 	}
-	if _, ok := c.Get(tokenNumber(1).Hash, now.Add(useEvery)); !ok || len(c.TakeUsed(many)) != 1 {
-		t.Errorf("a use after %s was not noted", useEvery)
+	if _, ok := c.Get(tokenNumber(1).Hash, now.Add(useInterval)); !ok || len(c.TakeUsed(many)) != 1 {
+		t.Errorf("a use after %s was not noted", useInterval)
 	}
-	c.Checked(7, later.Add(tokenAge))
-	if _, ok := c.Get(tokenNumber(1).Hash, later.Add(tokenAge)); ok {
-		t.Error("a token is known for longer than tokenAge")
+	c.SetRevoked(7, later.Add(tokenTimeout))
+	if _, ok := c.Get(tokenNumber(1).Hash, later.Add(tokenTimeout)); ok {
+		t.Error("a token is known for longer than tokenTimeout")
 	}
-	c.Put(tokenNumber(2), c.Revoked(), now.Add(2*useEvery))
-	c.Forget("id2")
-	c.Checked(7, now.Add(2*useEvery))
-	if _, ok := c.Get(tokenNumber(2).Hash, now.Add(2*useEvery)); ok || len(c.TakeUsed(many)) != 0 {
+	c.Put(tokenNumber(2), c.Revoked(), now.Add(2*useInterval))
+	c.Delete("id2")
+	c.SetRevoked(7, now.Add(2*useInterval))
+	if _, ok := c.Get(tokenNumber(2).Hash, now.Add(2*useInterval)); ok || len(c.TakeUsed(many)) != 0 {
 		t.Error("a revoked token is remembered")
 	}
 }
 
-// Once a token was revoked, by any server, every token is looked up again: also one whose look-up
-// began before and ended after.
+// After any server has revoked a token, every token is looked up again, also one whose look-up
+// began before the revocation and ended after it.
 func TestTokensAreLookedUpAfterOneIsRevoked(t *testing.T) {
 	c, now := NewTokens(), time.Now()
 	if _, ok := c.Get(tokenNumber(1).Hash, now); ok {
@@ -72,13 +72,13 @@ func TestTokensAreLookedUpAfterOneIsRevoked(t *testing.T) {
 	if _, ok := c.Get(tokenNumber(1).Hash, now); ok {
 		t.Error("a token is trusted before the database reported what was revoked")
 	}
-	c.Checked(3, now)
+	c.SetRevoked(3, now)
 	before := c.Revoked()
 	c.Put(tokenNumber(1), before, now)
 	if _, ok := c.Get(tokenNumber(1).Hash, now); !ok {
 		t.Error("a token that was just looked up is not known")
 	}
-	c.Checked(4, now)
+	c.SetRevoked(4, now)
 	c.Put(tokenNumber(2), before, now)
 	for n := range 2 {
 		if _, ok := c.Get(tokenNumber(n+1).Hash, now); ok {
@@ -145,25 +145,25 @@ func TestLRU(t *testing.T) {
 func TestFailures(t *testing.T) {
 	f, now := NewFailures(), time.Now()
 	one, other := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
-	for range guesses {
+	for range maxFailures {
 		if wait := f.Wait(one, now); wait > 0 {
 			t.Fatalf("wait %s", wait)
 		}
 		f.Count(one, now)
 	}
-	if wait := f.Wait(one, now); wait <= 0 || wait > guessEvery {
-		t.Errorf("after %d wrong tokens: wait %s", guesses, wait)
+	if wait := f.Wait(one, now); wait <= 0 || wait > failureInterval {
+		t.Errorf("after %d wrong tokens: wait %s", maxFailures, wait)
 	}
 	if wait := f.Wait(other, now); wait > 0 {
 		t.Errorf("another address waits %s", wait)
 	}
-	if wait := f.Wait(one, now.Add(guessEvery)); wait > 0 {
+	if wait := f.Wait(one, now.Add(failureInterval)); wait > 0 {
 		t.Errorf("after a pause: wait %s", wait)
 	}
-	for n := range 2 * watchedAddresses {
+	for n := range 2 * maxAddresses {
 		f.Count(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), 32), now)
 	}
-	if len(f.since) > watchedAddresses {
+	if len(f.since) > maxAddresses {
 		t.Errorf("%d addresses are remembered", len(f.since))
 	}
 }

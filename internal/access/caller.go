@@ -6,21 +6,21 @@ import (
 	"stint.dev/stint/internal/shares"
 )
 
-// Caller is who sent a request, as far as the server knows.
+// Caller is the sender of a request as the server identified it.
 type Caller struct {
 	Name  string
-	Scope Scope  // what they may do
+	Scope Scope  // scope of their requests
 	Via   string // ViaNone, ViaToken, ViaSession or ViaOIDC
-	Token string // id of the token; empty without one
-	Doubt Doubt  // why one without a scope needs a token
-	// Address is where the request came from, as shares are counted.
+	Token string // ID of the token; empty if there is none
+	Doubt Doubt  // why a caller without a scope needs a token
+	// Address is the source of the request, for which shares are counted.
 	Address string
 }
 
-// Local returns who sent a request that needs no token. They may do everything.
+// Local returns the caller of a request that needs no token. The caller may do everything.
 func Local() Caller { return Caller{Scope: Admin, Via: ViaNone} }
 
-// How a caller was identified.
+// The values of Caller.Via: how a caller was identified.
 const (
 	ViaNone    = "none"
 	ViaToken   = "token"
@@ -30,12 +30,12 @@ const (
 
 type callerKey struct{}
 
-// WithCaller returns the context of a request that c sent.
+// WithCaller returns a copy of ctx with the caller c.
 func WithCaller(ctx context.Context, c Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, c)
 }
 
-// CallerOf returns who sent the request of a context.
+// CallerOf returns the caller of the request with a context.
 func CallerOf(ctx context.Context) Caller {
 	c, ok := ctx.Value(callerKey{}).(Caller)
 	if !ok {
@@ -44,7 +44,7 @@ func CallerOf(ctx context.Context) Caller {
 	return c
 }
 
-// Owner returns whose share the caller uses: that of the token or session, else of the address.
+// Owner returns the name of the caller's share: of the token or session, otherwise of the address.
 func (c Caller) Owner() shares.Owner {
 	o := shares.Owner{Token: c.Token, Address: c.Address}
 	if o.Token == "" && c.Name != "" {

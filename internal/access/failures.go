@@ -7,47 +7,47 @@ import (
 )
 
 const (
-	// guesses is how many wrong tokens an address may bring at once, and guessEvery how
-	// soon it may bring one more. A token has 256 random bits: this is not against
-	// guessing but against the load, and against a log full of it.
-	guesses    = 10
-	guessEvery = 6 * time.Second
-	// watchedAddresses bounds the memory for it.
-	watchedAddresses = 4096
+	// maxFailures is the number of wrong tokens that an address may send at once. It may send
+	// another one after each failureInterval. A token has 256 random bits: the limit is not against
+	// guessing but against the load and the log entries of many requests.
+	maxFailures     = 10
+	failureInterval = 6 * time.Second
+	// maxAddresses bounds the memory for addresses.
+	maxAddresses = 4096
 )
 
-// Failures counts wrong tokens per address. A right token is never refused because of it.
+// Failures counts wrong tokens per address. It never delays a request with a valid token.
 type Failures struct {
 	mu    sync.Mutex
-	since map[netip.Prefix]time.Time // when the address will have, or had, no debt left
+	since map[netip.Prefix]time.Time // time at which the count of the address falls to zero
 }
 
-// NewFailures makes a count of none.
+// NewFailures returns a Failures that counts none.
 func NewFailures() *Failures { return &Failures{since: map[netip.Prefix]time.Time{}} }
 
-// Wait is how long an address must wait before a wrong token of it gets an answer of its
-// own again; 0 for not at all.
+// Wait returns the time after which the next wrong token of an address is answered individually
+// again; 0 means now.
 func (f *Failures) Wait(addr netip.Prefix, now time.Time) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return max(0, f.since[addr].Add(-(guesses-1)*guessEvery).Sub(now))
+	return max(0, f.since[addr].Add(-(maxFailures-1)*failureInterval).Sub(now))
 }
 
-// Count notes a wrong token.
+// Count counts a wrong token.
 func (f *Failures) Count(addr netip.Prefix, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, known := f.since[addr]; !known && len(f.since) >= watchedAddresses {
+	if _, known := f.since[addr]; !known && len(f.since) >= maxAddresses {
 		f.makeRoom(now)
 	}
 	from := f.since[addr]
 	if from.Before(now) {
 		from = now
 	}
-	f.since[addr] = from.Add(guessEvery)
+	f.since[addr] = from.Add(failureInterval)
 }
 
-// makeRoom forgets the addresses without a debt, and one of the others if there are none.
+// makeRoom removes the addresses whose count is zero, or any one if there are none.
 func (f *Failures) makeRoom(now time.Time) {
 	for addr, at := range f.since {
 		if !at.After(now) {
@@ -55,7 +55,7 @@ func (f *Failures) makeRoom(now time.Time) {
 		}
 	}
 	for addr := range f.since {
-		if len(f.since) < watchedAddresses {
+		if len(f.since) < maxAddresses {
 			return
 		}
 		delete(f.since, addr)

@@ -7,7 +7,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Identity is what an identity provider says of a person.
+// Identity is the description of a person by an identity provider.
 type Identity struct {
 	Issuer        string   `json:"issuer"`
 	Email         string   `json:"email,omitempty"`
@@ -24,9 +24,9 @@ func (id Identity) Who() string {
 	return id.Name
 }
 
-// ReadIdentity reads an identity off the claims of an identity token. Providers differ in
-// how they write two of them: email_verified may be a text, and groups one text. A claim of
-// any other form counts as absent.
+// ReadIdentity reads an identity from the claims of an identity token. Providers differ in
+// the format of two claims: email_verified may be a string, and groups may be one string. A claim
+// in any other format counts as absent.
 func ReadIdentity(issuer string, claims map[string]json.RawMessage) Identity {
 	id := Identity{Issuer: issuer, Email: textClaim(claims["email"]), Name: textClaim(claims["name"])}
 	if json.Unmarshal(claims["email_verified"], &id.EmailVerified) != nil {
@@ -52,13 +52,13 @@ func textClaim(raw json.RawMessage) string {
 	return text
 }
 
-// Grant says who gets which scope.
+// Grant gives a scope to an address, the addresses of a domain, or a group.
 type Grant struct {
 	email, domain, group string // exactly one is set
 	scope                Scope
 }
 
-// Grants are what an operator granted to people of an identity provider.
+// Grants are the scopes that an operator gave to people of an identity provider.
 type Grants []Grant
 
 // ParseGrants reads grants such as "ada@example.org=admin", "@example.org=read" and
@@ -106,8 +106,8 @@ func (gs Grants) NameGroups() bool {
 	return false
 }
 
-// ScopeOf is the widest scope that a person has; Public for none. An address counts only
-// if the provider says that it is verified.
+// ScopeOf returns the widest scope of a person, or Public if they have none. An address counts only
+// if the provider has verified it.
 func (gs Grants) ScopeOf(id Identity) Scope {
 	email := ""
 	if id.EmailVerified {

@@ -10,17 +10,17 @@ import (
 	"strings"
 )
 
-// Settings are what an operator chose about tokens.
+// Settings are the operator's settings for tokens.
 type Settings struct {
-	RequireToken bool     // everybody brings a token
-	Insecure     bool     // nobody needs a token
-	TrustLocal   bool     // trust local connections also where the system does not say whose they are
-	PublicURL    string   // the server's address as people see it; empty for none
-	OIDC         bool     // people log in through an identity provider
+	RequireToken bool     // every request needs a token
+	Insecure     bool     // no request needs a token
+	TrustLocal   bool     // trust local connections also if the system does not report their user
+	PublicURL    string   // external address of the server; empty for none
+	OIDC         bool     // people log in at an identity provider
 	Hosts        []string // further names of the server for clients on its machine
 }
 
-// Check returns an error when two of the settings contradict each other.
+// Check returns an error if two of the settings contradict each other.
 func (s Settings) Check() error {
 	switch {
 	case s.Insecure && s.RequireToken:
@@ -37,7 +37,7 @@ func (s Settings) Check() error {
 	return nil
 }
 
-// Rule is the rule for requests that bring neither a token nor a session to a listener.
+// Rule returns the rule for requests without a token or session to a listener.
 func (s Settings) Rule(listener net.Addr) Rule {
 	return Rule{
 		Everybody: s.Insecure,
@@ -47,35 +47,35 @@ func (s Settings) Rule(listener net.Addr) Rule {
 	}
 }
 
-// Rule says which requests need no token. The zero value: none.
+// Rule selects the requests that need no token. The zero value selects none.
 type Rule struct {
 	Everybody bool     // no request needs one
 	Local     bool     // requests of the server's own user and of root from this machine need none
 	Unknown   bool     // with Local: nor do requests whose user the system does not report
-	Hosts     []string // names of this machine for requests that bring a token
+	Hosts     []string // names of this machine for requests with a token
 }
 
-// Doubt is why a request needs a token or a session.
+// Doubt is the reason why a request needs a token or a session.
 type Doubt int
 
-// The doubts. A request with several has the first of them.
+// The values of Doubt. If several apply to a request, it has the first.
 const (
-	Trusted     Doubt = iota // it needs none
-	Always                   // the server asks everybody
+	Trusted     Doubt = iota // the request needs none
+	Always                   // every request needs one
 	Forwarded                // a proxy sent it
 	OtherUser                // another user of this machine sent it
-	UnknownUser              // the system does not say who sent it
-	ForeignHost              // it is addressed to a name that is not this machine's own
+	UnknownUser              // the system does not report the user who sent it
+	ForeignHost              // its Host is not a name of this machine
 )
 
-// Peer is what the system says of the other end of a connection.
+// Peer is the user at the other end of a connection, as the system reports it.
 type Peer struct {
 	UID int
-	Err error // why the system does not say whose connection it is; nil if UID is known
+	Err error // why the user is not known; nil if UID is set
 }
 
-// Judge says whether a request without a token is trusted. peer is asked only where it
-// counts; own is the user id that the server runs with.
+// Judge returns why a request without a token is not trusted, or Trusted. It calls peer only if the rule
+// depends on the user; own is the user ID of the server.
 func (r Rule) Judge(peer func() Peer, own int, host string, h http.Header) Doubt {
 	switch {
 	case r.Everybody:
@@ -96,8 +96,8 @@ func (r Rule) Judge(peer func() Peer, own int, host string, h http.Header) Doubt
 	return Trusted
 }
 
-// AnswersTo reports whether a local request may be addressed to a name: otherwise any web
-// page could point its own name at the loopback address.
+// AnswersTo reports whether a local request may have a name as its Host: without this check any web
+// page could resolve its own name to the loopback address.
 func (r Rule) AnswersTo(host string) bool {
 	name, ok := hostName(host)
 	if !ok {
@@ -111,8 +111,8 @@ func (r Rule) AnswersTo(host string) bool {
 	return LocalHost(host)
 }
 
-// IsForwarded reports whether a proxy says that it passed the request on, however it spells
-// the name of the header.
+// IsForwarded reports whether a header of a proxy marks the request as forwarded, in any spelling
+// of the header's name.
 func IsForwarded(h http.Header) bool {
 	for name := range h {
 		name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
@@ -124,19 +124,19 @@ func IsForwarded(h http.Header) bool {
 	return false
 }
 
-// Loopback reports whether an address can be reached from its own machine only.
+// Loopback reports whether an address is a loopback address.
 func Loopback(addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
 }
 
-// LoopbackURL reports whether a URL leads to the machine of whoever uses it.
+// LoopbackURL reports whether the host of a URL is the local machine.
 func LoopbackURL(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && LocalHost(u.Host)
 }
 
-// LocalHost reports whether a Host header names this machine as only this machine can.
+// LocalHost reports whether a Host header is a loopback name or address.
 func LocalHost(host string) bool {
 	name, ok := hostName(host)
 	if !ok {
@@ -150,7 +150,7 @@ func LocalHost(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// hostName is a Host header without port and brackets. It reports false for what no
+// hostName returns a Host header without port and brackets. It returns false for values that no
 // browser sends: a port that is not a number, brackets around anything but an IPv6 address.
 func hostName(host string) (name string, ok bool) {
 	if rest, bracket := strings.CutPrefix(host, "["); bracket {

@@ -2,8 +2,8 @@ package access
 
 import "container/list"
 
-// lru is a map that holds a bounded number of entries: a new one takes the place of the
-// one that was used least recently.
+// lru is a map with a bounded number of entries: a new entry replaces the
+// least recently used one.
 type lru[K comparable, V any] struct {
 	most    int
 	entries map[K]*list.Element

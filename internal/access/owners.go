@@ -2,20 +2,20 @@ package access
 
 import "sync"
 
-// mostOwners bounds the memory for owners of runs, some 200 bytes each.
-const mostOwners = 100_000
+// maxOwners bounds the memory for owners of runs, which take some 200 bytes each.
+const maxOwners = 100_000
 
-// Owners remembers which token owns which run, so that not every append asks the
-// database. Its methods may be called at the same time.
+// Owners caches the tokens that own runs, so that not every append queries the
+// database. Its methods may be called concurrently.
 type Owners struct {
 	mu    sync.Mutex
-	known *lru[string, string] // run to token
+	known *lru[string, string] // run ID to token ID
 }
 
-// NewOwners makes an empty one.
-func NewOwners() *Owners { return &Owners{known: newLRU[string, string](mostOwners)} }
+// NewOwners returns an empty cache.
+func NewOwners() *Owners { return &Owners{known: newLRU[string, string](maxOwners)} }
 
-// Has reports whether a token is known to own a run.
+// Has reports whether the cache has a token as the owner of a run.
 func (o *Owners) Has(run, token string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -23,7 +23,7 @@ func (o *Owners) Has(run, token string) bool {
 	return owner != nil && *owner == token
 }
 
-// Put remembers that a token owns a run.
+// Put caches a token as the owner of a run.
 func (o *Owners) Put(run, token string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

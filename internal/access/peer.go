@@ -8,10 +8,10 @@ import (
 	"os"
 )
 
-// errNoAnswer is the error of a system that does not report whose connection one is.
+// errNoAnswer is returned on a system that does not report the user of a connection.
 var errNoAnswer = errors.New("the system does not report which user a connection belongs to")
 
-// PeerOf asks the system which user the other end of a connection belongs to. It must be
+// PeerOf returns the user at the other end of a connection, which must be
 // a connection within this machine.
 func PeerOf(conn net.Conn) Peer {
 	local, remote := addrPort(conn.LocalAddr()), addrPort(conn.RemoteAddr())
@@ -34,7 +34,7 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }
 
-// CheckPeers finds out whether PeerOf works on this system, with a connection to itself.
+// CheckPeers tests with a connection to itself whether PeerOf works on this system.
 func CheckPeers() (err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sizes and places in the messages of sock_diag(7).
+// Sizes and offsets in the messages of sock_diag(7).
 const (
 	netlinkHeader  = 16
 	diagRequest    = 56                     // struct inet_diag_req_v2
@@ -29,12 +29,12 @@ const (
 	tcpFinWait1    = 4                      // TCP_FIN_WAIT1
 	tcpFinWait2    = 5                      // TCP_FIN_WAIT2
 	tcpCloseWait   = 8                      // TCP_CLOSE_WAIT
-	kernelOverflow = 65534                  // the user id shown for users of other user namespaces
-	wholeUIDRange  = uint64(1)<<32 - 1      // the ids of a user namespace that maps them all
-	answerSize     = netlinkHeader + 4*1024 // more than one answer with its attributes
+	kernelOverflow = 65534                  // user ID that is shown for users of other user namespaces
+	wholeUIDRange  = uint64(1)<<32 - 1      // number of IDs in a user namespace that maps all
+	answerSize     = netlinkHeader + 4*1024 // larger than one answer with its attributes
 )
 
-// socketOwner asks the kernel for the user id of the TCP socket on this machine whose own
+// socketOwner returns the user ID of the TCP socket on this machine whose own
 // address is local and whose other end is remote.
 func socketOwner(local, remote netip.AddrPort) (uid int, err error) {
 	answer, err := queryDiag(local, remote)
@@ -44,10 +44,10 @@ func socketOwner(local, remote netip.AddrPort) (uid int, err error) {
 	return parseOwner(answer, mapsAllUIDs())
 }
 
-// checkOpen returns an error unless a connection is still open on this side. What one that
-// was reset carried can still be read, and meanwhile the other end's port may be another
-// user's: what the kernel says of the two addresses counts only if they were this
-// connection's all the time.
+// checkOpen returns an error unless a connection is still open on this side. The data of a connection that
+// was reset can still be read, and meanwhile the port of the other end may belong to another
+// user: the user of the two addresses is valid only if they belonged to this
+// connection all the time.
 func checkOpen(conn net.Conn) error {
 	sc, ok := conn.(syscall.Conn)
 	if !ok {
@@ -79,7 +79,7 @@ func queryDiag(local, remote netip.AddrPort) ([]byte, error) {
 		return nil, err
 	}
 	buf := make([]byte, answerSize)
-	// The kernel has answered before Sendto returns.
+	// The kernel sends its answer before Sendto returns.
 	n, _, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT)
 	if err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func queryDiag(local, remote netip.AddrPort) ([]byte, error) {
 	return buf[:n], nil
 }
 
-// diagQuery is a request for exactly one socket.
+// diagQuery returns a request for exactly one socket.
 func diagQuery(local, remote netip.AddrPort) []byte {
 	q := make([]byte, netlinkHeader+diagRequest)
 	binary.NativeEndian.PutUint32(q[0:], uint32(len(q)))
@@ -108,8 +108,8 @@ func diagQuery(local, remote netip.AddrPort) []byte {
 	return q
 }
 
-// parseOwner reads the user id off an answer. allUIDs says that the ids of every user on
-// the machine are known here.
+// parseOwner reads the user ID from an answer. allUIDs is set if this process knows the IDs of all users on
+// the machine.
 func parseOwner(b []byte, allUIDs bool) (uid int, err error) {
 	if len(b) < netlinkHeader+4 {
 		return 0, errors.New("the kernel's answer about a connection is too short")
@@ -121,11 +121,11 @@ func parseOwner(b []byte, allUIDs bool) (uid int, err error) {
 	if binary.NativeEndian.Uint16(b[4:]) != diagByFamily || len(b) < netlinkHeader+diagAnswer {
 		return 0, errors.New("the kernel's answer about a connection is of another kind")
 	}
-	// A socket that no process holds any more counts as root's: its user is not known.
+	// A socket that no process holds any more is shown with root's ID: its user is not known.
 	if binary.NativeEndian.Uint32(b[answerInode:]) == 0 {
 		return 0, errors.New("no process holds the other end of the connection any more")
 	}
-	// One that is only about to connect is another than the one that was accepted.
+	// A socket that is not connected yet cannot be the one that was accepted.
 	switch b[answerState] {
 	case tcpEstablished, tcpFinWait1, tcpFinWait2, tcpCloseWait:
 	default:
@@ -138,8 +138,8 @@ func parseOwner(b []byte, allUIDs bool) (uid int, err error) {
 	return uid, nil
 }
 
-// mapsAllUIDs reports whether this process knows every user id of the machine by its own
-// number, or by any: in a namespace that does not, others look like the user "nobody".
+// mapsAllUIDs reports whether this process sees every user of the machine with an
+// ID of its own: in other user namespaces, unmapped users are shown as "nobody".
 var mapsAllUIDs = sync.OnceValue(func() bool {
 	text, err := os.ReadFile("/proc/self/uid_map")
 	return err == nil && wholeMap(string(text))

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Refusal says why a request is refused, and what to do. wanted is the scope that the
+// Refusal returns a message that says why a request is refused and what to do. wanted is the scope that the
 // request needs; own is the user id that the server runs with.
 func Refusal(d Doubt, peer Peer, own int, wanted Scope) string {
 	name := "NAME"
@@ -27,7 +27,7 @@ func Refusal(d Doubt, peer Peer, own int, wanted Scope) string {
 	return fmt.Sprintf("%s: set STINT_TOKEN (an admin makes one with: stint token create --scope %s --name %s)", why, wanted, name)
 }
 
-// userText names a user for a sentence: by name, or by number where it has none.
+// userText returns "user NAME", or "uid NUMBER" if the user has no name.
 func userText(uid int) string {
 	if name := userName(uid); name != "" {
 		return "user " + name
@@ -35,7 +35,7 @@ func userText(uid int) string {
 	return "uid " + strconv.Itoa(uid)
 }
 
-// userWord names a user as one word of a command.
+// userWord returns the user as one word of a command line.
 func userWord(uid int) string {
 	name := userName(uid)
 	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" {
@@ -44,7 +44,7 @@ func userWord(uid int) string {
 	return name
 }
 
-// userNames remembers the names of users: looking one up may ask a directory service.
+// userNames caches the names of users: a look-up may query a directory service.
 var userNames sync.Map // uid to name
 
 func userName(uid int) string {

@@ -7,32 +7,32 @@ import (
 )
 
 const (
-	// refusalEvery is how often refusals of one address are reported, and mostReports
-	// how many reports there are in such a time over all addresses.
-	refusalEvery = time.Minute
-	mostReports  = 60
+	// refusalInterval is the interval between two reports of one address, and maxReports
+	// the number of reports of all addresses in this time.
+	refusalInterval = time.Minute
+	maxReports      = 60
 )
 
-// Refusals counts refused log-ins and tokens per address, for one report a minute. Its
-// methods may be called at the same time.
+// Refusals counts refused log-ins and tokens per address for one report a minute. Its
+// methods may be called concurrently.
 type Refusals struct {
 	mu     sync.Mutex
 	known  *lru[netip.Prefix, refusal]
-	since  time.Time // when the running minute began
-	writes int       // reports in it
+	since  time.Time // start of the current minute
+	writes int       // reports in this minute
 }
 
 type refusal struct {
 	reported time.Time
-	times    int // since then
+	times    int // refusals since then
 }
 
-// NewRefusals makes a count of none.
+// NewRefusals returns a Refusals that counts none.
 func NewRefusals() *Refusals {
-	return &Refusals{known: newLRU[netip.Prefix, refusal](watchedAddresses)}
+	return &Refusals{known: newLRU[netip.Prefix, refusal](maxAddresses)}
 }
 
-// Count notes a refusal and returns how many are to be reported now; 0 for a report later.
+// Count counts a refusal and returns the number to report now, or 0 if the report is made later.
 func (f *Refusals) Count(addr netip.Prefix, now time.Time) (times int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -45,7 +45,7 @@ func (f *Refusals) Count(addr netip.Prefix, now time.Time) (times int) {
 	return f.report(r, now)
 }
 
-// Due returns how many refusals of which addresses are to be reported now.
+// Due returns the number of refusals to report now, by address.
 func (f *Refusals) Due(now time.Time) map[netip.Prefix]int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -57,17 +57,17 @@ func (f *Refusals) Due(now time.Time) map[netip.Prefix]int {
 			}
 			return false
 		}
-		return now.Sub(r.reported) >= refusalEvery
+		return now.Sub(r.reported) >= refusalInterval
 	})
 	return due
 }
 
 // report takes the refusals of an address for a report, if one is due.
 func (f *Refusals) report(r *refusal, now time.Time) (times int) {
-	if now.Sub(f.since) >= refusalEvery {
+	if now.Sub(f.since) >= refusalInterval {
 		f.since, f.writes = now, 0
 	}
-	if now.Sub(r.reported) < refusalEvery || f.writes >= mostReports {
+	if now.Sub(r.reported) < refusalInterval || f.writes >= maxReports {
 		return 0
 	}
 	f.writes++

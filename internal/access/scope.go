@@ -1,17 +1,16 @@
-// Package access holds the rules about who may do what: scopes, tokens, sessions, and which
-// connections are trusted without a token; and the entries of the audit log, which say who did
-// what. The rules are pure functions; the one question to the kernel, whose connection it is,
-// has a file of its own.
+// Package access contains the rules of authorization: scopes, tokens, sessions, the connections that
+// need no token, and the entries of the audit log. The rules are pure functions; the query of the
+// kernel for the user of a connection is in peer_linux.go.
 package access
 
-// Scope is what a token may do. A route asks for one; admin covers all, author covers write, and
-// write covers read.
+// Scope is the set of requests that a token may send. A route requires one scope; admin includes all, author
+// includes write, and write includes read.
 type Scope string
 
-// The scopes. Public is not for tokens: it marks a route that needs none.
+// The scopes. Public is not for tokens: it marks a route that needs no token.
 const (
 	Public Scope = ""
-	Agent  Scope = "agent" // append journals and beat, nothing else
+	Agent  Scope = "agent" // append journals and send heartbeats, nothing else
 	Read   Scope = "read"
 	Write  Scope = "write" // read, submit jobs, cancel, retry, set policies
 	// Author says what runs on workers: definitions of jobs, commands without one, limits of groups.
@@ -19,7 +18,7 @@ const (
 	Admin  Scope = "admin"
 )
 
-// Scopes are those that a token may have.
+// Scopes are the scopes that a token may have.
 var Scopes = []Scope{Agent, Read, Write, Author, Admin}
 
 // Valid reports whether a token may have the scope.
@@ -31,7 +30,7 @@ func (s Scope) Valid() bool {
 	return false
 }
 
-// Allows reports whether a token of scope s may do what needs the scope wanted.
+// Allows reports whether a token of scope s may send requests that require the scope wanted.
 func (s Scope) Allows(wanted Scope) bool {
 	switch {
 	case wanted == Public, s == Admin, s == wanted:

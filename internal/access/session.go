@@ -6,24 +6,24 @@ import "time"
 // only the secret's hash is stored.
 type Session struct {
 	Hash      []byte // SHA-256 of the secret
-	Who       string // the token's name, or what the identity provider calls the person
+	Who       string // name of the token, or of the person at the identity provider
 	Scope     string // read, write, author, admin
 	Via       string // token, oidc
-	Token     string // id of the token it came from; empty for none
-	Identity  string // of a person, as JSON; empty for a token
+	Token     string // ID of the token it was created with; empty for none
+	Identity  string // Identity of a person as JSON; empty for a token
 	CreatedAt time.Time
 	ExpiresAt time.Time
 	UsedAt    time.Time
 }
 
-// Login is one that was begun at an identity provider and has not come back yet.
+// Login is a started login at an identity provider that has not returned yet.
 type Login struct {
 	Hash      []byte // SHA-256 of the state parameter
-	ReturnTo  string // the path that the person wanted to see
+	ReturnTo  string // path of the page that the person requested
 	ExpiresAt time.Time
 }
 
-// AuditEntry is a write by a person: who changed what, from where, and with what result.
+// AuditEntry is a write request of a person: its sender, its address, its change, and its result.
 type AuditEntry struct {
 	ID      int64     `json:"id"`
 	At      time.Time `json:"at"`

@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// tokenPrefix begins every secret, so that people and scanners recognise one.
+	// tokenPrefix is the prefix of every secret, so that people and scanners recognize one.
 	tokenPrefix = "stint_"
-	// longestSecret is more than any secret that was ever made.
-	longestSecret = 256
+	// maxSecretLength is longer than any secret that NewToken returned.
+	maxSecretLength = 256
 )
 
 // Token is a stored access token; the secret itself is never stored.
@@ -32,8 +32,8 @@ type Token struct {
 	LastUsedAt *time.Time `json:"last_used_at"`
 }
 
-// NewToken makes a token: the secret, to be shown once, and what is stored of it. expires
-// may be zero for never.
+// NewToken returns a new token: the secret, which is shown once, and the token to store. expires
+// may be zero for a token that does not expire.
 func NewToken(name string, scope Scope, expires, now time.Time) (secret string, t Token, err error) {
 	if err := job.CheckLabel("name", name); err != nil || name == "" {
 		return "", Token{}, &job.InvalidError{What: "token name", Value: name, Why: "must be 1 to 256 printable characters"}
@@ -60,14 +60,14 @@ func NewToken(name string, scope Scope, expires, now time.Time) (secret string, 
 	return secret, t, nil
 }
 
-// NewSecret makes what only its bearer knows: 256 random bits.
+// NewSecret returns 256 random bits as text.
 func NewSecret() string {
 	random := make([]byte, 32)
-	_, _ = rand.Read(random) // never fails: the runtime ends the process instead
+	_, _ = rand.Read(random) // Read never fails: the runtime crashes the program instead
 	return base64.RawURLEncoding.EncodeToString(random)
 }
 
-// Hash is what is stored of a secret. One round of SHA-256 is enough for 256 random bits.
+// Hash returns the hash of a secret, which is stored instead of it. One round of SHA-256 is enough for 256 random bits.
 func Hash(secret string) []byte {
 	sum := sha256.Sum256([]byte(secret))
 	return sum[:]
@@ -75,5 +75,5 @@ func Hash(secret string) []byte {
 
 // MayBeToken reports whether a secret has the form of a token.
 func MayBeToken(secret string) bool {
-	return strings.HasPrefix(secret, tokenPrefix) && len(secret) <= longestSecret
+	return strings.HasPrefix(secret, tokenPrefix) && len(secret) <= maxSecretLength
 }

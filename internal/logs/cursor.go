@@ -1,5 +1,5 @@
-// Package logs reads the log of an attempt out of the stored blocks of its journal: blocks in order, lines
-// and windows of them, exact bytes, and the journal itself. It needs the blocks, and no HTTP.
+// Package logs reads the log of an attempt from the stored blocks of its journal: blocks in order, lines and
+// windows of lines, exact bytes, and the journal itself. It knows nothing of HTTP.
 package logs
 
 import (
@@ -13,46 +13,45 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Store is what reading journals needs of the store.
+// Store reads the blocks of journals.
 type Store interface {
-	// Blocks returns the heads of blocks in order, from the one that holds the byte at from on, or
+	// Blocks returns the heads of blocks in order, beginning with the one that holds the byte at from, or
 	// the next one.
 	Blocks(ctx context.Context, run string, attempt int, from int64, limit int) ([]index.BlockHead, error)
-	// BlocksFromLine returns them from the one in which a line begins.
+	// BlocksFromLine returns heads as Blocks does, beginning with the block in which a line begins.
 	BlocksFromLine(ctx context.Context, run string, attempt int, line int64, limit int) ([]index.BlockHead, error)
 	// BlockData returns the bytes of the block that begins at start, and more when it was merged
 	// since its head was read; *query.NotFoundError when no block begins there any more.
 	BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error)
 }
 
-// headsAhead is how many block heads a cursor asks for at once.
+// headsAhead is the number of block heads that a cursor reads at once.
 const headsAhead = 32
 
-// Cursor reads an attempt's blocks in order. Blocks may be merged into larger ones while
-// it reads: it then finds its place again by offset.
+// Cursor reads an attempt's blocks in order. Blocks may be merged into larger ones while it reads: it finds
+// its position by the offset then.
 type Cursor struct {
 	Store   Store
 	Run     string
 	Attempt int
 	Pos     int64 // offset of the next record
-	Ahead   int   // how many heads to ask for at once; 0 for as many as is usual
+	Ahead   int   // the number of heads that are read at once; 0 for the default
 	heads   []index.BlockHead
 }
 
-// Block is stored journal bytes of which those from offset From on are yet to be read.
+// Block is a stored block of which the bytes from the offset From on have not been read.
 type Block struct {
 	Head index.BlockHead
 	Data []byte
 	From int64
-	// Jumped: what was stored before it is gone, and with it the ends of lines that were
-	// open there.
+	// Jumped says that the bytes before it were dropped, and with them the ends of lines that were open.
 	Jumped bool
 }
 
-// Next returns the block that holds the cursor's place and moves behind it; false at the
-// end of what is stored.
+// Next returns the block at the cursor's position and moves the cursor to its end; false at the end of the
+// stored journal.
 func (c *Cursor) Next(ctx context.Context) (Block, bool, error) {
-	const tries = 8 // against merging, which moves blocks away once in a while
+	const tries = 8 // a merge may replace the block meanwhile
 	for range tries {
 		if len(c.heads) == 0 {
 			ahead := c.Ahead
@@ -86,8 +85,8 @@ func (c *Cursor) Next(ctx context.Context) (Block, bool, error) {
 	return Block{}, false, fmt.Errorf("read journal of run %s attempt %d at byte %d: its blocks kept moving; try again", c.Run, c.Attempt, c.Pos)
 }
 
-// BlockBefore returns the head of the last block that begins before an offset; false when
-// there is none. Blocks in between may have been dropped.
+// BlockBefore returns the head of the last block that begins before an offset; false if there is none. Blocks
+// between them may have been dropped.
 func BlockBefore(ctx context.Context, store Store, view job.Run, start int64) (index.BlockHead, bool, error) {
 	var failed error
 	first := func(from int64) (index.BlockHead, bool) {
@@ -119,7 +118,7 @@ func BlockBefore(ctx context.Context, store Store, view job.Run, start int64) (i
 	return found, failed == nil, failed
 }
 
-// CutGaps returns the gaps that trimming and repairs made; those of the journal itself are in it.
+// CutGaps returns the gaps that trimming and repairs made. The journal has the others itself.
 func CutGaps(gaps []job.Gap, f Filter) []job.Gap {
 	var out []job.Gap
 	for _, g := range gaps {
@@ -130,8 +129,8 @@ func CutGaps(gaps []job.Gap, f Filter) []job.Gap {
 	return out
 }
 
-// Records calls fn for each record from b.From on, with the offset after it. It stops at
-// the first error, and returns ErrStop as nil.
+// Records calls fn for each record from b.From on, with the offset after it. It stops at the first error, which
+// it returns unless it is ErrStop.
 func (b Block) Records(fn func(rec journal.Record, end int64) error) error {
 	at := b.From - b.Head.Start
 	if b.Head.Start == 0 && at < journal.HeaderSize {
@@ -153,5 +152,5 @@ func (b Block) Records(fn func(rec journal.Record, end int64) error) error {
 	return nil
 }
 
-// ErrStop ends Records early without being an error.
+// ErrStop ends Records without an error.
 var ErrStop = errors.New("enough")

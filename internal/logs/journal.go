@@ -9,9 +9,8 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// JournalReader reads the stored journal of an attempt from an offset on, one block in
-// memory at a time. The header is not part of any block; it is the same in all journals
-// of a version.
+// JournalReader reads the stored journal of an attempt from an offset, with one block in memory at a time. The
+// header is not in a block; it is the same in all journals of a version.
 type JournalReader struct {
 	ctx     context.Context
 	store   Store
@@ -20,22 +19,21 @@ type JournalReader struct {
 
 	heads []index.BlockHead
 	data  []byte
-	next  int64 // where to go on
-	last  bool  // the heads that are left are the last
+	next  int64 // the offset of the next byte
+	last  bool  // the remaining heads are the last ones
 }
 
-// NewJournalReader returns a reader from an offset on.
+// NewJournalReader returns a reader that begins at an offset.
 func NewJournalReader(ctx context.Context, store Store, run string, attempt int, offset int64) *JournalReader {
 	return &JournalReader{ctx: ctx, store: store, run: run, attempt: attempt, next: offset}
 }
 
-// HoleError says that a part of a stored journal is not there any more: its middle was
-// dropped because it was too long, or damaged. What follows it is no continuation of what
-// comes before it.
+// HoleError is the error of a part of a stored journal that was dropped, because the journal was too long or
+// damaged. What follows it does not continue what comes before it.
 type HoleError struct{ From, To int64 }
 
 func (e *HoleError) Error() string {
-	return fmt.Sprintf("bytes %d to %d of the journal are not kept any more; what follows begins at offset %d", e.From, e.To, e.To)
+	return fmt.Sprintf("bytes %d to %d of the journal are not stored any more; the rest begins at offset %d", e.From, e.To, e.To)
 }
 
 // Read implements io.Reader. Its error is a *HoleError where a part of the journal is missing.
@@ -65,7 +63,7 @@ func (b *JournalReader) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		data = data[:min(head.Size, int64(len(data)))] // the block may have been merged since
-		// From an offset inside a block, its beginning is not wanted.
+		// The offset may be inside the block.
 		b.data = data[min(max(b.next-head.Start, 0), int64(len(data))):]
 		b.heads, b.next = b.heads[1:], head.Start+head.Size
 	}

@@ -7,7 +7,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// cutLine returns data up to and with its first newline.
+// cutLine returns data up to its first newline, which is included. ends says whether there is one.
 func cutLine(data []byte) (line []byte, ends bool) {
 	if i := bytes.IndexByte(data, '\n'); i >= 0 {
 		return data[:i+1], true
@@ -15,44 +15,42 @@ func cutLine(data []byte) (line []byte, ends bool) {
 	return data, false
 }
 
-// Line is a line, or a gap, that was asked for and not yet passed on whole.
+// Line is a line, or a gap, of a window that was not passed on completely.
 type Line struct {
 	Number int64
 	At     time.Time // of its first byte
 	Key    Key
 	Bytes  int64    // of the line so far
 	Bare   bool     // it has no newline
-	gap    *job.Gap // a gap in its place among the lines; then nothing else is set
+	gap    *job.Gap // a gap; then nothing else is set
 	buf    []byte   // held back until the lines before it have ended
-	ended  bool     // nothing more of it comes: its newline is there, or its step has ended
-	cut    bool     // it was given up on: passed on before its end
+	ended  bool     // it is complete: it has its newline, or its step has ended
+	cut    bool     // it was passed on before its end
 }
 
-// Sink takes lines in the order of their numbers.
+// Sink receives lines in the order of their numbers.
 type Sink interface {
-	// Piece brings the next bytes of the line that is first in order.
+	// Piece passes the next bytes of the first line.
 	Piece(l *Line, data []byte) error
-	// End says that no more comes in order: the line has ended, or was cut, or the log
-	// has no more of it.
+	// End ends the first line: it is complete, or was cut, or the log has no more of it.
 	End(l *Line) error
-	// Late brings bytes of a line that was cut.
+	// Late passes bytes of a line that was cut.
 	Late(l *Line, data []byte) error
-	// Gap brings a gap in its place.
+	// Gap passes a gap in its place.
 	Gap(g *job.Gap) error
 }
 
-// lineOrder puts lines together whose pieces are spread over records, mixed with those of
-// other streams, and passes them on in the order of their numbers. What it holds back for
-// a line that does not end is bounded: past maxHeld bytes that line is cut.
+// lineOrder joins the pieces of lines, which are mixed with those of other streams, and passes the lines on in the
+// order of their numbers. It holds at most maxHeld bytes: then it cuts the line that does not end.
 type lineOrder struct {
 	sink    Sink
-	queue   []*Line // by number; the first one is passed on as it comes
+	queue   []*Line // by number; the first one is passed on as its pieces arrive
 	held    int64
 	maxHeld int64
-	cuts    int // lines cut that have not ended
+	cuts    int // the number of cut lines that have not ended
 }
 
-// perLine is what a held-back line counts beside its bytes.
+// perLine is the number of bytes that a held line counts beside its data.
 const perLine = 128
 
 func (o *lineOrder) begin(l *Line) *Line {
@@ -61,7 +59,7 @@ func (o *lineOrder) begin(l *Line) *Line {
 	return l
 }
 
-// add takes the next bytes of a line that began.
+// add adds the next bytes of a line.
 func (o *lineOrder) add(l *Line, data []byte, ends bool) error {
 	l.Bytes += int64(len(data))
 	l.ended, l.Bare = ends, !ends
@@ -82,7 +80,7 @@ func (o *lineOrder) add(l *Line, data []byte, ends bool) error {
 	return o.advance()
 }
 
-// close ends a line that got no newline.
+// close ends a line without a newline.
 func (o *lineOrder) close(l *Line) error {
 	l.ended = true
 	if l.cut {
@@ -91,13 +89,13 @@ func (o *lineOrder) close(l *Line) error {
 	return o.advance()
 }
 
-// addGap puts a gap in its place.
+// addGap adds a gap.
 func (o *lineOrder) addGap(g *job.Gap) error {
 	o.begin(&Line{gap: g, ended: true})
 	return o.advance()
 }
 
-// advance passes on what stands first in order and is there.
+// advance passes on the first lines that are complete.
 func (o *lineOrder) advance() error {
 	for len(o.queue) > 0 {
 		if err := o.flushFirst(); err != nil {
@@ -118,7 +116,7 @@ func (o *lineOrder) advance() error {
 	return nil
 }
 
-// finish passes on all that is left: lines whose newline never came.
+// finish passes on the remaining lines, which have no newline.
 func (o *lineOrder) finish() error {
 	for len(o.queue) > 0 {
 		if err := o.flushFirst(); err != nil {
@@ -131,7 +129,7 @@ func (o *lineOrder) finish() error {
 	return nil
 }
 
-// giveUp is finish for lines whose rest nobody looked for.
+// giveUp is finish for lines whose rest was not read.
 func (o *lineOrder) giveUp() error {
 	for _, l := range o.queue {
 		l.cut = !l.ended

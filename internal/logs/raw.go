@@ -10,8 +10,8 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// WriteRaw writes the bytes that the attempt had printed when view was read, in journal
-// order, block by block, of the streams that a filter lets through.
+// WriteRaw writes the bytes that the attempt had printed when view was read, in the order of the journal, of the
+// streams that a filter selects.
 func WriteRaw(ctx context.Context, store Store, w io.Writer, view job.Run, f Filter) error {
 	left := view.Output.Bytes
 	c := Cursor{Store: store, Run: view.ID, Attempt: view.Attempt}
@@ -21,7 +21,7 @@ func WriteRaw(ctx context.Context, store Store, w io.Writer, view job.Run, f Fil
 			return orShort(err, left)
 		}
 		if b.From == b.Head.Start {
-			left = view.Output.Bytes - b.Head.OutputStart // less than it was when blocks were dropped
+			left = view.Output.Bytes - b.Head.OutputStart // less than before if blocks were dropped
 		}
 		err = b.Records(func(rec journal.Record, _ int64) error {
 			if rec.Type != journal.TypeOutput {
@@ -57,13 +57,13 @@ func orShort(err error, left int64) error {
 	return err
 }
 
-// errMissing says that the store holds less output than it counted.
+// errMissing is the error of a store with less output than it counted.
 var errMissing = errors.New("stored blocks end before the output that was counted")
 
-// Span is a part of the raw log; bytes count from 0, To is behind the last.
+// Span is a range of bytes of the raw log, without To.
 type Span struct{ From, To int64 }
 
-// WriteSpan writes a part of the raw log. It reads no block that is not in it.
+// WriteSpan writes a range of the raw log. It reads only blocks in it.
 func WriteSpan(ctx context.Context, store Store, w io.Writer, view job.Run, s Span) error {
 	if s.From >= s.To {
 		return nil
@@ -77,13 +77,13 @@ func WriteSpan(ctx context.Context, store Store, w io.Writer, view job.Run, s Sp
 		start = head.Start
 	}
 	c := Cursor{Store: store, Run: view.ID, Attempt: view.Attempt, Pos: start}
-	at := int64(-1) // output before what is read next
+	at := int64(-1) // the output before the next record
 	for at < s.To {
 		b, ok, err := c.Next(ctx)
 		if err != nil || !ok {
 			return orShort(err, s.To-at)
 		}
-		if at < 0 { // the block may have been merged since it was looked for
+		if at < 0 { // the block may have been merged since it was found
 			b.From, at = b.Head.Start, b.Head.OutputStart
 		}
 		err = b.Records(func(rec journal.Record, _ int64) error {
@@ -111,11 +111,11 @@ func WriteSpan(ctx context.Context, store Store, w io.Writer, view job.Run, s Sp
 	return nil
 }
 
-// blockAt finds the block that holds a byte of the output, by halving the journal.
+// blockAt returns the block that holds a byte of the output, by a binary search.
 func blockAt(ctx context.Context, store Store, view job.Run, output int64) (index.BlockHead, error) {
 	var found index.BlockHead
-	// Output is never longer than the journal that holds it, so it is not before output
-	// bytes; double the bound until it is behind.
+	// The output is shorter than the journal, so the block is not before that offset. Double the bound until
+	// it is after the block.
 	first := func(from int64) (index.BlockHead, bool, error) {
 		heads, err := store.Blocks(ctx, view.ID, view.Attempt, from, 1)
 		if err != nil || len(heads) == 0 {

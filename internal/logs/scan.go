@@ -6,15 +6,14 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Key names one stream of one step.
+// Key identifies a stream of a step.
 type Key struct {
 	Step   int
 	Stream job.Stream
 }
 
-// LineScan numbers the lines of an attempt as it reads its output in journal order. A line
-// belongs to one stream of one step and ends with a newline; lines are numbered in the
-// order of their first byte.
+// LineScan numbers the lines of an attempt's output, which it reads in the order of the journal. A line belongs to one
+// stream of a step and ends with a newline. Lines are numbered in the order of their first bytes.
 type LineScan struct {
 	next int64 // number of the next line to begin
 	open map[Key]openLine
@@ -22,10 +21,10 @@ type LineScan struct {
 
 type openLine struct {
 	n    int64
-	want *Line // nil when nobody asked for the line
+	want *Line // nil if the line is not in the window
 }
 
-// NewLineScan begins at the start of a block.
+// NewLineScan returns a scan that begins at the start of a block.
 func NewLineScan(head index.BlockHead) *LineScan {
 	s := &LineScan{next: head.FirstLine, open: make(map[Key]openLine, len(head.Open))}
 	if s.next < 1 {
@@ -37,8 +36,7 @@ func NewLineScan(head index.BlockHead) *LineScan {
 	return s
 }
 
-// jump goes on at a block behind a part of the journal that the server dropped. Lines that
-// ended in that part are closed.
+// jump continues at a block after a part of the journal that was dropped. It closes lines that ended in that part.
 func (s *LineScan) jump(head index.BlockHead, fn func(*Line) error) error {
 	fresh := NewLineScan(head)
 	for key, line := range s.open {
@@ -57,7 +55,7 @@ func (s *LineScan) jump(head index.BlockHead, fn func(*Line) error) error {
 	return nil
 }
 
-// Piece is a part of one line: all of it that is in one record.
+// Piece is the part of a line in one record.
 type Piece struct {
 	Number int64
 	Begins bool // first byte of the line
@@ -66,8 +64,8 @@ type Piece struct {
 	want   *Line
 }
 
-// Output cuts one record's output into pieces. begin is asked for each line that begins,
-// and what it returns is remembered with the line.
+// Output splits the output of a record into pieces. It calls begin for each line that begins, and stores the result with
+// the line.
 func (s *LineScan) Output(key Key, data []byte, begin func(n int64) *Line, fn func(Piece) error) error {
 	for len(data) > 0 {
 		line, open := s.open[key]
@@ -93,7 +91,7 @@ func (s *LineScan) Output(key Key, data []byte, begin func(n int64) *Line, fn fu
 	return nil
 }
 
-// StepEnded closes the lines of a step: should it print again, a new line begins.
+// StepEnded closes the lines of a step.
 func (s *LineScan) StepEnded(step int, fn func(*Line) error) error {
 	for _, stream := range []job.Stream{job.Stdout, job.Stderr} {
 		key := Key{step, stream}
@@ -112,13 +110,13 @@ func (s *LineScan) StepEnded(step int, fn func(*Line) error) error {
 	return nil
 }
 
-// scanner is called back while lines are read. Only begin is needed.
+// scanner are the callbacks of scanLines. All but begin may be nil.
 type scanner struct {
 	begin func(key Key, rec journal.Record, n int64) *Line
 	piece func(Piece) error
 	close func(*Line) error
 	other func(journal.Record) error // records that are not output
-	limit func(data []byte) []byte   // cuts output that is beyond what was asked for
+	limit func(data []byte) []byte   // cuts output that is after the end of the window
 	after func() error               // after every record
 }
 

@@ -10,8 +10,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// textSink writes lines as the bytes they are. Gaps do not show: the text is what the job
-// printed and nothing else.
+// textSink writes the bytes of lines. It does not write gaps: the text is exactly what the job printed.
 type textSink struct{ w io.Writer }
 
 func (s textSink) Piece(_ *Line, data []byte) error {
@@ -22,28 +21,27 @@ func (s textSink) End(*Line) error                 { return nil }
 func (s textSink) Late(l *Line, data []byte) error { return s.Piece(l, data) }
 func (s textSink) Gap(*job.Gap) error              { return nil }
 
-// maxLine is how much of one line NDJSON shows.
+// maxLine is the number of bytes of a line that NDJSON shows.
 const maxLine = 1 << 20
 
-// LogLine is one line of a log as NDJSON has it.
+// LogLine is a line of a log in NDJSON.
 type LogLine struct {
 	N      int64      `json:"n"`
 	At     time.Time  `json:"at"` // when its first byte was printed, by the agent's clock
 	Step   int        `json:"step"`
 	Stream job.Stream `json:"stream"`
-	// Text is the line without its newline; Base64 stands in its place when the line is
-	// not UTF-8.
+	// Text is the line without its newline. If the line is not UTF-8, it is in Base64.
 	Text   *string `json:"text,omitempty"`
 	Base64 []byte  `json:"base64,omitempty"`
-	// Open: the line has no newline yet and may go on.
+	// Open says that the line has no newline yet and may continue.
 	Open bool `json:"open,omitempty"`
-	// Truncated: only the beginning of the line is here. Bytes is its length as far as
-	// it was read, newline included; all of it is in the text form of the log.
+	// Truncated says that this is only the beginning of the line. Bytes is its length as far as it was read,
+	// with the newline. The text form of the log has the whole line.
 	Truncated bool  `json:"truncated,omitempty"`
 	Bytes     int64 `json:"bytes,omitempty"`
 }
 
-// GapLine is a gap as NDJSON has it, in its place among the lines.
+// GapLine is a gap in NDJSON, in its place among the lines.
 type GapLine struct {
 	Gap *job.Gap `json:"gap"`
 }
@@ -51,7 +49,7 @@ type GapLine struct {
 // jsonSink writes one JSON object per line.
 type jsonSink struct {
 	enc *json.Encoder
-	cur []byte // of the line that is first in order
+	cur []byte // of the first line
 }
 
 func newJSONSink(w io.Writer) *jsonSink {
@@ -93,7 +91,7 @@ func (s *jsonSink) End(l *Line) error {
 func (s *jsonSink) Late(*Line, []byte) error { return nil }
 func (s *jsonSink) Gap(g *job.Gap) error     { return s.enc.Encode(GapLine{g}) }
 
-// TextOrBase64 chooses how bytes travel in JSON.
+// TextOrBase64 returns bytes as text if they are UTF-8, else as bytes that JSON encodes in Base64.
 func TextOrBase64(b []byte) (text *string, base64 []byte) {
 	if utf8.Valid(b) {
 		t := string(b)
@@ -102,7 +100,7 @@ func TextOrBase64(b []byte) (text *string, base64 []byte) {
 	return nil, b
 }
 
-// WholeRunes drops a character that was cut in the middle at the end of b.
+// WholeRunes returns b without an incomplete character at its end.
 func WholeRunes(b []byte) []byte {
 	for i := 1; i <= utf8.UTFMax && i <= len(b); i++ {
 		tail := b[len(b)-i:]

@@ -12,31 +12,30 @@ import (
 )
 
 const (
-	// heldLines bounds what a reader of lines holds back to put them together.
+	// heldLines limits the bytes that a reader of lines holds.
 	heldLines = 4 << 20
-	// MaxReadAhead is how much journal after the last line of a window is read for the rest
-	// of lines that have not ended.
+	// MaxReadAhead is the number of journal bytes after the last line of a window that are read for the rest of
+	// lines that have not ended.
 	MaxReadAhead = 16 << 20
 )
 
-// Window says which lines of a log are wanted.
+// Window selects lines of a log.
 type Window struct {
 	Filter
 	FromLine int64     // 0: from the first
 	Lines    int64     // 0: all
 	FromTime time.Time // zero: from the first
 	ToTime   time.Time // zero: to the last
-	Tail     int64     // the last lines; -1: not asked for
+	Tail     int64     // the number of last lines; -1: not used
 	NDJSON   bool      // lines as JSON, and not as text
 }
 
-// ByLine reports whether lines are wanted, and not just bytes.
+// ByLine reports whether the window selects lines, and not just bytes.
 func (q Window) ByLine() bool {
 	return q.NDJSON || q.FromLine > 0 || q.Lines > 0 || q.Tail >= 0 || !q.FromTime.IsZero() || !q.ToTime.IsZero()
 }
 
-// FirstLine returns the number of the line that a window begins with, or one no line has yet
-// when the window is empty.
+// FirstLine returns the number of the first line of a window, or a number that no line has yet if the window is empty.
 func FirstLine(ctx context.Context, store Store, view job.Run, q Window) (int64, error) {
 	switch {
 	case q.Tail >= 0:
@@ -47,8 +46,7 @@ func FirstLine(ctx context.Context, store Store, view job.Run, q Window) (int64,
 	return max(1, q.FromLine), nil
 }
 
-// lineNear is the first line of the first block that reaches up to a time. Lines in it
-// may be older still.
+// lineNear returns the first line of the first block that ends at FromTime or later. Lines in the block may be older.
 func lineNear(ctx context.Context, store Store, view job.Run, q Window) (int64, error) {
 	var failed error
 	lines := view.Output.Lines
@@ -65,8 +63,8 @@ func lineNear(ctx context.Context, store Store, view job.Run, q Window) (int64, 
 	return int64(n) + 1, failed
 }
 
-// TailLine returns the number of the n-th last line that the filter lets through. Without a
-// filter the count of lines says it; with one, blocks are counted from the end backwards.
+// TailLine returns the number of the n-th last line that the filter selects. Without a filter it is computed from the
+// number of lines; with one, lines are counted block by block from the end.
 func TailLine(ctx context.Context, store Store, view job.Run, f Filter, n int64) (int64, error) {
 	lines := view.Output.Lines
 	if n == 0 {
@@ -106,7 +104,7 @@ func TailLine(ctx context.Context, store Store, view job.Run, f Filter, n int64)
 	return 1, err
 }
 
-// linesBegun lists the lines up to a number that begin in a block and pass the filter.
+// linesBegun returns the lines up to a number that begin in a block and that the filter selects.
 func linesBegun(b Block, f Filter, last int64) ([]int64, error) {
 	var found []int64
 	b.From = b.Head.Start
@@ -122,23 +120,23 @@ func linesBegun(b Block, f Filter, last int64) ([]int64, error) {
 	return found, err
 }
 
-// windowReader writes the lines of a window as it meets them.
+// windowReader passes the lines of a window on as it reads them.
 type windowReader struct {
 	q     Window
 	from  int64
 	upTo  int64 // the last line; 0 for no such end
-	left  int64 // lines still to begin; -1: no limit
-	bytes int64 // output still to read, of what was there when the request came
-	over  bool  // output that came later was met: the window ends here
+	left  int64 // the number of lines that still begin; -1: no limit
+	bytes int64 // the rest of the output that existed when the request arrived
+	over  bool  // later output was read: the window ends here
 	begun bool
 	scan  *LineScan
 	order lineOrder
-	ahead int64 // journal bytes read after the last line of the window began
+	ahead int64 // the journal bytes read since the last line of the window began
 }
 
-// WriteLines writes whole lines from a number on, which FirstLine returned for the window.
+// WriteLines writes the lines of a window. from is the number that FirstLine returned for it.
 func WriteLines(ctx context.Context, store Store, w io.Writer, view job.Run, q Window, from int64) error {
-	start := int64(0) // from the first line: gaps may come even before it
+	start := int64(0) // gaps may precede the first line
 	if from > 1 {
 		heads, err := store.BlocksFromLine(ctx, view.ID, view.Attempt, from, 1)
 		if err != nil {
@@ -152,8 +150,7 @@ func WriteLines(ctx context.Context, store Store, w io.Writer, view job.Run, q W
 	return newWindowReader(w, q, from).read(ctx, store, view, start)
 }
 
-// ReadLines passes the lines from one number to another, and the gaps between them, on to a sink. to is 0
-// for no end.
+// ReadLines passes the lines from one number to another, and the gaps between them, to a sink. to is 0 for no end.
 func ReadLines(ctx context.Context, store Store, view job.Run, f Filter, from, to int64, sink Sink) error {
 	start := int64(0)
 	if from > 1 {
@@ -170,7 +167,7 @@ func ReadLines(ctx context.Context, store Store, view job.Run, f Filter, from, t
 	return wr.read(ctx, store, view, start)
 }
 
-// read reads the blocks from an offset on until the window is whole.
+// read reads the blocks from an offset on until the window is complete.
 func (wr *windowReader) read(ctx context.Context, store Store, view job.Run, start int64) error {
 	c := Cursor{Store: store, Run: view.ID, Attempt: view.Attempt, Pos: start}
 	for !wr.done() {
@@ -204,13 +201,13 @@ func newWindowReader(w io.Writer, q Window, from int64) *windowReader {
 		left = q.Lines
 	}
 	return &windowReader{
-		q: q, from: from, left: left, bytes: -1, // until the first block says
+		q: q, from: from, left: left, bytes: -1, // set by the first block
 		order: lineOrder{sink: sink, maxHeld: heldLines},
 	}
 }
 
-// done reports whether the window is whole: all its output was read, or all its lines
-// have begun and ended. Lines that will not end are looked for only so far in NDJSON.
+// done reports whether the window is complete: all its output was read, or all its lines have begun and ended. In NDJSON
+// the ends of lines are searched for only in MaxReadAhead bytes.
 func (wr *windowReader) done() bool {
 	if wr.over || wr.bytes == 0 && !wr.q.NDJSON { // gaps may still follow the last line
 		return true
@@ -262,7 +259,7 @@ func (wr *windowReader) block(b Block, view job.Run) error {
 	})
 }
 
-// jump goes on behind a part of the journal that the server dropped, and shows the gaps.
+// jump continues after a part of the journal that was dropped, and adds the gaps.
 func (wr *windowReader) jump(head index.BlockHead, view job.Run) error {
 	wr.bytes = max(0, view.Output.Bytes-head.OutputStart)
 	if err := wr.scan.jump(head, wr.order.close); err != nil || wr.left == 0 {
@@ -276,7 +273,7 @@ func (wr *windowReader) jump(head index.BlockHead, view job.Run) error {
 	return nil
 }
 
-// begin decides whether a line that begins belongs to the window.
+// begin returns a line that begins, if it is in the window.
 func (wr *windowReader) begin(key Key, rec journal.Record, n int64) *Line {
 	if wr.upTo > 0 && n > wr.upTo {
 		wr.left = 0
@@ -297,7 +294,7 @@ func (wr *windowReader) begin(key Key, rec journal.Record, n int64) *Line {
 	return wr.order.begin(&Line{Number: n, At: rec.At, Key: key})
 }
 
-// other shows the gaps that fall into the window.
+// other adds the gaps in the window.
 func (wr *windowReader) other(rec journal.Record) error {
 	fromStart := wr.from == 1 && wr.q.FromTime.IsZero()
 	if rec.Type != journal.TypeGap || wr.left == 0 || !wr.begun && !fromStart {

@@ -7,16 +7,16 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Ending is what the end of an attempt's output says.
+// Ending is the end of an attempt's output.
 type Ending struct {
-	Lines []Line // the last ones of all steps, in the order of their numbers
+	Lines []Line // last lines of all steps, in the order of their numbers
 	// Evidence is the line that states the error, or the last line of an attempt that has not
-	// ended; nil when there is none.
+	// ended. It is nil if there is none.
 	Evidence *job.Evidence
 	Strength Strength // of the line that states the error
 }
 
-// Read reads the end of what an attempt printed; run is the state of that attempt.
+// Read returns the end of an attempt's output; run is the state of the attempt.
 func Read(ctx context.Context, from Blocks, run job.Run) (Ending, error) {
 	lines, err := LastLines(ctx, from, run.ID, run.Attempt)
 	if err != nil {
@@ -25,9 +25,9 @@ func Read(ctx context.Context, from Blocks, run job.Run) (Ending, error) {
 	return Of(lines, run), nil
 }
 
-// Of is Read for lines that were read. What steps printed that succeeded states no
-// error. An attempt that was ended from outside need not have failed by itself: there the line has
-// to say that it is an error.
+// Of returns the Ending of lines that were read. The output of succeeded steps states no
+// error. An attempt that was ended from outside may have had no error of its own: its line
+// must be at least Stated.
 func Of(lines []Line, run job.Run) Ending {
 	e := Ending{Lines: lines}
 	if run.Outcome == nil {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// level is what a line of a structured log says of itself.
+// level is the level of a line of a structured log.
 type level int
 
 const (
@@ -21,7 +21,7 @@ var (
 	otherLevels = []string{"trace", "verbose", "debug", "info", "information", "informational", "notice", "warn", "warning"}
 )
 
-// levelOf returns the level in a field of a line in lower case, whatever else the line is about:
+// levelOf returns the level in a field of a lower-case line:
 // {"level":"error"}, level=info, or Pino's and Bunyan's numbers.
 func levelOf(low string) level {
 	if !levelField.match(low) {
@@ -37,7 +37,7 @@ func levelOf(low string) level {
 	return noLevel
 }
 
-// withoutStamp returns a line without the date and time in front of it, as log collectors put them there:
+// withoutStamp returns a line without the date and time that log collectors add in front of it:
 // "2026-11-28T10:00:00.123Z ", "[2026/11/28 10:00:00,1] ".
 func withoutStamp(s string) string {
 	const shape = "dddd-dd-ddTdd:dd:dd"

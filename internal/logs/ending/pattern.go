@@ -7,14 +7,14 @@ import (
 	"sync"
 )
 
-// pattern is a regular expression that is tried only on lines that have one of the literals
-// without which it cannot match: most lines have none. It is compiled when it is used first,
-// because most programs that link this package look at no log.
+// pattern is a regular expression that is matched only with lines that contain one of the literals
+// that every match contains: most lines contain none. It is compiled at its first use,
+// because most programs that link this package read no log.
 type pattern struct {
 	text     string
 	compile  sync.Once
 	re       *regexp.Regexp
-	literals []string // none: it is always tried
+	literals []string // if empty, the expression is always matched
 }
 
 func newPattern(text string) *pattern { return &pattern{text: text} }
@@ -40,7 +40,7 @@ func (p *pattern) match(text string) bool {
 	return len(p.literals) == 0 && re.MatchString(text)
 }
 
-// comesBefore reports whether a text has a match of p in front of the first one of another pattern.
+// comesBefore reports whether p matches in a text before the first match of another pattern.
 func (p *pattern) comesBefore(other *pattern, text string) bool {
 	if !p.match(text) {
 		return false
@@ -49,8 +49,8 @@ func (p *pattern) comesBefore(other *pattern, text string) bool {
 	return at == nil || p.re.FindStringIndex(text)[0] < at[0]
 }
 
-// literalsOf returns texts of which one is in everything that an expression matches, the longest
-// that can be had; nil when there are none.
+// literalsOf returns texts of which every match of an expression contains at least one. It prefers long
+// texts, and returns nil if there are none.
 func literalsOf(re *syntax.Regexp) []string {
 	switch re.Op {
 	case syntax.OpLiteral:
@@ -58,7 +58,7 @@ func literalsOf(re *syntax.Regexp) []string {
 			return []string{string(re.Rune)}
 		}
 	case syntax.OpCharClass:
-		const most = 8 // characters that are worth a look for each
+		const most = 8 // maximum number of characters to search for
 		var all []string
 		for i := 0; i < len(re.Rune); i += 2 {
 			for r := re.Rune[i]; r <= re.Rune[i+1]; r++ {
@@ -93,7 +93,7 @@ func literalsOf(re *syntax.Regexp) []string {
 	return nil
 }
 
-// shortest is the length of the shortest of some texts; 0 when there are none.
+// shortest returns the length of the shortest text, or 0 if there are none.
 func shortest(texts []string) int {
 	if len(texts) == 0 {
 		return 0

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A pattern matches what its regular expression matches: no literal is asked for that can be missing.
+// A pattern matches the same texts as its regular expression: every match contains one of its literals.
 func TestPatternsMatchAsTheirExpressions(t *testing.T) {
 	all := slices.Concat(asides, progress, consequences, diagnostics, noErrors, errorForms, signs{
 		warning, lowLevel, xtrace, errorWords, perlError, shellError, weakWords, frame, traceTitle, summaryTitle,

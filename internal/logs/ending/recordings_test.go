@@ -9,10 +9,10 @@ import (
 	"stint.dev/stint/job"
 )
 
-// linesOf are the lines that a step printed on a stream, numbered from a number on.
+// linesOf returns the lines of a text as output of a step and stream, numbered from a number.
 func linesOf(stream job.Stream, text string, from int64) []Line {
 	var out []Line
-	parts := partsMost
+	parts := maxParts
 	for one := range strings.SplitSeq(text, "\n") {
 		if shown := show([]byte(one), &parts); strings.TrimSpace(shown) != "" {
 			out = append(out, Line{Stream: stream, Number: from, Text: shown})

@@ -10,8 +10,8 @@ var (
 	pytestError  = newPattern(`^E {2,}\S`)
 )
 
-// pytestSummary is the list of failed tests at the end of pytest. Where the terminal was too narrow
-// for their errors, the errors themselves are in front of it.
+// pytestSummary finds the list of failed tests at the end of pytest's output. If the terminal was too narrow
+// for the errors, they precede the list.
 func pytestSummary(t *texts, at int) (statement, end int, ok bool) {
 	if !summaryTitle.match(t.low[at]) {
 		return 0, 0, false
@@ -20,7 +20,7 @@ func pytestSummary(t *texts, at int) (statement, end int, ok bool) {
 	if end == at+1 {
 		return 0, 0, false
 	}
-	cause := t.while(0, func(i int) bool { return t.low[i] != directCause }) // of the test or of another one
+	cause := t.while(0, func(i int) bool { return t.low[i] != directCause }) // the cause of this test or of another one
 	if first := t.low[at+1]; cause > at && strings.Contains(first, " - ") && !strings.HasSuffix(first, "...") {
 		return at + 1, end, true
 	}
@@ -30,7 +30,7 @@ func pytestSummary(t *texts, at int) (statement, end int, ok bool) {
 	return at + 1, end, true
 }
 
-// pytestLine is the error of one test. Of errors that are chained by "raise … from" the first is
+// pytestLine finds the error of one test. The first of several errors that are chained by "raise … from" is
 // the innermost cause, as in a traceback.
 func pytestLine(t *texts, at int) (statement, end int, ok bool) {
 	if !pytestError.match(t.text[at]) {
@@ -53,7 +53,7 @@ func pytestLine(t *texts, at int) (statement, end int, ok bool) {
 	}
 }
 
-// gradleReport is what Gradle says went wrong, the innermost last.
+// gradleReport finds the causes that Gradle reports, the innermost last.
 func gradleReport(t *texts, at int) (statement, end int, ok bool) {
 	if t.low[at] != "* what went wrong:" {
 		return 0, 0, false
@@ -76,8 +76,8 @@ var (
 	npmScript = newPattern(`^npm (err!|error) (code elifecycle|lifecycle script|error: command failed)`)
 )
 
-// npmReport is what npm says when it fails itself: the error comes first, after a code. Of a script
-// that failed, the script says more.
+// npmReport finds an error of npm itself: the error follows a code. If a script
+// failed, the output of the script says more.
 func npmReport(t *texts, at int) (statement, end int, ok bool) {
 	isLine := func(i int) bool { return npmLine.match(t.low[i]) }
 	if !isLine(at) {
@@ -94,7 +94,7 @@ func npmReport(t *texts, at int) (statement, end int, ok bool) {
 
 var errorAbove = newPattern(`^(error in .* :|cmake error at .*:)$`)
 
-// messageBelow is an error of R or CMake that has its message on the next line.
+// messageBelow finds an error of R or CMake whose message is on the next line.
 func messageBelow(t *texts, at int) (statement, end int, ok bool) {
 	if !errorAbove.match(t.low[at]) || at+1 >= len(t.text) || t.indent[at+1] <= t.indent[at] {
 		return 0, 0, false
@@ -102,7 +102,7 @@ func messageBelow(t *texts, at int) (statement, end int, ok bool) {
 	return at + 1, at + 2, true
 }
 
-// jestTest is a test that failed in Jest: its name, and below it the error.
+// jestTest finds a failed test of Jest: its name, and the error below it.
 func jestTest(t *texts, at int) (statement, end int, ok bool) {
 	if !strings.HasPrefix(t.low[at], "● ") || t.low[at] == "● console" || at+1 >= len(t.text) || t.indent[at+1] <= t.indent[at] {
 		return 0, 0, false
@@ -115,7 +115,7 @@ var (
 	sanitizerEnd  = newPattern(`^(==\d+==(aborting|exiting)|={10,})`)
 )
 
-// sanitizerReport is a report of a sanitizer of GCC or Clang, or of Go's race detector.
+// sanitizerReport finds a report of a sanitizer of GCC or Clang, or of Go's race detector.
 func sanitizerReport(t *texts, at int) (statement, end int, ok bool) {
 	if !sanitizerHead.match(t.low[at]) {
 		return 0, 0, false
@@ -129,7 +129,7 @@ var (
 	tapAllowed = newPattern(`# (todo|skip)\b`)
 )
 
-// tapTest is a test that failed in the Test Anything Protocol, with its details.
+// tapTest finds a failed test in the Test Anything Protocol, with its details.
 func tapTest(t *texts, at int) (statement, end int, ok bool) {
 	if !tapFailed.match(t.text[at]) || tapAllowed.match(t.low[at]) {
 		return 0, 0, false
@@ -145,9 +145,9 @@ var (
 	goTestError  = newPattern(`^error:\s+\S`)
 )
 
-// goTest is a test that failed in Go, with what it logged: below its name, or above it when it was
-// logged at once. Of a test with parts that failed, the first part says more. What failed and what
-// was only logged has one form: the last line counts where none speaks of a failure.
+// goTest finds a failed test of Go with its log: below its name, or above it if it was
+// logged immediately. If subtests failed, the first subtest says more. Failures and
+// other log lines have the same form: the last line is used if none mentions a failure.
 func goTest(t *texts, at int) (statement, end int, ok bool) {
 	if !goTestFailed.match(t.text[at]) {
 		return 0, 0, false
@@ -170,7 +170,7 @@ func goTest(t *texts, at int) (statement, end int, ok bool) {
 	return statement, end, statement >= 0
 }
 
-// goTestStatement is the line from one line to another that states why a test failed; -1 for none.
+// goTestStatement returns the line in a range that states why a test failed, or -1 if there is none.
 func (t *texts) goTestStatement(from, to int) int {
 	statement := -1
 	for i := from; i < to; i++ {

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// signs are patterns of which one must match. A line is tried in lower case.
+// signs are patterns of which one must match a lower-case line.
 type signs []*pattern
 
 func compile(patterns ...string) signs {
@@ -41,35 +41,35 @@ var asides = compile(
 	`^in addition: warning`, `^removing leading .* from member names`, `^tar: removing leading`,
 	`^\[notice\]`, `^lifecycle script`, `^exception ignored in`, `^\(core dumped\)$`, `^sentry is attempting`,
 	`^tar: skipping to next header`, `^(shared )?connection to \S+ closed\.$`, `^running as unit: `, `^(service runtime|cpu time consumed|memory peak|memory swap peak|io bytes \w+|ip traffic \w+): `,
-	`^(real|user|sys)\s+(\d+m)?[\d.,]+s?$`, `^[\d.]+user [\d.]+system `, `^\d+inputs\+\d+outputs `, // what time and systemd-run measured
+	`^(real|user|sys)\s+(\d+m)?[\d.,]+s?$`, `^[\d.]+user [\d.]+system `, `^\d+inputs\+\d+outputs `, // measurements of time and systemd-run
 )
 
-// warning is a line of a warning. Python's has the line of the source after it.
+// warning is a line of a warning. Python prints the source line after it.
 var warning = newPattern(`(^|[\s:\[(<"'])(warn|warning|deprecated|deprecation notice|\w*warning)([\s:\])>"',]|$)`)
 
-// lowLevel is the level of a logger's line that reports no error, whatever the line is about.
+// lowLevel matches the level of a logger's line that reports no error.
 var lowLevel = newPattern(`(^|[\s\[(|"=<])(trace|debug|info|notice|warn|warning)([\s\])|":,>]|$)`)
 
-// xtrace is a command that a shell prints before it runs it.
+// xtrace matches a command that a shell prints before it runs it.
 var xtrace = newPattern(`^\++ \S`)
 
-// progress is a line of a progress bar as it was left.
+// progress matches the line of a progress bar.
 var progress = compile(
 	`^\S*.{0,40}?\d+(\.\d+)?%\s*(\||\[|▕|█|#)`, `^[\s.#=>-]*\d{1,3}(\.\d+)?%[\s.]*$`, `\[[=#>. -]{8,}\]`, `[█▉▊▋▌▍▎▏━╸]{3,}`,
 	`^\s*\d+ +[\d.]+[kmg]? +\d+ +[\d.]+[kmg]? +\d+ `, // curl's table
 	`\d+%\s+[\d.]+ ?[kmgt]?i?b/s\b`, `^\s*\d+k( \.{10}| \.*){3,}`,
 )
 
-// barBefore is a progress bar that a program left before what it printed on the same line.
+// barBefore matches a progress bar in front of other text on the same line.
 var barBefore = newPattern(`^.{0,80}?\d+%\|.{0,200}?\| [\d.]+\w?/[\d.?]+\w? \[[^\]]{0,80}\] ?`)
 
-// goodbyes are how lines begin that programs print on their way out, whatever ended them.
+// goodbyes are the beginnings of lines that programs print when they exit for any reason.
 var goodbyes = []string{
 	"cleaning up", "cleaned up", "cleanup", "clean up", "removing ", "removed ", "deleting ", "deleted ", "shutting down", "shut down", "shutdown", "exiting", "quitting",
 	"closing ", "closed ", "releasing ", "released ", "rolling back", "rolled back", "goodbye", "good bye", "bye", "done", "finished", "elapsed", "duration", "total time", "took ",
 }
 
-// isGoodbye reports whether a line, which may have the name of its program in front, is one of them.
+// isGoodbye reports whether a line is one of them. The name of the program may precede it.
 func isGoodbye(low string) bool {
 	if program, rest, ok := strings.Cut(low, ": "); ok && !strings.Contains(program, " ") {
 		low = rest
@@ -77,7 +77,7 @@ func isGoodbye(low string) bool {
 	return slices.ContainsFunc(goodbyes, func(begin string) bool { return strings.HasPrefix(low, begin) })
 }
 
-// consequences are lines that only say that what was run before has failed.
+// consequences are lines that only report that another program failed.
 var consequences = compile(
 	`^make(\[\d+\])?: \*\*\* \[.*\] (\S+ \d+|\S+( \(core dumped\))?)( \(\S+\))?$`, `^make(\[\d+\])?: target .* not remade because of errors`,
 	`^ninja: build stopped`, `exit(ed with)?( exit)? (status|code):? *-?\d+\.?$`, `exit(ed)? (with )?(status|code|exit code)[: =]+-?\d+\b`,
@@ -100,23 +100,23 @@ var consequences = compile(
 	`^finished with result: `, `^main processes terminated with: `,
 )
 
-// diagnostics name a place in a file, as compilers do: the first of them is the one to look at.
+// diagnostics are errors of compilers with a position in a file. The first one is the most useful.
 var diagnostics = compile(
 	`^(\[error\] )?(\S+[:(]\d+([:,]\d+)?\)?:?) (fatal )?error( \w+)?:`, // gcc, clang, javac, tsc
 	`^(\./)?\S+\.go:\d+:\d+: `, `^\S+_test\.go:\d+: `, `^\[error\] \S+\.\w+:\[\d+,\d+\] `, `^psql:\S+:\d+: (error|fatal)`, `^error\[e\d+\]: `,
 	`: undefined reference to `, `^\S+:\(\.\w+.*\): `, `^e: (file://)?\S+:\d+:\d+`, `^error: .* at line \d+`,
 )
 
-// errorWords say outright that a line states an error.
+// errorWords are words of lines that state an error.
 var errorWords = newPattern(`(^|[^a-z0-9_/.=-])([a-z0-9_.$]*(error|exception|errno)|fatal|panic|critical|emerg|severe|err!|fehler|erreur|errore|erro|ошибка|błąd|错误|錯誤|エラー)([^a-z0-9_/=-]|$)`)
 
-// errorForms are forms that only errors have: of Google's loggers, of levels that are cut, of curl, apt and make.
+// errorForms are formats of errors only: of Google's loggers, of abbreviated levels, of curl, apt and make.
 var errorForms = compile(
 	`^[ef]\d{4} \d\d:\d\d:\d\d`, `^(erro|fata|pani)\[\d+\] `, `(^|[\s\[])(err|ftl|crit)[\s\]]`, `^curl: \(\d+\) `, `^e: `,
 	`^make(\[\d+\])?: \*\*\* `, `^\S+:\d+: \*\*\* `, `^conflict \(`,
 )
 
-// noErrors are lines with such a word that state none.
+// noErrors are lines with such a word that state no error.
 var noErrors = compile(
 	`\b(no|0|zero|without|without any|ignoring|ignored|non-fatal|mean|squared|train|test|validation|relative|absolute|standard) ([a-z]+ )?(errors?|exceptions?)\b`,
 	`(errors?|exceptions?)"?\s*[:=]\s*"?(0|none|null|nil|false|""|\[\]|-?\d*\.\d+(e[+-]?\d+)?%?)"?([\s,;|)\]}]|$)`,
@@ -125,7 +125,7 @@ var noErrors = compile(
 	`\berror[ _-](rate|handler|handling|reporting|log|correction|page|budget|bars?)\b`,
 )
 
-// systemErrors are what systems and shells call errors.
+// systemErrors are error messages of systems and shells.
 var systemErrors = []string{
 	"no such file or directory", "permission denied", "connection refused", "connection reset", "connection timed out", "no route to host",
 	"no space left on device", "disk quota exceeded", "cannot allocate memory", "operation not permitted", "input/output error", "broken pipe",
@@ -140,16 +140,16 @@ var (
 	shellError = newPattern(`^\S+: line \d+: `)
 )
 
-// weakWords make it likely that a line is about an error.
+// weakWords are words of lines that probably mention an error.
 var weakWords = newPattern(`\b(fail(ed|ure|s)?|cannot|can't|could not|couldn't|unable|denied|refused|invalid|unknown|undefined|unexpected|missing|unreachable|abort(ed|ing)?|exceeded|time-?out|timed out|unauthorized|forbidden|rejected|not allowed|does not exist|doesn't exist|no such|not found|not possible|mismatch|corrupt(ed)?|illegal|unsupported|expired|segmentation fault|does not look like|not in \w+ format|errors?)\b`)
 
-// strengthOf returns how surely a line, in lower case and without blanks around it, states an error.
+// strengthOf returns the strength of a line in lower case and without blanks around it.
 func strengthOf(low string) Strength {
 	switch {
 	case low == "":
 		return aside
 	case xtrace.match(low):
-		return Guessed // whatever the command is about
+		return Guessed // regardless of the command
 	case asides.match(low), progress.match(low):
 		return aside
 	case consequences.match(low):

@@ -6,41 +6,41 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Strength is how surely a line states the error.
+// Strength is the certainty with which a line states the error.
 type Strength int
 
-// A line that is about something else, or only about a consequence of the error, states it only
+// The strengths in ascending order. A line about something else or about a consequence of the error is selected only
 // if no other line does.
 const (
 	aside       Strength = iota
 	consequence          // "make: *** [all] Error 1"
 	Guessed              // the last line of stderr
-	Likely               // it speaks of something that failed
-	Stated               // it says that it is an error
-	diagnostic           // a compiler's, which names a place
-	Traced               // it heads or ends a trace of the program's own
+	Likely               // mentions a failure
+	Stated               // says that it is an error
+	diagnostic           // compiler error with a position
+	Traced               // first or last line of a stack trace
 )
 
-// Worth of a line by its strength, and what it loses with each line that follows it: an error
-// with much after it was probably handled.
+// worth is the weight of a line by its strength. It is reduced by worthOfLine for each line that follows: an error
+// before many other lines was probably handled.
 var worth = map[Strength]float64{consequence: 5, Guessed: 20, Likely: 30, Stated: 60, diagnostic: 65, Traced: 100}
 
 const (
 	worthOfLine   = 0.5
-	stdoutPenalty = 20 // errors belong on stderr; one on stdout is often a report of another kind
+	stdoutPenalty = 20 // errors are printed on stderr; on stdout they are often reports
 )
 
 // candidate is a line that may state the error.
 type candidate struct {
-	at       int // in the lines of its stream
+	at       int // index in the lines of its stream
 	strength Strength
 	worth    float64
 }
 
 // ErrorLine returns the line that states the error among the last lines of a step, which are in
-// order: the last line of a traceback, the innermost cause of a chain, the first complaint of a
-// compiler, and no hint or consequence after them. It is false when none does: a line of stdout
-// that does not speak of an error is output like any other.
+// order: the last line of a traceback, the innermost cause of a chain, the first error of a
+// compiler, and no hint or consequence after them. It returns false if no line states one: a line of stdout
+// that does not mention an error is ordinary output.
 func ErrorLine(lines []Line) (Line, Strength, bool) {
 	var best Line
 	var found candidate
@@ -66,10 +66,10 @@ func ErrorLine(lines []Line) (Line, Strength, bool) {
 	return best, found.strength, true
 }
 
-// gutters are what programs draw at the left of their errors.
+// gutters are characters that programs print at the left of their errors.
 const gutters = "│┃║╷╵╭╰─▶|> \t"
 
-// bestOf is the best candidate among the lines of one stream; an aside when there is none.
+// bestOf returns the best candidate among the lines of one stream, or an aside if there is none.
 func bestOf(lines []Line, stream job.Stream) candidate {
 	text := newTexts(lines)
 	found := candidate{strength: aside}
@@ -84,7 +84,7 @@ func bestOf(lines []Line, stream job.Stream) candidate {
 	}
 	for _, t := range text.traces() {
 		if s := strengthOf(text.low[t]); s == consequence {
-			consider(t, t, Stated, worth[Stated]-1) // what it ran has printed more
+			consider(t, t, Stated, worth[Stated]-1) // the program that it ran printed more
 			continue
 		}
 		consider(t, t, Traced, worth[Traced])
@@ -106,18 +106,18 @@ func bestOf(lines []Line, stream job.Stream) candidate {
 	return found
 }
 
-// continues reports whether a line only goes on with what the one above it states.
+// continues reports whether a line continues the statement of the line above it.
 func (t *texts) continues(i int) bool {
 	return i > 0 && t.indent[i] > t.indent[i-1] && t.strength[i-1] >= max(t.strength[i], Likely) && t.strength[i-1] != diagnostic
 }
 
-// leadsTo reports whether the next line that is no aside has a strength.
+// leadsTo reports whether the next line that is not an aside has the strength s.
 func (t *texts) leadsTo(i int, s Strength) bool {
 	next := t.while(i+1, func(i int) bool { return t.strength[i] == aside })
 	return next < len(t.strength) && t.strength[next] == s && !t.inTrace[next]
 }
 
-// groupEnd is the last of the complaints of a compiler that begin at a line: fewer than groupGap
+// groupEnd returns the last of the compiler errors that begin at a line: fewer than groupGap
 // other lines are between two of them.
 func (t *texts) groupEnd(from int) int {
 	last := from
@@ -131,14 +131,14 @@ func (t *texts) groupEnd(from int) int {
 
 const groupGap = 12
 
-// texts are the lines of one stream, ready to be looked at.
+// texts are the lines of one stream, prepared for matching.
 type texts struct {
-	text     []string // gutters of exception groups are blanks
-	low      []string // trimmed, in lower case, and bounded
+	text     []string // with blanks instead of the gutters of exception groups
+	low      []string // trimmed, lower-case, bounded in length
 	indent   []int
 	strength []Strength
 	inTrace  []bool // the line is part of a trace that another line states
-	behind   []int  // how many lines of weight follow
+	behind   []int  // number of significant lines that follow
 }
 
 func newTexts(lines []Line) *texts {
@@ -159,7 +159,7 @@ func newTexts(lines []Line) *texts {
 	return t
 }
 
-// after counts the lines of weight behind one.
+// after returns the number of significant lines that follow a line.
 func (t *texts) after(at int) int {
 	if t.behind == nil {
 		t.behind = make([]int, len(t.text)+1)
@@ -173,7 +173,7 @@ func (t *texts) after(at int) int {
 	return t.behind[at+1]
 }
 
-// withoutGutter replaces what Python draws at the left of a group of exceptions by blanks, so
+// withoutGutter replaces the characters that Python prints at the left of an exception group by blanks, so
 // that the indentation is that of the traceback in it.
 func withoutGutter(s string) string {
 	trimmed := strings.TrimLeft(s, " ")

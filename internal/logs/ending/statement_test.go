@@ -14,7 +14,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// What states the error among lines that no recording has: stderr, or with "1> " in front stdout.
+// The line that states the error in outputs that no recording has: on stderr, or on stdout after "1> ".
 func TestErrorLine(t *testing.T) {
 	for _, tt := range []struct {
 		name, text, want string
@@ -148,7 +148,7 @@ func TestErrorLine(t *testing.T) {
 	}
 }
 
-// chain is tracebacks with what Python prints between them.
+// chain joins tracebacks with the text that Python prints between them.
 func chain(parts ...string) string {
 	var b strings.Builder
 	for i, part := range parts {
@@ -212,7 +212,7 @@ func TestScreen(t *testing.T) {
 	}
 }
 
-// Whatever a run prints, what is quoted of it is UTF-8 of 300 characters at most without control
+// For any output, the quoted text is UTF-8 of at most 300 characters without control
 // characters, and the error is one of the lines.
 func TestWhatIsQuotedIsHarmless(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -242,7 +242,7 @@ func TestWhatIsQuotedIsHarmless(t *testing.T) {
 	})
 }
 
-// Whatever a job prints, it is read, and what is quoted of it is harmless.
+// Any output can be read, and the quoted text contains no control characters.
 func FuzzErrorLine(f *testing.F) {
 	recorded, err := filepath.Glob("testdata/failures/*/std*")
 	if err != nil || len(recorded) == 0 {
@@ -278,7 +278,7 @@ func TestLongLinesKeepBothEnds(t *testing.T) {
 
 func BenchmarkErrorLine(b *testing.B) {
 	var lines []Line
-	for i := range linesMost {
+	for i := range maxLines {
 		lines = append(lines,
 			Line{Stream: job.Stderr, Number: int64(2 * i), Text: "2026-11-28 12:00:00,123 INFO worker-7 wrote 1200 rows to the table of orders in 12.5 ms"},
 			Line{Stream: job.Stdout, Number: int64(2*i + 1), Text: "row 123456 of 200000: price 12.50, amount 3, no remark of the customer, shipped to zone 7"})

@@ -15,12 +15,12 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Blocks is where the stored journal of an attempt is read.
+// Blocks reads the stored journal of an attempt.
 type Blocks interface {
 	// LastBlocks returns the heads of the last blocks of an attempt's journal, in order.
 	LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error)
-	// BlockData returns the bytes of the block that begins at start, and more when it was merged
-	// since its head was read; *query.NotFoundError when no block begins there any more.
+	// BlockData returns the bytes of the block that begins at start, or more if it was merged
+	// after its head was read. It returns *query.NotFoundError if no block begins there any more.
 	BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error)
 }
 
@@ -28,34 +28,34 @@ type Blocks interface {
 type Line struct {
 	Step   int
 	Stream job.Stream
-	Number int64 // within the attempt, from 1 on
+	Number int64 // number within the attempt, from 1
 	Text   string
 }
 
-// MaxTextLength bounds the text of a line that is quoted, in characters.
+// MaxTextLength is the maximum length of the text of a quoted line, in characters.
 const MaxTextLength = 300
 
-// shownMost bounds what is looked at of one line, in bytes as it was printed.
-const shownMost = 128 << 10
+// maxLineBytes bounds the printed bytes of one line that are examined.
+const maxLineBytes = 128 << 10
 
-// What is looked at of bars that were drawn over other text: parts of one line, between carriage
-// returns, and those of all lines together, of which the last ones count.
+// The number of parts between carriage returns that are searched for text under progress bars: in one
+// line, and in all lines together, beginning with the last.
 const (
-	partsOfLine = 100
-	partsMost   = 1000
+	maxLineParts = 100
+	maxParts     = 1000
 )
 
-// matchedLength bounds what is looked at of a line to classify it, in characters.
+// matchedLength bounds the part of a line that is matched with patterns, in characters.
 const matchedLength = 2000
 
-// Quoted is the text of the line on its own: at most MaxTextLength characters, none of which is
+// Quoted returns the text of the line without indentation: at most MaxTextLength characters, none of which is
 // a control character.
 func (l Line) Quoted() string {
 	return shorten(strings.TrimSpace(strings.ReplaceAll(l.Text, "\t", " ")), MaxTextLength)
 }
 
-// shorten takes characters out of the middle of a text that has more than most: its beginning
-// says what failed, its end why.
+// shorten removes characters from the middle of a text that has more than most: the beginning
+// of a message says what failed, and the end why.
 func shorten(s string, most int) string {
 	if len(s) <= most || utf8.RuneCountInString(s) <= most {
 		return s
@@ -65,20 +65,20 @@ func shorten(s string, most int) string {
 	return string(r[:head]) + "…" + string(r[len(r)-(most-head-1):])
 }
 
-// What is read of the end of a log at most, and what is enough: bytes of its journal, and lines
+// Bounds of the part of a log that is read, and the sizes at which reading stops: bytes of its journal, and lines
 // of stderr among them.
 const (
-	blocksMost  = 256
-	bytesMost   = 4 << 20
-	bytesEnough = 1 << 20
-	linesEnough = 500
-	linesMost   = 1000
+	maxBlocks   = 256
+	maxBytes    = 4 << 20
+	enoughBytes = 1 << 20
+	enoughLines = 500
+	maxLines    = 1000
 )
 
 // LastLines returns the last lines that an attempt printed, over all its steps and both streams,
-// in the order of their numbers. Lines that show nothing are left out.
+// in the order of their numbers, without blank lines.
 func LastLines(ctx context.Context, from Blocks, run string, attempt int) ([]Line, error) {
-	const tries = 4 // against merging, which moves blocks away once in a while
+	const tries = 4 // because blocks may be merged between two reads
 	for try := 1; ; try++ {
 		t := tail{lines: map[int64]*rawLine{}}
 		err := t.read(ctx, from, run, attempt)
@@ -92,11 +92,11 @@ func LastLines(ctx context.Context, from Blocks, run string, attempt int) ([]Lin
 	}
 }
 
-// tail is the end of a log that is being read. It holds the last lines of each stream only: the
-// blocks that are read may have millions.
+// tail reads the end of a log. It keeps only the last lines of each stream: the
+// blocks may have millions.
 type tail struct {
 	lines map[int64]*rawLine
-	first map[job.Stream]int64 // the number of the first line that counts; 0 for all
+	first map[job.Stream]int64 // number of the first line that is kept; 0 for all
 }
 
 type outputKey struct {
@@ -110,14 +110,14 @@ type rawLine struct {
 }
 
 func (t *tail) read(ctx context.Context, from Blocks, run string, attempt int) error {
-	heads, err := from.LastBlocks(ctx, run, attempt, blocksMost)
+	heads, err := from.LastBlocks(ctx, run, attempt, maxBlocks)
 	if err != nil {
 		return err
 	}
 	size, errorLines := 0, 0
 	data := make([][]byte, len(heads))
 	first := len(heads)
-	for first > 0 && size < bytesMost && errorLines < linesEnough && (size < bytesEnough || errorLines == 0) {
+	for first > 0 && size < maxBytes && errorLines < enoughLines && (size < enoughBytes || errorLines == 0) {
 		first--
 		block, err := from.BlockData(ctx, run, attempt, heads[first].Start)
 		if err != nil {
@@ -132,7 +132,7 @@ func (t *tail) read(ctx context.Context, from Blocks, run string, attempt int) e
 	return nil
 }
 
-// records calls fn for each record of a block, which begins with a whole one.
+// records calls fn for each record of a block. Blocks begin with a complete record.
 func records(data []byte, fn func(journal.Record)) {
 	for len(data) > 0 {
 		rec, n, err := journal.Next(data, journal.HeaderSize)
@@ -153,19 +153,19 @@ func countErrorLines(data []byte) (n int) {
 	return n
 }
 
-// output is what one record holds of the output of a step and stream.
+// output is the content of one record of output.
 type output struct {
 	outputKey
 	data []byte
-	open int64 // the number of the line that goes on in it; 0 for none
-	next int64 // the number of the first line that begins in it
-	last int64 // the number of the last line in it
+	open int64 // number of the line that it continues; 0 for none
+	next int64 // number of the first line that begins in it
+	last int64 // number of the last line in it
 }
 
-// walk calls fn for each record of output, in order. The head of a block says which lines of earlier
-// ones go on in it.
+// walk calls fn for each record of output, in order. The head of a block lists the lines of earlier
+// blocks that it continues.
 func walk(heads []index.BlockHead, data [][]byte, fn func(output)) {
-	open := map[outputKey]int64{} // the line that has not ended
+	open := map[outputKey]int64{} // number of the open line
 	for i, head := range heads {
 		clear(open)
 		for _, o := range head.Open {
@@ -197,8 +197,8 @@ func walk(heads []index.BlockHead, data [][]byte, fn func(output)) {
 	}
 }
 
-// outputOf numbers the lines of a record: the one with the number open goes on in it, unless that is
-// 0, and others begin with the number next.
+// outputOf returns the lines of a record: it continues the line open, unless this is
+// 0, and its other lines are numbered from next.
 func outputOf(o journal.Output, open, next int64) output {
 	out := output{outputKey: outputKey{o.Step, o.Stream}, data: o.Data, open: open, next: next}
 	begun := int64(bytes.Count(o.Data, []byte{'\n'}))
@@ -214,8 +214,8 @@ func outputOf(o journal.Output, open, next int64) output {
 	return out
 }
 
-// firstLines returns, for each stream, the number of the first of its last linesMost lines; 0 where
-// there are fewer.
+// firstLines returns, for each stream, the number of the first of its last maxLines lines, or 0 if
+// it has fewer.
 func firstLines(heads []index.BlockHead, data [][]byte) map[job.Stream]int64 {
 	type span struct{ first, last int64 }
 	begun := map[job.Stream][]span{}
@@ -226,7 +226,7 @@ func firstLines(heads []index.BlockHead, data [][]byte) map[job.Stream]int64 {
 	})
 	first := map[job.Stream]int64{}
 	for stream, spans := range begun {
-		left := int64(linesMost)
+		left := int64(maxLines)
 		for _, s := range slices.Backward(spans) {
 			if left -= s.last - s.first + 1; left <= 0 {
 				first[stream] = s.first - left
@@ -237,7 +237,7 @@ func firstLines(heads []index.BlockHead, data [][]byte) map[job.Stream]int64 {
 	return first
 }
 
-// take adds what a record holds of the lines that count.
+// take adds the kept lines of a record.
 func (t *tail) take(o output) {
 	first := t.first[o.stream]
 	if o.last < first {
@@ -264,11 +264,11 @@ func (t *tail) take(o output) {
 	}
 }
 
-// shown is the lines as a terminal showed them: of each stream the last ones.
+// shown returns the last lines of each stream as a terminal showed them.
 func (t *tail) shown() []Line {
 	var out []Line
-	left := map[job.Stream]int{job.Stdout: linesMost, job.Stderr: linesMost}
-	parts := partsMost
+	left := map[job.Stream]int{job.Stdout: maxLines, job.Stderr: maxLines}
+	parts := maxParts
 	for _, n := range slices.Backward(slices.Sorted(maps.Keys(t.lines))) {
 		raw := t.lines[n]
 		if left[raw.stream]--; left[raw.stream] < 0 {
@@ -282,11 +282,11 @@ func (t *tail) shown() []Line {
 	return out
 }
 
-// show is Screen without what a progress bar left: a bar in front of the text, or one that was
-// drawn over an error. It is looked for in the last parts of the line, no more than are left, and takes
-// them from there.
+// show returns the text of a line like Screen, without a progress bar in front of the text or one that was
+// drawn over an error. It searches the last parts of the line, at most left of them, and subtracts
+// their number from left.
 func show(line []byte, left *int) string {
-	if half := shownMost / 2; len(line) > shownMost { // the middle is not quoted
+	if half := maxLineBytes / 2; len(line) > maxLineBytes { // the middle is never quoted
 		line = slices.Concat(line[:half], line[len(line)-half:])
 	}
 	text := Screen(line)
@@ -297,7 +297,7 @@ func show(line []byte, left *int) string {
 		return rest
 	}
 	parts := bytes.Split(line, []byte{'\r'})
-	for _, part := range slices.Backward(parts[max(0, len(parts)-partsOfLine):]) {
+	for _, part := range slices.Backward(parts[max(0, len(parts)-maxLineParts):]) {
 		if *left--; *left < 0 {
 			break
 		}

@@ -22,7 +22,7 @@ import (
 
 var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
-// stored is the journal of one attempt, in blocks.
+// stored is the journal of one attempt in blocks.
 type stored struct {
 	t     rapid.TB
 	buf   bytes.Buffer
@@ -30,7 +30,7 @@ type stored struct {
 	state index.State
 	heads []index.BlockHead
 	data  map[int64][]byte
-	moves int // so many times a block has moved when it is read
+	moves int // number of reads that fail because the block has moved
 }
 
 func newStored(t rapid.TB) *stored {
@@ -63,7 +63,7 @@ func (s *stored) print(step int, stream job.Stream, text string) {
 	}
 }
 
-// block stores what was written since the last one.
+// block stores the records since the last block.
 func (s *stored) block() {
 	data := bytes.Clone(s.buf.Bytes())
 	s.buf.Reset()
@@ -97,8 +97,8 @@ func (s *stored) last() []Line {
 	return lines
 }
 
-// However output is cut into records and blocks, each line has the number and the text that the
-// whole journal gives it.
+// Independent of the split into records and blocks, each line has the same number and text as in the
+// whole journal.
 func TestLastLinesOfAnyBlocks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newStored(t)
@@ -145,8 +145,8 @@ func TestLastLinesOfAnyBlocks(t *testing.T) {
 	})
 }
 
-// An error on stderr is found behind more output than is read at once, and one on either stream
-// is not pushed out by the other.
+// An error on stderr is found before more output than is read at once, and an error on either stream
+// is not displaced by output of the other.
 func TestLastLinesOfMuchOutput(t *testing.T) {
 	s := newStored(t)
 	s.begin(0)
@@ -157,21 +157,21 @@ func TestLastLinesOfMuchOutput(t *testing.T) {
 		s.block()
 	}
 	lines := s.last()
-	if first := lines[0]; first.Text != "fatal: no leader" || first.Number != 1 || len(lines) != linesMost+1 {
+	if first := lines[0]; first.Text != "fatal: no leader" || first.Number != 1 || len(lines) != maxLines+1 {
 		t.Errorf("%d lines, the first %+v", len(lines), first)
 	}
 }
 
-// Of more lines than are shown, the last ones of each stream are, whatever the records.
+// If there are more lines than the limit, the last lines of each stream are returned.
 func TestLastLinesOfManyRecords(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newStored(t)
 		s.begin(0)
 		want := map[job.Stream][]Line{}
 		open := map[job.Stream]bool{}
-		for n := int64(0); n < 3*linesMost; {
+		for n := int64(0); n < 3*maxLines; {
 			stream := rapid.SampledFrom([]job.Stream{job.Stdout, job.Stderr}).Draw(t, "stream")
-			lines := rapid.IntRange(0, 2*linesMost).Draw(t, "lines")
+			lines := rapid.IntRange(0, 2*maxLines).Draw(t, "lines")
 			ends := rapid.Bool().Draw(t, "ends")
 			text := strings.Repeat("x\n", lines)
 			if !ends {
@@ -189,7 +189,7 @@ func TestLastLinesOfManyRecords(t *testing.T) {
 			}
 			s.print(0, stream, text)
 			if rapid.Bool().Draw(t, "block") && !open[job.Stdout] && !open[job.Stderr] {
-				s.block() // not every block is read, so lines are whole in one
+				s.block() // not every block is read, so that lines are complete in one
 			}
 		}
 		s.block()
@@ -198,7 +198,7 @@ func TestLastLinesOfManyRecords(t *testing.T) {
 			got[l.Stream] = append(got[l.Stream], l)
 		}
 		for stream, lines := range want {
-			if n := len(got[stream]); n > linesMost || n < min(len(lines), linesMost) && len(s.heads) == 1 {
+			if n := len(got[stream]); n > maxLines || n < min(len(lines), maxLines) && len(s.heads) == 1 {
 				t.Fatalf("%d lines of %s are shown of %d", n, stream, len(lines))
 			}
 			if last := lines[len(lines)-len(got[stream]):]; !slices.Equal(last, got[stream]) {
@@ -208,7 +208,7 @@ func TestLastLinesOfManyRecords(t *testing.T) {
 	})
 }
 
-// Of millions of lines only the last ones of each stream cost memory.
+// Of millions of lines only the last lines of each stream use memory.
 func TestLastLinesOfMillionsOfLines(t *testing.T) {
 	s := newStored(t)
 	s.begin(0)
@@ -267,7 +267,7 @@ func TestBlocksThatMove(t *testing.T) {
 	}
 }
 
-// What a step printed that succeeded is not the error of the one that failed.
+// The output of a succeeded step is not the error of a failed step.
 func TestEndingOfTheStepThatFailed(t *testing.T) {
 	lines := append(linesOf(job.Stderr, "error: 3 packages are old", 1), Line{Step: 1, Stream: job.Stdout, Number: 2, Text: "hi"})
 	run := job.Run{Attempt: 2, Steps: []job.Step{{Index: 0, State: job.Succeeded}, {Index: 1, State: job.Running}}}
@@ -284,21 +284,21 @@ func TestEndingOfTheStepThatFailed(t *testing.T) {
 	want(&job.Evidence{Attempt: 2, Stream: job.Stderr, Line: 1, Text: "error: 3 packages are old"})
 	run.Outcome.Reason = job.AgentLost
 	want(&job.Evidence{Attempt: 2, Stream: job.Stderr, Line: 1, Text: "error: 3 packages are old"})
-	lines[0].Text = "cannot find 3 packages" // likely, but it need not be why the agent went away
+	lines[0].Text = "cannot find 3 packages" // likely an error, but perhaps not why the agent disappeared
 	want(nil)
 }
 
-// barsOverErrors is many lines of a progress bar, each drawn over an error at its beginning.
+// barsOverErrors returns many lines of progress bars, each drawn over an error at its beginning.
 func barsOverErrors(lines, parts int) string {
 	return strings.Repeat("ValueError: the reason"+strings.Repeat("\r 50%|##        | 1/2 [00:01<00:01,  1.00it/s]", parts-1)+"\n", lines)
 }
 
-// What bars were drawn over is looked for in a bounded number of parts of all lines together, and the
-// last ones count.
+// Text under progress bars is searched in a bounded number of parts of all lines together, beginning with the
+// last ones.
 func TestLastLinesOfManyBars(t *testing.T) {
 	s := newStored(t)
 	s.begin(0)
-	s.print(0, job.Stderr, barsOverErrors(50, partsOfLine))
+	s.print(0, job.Stderr, barsOverErrors(50, maxLineParts))
 	s.block()
 	var found []int64
 	lines := s.last()
@@ -312,23 +312,23 @@ func TestLastLinesOfManyBars(t *testing.T) {
 	}
 }
 
-// A tail whose lines are all bars takes little longer than one of other lines.
+// A tail of progress bars takes little longer than a tail of other lines.
 func BenchmarkManyBars(b *testing.B) {
 	s := newStored(b)
 	s.begin(0)
-	line := strings.Repeat("\r1%|| 1/2 []", partsOfLine) + "\n"
-	for range linesMost {
+	line := strings.Repeat("\r1%|| 1/2 []", maxLineParts) + "\n"
+	for range maxLines {
 		s.print(0, job.Stdout, line)
 		s.print(0, job.Stderr, line)
 	}
 	s.block()
-	b.SetBytes(int64(2 * linesMost * len(line)))
+	b.SetBytes(int64(2 * maxLines * len(line)))
 	for b.Loop() {
 		s.last()
 	}
 }
 
-// A line of megabytes takes no longer to be looked at than it takes to be read.
+// Processing a line of megabytes takes no longer than reading it.
 func BenchmarkLongLines(b *testing.B) {
 	for name, text := range map[string]string{
 		"text": strings.Repeat("thread 'a' at [x] (y) 10% ", 150_000), "bar": strings.Repeat("\r 50%|##        | 1/2 [00:01<00:01,  1.00it/s]", 90_000),
@@ -336,7 +336,7 @@ func BenchmarkLongLines(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {
-				parts := partsMost
+				parts := maxParts
 				ErrorLine([]Line{{Stream: job.Stderr, Number: 1, Text: show([]byte(text), &parts)}})
 			}
 		})

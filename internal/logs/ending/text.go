@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// Screen returns what a terminal shows of the bytes of one line once all of them are printed:
-// what follows the last carriage return, without escape sequences, what backspaces erased, and
-// characters that show nothing. Text in UTF-16 is decoded. The result is UTF-8 whose only control
+// Screen returns the text that a terminal shows after it has received the bytes of one line:
+// the text after the last carriage return, without escape sequences, erased text, and
+// invisible characters. It decodes UTF-16. The result is UTF-8 whose only control
 // characters are tabs.
 func Screen(line []byte) string {
 	if text, ok := decodeUTF16(line); ok {
@@ -29,7 +29,7 @@ func Screen(line []byte) string {
 // screen is one line of a terminal.
 type screen struct {
 	shown []rune
-	// atStart: the cursor is in the first column, and what comes next replaces what is shown.
+	// atStart is set if the cursor is in the first column; the next character then replaces the text.
 	atStart bool
 	rest    string
 }
@@ -54,7 +54,7 @@ func (s *screen) print(r rune) {
 		r = ' '
 	case r == utf8.RuneError:
 	case !unicode.IsGraphic(r), unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r), unicode.Is(unicode.Variation_Selector, r):
-		return // fillers and selectors are graphic by category, and show nothing
+		return // fillers and selectors belong to graphic categories but are invisible
 	}
 	if s.atStart {
 		s.shown, s.atStart = s.shown[:0], false
@@ -62,7 +62,7 @@ func (s *screen) print(r rune) {
 	s.shown = append(s.shown, r)
 }
 
-// escape takes what follows an escape character.
+// escape skips or applies the sequence after an escape character.
 func (s *screen) escape() {
 	if s.rest == "" || s.rest[0] >= utf8.RuneSelf {
 		return
@@ -88,7 +88,7 @@ func (s *screen) escape() {
 	}
 }
 
-// control takes a control sequence: parameters, and the letter that says what it does.
+// control skips or applies a control sequence: parameters and a final letter.
 func (s *screen) control() {
 	end := strings.IndexFunc(s.rest, func(r rune) bool { return r < ' ' || r > '?' })
 	if end < 0 {
@@ -98,13 +98,13 @@ func (s *screen) control() {
 	parameter := s.rest[:end]
 	letter := s.rest[end]
 	if letter < '@' || letter > '~' {
-		s.rest = s.rest[end:] // broken off: the character is not part of it
+		s.rest = s.rest[end:] // truncated sequence: the character is not part of it
 		return
 	}
 	s.rest = s.rest[end+1:]
 	n, err := strconv.Atoi(parameter)
 	switch letter {
-	case 'K', 'J': // erase to the end, or from the beginning on
+	case 'K', 'J': // erase to the end, or from the beginning
 		if s.atStart || err == nil && n > 0 {
 			s.shown = s.shown[:0]
 		}
@@ -113,16 +113,16 @@ func (s *screen) control() {
 	case 'A', 'F', 'H', 'f': // move to another line
 		s.atStart = true
 	case 'D': // move back
-		back := max(1, n) // also where the parameter is no number, or negative
+		back := max(1, n) // also if the parameter is not a number or is negative
 		if s.atStart = s.atStart || back >= len(s.shown); !s.atStart {
 			s.shown = s.shown[:len(s.shown)-back]
 		}
 	}
 }
 
-// decodeUTF16 returns the UTF-8 of a line in UTF-16, which it detects by a byte order mark or by
-// the zero bytes of Latin letters. A line that was cut at the byte of its newline has the other
-// byte of it at an end.
+// decodeUTF16 converts a line from UTF-16 to UTF-8. It detects UTF-16 by a byte order mark or by
+// the zero bytes of Latin letters. Lines are split at the byte of the newline, so that the other
+// byte of the newline is at the beginning or the end.
 func decodeUTF16(line []byte) ([]byte, bool) {
 	const bigEndianMark, littleEndianMark = "\xfe\xff", "\xff\xfe"
 	var order binary.ByteOrder
@@ -146,9 +146,9 @@ func decodeUTF16(line []byte) ([]byte, bool) {
 	return []byte(string(utf16.Decode(units))), true
 }
 
-// utf16Order returns the byte order of a line that is probably UTF-16; nil for one that is not.
+// utf16Order returns the byte order of a line that is probably UTF-16, and nil for other lines.
 func utf16Order(line []byte) binary.ByteOrder {
-	var zeros [2]int // at even and at odd places
+	var zeros [2]int // at even and at odd offsets
 	for i, b := range line {
 		if b == 0 {
 			zeros[i%2]++
@@ -159,7 +159,7 @@ func utf16Order(line []byte) binary.ByteOrder {
 		return nil
 	}
 	// A line after the first one begins with the second byte of the newline before it, so that in
-	// the usual, little endian order the zeros are at even places of an odd number of bytes.
+	// the usual little-endian order the zeros are at even offsets of an odd number of bytes.
 	if zeros[1] > zeros[0] || len(line)%2 == 1 {
 		return binary.LittleEndian
 	}

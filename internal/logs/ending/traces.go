@@ -4,14 +4,14 @@ import (
 	"strings"
 )
 
-// traceKinds find a trace that begins at a line: the line that states its error, or -1 for one
-// that states none, and the line behind it.
+// traceKinds find a trace that begins at a line. They return the line that states its error, or -1 if
+// none does, and the line after the trace.
 var traceKinds = []func(t *texts, at int) (statement, end int, ok bool){
 	pythonTrace, stackFrames, goPanic, rustPanic, causeList, cppTerminate, rubyTrace, headedTrace, nodeThrow, pytestSummary, pytestLine, gradleReport, npmReport, messageBelow, jestTest, sanitizerReport, tapTest, goTest,
 }
 
-// traces returns the lines that state the errors of traces, in order, and notes which lines the
-// traces take.
+// traces returns the lines that state the errors of traces, in order. It sets inTrace for the lines of the
+// traces.
 func (t *texts) traces() []int {
 	var out []int
 	for i := 0; i < len(t.text); {
@@ -34,7 +34,7 @@ func (t *texts) traces() []int {
 	return out
 }
 
-// while returns the first line from at on that does not match.
+// while returns the first line from at that does not match.
 func (t *texts) while(at int, match func(i int) bool) int {
 	for at < len(t.text) && match(at) {
 		at++
@@ -50,9 +50,9 @@ var (
 	bareException = newPattern(`^[\w.]+:$`)
 )
 
-// pythonTrace is a traceback of Python, or of Ruby 2 in the same form. Of tracebacks that are
-// chained by "raise … from" the first states the innermost cause; one that was raised while another
-// exception was handled is on its own.
+// pythonTrace finds a traceback of Python, or of Ruby 2 in the same format. If tracebacks are
+// chained by "raise … from", the first states the innermost cause; one that was raised while another
+// exception was handled is separate.
 func pythonTrace(t *texts, at int) (statement, end int, ok bool) {
 	head := strings.Index(t.low[at], tracebackHead)
 	if head < 0 {
@@ -60,9 +60,9 @@ func pythonTrace(t *texts, at int) (statement, end int, ok bool) {
 	}
 	indent, indentOf := t.indent[at], func(i int) int { return t.indent[i] }
 	if head > 0 && !strings.HasPrefix(t.low[at], "exception group ") {
-		indent = 0 // a progress bar is in front
+		indent = 0 // a progress bar precedes it
 		if prefix, _, found := strings.Cut(t.text[at], "Traceback ("); found && at+1 < len(t.text) && strings.HasPrefix(t.text[at+1], prefix) {
-			indentOf = func(i int) int { // of what is behind the prefix that a program gave each line
+			indentOf = func(i int) int { // indentation after the prefix that a program added to each line
 				rest, has := strings.CutPrefix(t.text[i], prefix)
 				if !has {
 					return 0
@@ -104,7 +104,7 @@ func pythonTrace(t *texts, at int) (statement, end int, ok bool) {
 
 var exceptionGroup = newPattern(`\(\d+ sub-exceptions?\)$`)
 
-// firstOfGroup is the first exception of the group that a line states.
+// firstOfGroup returns the first exception of the exception group at a line.
 func firstOfGroup(t *texts, group int) (statement, end int, ok bool) {
 	if group+2 >= len(t.text) || !exceptionGroup.match(t.low[group]) || !strings.HasPrefix(t.low[group+1], "+-+-") {
 		return 0, 0, false
@@ -123,8 +123,8 @@ var (
 	nodeCause     = newPattern(`^\[cause\]: `)
 )
 
-// stackFrames is a trace of Java, .NET or JavaScript: a line that heads it, frames ("at …"), and the
-// causes behind them, of which the last one is the innermost.
+// stackFrames finds a trace of Java, .NET or JavaScript: a line that heads it, frames ("at …"), and the
+// causes after them, of which the last one is the innermost.
 func stackFrames(t *texts, at int) (statement, end int, ok bool) {
 	isFrame := func(i int) bool { return frame.match(t.text[i]) }
 	if at == 0 || !isFrame(at) || t.inTrace[at-1] {
@@ -170,8 +170,8 @@ func stackFrames(t *texts, at int) (statement, end int, ok bool) {
 	return statement, end, true
 }
 
-// firstOfErrors is the first of the errors that Node lists in one without frames of its own, above
-// the frames that begin at a line; -1 when there is no such list.
+// firstOfErrors returns the first of the errors that Node lists in an error without frames, above
+// the frames that begin at a line, or -1 if there is no such list.
 func (t *texts) firstOfErrors(at int) int {
 	const longestMessage = 10
 	for i := at - 1; i > 0 && i >= at-longestMessage; i-- {
@@ -182,7 +182,7 @@ func (t *texts) firstOfErrors(at int) int {
 	return -1
 }
 
-// nodeProperties reads what Node prints of an error behind its frames, up to the closing brace, for
+// nodeProperties reads the properties that Node prints after the frames of an error, up to the closing brace, for
 // the innermost cause in it.
 func nodeProperties(t *texts, at, indent, statement int) (cause, end int) {
 	for end = at; end < len(t.text) && (t.indent[end] > indent || strings.HasPrefix(t.low[end], "}")); end++ {
@@ -203,7 +203,7 @@ var (
 	goFrame   = newPattern(`^(goroutine \d+|\[signal |created by |\S+\(.*\)$|\t|runtime\b|exit status \d|[a-z]\w* +0x)`)
 )
 
-// goPanic is a panic of Go with its goroutines. The first one is the cause of those that followed it.
+// goPanic finds a panic of Go with its goroutines. The first panic is the cause of those that follow it.
 func goPanic(t *texts, at int) (statement, end int, ok bool) {
 	if !strings.HasPrefix(t.text[at], "panic: ") && !strings.HasPrefix(t.text[at], "fatal error: ") {
 		return 0, 0, false
@@ -221,7 +221,7 @@ var (
 	rustFrame = newPattern(`^(note: |stack backtrace:)|^\s+(\d+: |at )`)
 )
 
-// rustPanic is a panic of Rust, which states its message in a line of its own since version 1.73.
+// rustPanic finds a panic of Rust. Its message is on a separate line since version 1.73.
 func rustPanic(t *texts, at int) (statement, end int, ok bool) {
 	if !rustHead.match(t.text[at]) {
 		return 0, 0, false
@@ -240,7 +240,7 @@ func rustPanic(t *texts, at int) (statement, end int, ok bool) {
 
 var numbered = newPattern(`^\d+: `)
 
-// causeList is a list of causes below an error, as Rust's libraries print it, the innermost last.
+// causeList finds a list of causes below an error, in the format of Rust's libraries, the innermost last.
 func causeList(t *texts, at int) (statement, end int, ok bool) {
 	if t.low[at] != "caused by:" && (t.low[at] != "error:" || at+1 == len(t.text) || !numbered.match(t.low[at+1])) {
 		return 0, 0, false
@@ -258,7 +258,7 @@ func causeList(t *texts, at int) (statement, end int, ok bool) {
 	return statement, end, true
 }
 
-// cppTerminate is the end of a C++ program by an exception.
+// cppTerminate finds the end of a C++ program by an exception.
 func cppTerminate(t *texts, at int) (statement, end int, ok bool) {
 	if !strings.HasPrefix(t.low[at], "terminate called ") {
 		return 0, 0, false
@@ -274,7 +274,7 @@ var (
 	rubyHead  = newPattern(`^\S+:\d+:in `)
 )
 
-// rubyTrace is a trace of Ruby. It prints the cause behind what it caused.
+// rubyTrace finds a trace of Ruby, in which the cause follows its effect.
 func rubyTrace(t *texts, at int) (statement, end int, ok bool) {
 	isFrame := func(i int) bool { return i < len(t.text) && rubyFrame.match(t.text[i]) }
 	if at == 0 || !isFrame(at) || t.inTrace[at-1] {
@@ -300,7 +300,7 @@ var (
 	titledFrame = newPattern(`^(#\d+ |\s|Next |thrown in)`)
 )
 
-// headedTrace is a trace of PHP, Lua or Haskell: a title below the line that states the error.
+// headedTrace finds a trace of PHP, Lua or Haskell: a title below the line that states the error.
 func headedTrace(t *texts, at int) (statement, end int, ok bool) {
 	if at == 0 || !traceTitle.match(t.low[at]) {
 		return 0, 0, false
@@ -313,7 +313,7 @@ var (
 	carets      = newPattern(`^\^+$`)
 )
 
-// nodeThrow is what Node prints of a value that was thrown and is no Error: the place, the source,
+// nodeThrow finds the output of Node for a thrown value that is not an Error: the position, the source,
 // a caret, and the value.
 func nodeThrow(t *texts, at int) (statement, end int, ok bool) {
 	if at < 2 || at+1 >= len(t.text) || !carets.match(t.low[at]) || !placeInFile.match(t.text[at-2]) {

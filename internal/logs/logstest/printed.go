@@ -1,5 +1,5 @@
-// Package logstest makes logs for tests: journals in blocks as the store makes them, with a model of their
-// lines beside them.
+// Package logstest creates logs for tests: journals in blocks, like those of the store, and a model of their
+// lines.
 package logstest
 
 import (
@@ -17,10 +17,10 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Run is the id of the run whose journal is made.
+// Run is the ID of the run of the journal.
 const Run = "0190a0b0-0000-7000-8000-000000000001"
 
-// Blocks holds the blocks of one attempt, made as the store makes them.
+// Blocks holds the blocks of one attempt in the format of the store.
 type Blocks struct {
 	Heads []index.BlockHead
 	Data  map[int64][]byte
@@ -45,7 +45,7 @@ func (m *Blocks) Append(t interface{ Fatal(...any) }, data []byte) {
 	m.Data[f.Head.Start] = data[int64(len(data))-f.Head.Size:]
 }
 
-// Blocks, BlocksFromLine and BlockData are those of a store.
+// Blocks, BlocksFromLine and BlockData implement logs.Store.
 func (m *Blocks) Blocks(_ context.Context, _ string, _ int, from int64, limit int) ([]index.BlockHead, error) {
 	for i, h := range m.Heads {
 		if h.Start+h.Size > from {
@@ -72,7 +72,7 @@ func (m *Blocks) BlockData(_ context.Context, _ string, _ int, start int64) ([]b
 	return nil, &query.NotFoundError{What: "block"}
 }
 
-// View is the run as the store would show it.
+// View returns the run as the store would return it.
 func (m *Blocks) View() job.Run {
 	v := m.State.View
 	v.ID, v.Attempt = Run, 1
@@ -85,17 +85,17 @@ type Key struct {
 	Stream job.Stream
 }
 
-// Line is a line as a reader must show it.
+// Line is a line as readers must return it.
 type Line struct {
 	N     int64
 	Key   Key
 	At    time.Time
 	Text  []byte
-	Ended bool // has its newline
+	Ended bool // its newline was printed
 	Final bool // its step has ended
 }
 
-// Printed is a journal for tests, with the model of its lines beside it.
+// Printed is a journal and the model of its lines.
 type Printed struct {
 	At     time.Time
 	Blocks Blocks
@@ -106,7 +106,7 @@ type Printed struct {
 	All    []byte
 }
 
-// New begins a journal with three steps.
+// New returns a journal with three steps.
 func New(t interface{ Fatal(...any) }) *Printed {
 	p := &Printed{At: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), open: map[Key]*Line{}, Raw: map[Key][]byte{}}
 	p.buf = journal.AppendHeader(nil)
@@ -163,7 +163,7 @@ func (p *Printed) EndStep(t interface{ Fatal(...any) }, step int) {
 	}
 }
 
-// Cut ends a block here.
+// Cut ends the current block.
 func (p *Printed) Cut(t interface{ Fatal(...any) }) {
 	if len(p.buf) > 0 {
 		p.Blocks.Append(t, p.buf)
@@ -171,7 +171,7 @@ func (p *Printed) Cut(t interface{ Fatal(...any) }) {
 	}
 }
 
-// Draw makes a log out of what rapid draws.
+// Draw returns a random log.
 func Draw(t *rapid.T) *Printed {
 	p := New(t)
 	text := rapid.SampledFrom([]string{"a", "bc\n", "\n", "d\ne", "f\ng\n", "\r50%", "\xff\n", "", "long long line without end", "é", "\n\nx\n"})

@@ -11,28 +11,28 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// blocksAhead is how many blocks are read at once, so that reading and searching overlap.
+// blocksAhead is the number of blocks that are read concurrently, so that reads and searching overlap.
 const blocksAhead = 3
 
-// headsAhead is how many block heads are asked for at once.
+// headsAhead is the number of block heads that one query reads.
 const headsAhead = 32
 
-// readAhead reads an attempt's blocks in order, a few in advance. Its owner must close it.
+// readAhead reads the blocks of an attempt in order and a few blocks in advance. The caller must call close.
 type readAhead struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	store  logs.Store
 	run    string
 
-	attempt int
-	pos     int64 // offset of the next record to return
-	asked   int64 // end of the last block that is being read
-	heads   []index.BlockHead
-	queue   []*blockRead
-	last    bool // there are no more heads
+	attempt   int
+	pos       int64 // offset of the next record to return
+	requested int64 // end of the last block that is being read
+	heads     []index.BlockHead
+	queue     []*blockRead
+	last      bool // all heads were read
 }
 
-// blockRead is one block on its way.
+// blockRead is the read of one block.
 type blockRead struct {
 	head index.BlockHead
 	done chan struct{}
@@ -42,10 +42,10 @@ type blockRead struct {
 
 func newReadAhead(ctx context.Context, store logs.Store, run string, attempt int, pos int64) *readAhead {
 	ctx, cancel := context.WithCancel(ctx)
-	return &readAhead{ctx: ctx, cancel: cancel, store: store, run: run, attempt: attempt, pos: pos, asked: pos}
+	return &readAhead{ctx: ctx, cancel: cancel, store: store, run: run, attempt: attempt, pos: pos, requested: pos}
 }
 
-// close ends the reading and waits for what is under way.
+// close cancels the reads and waits until they have returned.
 func (r *readAhead) close() {
 	r.cancel()
 	r.drop()
@@ -55,7 +55,7 @@ func (r *readAhead) drop() {
 	for _, one := range r.queue {
 		<-one.done
 	}
-	r.queue, r.heads, r.last, r.asked = nil, nil, false, r.pos
+	r.queue, r.heads, r.last, r.requested = nil, nil, false, r.pos
 }
 
 // next returns the next block; false at the end of what is stored. Blocks that were
@@ -92,12 +92,12 @@ func (r *readAhead) next() (logs.Block, bool, error) {
 	return logs.Block{}, false, fmt.Errorf("read journal of run %s attempt %d at byte %d: its blocks kept moving; try again", r.run, r.attempt, r.pos)
 }
 
-// fill starts reads until enough are under way.
+// fill starts reads until blocksAhead reads are running.
 func (r *readAhead) fill() error {
 	for len(r.queue) < blocksAhead && !r.last {
 		if len(r.heads) == 0 {
 			var err error
-			if r.heads, err = r.store.Blocks(r.ctx, r.run, r.attempt, r.asked, headsAhead); err != nil {
+			if r.heads, err = r.store.Blocks(r.ctx, r.run, r.attempt, r.requested, headsAhead); err != nil {
 				return err
 			}
 			r.last = len(r.heads) == 0
@@ -105,7 +105,7 @@ func (r *readAhead) fill() error {
 		}
 		one := &blockRead{head: r.heads[0], done: make(chan struct{})}
 		r.heads = r.heads[1:]
-		r.asked = one.head.Start + one.head.Size
+		r.requested = one.head.Start + one.head.Size
 		r.queue = append(r.queue, one)
 		go func() {
 			defer close(one.done)

@@ -19,14 +19,14 @@ type backward struct {
 	store logs.Store
 	view  job.Run
 	scan  *scanner
-	most  int // hits kept of one block
+	most  int // maximum number of hits that are kept of one block
 	found []foundLine
 	tails map[logs.Key]*openLine
 	send  func(foundLine) error
-	after func() error // called when the hits of a block were sent
+	after func() error // called after the hits of a block were sent
 }
 
-// run searches the blocks backwards from the one in which line to begins. It returns the
+// run searches backwards from the block in which the line to begins. It returns the
 // number of the line to go on with; 0 at the beginning.
 func (sb *backward) run(ctx context.Context, to int64) (next int64, err error) {
 	sb.scan.hit = sb.keep
@@ -51,9 +51,9 @@ func (sb *backward) run(ctx context.Context, to int64) (next int64, err error) {
 			return 0, err
 		}
 		switch end := before.Start + before.Size; {
-		case end > head.Start: // merged with its neighbour
+		case end > head.Start: // it was merged with the next block
 			before = cutHead(before, head)
-		case end < head.Start: // what followed it was dropped
+		case end < head.Start: // the blocks after it were deleted
 			sb.tails = nil
 		}
 		heads = []index.BlockHead{before}
@@ -61,7 +61,7 @@ func (sb *backward) run(ctx context.Context, to int64) (next int64, err error) {
 	return 0, err
 }
 
-// cutHead is the part of a block that was merged with one that was read already.
+// cutHead returns the part of a block before end; the rest was searched before the blocks were merged.
 func cutHead(whole, read index.BlockHead) index.BlockHead {
 	whole.Size = read.Start - whole.Start
 	whole.Lines = read.FirstLine - whole.FirstLine
@@ -99,7 +99,7 @@ func (sb *backward) block(ctx context.Context, b logs.Block, first bool) error {
 		if !first {
 			s.join(line, sb.tails[key])
 		}
-		if line.old { // it goes through the whole block
+		if line.old { // it spans the whole block
 			fragments[key] = line
 		}
 	}
@@ -126,14 +126,14 @@ func (sb *backward) follow(ctx context.Context, b logs.Block) error {
 	return nil
 }
 
-// join adds what follows a line in later blocks.
+// join adds the fragments of a line from later blocks.
 func (s *scanner) join(line, tail *openLine) {
 	switch {
 	case tail == nil:
 		return
 	case !tail.dropped:
 		s.extend(line, tail.buf)
-	default: // the bytes between are gone
+	default: // the bytes between line.buf and tail.buf were dropped
 		s.search(line)
 		line.buf, line.dropped = tail.buf, true
 	}
@@ -142,7 +142,7 @@ func (s *scanner) join(line, tail *openLine) {
 	}
 }
 
-// keep holds a hit back until its block was read, for the last one comes first.
+// keep buffers a hit until its block was searched, because the last hit is sent first.
 func (sb *backward) keep(h foundLine) error {
 	sb.found = append(sb.found, h)
 	if len(sb.found) >= 2*sb.most {
@@ -156,7 +156,7 @@ func (sb *backward) sort() {
 	slices.SortFunc(sb.found, func(a, b foundLine) int { return cmp.Compare(b.n, a.n) })
 }
 
-// flush passes the hits of a block on.
+// flush sends the hits of a block.
 func (sb *backward) flush() error {
 	sb.sort()
 	for _, h := range sb.found {

@@ -8,14 +8,14 @@ import (
 	"stint.dev/stint/job"
 )
 
-// context writes the hits that wait, with the lines around them, as far as lines were read.
+// context writes the hits in se.waiting and the lines around them, up to the last complete line.
 // Each line is written once. The lines are read again from the store, so that a search that
-// finds little costs hardly more with context than without.
+// finds few lines is not slowed down by the context.
 func (se *search) context(read int64) error {
 	hits := se.waiting
 	se.waiting = nil
 	slices.SortFunc(hits, func(a, b foundLine) int { return cmp.Compare(a.n, b.n) })
-	for len(hits) > 0 && hits[0].n <= se.wroteTo { // a line that began long before its match came
+	for len(hits) > 0 && hits[0].n <= se.wroteTo { // a long line, written before its match was found
 		if err := se.out.line(hits[0], false); err != nil {
 			return err
 		}
@@ -25,7 +25,7 @@ func (se *search) context(read int64) error {
 		if err := se.around(se.wroteTo+1, min(se.owed, hits[0].n-1), nil); err != nil {
 			return err
 		}
-		n := 1 // hits whose context touches are read together
+		n := 1 // hits whose contexts overlap are read together
 		for n < len(hits) && hits[n].n-se.q.Before <= hits[n-1].n+se.q.After+1 {
 			n++
 		}
@@ -41,7 +41,7 @@ func (se *search) context(read int64) error {
 	return se.around(se.wroteTo+1, min(se.owed, read), nil)
 }
 
-// trail writes the lines that the last match is owed, up to the next match.
+// trail writes the lines after the last match, up to the next match.
 func (se *search) trail() error {
 	if se.owed <= se.wroteTo {
 		return nil
@@ -49,7 +49,7 @@ func (se *search) trail() error {
 	return se.window(se.wroteTo+1, se.owed, &contextSink{out: se.out, until: se.q.Matcher})
 }
 
-// around writes lines from one number to another: the hits, and what is between them.
+// around writes a range of lines: the hits and the lines between them.
 func (se *search) around(from, to int64, hits []foundLine) error {
 	if to < from {
 		return nil
@@ -66,18 +66,18 @@ func (se *search) window(from, to int64, sink logs.Sink) error {
 	return se.readError(logs.ReadLines(se.ctx, se.store, se.view, se.q.Filter, from, to, sink))
 }
 
-// contextSink writes the lines around a match, and the match in its place.
+// contextSink writes the lines around a match and, between them, the match.
 type contextSink struct {
 	out  *writer
 	hits map[int64]foundLine
-	// until, when set, ends the lines before the first one that matches.
+	// until, if set, stops the output at the first line that it matches.
 	until *Matcher
 	ended bool
-	cur   []byte // of the line that is first in order
+	cur   []byte // bytes of the first line in order
 }
 
 func (s *contextSink) Piece(_ *logs.Line, data []byte) error {
-	room := maxShown + 2 - len(s.cur) // a byte more than is shown, and the newline
+	room := maxShown + 2 - len(s.cur) // one byte more than is shown, and the newline
 	s.cur = append(s.cur, data[:min(room, len(data))]...)
 	return nil
 }

@@ -15,8 +15,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// cutMiddle drops some blocks between the first and the last, as the store does with long
-// journals, and returns the lines of which nothing is missing.
+// cutMiddle deletes some blocks between the first and the last, as the store does with long
+// journals, and returns the lines that are still complete.
 func cutMiddle(t *rapid.T, p *logstest.Printed) (whole map[int64]bool, dropped int64) {
 	heads := p.Blocks.Heads
 	low := rapid.IntRange(1, len(heads)-2).Draw(t, "first dropped")
@@ -44,7 +44,7 @@ func cutMiddle(t *rapid.T, p *logstest.Printed) (whole map[int64]bool, dropped i
 func TestReadersGoOnBehindWhatWasDropped(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := logstest.Draw(t)
-		for range 3 { // enough blocks to drop some
+		for range 3 { // enough blocks to delete some
 			p.Cut(t)
 			p.Print(0, job.Stdout, "a line of the log\nand a")
 		}

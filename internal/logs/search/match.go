@@ -15,7 +15,7 @@ import (
 const (
 	// maxPattern is the longest text or expression that is searched for, in bytes.
 	maxPattern = 1000
-	// maxSteps bounds what an expression compiles to: matching takes its length times
+	// maxSteps bounds the size of the compiled expression: a match takes this size times
 	// the text's in the worst case, and cannot be interrupted.
 	maxSteps = 1200
 	// maxGroups and maxScripts bound parentheses and classes such as \p{Greek}, of which each
@@ -23,28 +23,28 @@ const (
 	maxGroups     = 14
 	maxScripts    = 5
 	maxExpression = 600 // bytes
-	// matchPiece is how much of a line is matched at once. A longer line is matched in
+	// matchPiece is the number of bytes of a line that are matched at once. A longer line is matched in
 	// pieces, each of which repeats the last pieceOverlap bytes of the one before.
 	matchPiece   = 256 << 10
 	pieceOverlap = 8 << 10
 )
 
-// Matcher finds lines. It looks for bytes that every matching line must have before it
-// looks at lines at all, because that goes at the speed of memory.
+// Matcher finds lines. It searches for bytes that every matching line contains before it
+// matches single lines, because this search runs at the speed of memory.
 type Matcher struct {
-	need  finder         // nil when there is nothing that every match has
-	exact bool           // what need finds is the match
+	need  finder         // nil if no text is common to all matches
+	exact bool           // need finds the match itself
 	re    *regexp.Regexp // unless exact
 	size  int            // bytes of the text, when exact
 }
 
-// finder returns the place of the first occurrence, or -1.
+// finder returns the offset of the first occurrence, or -1.
 type finder func(data []byte) int
 
-// PatternError says why a text or an expression cannot be searched for.
+// PatternError is the reason why a text or an expression cannot be searched for.
 type PatternError struct {
-	// Expression says that what was given is well formed as a parameter, but is no regular expression,
-	// or one that costs too much.
+	// Expression is set if the parameter is well formed, but is not a valid regular expression
+	// or one that is too expensive.
 	Expression bool
 	Why        string
 }
@@ -55,7 +55,7 @@ func badPattern(expression bool, format string, args ...any) error {
 	return &PatternError{Expression: expression, Why: fmt.Sprintf(format, args...)}
 }
 
-// NewMatcher reads a query. Case is folded as regexp does it, unless exactCase. The error is a
+// NewMatcher compiles a query. It ignores case as package regexp does, unless exactCase is set. The error is a
 // *PatternError.
 func NewMatcher(query string, isRegexp, exactCase bool) (*Matcher, error) {
 	switch {
@@ -103,7 +103,7 @@ func NewMatcher(query string, isRegexp, exactCase bool) (*Matcher, error) {
 	return &Matcher{need: required(tree), re: re}, nil
 }
 
-// checkExpression refuses an expression that costs much to read.
+// checkExpression returns an error for an expression that is expensive to compile.
 func checkExpression(text string) error {
 	if len(text) > maxExpression {
 		return fmt.Errorf("it has %d bytes; the most of a regular expression is %d", len(text), maxExpression)
@@ -119,7 +119,7 @@ func checkExpression(text string) error {
 
 // stepsOf estimates how long an expression is when its repetitions are written out.
 func stepsOf(re *syntax.Regexp) int {
-	const enough = 1 << 20 // and no overflow
+	const enough = 1 << 20 // large enough, and without overflow
 	n := 0
 	for _, sub := range re.Sub {
 		n += stepsOf(sub)
@@ -147,16 +147,16 @@ func stepsOf(re *syntax.Regexp) int {
 	return min(n, enough)
 }
 
-// regexpFault is the package's message without its prefix.
+// regexpFault returns the message of package regexp without its prefix.
 func regexpFault(err error) string {
 	return strings.TrimPrefix(err.Error(), "error parsing regexp: ")
 }
 
-// maxRequired is how many texts that every match contains are looked for.
+// maxRequired is the maximum number of required texts that a matcher searches for.
 const maxRequired = 3
 
-// required makes a finder for the longest texts that every match of an expression contains;
-// nil when there is none.
+// required returns a finder for the longest texts that every match of an expression contains,
+// or nil if there are none.
 func required(tree *syntax.Regexp) finder {
 	texts := requiredTexts(tree)
 	slices.SortStableFunc(texts, func(a, b requiredText) int { return len(b.text) - len(a.text) })
@@ -175,8 +175,8 @@ func required(tree *syntax.Regexp) finder {
 	return func(data []byte) int { return lastOf(finders, data) }
 }
 
-// lastOf is the place of the text that is found last, each where it occurs first; -1 when
-// one is missing. No line before that one has them all.
+// lastOf returns the highest offset of the first occurrences of all texts, or -1 if
+// a text does not occur. No line before this offset contains all of them.
 func lastOf(finders []finder, data []byte) int {
 	last := 0
 	for _, find := range finders {
@@ -195,7 +195,7 @@ type requiredText struct {
 	fold bool
 }
 
-// requiredTexts are such texts. Of text whose case does not matter only ASCII is taken, and
+// requiredTexts returns the texts that every match contains. Of text whose case does not matter it takes ASCII only, and
 // not k and s, which regexp also matches with letters outside of ASCII.
 func requiredTexts(re *syntax.Regexp) []requiredText {
 	var out []requiredText
@@ -222,7 +222,7 @@ func requiredTexts(re *syntax.Regexp) []requiredText {
 	return out
 }
 
-// plainRun is the longest part of a text that consists of ASCII without k and s.
+// plainRun returns the longest part of a text that is ASCII and contains no k and no s.
 func plainRun(text []rune) string {
 	var best, cur []rune
 	for _, r := range text {
@@ -238,10 +238,10 @@ func plainRun(text []rune) string {
 }
 
 // rareFirst are letters of English text and of logs from the rarest to the most common.
-// What is no letter counts as rarer still, but for the space and digits.
+// Other characters count as rarer than letters, except for the space and digits.
 const rareFirst = "qzjxwvkybfgmhupdlcsnoriate 0123456789"
 
-// foldFinder finds ASCII text in lower case whatever the case of the data. It looks for
+// foldFinder finds lower-case ASCII text and ignores the case of the data. It searches for
 // the text's rarest byte.
 func foldFinder(text string) finder {
 	rare, rank := 0, len(rareFirst)
@@ -278,7 +278,7 @@ func foldFinder(text string) finder {
 	}
 }
 
-// nextByte is the next place of a byte, or the length of data.
+// nextByte returns the offset of the next occurrence of a byte, or the length of data.
 func nextByte(data []byte, b byte, from int) int {
 	if i := bytes.IndexByte(data[from:], b); i >= 0 {
 		return from + i
@@ -286,7 +286,7 @@ func nextByte(data []byte, b byte, from int) int {
 	return len(data)
 }
 
-// equalFold compares with ASCII text in lower case.
+// equalFold compares data with lower-case ASCII text and ignores the case of data.
 func equalFold(data []byte, lower string) bool {
 	for i, c := range data {
 		if c >= 'A' && c <= 'Z' {
@@ -299,7 +299,7 @@ func equalFold(data []byte, lower string) bool {
 	return true
 }
 
-// find returns the first match in a line; false when there is none.
+// find returns the first match in a line, and false if there is none.
 func (m *Matcher) find(line []byte) (from, to int, ok bool) {
 	if m.exact {
 		from = m.need(line)
@@ -319,10 +319,10 @@ func (m *Matcher) find(line []byte) (from, to int, ok bool) {
 	}
 }
 
-// maxRanges is how many places of one line are shown.
+// maxRanges is the maximum number of ranges in one line of the answer.
 const maxRanges = 100
 
-// ranges are the places of the matches in a short text.
+// ranges returns the ranges of the matches in a short text.
 func (m *Matcher) ranges(text []byte) [][2]int {
 	var out [][2]int
 	if !m.exact {

@@ -11,8 +11,8 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// maxHeld bounds what a search holds of lines that have not ended, over all streams.
-const maxHeld = 4 << 20
+// maxPending bounds the bytes of incomplete lines that a search keeps, over all streams.
+const maxPending = 4 << 20
 
 // foundLine is a line that matches.
 type foundLine struct {
@@ -22,27 +22,27 @@ type foundLine struct {
 	text shownText
 }
 
-// openLine is a line whose end has not been met.
+// openLine is a line whose end was not read yet.
 type openLine struct {
 	n   int64
 	at  time.Time
 	buf []byte
-	// dropped: bytes before buf were searched and let go.
+	// dropped is set if the bytes before buf were searched and dropped.
 	dropped bool
-	hit     *shownText // found in what was let go
-	// old: it began before the bytes that are searched, and is no result of its own.
+	hit     *shownText // the match in the dropped bytes
+	// old is set if the line began before the searched bytes; it is not reported.
 	old bool
 }
 
 // scanner searches output in journal order. It numbers lines as lineScan does, but
-// counts newlines where nothing was found instead of taking lines apart.
+// counts newlines where nothing was found instead of splitting lines.
 type scanner struct {
 	m        *Matcher
 	filter   logs.Filter
 	from, to int64 // lines to report; to is 0 for no end
-	silent   bool  // hits carry no text
+	silent   bool  // hits have no text
 	hit      func(foundLine) error
-	// check is asked now and then, and ends the search with its error.
+	// check is called at intervals; its error ends the search.
 	check func() error
 
 	next  int64
@@ -50,15 +50,15 @@ type scanner struct {
 	open  map[logs.Key]*openLine
 	bytes int64 // output searched
 	left  int64 // output still to search; -1: no end
-	// fragments, when not nil, collects the rest of old lines.
+	// fragments, if not nil, collects the ends of old lines.
 	fragments map[logs.Key]*openLine
-	// closing: only lines that are open are followed to their end, because of why.
+	// closing is set if only open lines are searched up to their ends; why is the reason.
 	closing bool
 	why     error
-	patient bool // time that is over does not end the search
+	patient bool // the search does not end at its deadline
 }
 
-// stop ends the search after a line: only lines up to it are followed to their end.
+// stop ends the search after the line last: open lines up to it are searched up to their ends.
 func (s *scanner) stop(last int64, why error) {
 	if s.closing {
 		return
@@ -69,7 +69,7 @@ func (s *scanner) stop(last int64, why error) {
 	}
 }
 
-// found passes a hit on. The one that reaches the limit ends the search.
+// found reports a hit. The hit that reaches the limit ends the search.
 func (s *scanner) found(h foundLine) error {
 	s.last = max(s.last, h.n)
 	err := s.hit(h)
@@ -80,7 +80,7 @@ func (s *scanner) found(h foundLine) error {
 	return err
 }
 
-// pause asks whether to go on with a line.
+// pause calls check before the line next is searched.
 func (s *scanner) pause(next int64) error {
 	if s.closing {
 		return nil
@@ -89,13 +89,13 @@ func (s *scanner) pause(next int64) error {
 	switch {
 	case !errors.Is(err, errTime):
 		return err
-	case next > s.from && !s.patient: // else who goes on where this stopped never gets anywhere
+	case next > s.from && !s.patient: // otherwise a client that continues at next_line would make no progress
 		s.stop(next-1, err)
 	}
 	return nil
 }
 
-// start takes the lines that are open at the beginning of a block.
+// start sets the lines that are open at the beginning of a block.
 func (s *scanner) start(head index.BlockHead) {
 	s.next = max(1, head.FirstLine)
 	s.open = make(map[logs.Key]*openLine, len(head.Open))
@@ -156,7 +156,7 @@ func (s *scanner) output(rec journal.Record) error {
 	return s.pause(s.next)
 }
 
-// rest gives the open line of a stream its next bytes and returns those after it.
+// rest adds bytes to the open line of a stream and returns the bytes after this line.
 func (s *scanner) rest(key logs.Key, data []byte) ([]byte, error) {
 	line := s.open[key]
 	if line == nil || len(data) == 0 {
@@ -176,7 +176,7 @@ func (s *scanner) rest(key logs.Key, data []byte) ([]byte, error) {
 	return after, s.finish(key, line)
 }
 
-// wanted says whether a line is to be reported if it matches.
+// wanted reports whether the query includes the line.
 func (s *scanner) wanted(key logs.Key, n int64) bool {
 	return n >= s.from && (s.to == 0 || n <= s.to) && s.filter.Match(key.Step, key.Stream)
 }
@@ -221,7 +221,7 @@ func (s *scanner) lines(key logs.Key, at time.Time, data []byte) error {
 	return nil
 }
 
-// whole searches one whole line.
+// whole searches one complete line.
 func (s *scanner) whole(key logs.Key, at time.Time, n int64, line []byte) error {
 	from, to, ok := s.m.find(line)
 	if !ok {
@@ -234,13 +234,13 @@ func (s *scanner) whole(key logs.Key, at time.Time, n int64, line []byte) error 
 	return s.found(h)
 }
 
-// extend adds to a line that has not ended. What it holds is bounded: past that, the
-// beginning is searched and let go.
+// extend adds bytes to an open line. The buffer is bounded: when it is full, its
+// beginning is searched and dropped.
 func (s *scanner) extend(line *openLine, data []byte) {
-	most := max(2*pieceOverlap, maxHeld/max(1, len(s.open)))
+	most := max(2*pieceOverlap, maxPending/max(1, len(s.open)))
 	most = min(most, matchPiece)
 	for len(data) > 0 {
-		if line.hit != nil { // it matches, whatever comes
+		if line.hit != nil { // the line matches already
 			return
 		}
 		take := min(len(data), most-len(line.buf))
@@ -255,7 +255,7 @@ func (s *scanner) extend(line *openLine, data []byte) {
 	}
 }
 
-// search searches what is held of a line.
+// search searches the buffer of a line.
 func (s *scanner) search(line *openLine) {
 	if line.hit != nil {
 		return
@@ -267,7 +267,7 @@ func (s *scanner) search(line *openLine) {
 	}
 }
 
-// finish ends a line.
+// finish closes an open line at its end.
 func (s *scanner) finish(key logs.Key, line *openLine) error {
 	delete(s.open, key)
 	if line.old {
@@ -290,7 +290,7 @@ func (s *scanner) report(key logs.Key, line *openLine) error {
 	return s.found(foundLine{n: line.n, at: line.at, key: key, text: *line.hit})
 }
 
-// stepEnded ends the lines of a step.
+// stepEnded closes the open lines of a step.
 func (s *scanner) stepEnded(step int) error {
 	for _, stream := range []job.Stream{job.Stdout, job.Stderr} {
 		key := logs.Key{Step: step, Stream: stream}
@@ -303,7 +303,7 @@ func (s *scanner) stepEnded(step int) error {
 	return nil
 }
 
-// end reports the lines that have no end.
+// end reports the lines that are still open.
 func (s *scanner) end() error {
 	for _, key := range s.openKeys() {
 		if line := s.open[key]; !line.old {
@@ -316,7 +316,7 @@ func (s *scanner) end() error {
 	return nil
 }
 
-// waiting says whether a line is open whose end matters.
+// waiting reports whether the search needs the end of an open line.
 func (s *scanner) waiting() bool {
 	for key, line := range s.open {
 		if line.old && s.fragments != nil && s.filter.Match(key.Step, key.Stream) || !line.old && s.wanted(key, line.n) {
@@ -326,7 +326,7 @@ func (s *scanner) waiting() bool {
 	return false
 }
 
-// complete returns the last line up to which nothing more can be found.
+// complete returns the last line before which all hits were reported.
 func (s *scanner) complete() int64 {
 	n := s.next
 	for key, line := range s.open {

@@ -1,5 +1,5 @@
 // Package search finds the lines of a log that match a text or an expression, forwards and backwards,
-// and writes them as NDJSON while it goes on. It needs the blocks of a journal, and no HTTP.
+// and writes them as NDJSON while it runs. It reads the blocks of a journal and does not know HTTP.
 package search
 
 import (
@@ -12,41 +12,41 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Why a search ends before the log does.
+// The reasons why a search stops before the end of the log.
 var (
 	errLimit = errors.New("limit")
 	errTime  = errors.New("time")
 )
 
-// progressEvery is the pause between two reports on how far a search is.
-const progressEvery = time.Second
+// progressInterval is the interval between two progress lines.
+const progressInterval = time.Second
 
-// Query says what to look for, and where.
+// Query describes the lines that a search returns.
 type Query struct {
 	logs.Filter
 	Matcher       *Matcher
 	From, To      int64 // lines; To is 0 for the end
-	Before, After int64 // how many lines around each match are shown
+	Before, After int64 // number of lines shown before and after each match
 	Limit         int64 // of matches; 0: only count
 	Back          bool  // from the end towards the beginning
 }
 
-// Options say when a search ends before the log does.
+// Options limit the time of a search and report its progress.
 type Options struct {
-	Limit    time.Duration    // how long it may take
-	Stopping <-chan struct{}  // closed: it ends as when its time is over; may be nil
-	Progress func()           // is called while the search goes on; may be nil
+	Limit    time.Duration    // maximum duration
+	Stopping <-chan struct{}  // when closed, the search ends as at its limit; may be nil
+	Progress func()           // called while the search runs; may be nil
 	Now      func() time.Time // the clock; nil for time.Now
 }
 
-// Writer takes the answer of a search. Flush sends what was written so far.
+// Writer receives the answer of a search. Flush sends the bytes that were written before.
 type Writer interface {
 	io.Writer
 	Flush() error
 }
 
-// Run searches what an attempt had printed when view was read, and writes the lines that match, and at
-// last a SearchDoneLine, as NDJSON. Its error is that of ctx when the context ended, of the store, or of
+// Run searches the output that an attempt had when view was read. It writes the matching lines and
+// finally a SearchDoneLine, as NDJSON. It returns the error of ctx if the context ended, of the store, or of
 // the writer.
 func Run(ctx context.Context, store logs.Store, w Writer, view job.Run, q Query, o Options) error {
 	if o.Progress == nil {
@@ -66,7 +66,7 @@ func Run(ctx context.Context, store logs.Store, w Writer, view job.Run, q Query,
 	return se.run()
 }
 
-// search is one search under way.
+// search is a running search.
 type search struct {
 	Options
 	ctx      context.Context
@@ -78,18 +78,18 @@ type search struct {
 	deadline time.Time
 
 	matches, lastHit int64
-	last             int64 // where a search backwards began
+	last             int64 // first line of a backward search
 	why              error // errLimit or errTime, when it ended early
-	over             bool  // the limit was reached; hits that still come are of open lines
+	over             bool  // the limit was reached; further hits are in open lines
 	of               int64 // output to search
 
-	// With context, hits wait until their block was read, and are written by line.
+	// With context, hits are buffered until their block was read and are written in the order of lines.
 	waiting []foundLine
 	wroteTo int64 // the last line that was written
-	owed    int64 // context is due up to this line
+	owed    int64 // context must be written up to this line
 }
 
-// hit takes a line that matches.
+// hit counts a matching line and writes it, or buffers it if context is shown.
 func (se *search) hit(h foundLine) error {
 	se.matches++
 	if se.q.Limit == 0 {
@@ -107,7 +107,7 @@ func (se *search) hit(h foundLine) error {
 	return nil
 }
 
-// report writes what a block brought, and now and then how far the search is.
+// report writes the hits of a block and, at intervals, the progress.
 func (se *search) report() error {
 	if err := se.context(se.scan.complete()); err != nil {
 		return err
@@ -115,7 +115,7 @@ func (se *search) report() error {
 	return se.out.progress(SearchProgress{Bytes: se.scan.bytes, Of: se.of, Matches: se.matches})
 }
 
-// check is asked between pieces of work, and says why a search is to stop.
+// check returns the error that ends the search, or nil.
 func (se *search) check() error {
 	se.Progress()
 	select {
@@ -131,7 +131,7 @@ func (se *search) check() error {
 	return nil
 }
 
-// run searches, and writes how it went.
+// run searches and writes the SearchDoneLine.
 func (se *search) run() error {
 	direction := se.forward
 	if se.q.Back {
@@ -150,7 +150,7 @@ func (se *search) run() error {
 	})
 }
 
-// lines is how many lines were searched, when the next one is known.
+// lines returns how many lines were searched, when the next one is known.
 func (se *search) lines(next int64) int64 {
 	if se.q.Back {
 		return max(0, se.last-max(next, se.q.From-1))
@@ -158,7 +158,7 @@ func (se *search) lines(next int64) int64 {
 	return max(0, next-se.q.From)
 }
 
-// forward searches from the first line on. It returns the line to go on with.
+// forward searches from the first line of the query on. It returns the line at which to continue.
 func (se *search) forward() (int64, error) {
 	start := int64(0)
 	if se.q.From > 1 {
@@ -178,7 +178,7 @@ func (se *search) forward() (int64, error) {
 		if !ok {
 			break
 		}
-		if b.Jumped && !first { // the ends of open lines are gone
+		if b.Jumped && !first { // the ends of open lines were deleted
 			if err := se.scan.end(); err != nil {
 				return 0, err
 			}
@@ -206,15 +206,15 @@ func (se *search) forward() (int64, error) {
 			break
 		}
 	}
-	se.over = true // the last lines of each stream may come on top of the limit
+	se.over = true // the last lines of each stream may exceed the limit
 	if err := se.scan.end(); err != nil {
 		return 0, err
 	}
 	return se.scan.next, se.context(se.scan.next - 1)
 }
 
-// early ends a search before the log does. Lines that are open get their end, so that who
-// goes on with the next line has missed none.
+// early stops a search before the end of the log. It first reads the ends of open lines, so that a client that
+// continues with the next line misses none.
 func (se *search) early(ahead *readAhead) (int64, error) {
 	se.over = true
 	for read := int64(0); read < logs.MaxReadAhead && se.scan.waiting() && se.scan.left != 0; {
@@ -241,7 +241,7 @@ func (se *search) early(ahead *readAhead) (int64, error) {
 	return next, se.trail()
 }
 
-// backward searches from the last line on to the first.
+// backward searches from the last line to the first.
 func (se *search) backward() (int64, error) {
 	to := se.view.Output.Lines
 	if se.q.To > 0 {
@@ -264,7 +264,7 @@ func (se *search) backward() (int64, error) {
 	return next, se.readError(err)
 }
 
-// readError returns why a read of the store failed: the end of the context, if that is why.
+// readError returns the error of the context if the context ended, otherwise err.
 func (se *search) readError(err error) error {
 	if err != nil && se.ctx.Err() != nil {
 		return se.ctx.Err()

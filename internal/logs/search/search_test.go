@@ -16,12 +16,12 @@ import (
 	"stint.dev/stint/job"
 )
 
-// answer takes what a search writes.
+// answer collects the output of a search.
 type answer struct{ bytes.Buffer }
 
 func (a *answer) Flush() error { return nil }
 
-// searched is an answer, read.
+// searched is the decoded output of a search.
 type searched struct {
 	lines []SearchedLine
 	done  SearchDone
@@ -207,7 +207,7 @@ func TestSearchShowsTheLinesAround(t *testing.T) {
 	})
 }
 
-// checkTexts compares what is shown with the model.
+// checkTexts compares the texts with the model.
 func checkTexts(t *rapid.T, p *logstest.Printed, d drawnSearch, got searched) {
 	for _, l := range got.lines {
 		m := p.Lines[l.Line-1]

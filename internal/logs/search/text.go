@@ -8,8 +8,8 @@ import (
 	"stint.dev/stint/internal/logs"
 )
 
-// maxShown is how much of one line a search shows, and shownBefore how much of it may
-// stand before the first match.
+// maxShown is the number of bytes of a line that a search shows; at most shownBefore of them
+// precede the first match.
 const (
 	maxShown    = 8 << 10
 	shownBefore = 1 << 10
@@ -22,7 +22,7 @@ type shownText struct {
 	Cut    bool     `json:"cut,omitempty" doc:"Only a part of the line is shown."`
 }
 
-// show makes the text of a line whose first match is known.
+// show returns the text of a line whose first match is line[from:to].
 func (m *Matcher) show(line []byte, from, to int) shownText {
 	part, cut := line, false
 	if len(line) > maxShown {
@@ -34,7 +34,7 @@ func (m *Matcher) show(line []byte, from, to int) shownText {
 		}
 	}
 	ranges := m.ranges(part)
-	if cut { // the part is no line: what matches at its beginning may not match there
+	if cut { // an expression that is anchored at the line may match elsewhere in the part
 		ranges = append([][2]int{{from, to}}, m.ranges(part[to:])...)
 		for i := range ranges[1:] {
 			ranges[i+1] = [2]int{ranges[i+1][0] + to, ranges[i+1][1] + to}
@@ -45,7 +45,7 @@ func (m *Matcher) show(line []byte, from, to int) shownText {
 	return shownText{Text: text, Ranges: ranges, Cut: cut}
 }
 
-// showPlain makes the text of a line that is shown for another's sake.
+// showPlain returns the text of a context line.
 func showPlain(line []byte) shownText {
 	if len(line) <= maxShown {
 		text, _ := validText(line, nil)
@@ -55,8 +55,7 @@ func showPlain(line []byte) shownText {
 	return shownText{Text: text, Cut: true}
 }
 
-// validText puts U+FFFD in the place of each byte that is no UTF-8, and moves the ranges
-// along.
+// validText replaces each byte that is not valid UTF-8 by U+FFFD and adjusts the ranges.
 func validText(line []byte, ranges [][2]int) (string, [][2]int) {
 	if utf8.Valid(line) {
 		return string(line), ranges
@@ -78,7 +77,7 @@ func validText(line []byte, ranges [][2]int) (string, [][2]int) {
 	return string(out), ranges
 }
 
-// openKeys are the streams with an open line, in the order of these lines.
+// openKeys returns the streams with an open line, in the order of these lines.
 func (s *scanner) openKeys() []logs.Key {
 	keys := make([]logs.Key, 0, len(s.open))
 	for key := range s.open {

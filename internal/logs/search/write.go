@@ -48,7 +48,7 @@ type writer struct {
 	enc   *json.Encoder
 	dirty bool
 	now   func() time.Time
-	last  time.Time // of the last report on progress
+	last  time.Time // time of the last progress line
 }
 
 func newWriter(w Writer, now func() time.Time) *writer {
@@ -66,9 +66,9 @@ func (w *writer) line(h foundLine, context bool) error {
 	})
 }
 
-// progress sends what was found, and once in a while how far the search is.
+// progress flushes the lines and, once per progressInterval, writes a progress line.
 func (w *writer) progress(p SearchProgress) error {
-	if now := w.now(); now.Sub(w.last) >= progressEvery {
+	if now := w.now(); now.Sub(w.last) >= progressInterval {
 		w.last, w.dirty = now, true
 		if err := w.enc.Encode(SearchProgressLine{p}); err != nil {
 			return err

@@ -73,7 +73,7 @@ func (s *Guard) RevokeToken(ctx context.Context, in *revokeTokenIn) (*struct{}, 
 	if err := s.Store.RevokeToken(ctx, in.ID); err != nil {
 		return nil, s.ProblemOf(ctx, fmt.Sprintf("revoke token %s", in.ID), err)
 	}
-	s.tokens.Forget(in.ID)
+	s.tokens.Delete(in.ID)
 	if s.TokenRevoked != nil {
 		s.TokenRevoked(ctx)
 	}

@@ -119,7 +119,7 @@ func (s *Guard) checkTokens(ctx context.Context) {
 	defer cancel()
 	now := s.Now()
 	if revoked, err := s.Store.RevokedTokens(ctx); err == nil {
-		s.tokens.Checked(revoked, now)
+		s.tokens.SetRevoked(revoked, now)
 	}
 }
 

@@ -84,7 +84,7 @@ func (f *follower) eventOf(rec journal.Record) (kind string, data any) {
 }
 
 func (f *follower) stepStarted(p journal.StepStarted, at time.Time) job.Step {
-	f.filter.Learn(p.Index, p.Name)
+	f.filter.AddStep(p.Index, p.Name)
 	step := job.Step{
 		Index: p.Index, Name: p.Name, Kind: p.Kind, Command: p.Command,
 		PID: p.PID, State: job.Running, StartedAt: at,

@@ -122,7 +122,7 @@ func (f *follower) nextAttempt(ctx context.Context, newest job.Run) error {
 func (f *follower) setAttempt(view job.Run) {
 	f.gaps = view.Output.Gaps
 	for _, step := range view.Steps {
-		f.filter.Learn(step.Index, step.Name)
+		f.filter.AddStep(step.Index, step.Name)
 	}
 }
 

@@ -8,19 +8,19 @@ import (
 	"syscall"
 )
 
-// Own is a PostgreSQL of one test alone, which may end and begin it. Other than the shared
-// one, it has every commit in the kernel's hands before it says so: what it acknowledged
-// survives any end of its processes.
+// Own is a PostgreSQL server of a single test, which may stop and start it. Unlike the shared
+// server, it writes every commit to the kernel before it acknowledges it: acknowledged commits
+// survive a crash of its processes.
 type Own struct {
 	c  *cluster
 	up bool
 }
 
-// ErrMissing says that this machine has no PostgreSQL.
+// ErrMissing is returned if this machine has no PostgreSQL.
 var ErrMissing = errMissing
 
-// StartOwn makes and starts a PostgreSQL with settings NAME=VALUE. It returns ErrMissing
-// where there is none.
+// StartOwn creates and starts a PostgreSQL server with settings NAME=VALUE. It returns ErrMissing
+// if there is none on this machine.
 func StartOwn(settings ...string) (*Own, error) {
 	c, err := startWith(append([]string{"synchronous_commit=on"}, settings...)...)
 	if err != nil {
@@ -29,7 +29,7 @@ func StartOwn(settings ...string) (*Own, error) {
 	return &Own{c: c, up: true}, nil
 }
 
-// Create makes an empty database and returns its address.
+// Create creates an empty database and returns its URL.
 func (o *Own) Create(ctx context.Context, name string) (string, error) {
 	if err := o.c.exec(ctx, "CREATE DATABASE "+name); err != nil {
 		return "", fmt.Errorf("create database %s: %w", name, err)
@@ -37,12 +37,12 @@ func (o *Own) Create(ctx context.Context, name string) (string, error) {
 	return o.c.url(name), nil
 }
 
-// Drop removes a database, whoever is connected to it.
+// Drop deletes a database and closes all connections to it.
 func (o *Own) Drop(ctx context.Context, name string) error {
 	return o.c.exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
 }
 
-// Down ends it: in good order, or as a crash would.
+// Down stops the server: cleanly, or like a crash.
 func (o *Own) Down(crash bool) error {
 	if !o.up {
 		return nil
@@ -55,7 +55,7 @@ func (o *Own) Down(crash bool) error {
 	return o.c.down(how)
 }
 
-// Up begins it again, on what it kept.
+// Up starts the server again with its data.
 func (o *Own) Up() error {
 	if o.up {
 		return nil
@@ -67,7 +67,7 @@ func (o *Own) Up() error {
 	return nil
 }
 
-// Close ends it and removes its files.
+// Close stops the server and removes its files.
 func (o *Own) Close() error {
 	return errors.Join(o.Down(false), os.RemoveAll(o.c.dir))
 }

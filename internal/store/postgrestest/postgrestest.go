@@ -1,4 +1,4 @@
-// Package postgrestest gives tests a real PostgreSQL: a private cluster in a temporary
+// Package postgrestest provides a real PostgreSQL for tests: a private cluster in a temporary
 // directory, reached through a Unix socket, shared by the tests of one binary, each with
 // a database of its own. Only tests import it.
 package postgrestest
@@ -24,34 +24,34 @@ import (
 )
 
 // Required is the environment variable that turns a missing PostgreSQL from a reason to
-// skip into a failure: set it to 1 where every test must run.
+// skip into a failure: set it to 1 if every test must run.
 const Required = "STINT_REQUIRE_POSTGRES"
 
-// patience bounds the start and the end of the cluster.
-const patience = 60 * time.Second
+// startTimeout bounds the start and the stop of the cluster.
+const startTimeout = 60 * time.Second
 
 // cluster is the running PostgreSQL of this test binary.
 type cluster struct {
 	dir      string
 	server   *exec.Cmd
-	bin      string // directory of the programs
+	bin      string // directory of PostgreSQL's programs
 	owner    *syscall.Credential
-	settings []string // NAME=VALUE, over those that every one has
+	settings []string // NAME=VALUE, in addition to the common settings
 	done     chan error
-	released chan struct{} // closed to let the starting thread go
+	released chan struct{} // closed to release the thread that started the server
 	next     int
 }
 
 var (
 	mu     sync.Mutex
 	shared *cluster
-	failed error // starting was tried and did not work
+	failed error // error of the start
 )
 
-// errMissing says that this machine has no PostgreSQL.
+// errMissing is returned if this machine has no PostgreSQL.
 var errMissing = errors.New("no initdb and postgres on PATH or in /usr/lib/postgresql/*/bin")
 
-// Main runs the tests of a package and then ends the cluster, if one was started. It is
+// Main runs the tests of a package and then stops the cluster if one was started. It is
 // the body of TestMain, which passes its result to os.Exit.
 func Main(m *testing.M) int {
 	code := m.Run()
@@ -68,7 +68,7 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// URL returns the address of an empty database for this test. It skips the test when
+// URL returns the URL of an empty database for this test. It skips the test if
 // there is no PostgreSQL, or fails it when Required is set. The package needs a TestMain
 // that calls Main.
 func URL(t testing.TB) string {
@@ -92,8 +92,8 @@ func URL(t testing.TB) string {
 	return shared.url(name)
 }
 
-// Copy returns the address of a new database with everything that the one at an address
-// has. Nobody may be connected to that.
+// Copy returns the URL of a new copy of the database at a URL. No connection
+// to the original may be open.
 func Copy(t testing.TB, from string) string {
 	t.Helper()
 	u, err := url.Parse(from)
@@ -125,7 +125,7 @@ func (c *cluster) exec(ctx context.Context, sql string) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
-// start makes a cluster and waits until it answers.
+// start creates a cluster and waits until it is ready.
 func start() (*cluster, error) { return startWith("synchronous_commit=off") }
 
 func startWith(settings ...string) (*cluster, error) {
@@ -162,7 +162,7 @@ func (c *cluster) run() error {
 	return c.up()
 }
 
-// up starts the server on the files that are there, and waits until it answers.
+// up starts the server with its existing files and waits until it is ready.
 func (c *cluster) up() error {
 	c.done, c.released = make(chan error, 1), make(chan struct{})
 	log, err := os.Create(filepath.Join(c.dir, "log"))
@@ -188,11 +188,11 @@ func (c *cluster) up() error {
 	return nil
 }
 
-// launch starts the server from a thread that lives as long as the server: where the
-// system can end a child with its parent, it looks at the thread that started it.
+// launch starts the server from a thread that lives as long as the server: if the
+// system can end a child with its parent, the parent is the thread that started it.
 func (c *cluster) launch() error {
 	started := make(chan error)
-	// Of this start: a later one puts others in their place.
+	// A later start replaces these.
 	server, done, released := c.server, c.done, c.released
 	go func() {
 		runtime.LockOSThread()
@@ -207,9 +207,9 @@ func (c *cluster) launch() error {
 	return <-started
 }
 
-// ready waits until the server answers.
+// ready waits until the server accepts connections.
 func (c *cluster) ready() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -229,17 +229,17 @@ func (c *cluster) ready() error {
 	}
 }
 
-// stop ends the server and removes its files.
+// stop stops the server and removes its files.
 func (c *cluster) stop() error {
 	return errors.Join(c.down(syscall.SIGINT), os.RemoveAll(c.dir))
 }
 
-// down ends the server: with SIGINT it throws its clients out and ends in order, with
-// SIGQUIT it drops everything and recovers at the next start.
+// down stops the server: with SIGINT it disconnects its clients and stops cleanly, with
+// SIGQUIT it exits at once and recovers at the next start.
 func (c *cluster) down(how syscall.Signal) error {
 	defer close(c.released)
-	_ = c.server.Process.Signal(how) // it may have ended already
-	limit := time.NewTimer(patience)
+	_ = c.server.Process.Signal(how) // the server may have exited already
+	limit := time.NewTimer(startTimeout)
 	defer limit.Stop()
 	select {
 	case <-c.done:
@@ -251,7 +251,7 @@ func (c *cluster) down(how syscall.Signal) error {
 	}
 }
 
-// binaries finds the directory of PostgreSQL's programs. Debian keeps them off the PATH.
+// binaries returns the directory of PostgreSQL's programs. On Debian it is not in PATH.
 func binaries() (string, error) {
 	if initdb, err := exec.LookPath("initdb"); err == nil {
 		if real, err := filepath.EvalSymlinks(initdb); err == nil && executable(filepath.Join(filepath.Dir(real), "postgres")) {
@@ -275,7 +275,7 @@ func executable(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// unprivileged is the user to run as: PostgreSQL refuses to run as root.
+// unprivileged returns the user to run PostgreSQL as, because it does not run as root.
 func unprivileged() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -295,7 +295,7 @@ func unprivileged() (*syscall.Credential, error) {
 	return nil, errors.New("postgres cannot run as root, and there is neither a user postgres nor nobody")
 }
 
-// shortTempDir is a directory for temporary files whose path leaves room for a socket's
+// shortTempDir returns a directory for temporary files whose path leaves room for a socket's
 // name: the system allows some 100 bytes.
 func shortTempDir() string {
 	if dir := os.TempDir(); len(dir) < 60 {
