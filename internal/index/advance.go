@@ -13,9 +13,9 @@ const (
 	AgentClock  = "agent"
 )
 
-// Advance applies facts to a run in order and returns it with what changed. A fact that
-// cannot happen in the run's state is left out: a terminal state beats late arrivals. Now
-// is the server's clock and only used for facts that carry no time.
+// Advance applies facts to a run in their order and returns it with the changes. It ignores a fact that is not allowed
+// in the run's state: a terminal state does not change when facts arrive late. now is the server's clock, and used
+// only for facts without a time.
 func Advance(run job.Run, facts []Fact, now time.Time) (job.Run, []job.RunEvent) {
 	var events []job.RunEvent
 	for _, fact := range facts {
@@ -32,9 +32,8 @@ func Advance(run job.Run, facts []Fact, now time.Time) (job.Run, []job.RunEvent)
 	return run, events
 }
 
-// Move applies one event to a run. The event returned is nil when nothing changed. The
-// error is a *job.RefusedError. Health and findings belong to active runs: they begin
-// with the attempt, healthy, and end with it.
+// Move applies one event to a run. The returned event is nil if nothing changed. The error is *job.RefusedError. Health
+// and findings belong to active runs: they begin with the attempt, healthy, and end with it.
 func Move(run job.Run, e job.Event, at time.Time, clock, evidence string) (job.Run, *job.RunEvent, error) {
 	t, err := job.Next(run.State, e, at)
 	if err != nil || !t.Changed() {
@@ -42,7 +41,7 @@ func Move(run job.Run, e job.Event, at time.Time, clock, evidence string) (job.R
 	}
 	run.State = t.To
 	if t.To == job.Succeeded || t.To.Active() && !t.From.Active() {
-		run.Diagnosis = nil // of a trouble that is over
+		run.Diagnosis = nil // of a problem that has ended
 	}
 	switch {
 	case !t.To.Active():
@@ -56,8 +55,8 @@ func Move(run job.Run, e job.Event, at time.Time, clock, evidence string) (job.R
 	}, nil
 }
 
-// Suspend applies to an active run whether its agent says that it stops itself and the job.
-// The event returned is nil when that is known.
+// Suspend marks an active run as suspended, or not, as its agent reports. The returned event is nil if the run is marked
+// so already.
 func Suspend(run job.Run, suspended bool, at time.Time) (job.Run, *job.RunEvent) {
 	if suspended == (run.SuspendedAt != nil) || !run.State.Active() {
 		return run, nil

@@ -39,7 +39,7 @@ type OpenLine struct {
 	Block int64 `json:"block"`
 }
 
-// JoinHeads describes two neighbouring blocks as one.
+// JoinHeads returns the head of two adjacent blocks that are joined.
 func JoinHeads(a, b BlockHead) BlockHead {
 	a.Size += b.Size
 	a.Lines += b.Lines

@@ -11,27 +11,27 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Fact is something in a journal that may change the run's state.
+// Fact is a record of a journal that may change the run's state.
 type Fact struct {
 	Event    job.Event
 	At       time.Time // the agent's clock
 	Evidence string
 }
 
-// FoldResult is what an append makes of the state before it.
+// FoldResult is the result of folding an append.
 type FoldResult struct {
 	State State
 	// Head describes the whole records of the append; zero when there was none.
 	Head    BlockHead
 	Samples []job.Sample
 	Facts   []Fact
-	// Tail counts the bytes at the end of the data that are not a whole record yet. They
-	// are not part of State.Size, and the next data must begin with them.
+	// Tail is the number of bytes at the end of the data that are not a whole record yet. They are not part
+	// of State.Size, and the next data must begin with them.
 	Tail int
-	// Left counts the bytes at the end of the data that were not read, because the work
-	// that was allowed was done before. Tail is 0 then.
+	// Left is the number of bytes at the end of the data that were not read, because the allowed work was
+	// done. Tail is 0 then.
 	Left int
-	// Work is an estimate of the time that it took, in units of 100 ns.
+	// Work is an estimate of the time of the fold, in units of 100 ns.
 	Work int
 }
 
@@ -40,8 +40,7 @@ type FoldResult struct {
 // append that must not be stored, not even in part; s is never changed.
 func Fold(s State, data []byte) (FoldResult, error) { return FoldLimited(s, data, math.MaxInt) }
 
-// FoldLimited is Fold that stops behind the record with which it has done the work allowed. It
-// takes one record at least.
+// FoldLimited is Fold that stops after the record with which it has done the allowed work. It reads at least one record.
 func FoldLimited(s State, data []byte, work int) (FoldResult, error) {
 	digest, err := s.loadDigest()
 	if err != nil {
@@ -70,7 +69,7 @@ func FoldLimited(s State, data []byte, work int) (FoldResult, error) {
 	return f.FoldResult, nil
 }
 
-// folder is one Fold under way.
+// folder holds the state of one Fold.
 type folder struct {
 	FoldResult
 	digest  *journal.Digester
@@ -78,7 +77,7 @@ type folder struct {
 	streams map[streamKey]int // places in State.Streams; nil until they are many
 }
 
-// records folds every whole record of data and returns what is left.
+// records folds all whole records of data and returns the rest.
 func (f *folder) records(data []byte) ([]byte, error) {
 	s := &f.State
 	if s.Size == 0 && len(data) > 0 {
@@ -113,15 +112,15 @@ func (f *folder) records(data []byte) ([]byte, error) {
 			return nil, err
 		}
 		f.digest.Record(data[:n])
-		f.seen(rec.At)
+		f.extendSpan(rec.At)
 		s.Size += int64(n)
 		data = data[n:]
 	}
 	return nil, nil
 }
 
-// seen widens the span of time that the block covers.
-func (f *folder) seen(at time.Time) {
+// extendSpan extends the range of times of the block.
+func (f *folder) extendSpan(at time.Time) {
 	if f.Head.FirstAt.IsZero() || at.Before(f.Head.FirstAt) {
 		f.Head.FirstAt = at
 	}
@@ -130,8 +129,7 @@ func (f *folder) seen(at time.Time) {
 	}
 }
 
-// record folds one record. Whatever it cannot make sense of is corrupt: the checksum
-// held, so its writer was wrong, and storing more of it would help nobody.
+// record folds one record. A record that is not valid is corrupt: its checksum is right, so its writer was wrong.
 func (f *folder) record(rec journal.Record) error {
 	s := &f.State
 	if !s.Known() {
@@ -173,18 +171,18 @@ func (f *folder) corrupt(format string, args ...any) error {
 // decode reads a JSON payload.
 func (f *folder) decode(rec journal.Record, v any) error {
 	if err := journal.Decode(rec, v); err != nil {
-		return f.corrupt("%s", Text(err.Error(), maxText))
+		return f.corrupt("%s", CleanText(err.Error(), maxText))
 	}
 	return nil
 }
 
-// fact notes an event and moves the attempt's own state by it. An event that cannot
-// happen in that state is left out: it can only come from an agent that is wrong.
+// fact adds an event and moves the attempt's own state by it. It ignores an event that is not allowed in that state, which
+// only a faulty agent records.
 func (f *folder) fact(e job.Event, at time.Time, evidence string) {
 	t, err := job.Next(f.State.View.State, e, at)
 	if err != nil {
 		return
 	}
 	f.State.View.State = t.To
-	f.Facts = append(f.Facts, Fact{Event: e, At: at, Evidence: Cut(evidence, maxText)})
+	f.Facts = append(f.Facts, Fact{Event: e, At: at, Evidence: Truncate(evidence, maxText)})
 }

@@ -10,11 +10,11 @@ import (
 // Limits are those that an attempt was started with; 0 for none.
 type Limits struct {
 	Timeout     time.Duration `json:"timeout,omitempty"`
-	Expect      time.Duration `json:"expect,omitempty"` // no limit: longer is worth a finding
+	Expect      time.Duration `json:"expect,omitempty"` // a longer run has a finding
 	MemoryBytes int64         `json:"memory,omitempty"`
 }
 
-// longestLimit bounds what a journal may claim.
+// longestLimit is the longest limit of a journal that is accepted.
 const longestLimit = 10 * 365 * 24 * time.Hour
 
 // limitsOf returns the limits in an attempt's identity record.

@@ -22,10 +22,10 @@ func (f *folder) stoppedProcesses(p journal.Note) {
 			more++
 			continue
 		}
-		kept := job.StoppedProcess{PID: one.PID, Parent: one.Parent, Name: Text(one.Name, maxProcessName), Facts: []string{}}
+		kept := job.StoppedProcess{PID: one.PID, Parent: one.Parent, Name: CleanText(one.Name, maxProcessName), Facts: []string{}}
 		room := maxProcessText
 		for _, fact := range one.Facts[:min(len(one.Facts), maxProcessFacts)] {
-			fact = Text(fact, max(room, len("…")))
+			fact = CleanText(fact, max(room, len("…")))
 			room -= len(fact)
 			kept.Facts = append(kept.Facts, fact)
 		}

@@ -12,7 +12,7 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// identity folds the first record: who the attempt is.
+// identity folds the first record, the identity of the attempt.
 func (f *folder) identity(rec journal.Record) error {
 	var a journal.Attempt
 	if err := f.decode(rec, &a); err != nil {
@@ -22,10 +22,10 @@ func (f *folder) identity(rec journal.Record) error {
 		return err
 	}
 	v := &f.State.View
-	v.Job, v.Dir, v.Host = a.Job, Text(a.Dir, maxText), Text(a.Host, maxText)
-	v.Command = Text(job.CommandLine(a.Args), maxCommandBytes)
+	v.Job, v.Dir, v.Host = a.Job, CleanText(a.Dir, maxText), CleanText(a.Host, maxText)
+	v.Command = CleanText(job.CommandLine(a.Args), maxCommandBytes)
 	v.Args = boundArgs(a.Args)
-	v.Containment, v.AgentVersion = Text(a.Containment, 100), Text(a.AgentVersion, 100)
+	v.Containment, v.AgentVersion = CleanText(a.Containment, 100), CleanText(a.AgentVersion, 100)
 	for k, label := range a.Labels {
 		v.Labels[k] = label
 	}
@@ -38,8 +38,7 @@ func (f *folder) identity(rec journal.Record) error {
 	return nil
 }
 
-// checkIdentity refuses a journal that is not the one it was sent as, or whose names
-// break the rules.
+// checkIdentity returns an error for a journal that belongs to another attempt, or whose names are not valid.
 func checkIdentity(run string, attempt int, a journal.Attempt) error {
 	if a.Run != run || a.Attempt != attempt {
 		return &RefusedError{fmt.Sprintf("the journal says that it belongs to run %s attempt %d, but it was sent as run %s attempt %d",
@@ -62,7 +61,7 @@ func checkIdentity(run string, attempt int, a journal.Attempt) error {
 	return nil
 }
 
-// CheckAddress refuses a run id or attempt number that no agent would make.
+// CheckAddress returns an error for a run id or attempt number that is not valid.
 func CheckAddress(run string, attempt int) error {
 	if err := job.CheckRunID(run); err != nil {
 		return &RefusedError{err.Error()}
@@ -73,7 +72,7 @@ func CheckAddress(run string, attempt int) error {
 	return nil
 }
 
-// boundArgs keeps the exact words as long as they are of a sane size.
+// boundArgs returns the first arguments up to maxArgsBytes.
 func boundArgs(args []string) []string {
 	kept, left := []string{}, maxArgsBytes
 	for _, a := range args {
@@ -108,15 +107,15 @@ func (f *folder) stepStarted(rec journal.Record) error {
 		most = 200
 	}
 	v.Steps = append(v.Steps, job.Step{
-		Index: p.Index, Name: Text(p.Name, 200), Kind: p.Kind, Command: Text(p.Command, most),
+		Index: p.Index, Name: CleanText(p.Name, 200), Kind: p.Kind, Command: CleanText(p.Command, most),
 		State: job.Running, PID: min(max(p.PID, 0), math.MaxInt32), StartedAt: rec.At,
 	})
 	f.State.SpokeAt = rec.At
 	if p.Kind == job.InstallStep {
-		f.fact(job.Event{Kind: job.InstallStarted}, rec.At, "Install step began: "+Cut(Text(p.Command, 500), 500))
+		f.fact(job.Event{Kind: job.InstallStarted}, rec.At, "Install step began: "+Truncate(CleanText(p.Command, 500), 500))
 		return nil
 	}
-	f.fact(job.Event{Kind: job.CommandStarted}, rec.At, "The command began: "+Cut(Text(p.Command, 500), 500))
+	f.fact(job.Event{Kind: job.CommandStarted}, rec.At, "The command began: "+Truncate(CleanText(p.Command, 500), 500))
 	return nil
 }
 
@@ -145,7 +144,7 @@ func (f *folder) stepEnded(rec journal.Record) error {
 	at, o := rec.At, boundOutcome(p.Outcome, rec.At)
 	step.State, step.EndedAt, step.ExitCode = o.State, &at, o.ExitCode
 	step.Signal, step.Message = o.Signal, o.Message
-	f.spoke(rec.At)
+	f.endSilence(rec.At)
 	f.State.SpokeAt = time.Time{}
 	for i := range f.State.Streams {
 		if f.State.Streams[i].Step == p.Index {
@@ -170,7 +169,7 @@ func (f *folder) output(rec journal.Record) error {
 	if err != nil {
 		return err
 	}
-	f.spoke(rec.At)
+	f.endSilence(rec.At)
 	n := int64(len(o.Data))
 	st.Bytes += n
 	st.Kept += n
@@ -196,8 +195,8 @@ func (f *folder) output(rec journal.Record) error {
 	return nil
 }
 
-// spoke ends a silence.
-func (f *folder) spoke(at time.Time) {
+// endSilence updates the longest silence when the job prints, or a step ends.
+func (f *folder) endSilence(at time.Time) {
 	s := &f.State
 	if s.SpokeAt.IsZero() || at.Before(s.SpokeAt) {
 		return
@@ -237,11 +236,11 @@ func (f *folder) sample(rec journal.Record) error {
 	return nil
 }
 
-// boundGPUs leaves out devices without any figure.
+// boundGPUs returns the devices that have figures.
 func boundGPUs(all []job.GPU) []job.GPU {
 	all = slices.DeleteFunc(all, func(g job.GPU) bool { return g == job.GPU{} })
 	for i := range all {
-		all[i].Name = Text(all[i].Name, maxGPUName)
+		all[i].Name = CleanText(all[i].Name, maxGPUName)
 	}
 	return all
 }
@@ -254,11 +253,11 @@ func (f *folder) note(rec journal.Record) error {
 	v := &f.State.View
 	f.stoppedProcesses(p)
 	if len(v.Notes) < maxNotes {
-		v.Notes = append(v.Notes, Text(p.Text, maxText))
+		v.Notes = append(v.Notes, CleanText(p.Text, maxText))
 		return nil
 	}
-	f.State.LostNotes++
-	v.Notes[maxNotes-1] = fmt.Sprintf("(%d more notes are only in the journal)", f.State.LostNotes+1)
+	f.State.DroppedNotes++
+	v.Notes[maxNotes-1] = fmt.Sprintf("(%d more notes are only in the journal)", f.State.DroppedNotes+1)
 	return nil
 }
 
@@ -279,7 +278,7 @@ func (f *folder) gap(rec journal.Record) error {
 		return err
 	}
 	st.Bytes = job.AddBytes(st.Bytes, p.Bytes)
-	p.Reason = Text(p.Reason, 200)
+	p.Reason = CleanText(p.Reason, 200)
 	if p.At.IsZero() {
 		p.At = rec.At
 	}
@@ -301,7 +300,7 @@ func (f *folder) status(rec journal.Record) error {
 	if err := f.decode(rec, &p); err != nil {
 		return err
 	}
-	f.State.View.Status = Text(p.Text, maxText)
+	f.State.View.Status = CleanText(p.Text, maxText)
 	return nil
 }
 
@@ -310,19 +309,19 @@ func (f *folder) stopping(rec journal.Record) error {
 	if err := f.decode(rec, &p); err != nil {
 		return err
 	}
-	evidence := "The agent began to stop the job: " + strings.ReplaceAll(Text(string(p.Reason), 50), "_", " ")
+	evidence := "The agent began to stop the job: " + strings.ReplaceAll(CleanText(string(p.Reason), 50), "_", " ")
 	if p.By != "" {
-		evidence += ", by " + Text(p.By, 200)
+		evidence += ", by " + CleanText(p.By, 200)
 	}
 	if p.Why != "" {
-		evidence += ": " + Text(p.Why, 500)
+		evidence += ": " + CleanText(p.Why, 500)
 	}
 	f.fact(job.Event{Kind: job.StopRequested}, rec.At, evidence+".")
 	return nil
 }
 
-// outcome folds the last record. Complete is claimed only if the agent's count and digest
-// of the journal agree with what arrived here.
+// outcome folds the last record. The output is complete only if the agent's count and digest of the journal agree with
+// those of the bytes that arrived.
 func (f *folder) outcome(rec journal.Record) error {
 	var p journal.Final
 	if err := f.decode(rec, &p); err != nil {
@@ -356,21 +355,21 @@ func (f *folder) outcome(rec journal.Record) error {
 
 func boundOutcome(o job.Outcome, ended time.Time) job.Outcome {
 	o = o.Bounded(ended)
-	o.Reason = job.Reason(Text(string(o.Reason), 50))
-	o.Signal, o.Errno = Text(o.Signal, 50), Text(o.Errno, 50)
-	o.Step, o.By, o.Message = Text(o.Step, 200), Text(o.By, 200), Text(o.Message, maxText)
+	o.Reason = job.Reason(CleanText(string(o.Reason), 50))
+	o.Signal, o.Errno = CleanText(o.Signal, 50), CleanText(o.Errno, 50)
+	o.Step, o.By, o.Message = CleanText(o.Step, 200), CleanText(o.By, 200), CleanText(o.Message, maxText)
 	if o.State != job.Failed && o.State != job.TimedOut {
-		o.RetryAt = nil // nothing else is tried again by an agent
+		o.RetryAt = nil // an agent retries only after these states
 	}
 	if o.OOM != nil {
 		oom := *o.OOM
-		oom.Victim = Text(oom.Victim, 200)
+		oom.Victim = CleanText(oom.Victim, 200)
 		o.OOM = &oom
 	}
 	return o
 }
 
-// finalUsage joins the totals of the samples with those the agent read at the very end.
+// finalUsage returns the larger totals of the samples and of the agent's last reading.
 func finalUsage(seen, final job.Usage) job.Usage {
 	return job.Usage{
 		CPUSeconds:               max(seen.CPUSeconds, final.CPUSeconds),

@@ -10,8 +10,8 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// What is remembered of one attempt is bounded, whatever its journal says: the journal
-// itself keeps every byte, and the tables must stay small and quick.
+// The state of an attempt is limited, whatever its journal has, so that the tables stay small. The journal itself keeps
+// every byte.
 const (
 	maxSteps        = 1000
 	maxNotes        = 100
@@ -33,8 +33,8 @@ const (
 	maxNotDescribed     = 1 << 22
 )
 
-// State is what is known of one attempt after a prefix of its journal. It holds all that
-// Fold needs to go on, so that it can be stored and loaded between appends.
+// State is the state of an attempt after a prefix of its journal. It has all that Fold needs to continue, so that it can be
+// stored between appends.
 type State struct {
 	Run     string `json:"run"`
 	Attempt int    `json:"attempt"`
@@ -59,11 +59,11 @@ type State struct {
 	// Limits that the attempt was started with, for the judgement of its health.
 	Limits Limits `json:"limits,omitzero"`
 	// SpokeAt is when the running step last printed, or began.
-	SpokeAt   time.Time `json:"spoke_at,omitzero"`
-	LostNotes int       `json:"lost_notes,omitempty"`
+	SpokeAt      time.Time `json:"spoke_at,omitzero"`
+	DroppedNotes int       `json:"lost_notes,omitempty"`
 }
 
-// Stream is how far the output of one step and stream has come.
+// Stream counts the output of a stream of a step.
 type Stream struct {
 	Step   int        `json:"step"`
 	Stream job.Stream `json:"stream"`
@@ -76,7 +76,7 @@ type Stream struct {
 	Block int64 `json:"block,omitempty"`
 }
 
-// NewState begins the state of an attempt of which nothing is stored yet.
+// NewState returns the state of an attempt of which nothing is stored yet.
 func NewState(run string, attempt int) State {
 	return State{
 		Run: run, Attempt: attempt, NextLine: 1,
@@ -125,12 +125,11 @@ func (s *State) loadDigest() (*journal.Digester, error) {
 	return d, d.UnmarshalBinary(s.Digest)
 }
 
-// Text is Clean, cut to at most the given bytes.
-func Text(s string, most int) string { return Cut(Clean(s), most) }
+// CleanText returns Clean, truncated to at most the given bytes.
+func CleanText(s string, most int) string { return Truncate(Clean(s), most) }
 
-// Clean replaces in a string from outside what databases and terminals choke on: bad UTF-8
-// and control characters. It cuts nothing off, so that a search for the result finds
-// the string.
+// Clean returns a string from outside with replacements for invalid UTF-8 and control characters, which databases and
+// terminals cannot handle. It does not truncate, so that a search for the result finds the string.
 func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -143,10 +142,9 @@ func Clean(s string) string {
 	}, s)
 }
 
-// Cut shortens s to at most the given bytes, at the border of a character, and ends it
-// with "…" if something was taken. The result is for people to read: what is looked up by
-// it is not found.
-func Cut(s string, most int) string {
+// Truncate returns s with at most the given bytes, cut between characters, and with "…" at its end if it was longer. The
+// result is for people: a search for it does not find the string.
+func Truncate(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}

@@ -46,12 +46,12 @@ func TestCutStaysWithinBoundsAndValid(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := rapid.String().Draw(rt, "s")
 		most := rapid.IntRange(3, 40).Draw(rt, "most")
-		got := Cut(s, most)
+		got := Truncate(s, most)
 		if len(got) > most || !utf8.ValidString(got) {
-			rt.Fatalf("Cut(%q, %d) = %q", s, most, got)
+			rt.Fatalf("Truncate(%q, %d) = %q", s, most, got)
 		}
 		if len(s) <= most && got != s {
-			rt.Fatalf("Cut(%q, %d) = %q", s, most, got)
+			rt.Fatalf("Truncate(%q, %d) = %q", s, most, got)
 		}
 	})
 }

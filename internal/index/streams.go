@@ -12,10 +12,10 @@ type streamKey struct {
 	stream job.Stream
 }
 
-// fewStreams is how many are gone through for each record; of more a map is made.
+// fewStreams is the number of streams up to which they are searched one by one; more have a map.
 const fewStreams = 8
 
-// stream finds or begins the state of one stream. What it returns is valid until the next call.
+// stream returns the state of a stream, which it adds if it is missing. The result is valid until the next call.
 func (f *folder) stream(step int, name job.Stream) (*Stream, error) {
 	s, key := &f.State, streamKey{step, name}
 	if i, ok := f.findStream(key); ok {
@@ -31,7 +31,7 @@ func (f *folder) stream(step int, name job.Stream) (*Stream, error) {
 	return &s.Streams[len(s.Streams)-1], nil
 }
 
-// findStream is the place of a stream in State.Streams.
+// findStream returns the index of a stream in State.Streams.
 func (f *folder) findStream(key streamKey) (int, bool) {
 	all := f.State.Streams
 	if len(all) <= fewStreams {

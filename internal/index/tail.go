@@ -2,8 +2,8 @@ package index
 
 import "stint.dev/stint/journal"
 
-// IdentityIn is the identity record with which the first block of a journal begins; false
-// when data does not begin so.
+// IdentityIn returns the identity record at the beginning of the first block of a journal; false if data does not begin with
+// one.
 func IdentityIn(data []byte) (journal.Attempt, bool) {
 	var a journal.Attempt
 	rec, _, err := journal.Next(data, journal.HeaderSize)

@@ -6,16 +6,16 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Work that records cost whoever folds and stores them, in units of 100 ns. Bytes alone say
-// little: 8 MiB of journal are 8 records of output, or 440,000 of samples that say nothing.
+// Work of folding and storing records, in units of 100 ns. It depends on more than their size: 8 MiB of a journal are 8
+// records of output, or 440,000 empty samples.
 const (
 	workRecord   = 1  // a frame with its checksum and digest
-	workDocument = 20 // reading a JSON payload, and keeping what it says
+	workDocument = 20 // decoding a JSON payload, and storing its contents
 	workValue    = 2  // each value in it
-	workLookup   = 16 // steps and streams that are gone through in one unit
+	workLookup   = 16 // the number of steps and streams that are searched in one unit
 )
 
-// work estimates what a record costs.
+// work returns an estimate of the work of a record.
 func (s *State) work(rec journal.Record) int {
 	cost := workRecord + len(rec.Payload)>>10
 	if rec.Type == journal.TypeOutput || !journal.Known(rec.Type) {
@@ -28,7 +28,7 @@ func (s *State) work(rec journal.Record) int {
 	return cost
 }
 
-// values is how many values a JSON document has at most: what is in its texts counts too.
+// values returns an upper bound of the number of values in a JSON document.
 func values(document []byte) int {
 	return 1 + bytes.Count(document, []byte{','}) + bytes.Count(document, []byte{'['}) + bytes.Count(document, []byte{'{'})
 }

@@ -9,11 +9,11 @@ type Disconnect struct {
 	Attempt int
 	Owner   string    // the token that its requests brought; empty for none
 	At      time.Time // the server's clock
-	// Peer says that the other side closed or reset the connection, as the kernel of a
-	// killed agent does. Else it timed out, or this server closed it: that is silence.
+	// Peer says that the other side closed or reset the connection, as the kernel of a killed agent does. Else
+	// it timed out, or this server closed it, which counts as silence.
 	Peer bool
-	// Indirect says that something may be between agent and server, which can close a
-	// connection while the agent lives.
+	// Indirect says that a proxy may be between agent and server, which can close a connection while the agent
+	// is alive.
 	Indirect bool
 	// Forwarded says that a request came through a proxy that names itself; Indirect is set
 	// as well then.
@@ -27,10 +27,10 @@ type Disconnect struct {
 // a connection that has not closed.
 type Closure struct {
 	At time.Time
-	// Confirm is how long the agent has to come back before the run is lost; 0 where the
-	// end says no more than silence does.
+	// Confirm is the time after which the run is lost unless the agent sends a request; 0 if the end counts
+	// only as silence.
 	Confirm time.Duration
-	// Why says, in one clause, why that is longer than usual; empty where it is not.
+	// Why is the reason, in one clause, if that is longer than usual.
 	Why string
 }
 

@@ -8,8 +8,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Evidence sums up the heartbeats of an attempt so far: enough to judge its health at any
-// time without reading anything else. Its times are the server's clock.
+// Evidence summarizes the heartbeats of an attempt, so that its health can be judged without other data. Its times are by the
+// server's clock.
 type Evidence struct {
 	// BegunAt is when the attempt began: when the server first received something of it, less the age that
 	// the agent reported.
@@ -21,19 +21,19 @@ type Evidence struct {
 	// At is when the last heartbeat arrived, and Beat what it reported; zero before the first.
 	At   time.Time     `json:"at,omitzero"`
 	Beat job.Heartbeat `json:"beat,omitzero"`
-	// MovedAt is when the job last made progress that could be seen, and what it had used
-	// then. Time in which no heartbeat came is not counted.
+	// MovedAt is when the job last made visible progress; the next fields are what it had used then. Time without
+	// heartbeats is not counted.
 	MovedAt  time.Time `json:"moved,omitzero"`
 	MovedCPU float64   `json:"moved_cpu,omitempty"`
 	MovedIO  int64     `json:"moved_io,omitempty"`
 	Status   string    `json:"status,omitempty"` // the status that the job had set then
 	// ResumedAt is when job and agent last went on after both were stopped; zero if never.
 	ResumedAt time.Time `json:"resumed,omitzero"`
-	// UnsentSince is since when every heartbeat has reported at least Backlog unsent bytes.
+	// UnsentSince is the time since which every heartbeat has reported at least Backlog unsent bytes.
 	UnsentSince time.Time `json:"unsent,omitzero"`
 	// Recent are the last heartbeats, the newest last.
 	Recent []Recent `json:"recent,omitempty"`
-	// Memory are points of its use in the last half hour, closer together the newer.
+	// Memory are points of memory use in the last half hour; newer ones are closer together.
 	Memory []MemoryPoint `json:"memory,omitempty"`
 }
 
@@ -57,22 +57,21 @@ type StoredEvidence struct {
 	Evidence Evidence
 }
 
-// Backlog is how many unsent bytes are more than a job that prints normally has in transit.
+// Backlog is the number of unsent bytes that a job which prints normally does not reach.
 const Backlog = 1 << 20
 
-// How much is kept, and what counts as no progress: a process that only waits still wakes now
-// and then.
+// Limits of the evidence, and of what counts as no progress: a process that only waits still uses some CPU time.
 const (
-	mostRecent   = 5
-	mostPoints   = 16
+	maxRecent    = 5
+	maxPoints    = 16
 	memoryWindow = 30 * time.Minute
 	idleCores    = 0.01
 	idleCPU      = 15 * time.Millisecond
 	idleIO       = 64 << 10
-	// longestFigure bounds a period or an age that an agent reports.
-	longestFigure = 10 * 365 * 24 * time.Hour
-	// fewestGap is the pause between heartbeats that is not yet a break.
-	fewestGap = 5 * time.Second
+	// maxFigureLimit limits a period or an age that an agent reports.
+	maxFigureLimit = 10 * 365 * 24 * time.Hour
+	// minBreakAfter is the shortest pause between heartbeats that counts as a break.
+	minBreakAfter = 5 * time.Second
 )
 
 // BeginEvidence returns the evidence of an attempt of which the server receives something for the first time.
@@ -86,12 +85,12 @@ func (e Evidence) Observe(hb job.Heartbeat, at time.Time, status string) Evidenc
 		return e // a sign of life without figures
 	}
 	if hb.UptimeMS > 0 {
-		e.BegunAt = at.Add(-job.Milliseconds(hb.UptimeMS, 0, longestFigure))
+		e.BegunAt = at.Add(-job.Milliseconds(hb.UptimeMS, 0, maxFigureLimit))
 	}
 	if e.Beat.Suspended && !hb.Suspended {
 		e.ResumedAt = at
 	}
-	e = e.moved(hb, at, index.Cut(status, 200))
+	e = e.moved(hb, at, index.Truncate(status, 200))
 	switch {
 	case hb.UnsentBytes < Backlog:
 		e.UnsentSince = time.Time{}
@@ -102,7 +101,7 @@ func (e Evidence) Observe(hb job.Heartbeat, at time.Time, status string) Evidenc
 	if hb.SentAt.IsZero() {
 		recent.SkewMS = 0
 	}
-	e.Recent = append(append([]Recent{}, e.Recent[max(0, len(e.Recent)+1-mostRecent):]...), recent)
+	e.Recent = append(append([]Recent{}, e.Recent[max(0, len(e.Recent)+1-maxRecent):]...), recent)
 	if hb.MemoryBytes > 0 {
 		e.Memory = addPoint(e.Memory, MemoryPoint{At: at, Bytes: hb.MemoryBytes})
 	}
@@ -110,13 +109,12 @@ func (e Evidence) Observe(hb job.Heartbeat, at time.Time, status string) Evidenc
 	return e
 }
 
-// moved looks for progress since the last heartbeat. What cannot be measured counts as
-// progress, because nobody can say that there was none.
+// moved updates MovedAt if the job made progress since the last heartbeat. What cannot be measured counts as progress.
 func (e Evidence) moved(hb job.Heartbeat, at time.Time, status string) Evidence {
 	if e.At.IsZero() || e.MovedAt.IsZero() {
 		e.MovedAt, e.MovedCPU, e.MovedIO, e.Status = at, hb.CPUSeconds, hb.ReadBytes+hb.WrittenBytes, status
 	}
-	pause := max(2*job.Milliseconds(hb.PeriodMS, 0, longestFigure), fewestGap)
+	pause := max(2*job.Milliseconds(hb.PeriodMS, 0, maxFigureLimit), minBreakAfter)
 	if gap := at.Sub(e.At) - pause; e.Beat.Suspended {
 		e.MovedAt = at
 	} else if !e.At.IsZero() && gap > 0 {
@@ -131,7 +129,7 @@ func (e Evidence) moved(hb job.Heartbeat, at time.Time, status string) Evidence 
 		return e
 	}
 	if hb.OutputAgeMS >= 0 {
-		if printed := at.Add(-job.Milliseconds(hb.OutputAgeMS, 0, longestFigure)); printed.After(e.MovedAt) {
+		if printed := at.Add(-job.Milliseconds(hb.OutputAgeMS, 0, maxFigureLimit)); printed.After(e.MovedAt) {
 			e.MovedAt, e.MovedCPU, e.MovedIO = printed, hb.CPUSeconds, io
 		}
 	}
@@ -143,20 +141,20 @@ func (e Evidence) OutputAt() time.Time {
 	if e.At.IsZero() || e.Beat.OutputAgeMS < 0 {
 		return time.Time{}
 	}
-	return e.At.Add(-job.Milliseconds(e.Beat.OutputAgeMS, 0, longestFigure))
+	return e.At.Add(-job.Milliseconds(e.Beat.OutputAgeMS, 0, maxFigureLimit))
 }
 
-// addPoint appends a point and drops the old ones, and the one that adds least: the newest points
-// stay closest together.
+// addPoint appends a point and drops points that are too old, and the one that is needed least, so that the newest points stay
+// closest together.
 func addPoint(points []MemoryPoint, p MemoryPoint) []MemoryPoint {
-	kept := make([]MemoryPoint, 0, mostPoints+1)
+	kept := make([]MemoryPoint, 0, maxPoints+1)
 	for _, old := range points {
 		if p.At.Sub(old.At) <= memoryWindow && old.At.Before(p.At) {
 			kept = append(kept, old)
 		}
 	}
 	kept = append(kept, p)
-	if len(kept) <= mostPoints {
+	if len(kept) <= maxPoints {
 		return kept
 	}
 	least, at := math.Inf(1), 1

@@ -137,7 +137,7 @@ func TestMemoryPointsAreBounded(t *testing.T) {
 		for range rapid.IntRange(1, 500).Draw(rt, "beats") {
 			at = at.Add(time.Duration(rapid.IntRange(1, 120).Draw(rt, "gap")) * time.Second)
 			points = addPoint(points, MemoryPoint{At: at, Bytes: 1})
-			if len(points) > mostPoints || !points[len(points)-1].At.Equal(at) || at.Sub(points[0].At) > memoryWindow {
+			if len(points) > maxPoints || !points[len(points)-1].At.Equal(at) || at.Sub(points[0].At) > memoryWindow {
 				rt.Fatalf("points %v", points)
 			}
 			for i := 1; i < len(points); i++ {

@@ -1,5 +1,5 @@
-// Package lease says how long an attempt is trusted: heartbeats and what they show, the lease of an
-// active run, the end of its connection, and verdicts on it. It is pure.
+// Package lease has the rules of how long an attempt is trusted: heartbeats and their evidence, the lease of an active run,
+// the end of its connection, and verdicts on it. It is pure.
 package lease
 
 import (
@@ -18,15 +18,15 @@ type Beat struct {
 	Lease     time.Duration // how long this beat is trusted
 }
 
-// BeatResult answers one Beat of a group.
+// BeatResult is the result of one Beat of a group.
 type BeatResult struct {
-	Known  bool // false: no append has created the run yet, which is not an error
-	Owner  bool // false: a newer attempt owns the run
+	Known  bool // the run exists; without it the first append has not arrived, which is not an error
+	Owner  bool // no newer attempt owns the run
 	Ended  bool // the run has its outcome
 	Cancel *job.Cancel
 	Retry  *outbox.RetryRequest // the agent waits, and is asked for another attempt
-	// Run and Events are set only when the beat changed the run: a lost one healed, or it
-	// was suspended or resumed.
+	// Run and Events are set only if the heartbeat changed the run: a lost one is active again, or it was
+	// suspended or resumed.
 	Run    *job.Run
 	Events []job.RunEvent
 	Err    error
@@ -46,15 +46,15 @@ type Lease struct {
 	ReportedAt  time.Time     // server's clock at the last heartbeat or append
 	Length      time.Duration // of the lease that it granted
 	ExpiresAt   time.Time     // ReportedAt + Length
-	EveryPeriod time.Duration // how often the agent means to beat
-	// Closed is what another server saw of the end of the connection of its heartbeats.
+	EveryPeriod time.Duration // the period of the agent's heartbeats
+	// Closed is the end of the connection of its heartbeats, as another server noted it.
 	Closed Closure
 	// Beat is the last heartbeat and BeatAt when it arrived; nil before the first. Status is
 	// the one that the job set last.
 	Beat   *job.Heartbeat
 	BeatAt time.Time
 	Status string
-	// Evidence is what was last stored of it.
+	// Evidence is the evidence that was stored last.
 	Evidence Evidence
 }
 
@@ -78,12 +78,11 @@ type Verdict struct {
 	Findings     []job.Finding
 	Health       job.Health
 	Evidence     string
-	// Outbox is whom to notify and what to do. It is stored together with the verdict, and only
-	// if that is applied.
+	// Outbox are the notifications and actions, which are stored with the verdict if that is applied.
 	Outbox []outbox.Entry
 }
 
-// VerdictResult is a run that a verdict changed, and how.
+// VerdictResult is a run that a verdict has changed, with its events.
 type VerdictResult struct {
 	Run    job.Run
 	Events []job.RunEvent

@@ -8,14 +8,13 @@ import (
 	"stint.dev/stint/job"
 )
 
-// RetryGrace is how long, on the server's clock, a run waits for an attempt that was announced:
-// from when that was due, or from the last sign of its agent if that came later. An agent
+// RetryTimeout is the time, by the server's clock, for which a run waits for an attempt that was announced:
+// from the time at which it was due, or from the last report of its agent if that was later. An agent
 // begins an attempt later than announced while a reader takes the output of the one before.
-const RetryGrace = 2 * time.Minute
+const RetryTimeout = 2 * time.Minute
 
-// Entries returns what people may have to be notified of, and which retry to check on, after a
-// run's state changed as events say. Success is not among it: whether to notify of that depends
-// on what was before.
+// Entries returns the notifications that may follow from events of a run, and the retry to check. It returns none for a success,
+// because that depends on earlier runs.
 func Entries(run *job.Run, events []job.RunEvent, now time.Time) []Entry {
 	var out []Entry
 	for _, e := range events {
@@ -33,7 +32,7 @@ func Entries(run *job.Run, events []job.RunEvent, now time.Time) []Entry {
 		case to == job.Canceled:
 			entry.What, entry.Severity = WhatCanceled, Info
 			if run.Outcome != nil && run.Outcome.Reason == job.AgentStopped {
-				entry.Severity = job.Warning // nobody meant this job
+				entry.Severity = job.Warning // the agent was stopped, not this job
 			}
 		case e.From == string(job.Lost) && e.Rule == string(job.Heard):
 			entry.What, entry.Severity, entry.Ends = WhatHealed, job.Critical, WhatLost
@@ -49,9 +48,8 @@ func Entries(run *job.Run, events []job.RunEvent, now time.Time) []Entry {
 	return out
 }
 
-// CompleteLost returns one event in place of events that only complete the journal of a lost run,
-// the rest of which says that the run is lost: it was lost all the time. Others it returns as they
-// are.
+// CompleteLost returns events, or a single event if they only complete the journal of a lost run whose outcome is lost: such a run
+// was lost all the time.
 func CompleteLost(events []job.RunEvent) []job.RunEvent {
 	states := slices.DeleteFunc(slices.Clone(events), func(e job.RunEvent) bool { return e.Kind != "state" })
 	if len(states) == 0 {
@@ -65,14 +63,13 @@ func CompleteLost(events []job.RunEvent) []job.RunEvent {
 	return []job.RunEvent{last}
 }
 
-// StillLost reports whether events only say that a lost run is lost: people know that, and the end
-// does not arrive now.
+// StillLost reports whether the only event is that a lost run is lost, of which people were notified when it was called lost.
 func StillLost(events []job.RunEvent) bool {
 	return len(events) == 1 && events[0].From == string(job.Lost) && events[0].To == string(job.Lost)
 }
 
 // RetryDue returns when the next attempt of a run is to begin by itself, on the server's clock,
-// after an attempt whose end the server learned of at a time. Both times of the outcome are the
+// after an attempt whose end became known at a time. Both times of the outcome are the
 // agent's: only what lies between them counts.
 func RetryDue(run *job.Run, learned time.Time) time.Time {
 	if o := run.Outcome; o != nil && o.RetryAt != nil && run.EndedAt != nil {

@@ -2,14 +2,13 @@ package outbox
 
 import "stint.dev/stint/job"
 
-// Delivery is a route for the worker: with its secret, and whether there is anything to do
-// for it.
+// Delivery is a route with its secret, and whether it has pending rows.
 type Delivery struct {
 	Route   job.Route
 	Pending bool // some row of it is pending
 }
 
-// SecretKeyError says that a server has no key for the secrets of the database.
+// SecretKeyError is the error of a server that has no key for the secrets in the database.
 type SecretKeyError struct{ Why string }
 
 func (e *SecretKeyError) Error() string { return e.Why }

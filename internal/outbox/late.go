@@ -6,21 +6,20 @@ import (
 	"stint.dev/stint/job"
 )
 
-// End is the end of a run of a job, as far as it decides whether a failure has passed.
+// End is the end of a run of a job, with what decides whether a failure has passed.
 type End struct {
 	Run     string
 	Attempt int
 	Number  int64
 	State   job.State
 	KnownAt time.Time // when the server learned of it
-	Late    bool      // it is still to be reported, with what else its host delivers
+	Late    bool      // it was delivered late and is not reported yet
 }
 
-// OpenFailures returns the bad ends that have not passed, of runs of one job in the order of their
-// starts, the last one first. A failure has passed when a run that started later succeeded, and
-// people know that since: the success became known no earlier than the failure. Passed is when the
-// last success became known of the runs that started after all of these. A failure that is still to
-// be reported is none yet, nor is its success.
+// OpenFailures returns the bad ends that have not passed, of runs of one job in the order of their starts, the last one first. A
+// failure has passed if a run that started later succeeded, and the success became known no earlier than the failure.
+// passed is when the last success became known of the runs that started after all of these. Ends that are not reported yet
+// are ignored.
 func OpenFailures(ends []End, passed time.Time) []End {
 	var open []End
 	for _, e := range ends {
@@ -37,11 +36,11 @@ func OpenFailures(ends []End, passed time.Time) []End {
 	return open
 }
 
-// Arrival is how an end became known, compared with when it happened and with what is known of later
+// Arrival is how an end became known, compared with its time and with the ends of later
 // runs of the job.
 type Arrival int
 
-// The zero value is an end that people are notified of as always.
+// The zero value is an end with a usual notification.
 const (
 	// InTime is an end that became known when it happened.
 	InTime Arrival = iota

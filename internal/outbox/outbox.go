@@ -1,5 +1,5 @@
-// Package outbox says what is to be done because a run changed: whom to notify, what to cancel, what to
-// try again. It is pure: a run and its events in, entries of the outbox out.
+// Package outbox computes the notifications, cancels and retries that follow from the changes of a run. It is pure: it returns
+// the entries of the outbox for a run and its events.
 package outbox
 
 import (
@@ -8,7 +8,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Kinds of entries: what an outbox row asks for.
+// Kinds of entries.
 const (
 	Notify = "notify" // notify people
 	Cancel = "cancel" // stop the attempt, and end it on the server if no agent does
@@ -41,9 +41,8 @@ const (
 	Dropped = "dropped" // not needed; the last error says why
 )
 
-// Entry is something to do because of a change. Whoever makes the change stores it
-// in the same transaction, so that neither can be without the other. It is cheap: whom
-// to notify, and when, is decided later.
+// Entry is a notification or an action that follows from a change. It is stored in the transaction of the change. The routes of a
+// notification, and when it is sent, are decided later.
 type Entry struct {
 	Kind    string // Notify, Cancel or Retry
 	Run     string // empty for a notice about the server as a whole
@@ -60,13 +59,13 @@ type Entry struct {
 	At   time.Time // the server's clock
 	// After, if set, is the earliest time to do it.
 	After time.Time
-	// By says who or what wants it, for a cancel or a retry ("policy of the job").
+	// By is who or what requested a cancel or a retry ("policy of the job").
 	By string
 	// Late is what WhatLate counts: runs of one job. Run is the last of them.
 	Late *job.LateRuns
 }
 
-// Result is what became of an outbox row after a try, or without one.
+// Result is the result of an outbox row after a try, or without one.
 type Result struct {
 	ID     int64
 	Status string // Pending to try again at NextAt
@@ -79,16 +78,16 @@ type Result struct {
 	Again time.Time
 }
 
-// Progress says how far a cancel, or the check that a retry begins, has come.
+// Progress is the progress of a cancel, or of the check that a retry begins.
 type Progress struct {
-	Over bool   // nothing is left to be done
+	Over bool   // it is done
 	Why  string // one sentence, when over
 	// Run and Events are set when the run was changed.
 	Run    *job.Run
 	Events []job.RunEvent
 }
 
-// NoRetryError says that no agent waits that could try a run again.
+// NoRetryError is the error of a retry of a run whose agent does not wait for one.
 type NoRetryError struct {
 	Run job.Run
 	Why string
@@ -96,7 +95,7 @@ type NoRetryError struct {
 
 func (e *NoRetryError) Error() string { return e.Why }
 
-// RetryRequest asks a waiting agent for a further attempt.
+// RetryRequest requests another attempt from a waiting agent.
 type RetryRequest struct {
 	Attempt int
 	By, Why string

@@ -7,13 +7,12 @@ import (
 	"stint.dev/stint/job"
 )
 
-// NotFoundError says that the thing asked for is not in the store.
+// NotFoundError is the error of something that is not in the store.
 type NotFoundError struct{ What string }
 
 func (e *NotFoundError) Error() string { return e.What + " was not found" }
 
-// UnreadableError says that a stored run cannot be read, while others can. Run has what is
-// known of it besides.
+// UnreadableError is the error of a stored run that cannot be read. Run has what is known of it.
 type UnreadableError struct {
 	Run   job.Run
 	What  string // of it
@@ -26,7 +25,7 @@ func (e *UnreadableError) Error() string {
 
 func (e *UnreadableError) Unwrap() error { return e.Cause }
 
-// AmbiguousError says that a prefix names several runs.
+// AmbiguousError is the error of a prefix of the ids of several runs.
 type AmbiguousError struct {
 	Prefix  string
 	Matches []string // a few of them
@@ -36,7 +35,7 @@ func (e *AmbiguousError) Error() string {
 	return fmt.Sprintf("%q begins the id of several runs (%s): write more of it", e.Prefix, strings.Join(e.Matches, ", "))
 }
 
-// ActiveJobError says that a job cannot be deleted, because runs of it are active.
+// ActiveJobError is the error of a job that cannot be deleted, because it has active runs.
 type ActiveJobError struct {
 	Job  string
 	Runs int64

@@ -6,10 +6,10 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Figures are what monitoring wants to know of the store at an instant.
+// Figures are the figures of a store for metrics.
 type Figures struct {
 	Active        []ActiveCount // of runs that have not ended
-	OutboxPending int           // rows of the outbox that are still to be done
+	OutboxPending int           // the pending rows of the outbox
 	OutboxOldest  time.Duration // age of the oldest of them
 	// Connections to the database: open, at work now, and the time that work has waited
 	// for one since the start.
@@ -20,7 +20,7 @@ type Figures struct {
 	Troubled, ItemFailures map[string]int64
 }
 
-// ActiveCount is how many active runs are in a state with a health.
+// ActiveCount is the number of active runs in a state with a health.
 type ActiveCount struct {
 	State  job.State
 	Health job.Health

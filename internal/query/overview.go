@@ -25,7 +25,7 @@ const (
 	OverviewOld = 30 * 24 * time.Hour
 )
 
-// Overview asks for an overview. With a cursor it has runs or jobs of that list only.
+// Overview is a query for an overview. With a cursor the result has only a page of that list.
 type Overview struct {
 	Now             time.Time
 	Limit           int // the most runs that need attention, and the most jobs
@@ -34,7 +34,7 @@ type Overview struct {
 	Older           bool // list the old ones of those that need attention instead of the others
 }
 
-// Trouble is a run that needs attention: what its place in the list depends on.
+// Trouble is a run that needs attention, with what the list is sorted by.
 type Trouble struct {
 	Run          string
 	State        job.State
@@ -48,7 +48,7 @@ func (t Trouble) Old(now time.Time) bool {
 	return t.State.Terminal() && now.Sub(t.At) > OverviewOld
 }
 
-// rank is how bad it is: 0 is the worst.
+// rank returns the severity; 0 is the worst.
 func (t Trouble) rank() int {
 	switch {
 	case t.Health == job.Critical && !t.State.Terminal():
@@ -63,7 +63,7 @@ func (t Trouble) rank() int {
 	return 4
 }
 
-// CompareTroubles orders a list: what nobody acknowledged first, the worst first, then the newest.
+// CompareTroubles compares runs for the list: unacknowledged ones first, then the worst, then the newest.
 func CompareTroubles(a, b Trouble) int {
 	acknowledged := func(t Trouble) int {
 		if t.Acknowledged {
@@ -74,12 +74,12 @@ func CompareTroubles(a, b Trouble) int {
 	return cmp.Or(acknowledged(a)-acknowledged(b), a.rank()-b.rank(), b.At.Compare(a.At), strings.Compare(b.Run, a.Run))
 }
 
-// Cursor names a run's place in the list.
+// Cursor returns the cursor of the list after a run.
 func (t Trouble) Cursor() string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%t,%s,%s,%d,%s", t.Acknowledged, t.State, t.Health, t.At.UnixMicro(), t.Run))
 }
 
-// TroubleOf reads a cursor.
+// TroubleOf parses a cursor.
 func TroubleOf(cursor string) (Trouble, error) {
 	bad := &job.InvalidError{What: "attention_cursor", Value: cursor, Why: "is not one that this server gave; begin again without it"}
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
@@ -121,7 +121,7 @@ func EndOnServer(attempt int, start time.Time, started, ended *time.Time, lastSi
 func ShortRun(r *job.Run) job.OverviewRun {
 	out := job.OverviewRun{
 		ID: r.ID, Job: r.Job, Number: r.Number, Attempt: r.Attempt, State: r.State, Health: r.Health,
-		Acknowledged: r.Acknowledged, Outcome: r.Outcome, Command: index.Cut(r.Command, 200), Status: index.Cut(r.Status, 200), Host: r.Host,
+		Acknowledged: r.Acknowledged, Outcome: r.Outcome, Command: index.Truncate(r.Command, 200), Status: index.Truncate(r.Status, 200), Host: r.Host,
 		CreatedAt: r.CreatedAt, StartAt: r.StartAt, DeliveredLateSeconds: r.DeliveredLateSeconds,
 		StartedAt: r.StartedAt, EndedAt: r.EndedAt, LastHeartbeatAt: r.LastHeartbeatAt, SuspendedAt: r.SuspendedAt,
 		Cancel: r.Cancel, Usage: job.MemoryUsage{MemoryBytes: r.Usage.MemoryBytes, PeakMemoryBytes: r.Usage.PeakMemoryBytes},

@@ -1,6 +1,5 @@
-// Package query says how stored runs, jobs, actions and samples are asked for, and what comes back:
-// queries, pages, counts, samples for charts, the overview, and the errors of what cannot be read. It
-// is pure.
+// Package query has the queries for stored runs, jobs, actions and samples, and their results: pages, counts, samples for
+// charts, the overview, and errors. It is pure.
 package query
 
 import (
@@ -9,7 +8,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Runs asks for a page of runs, those that started last first.
+// Runs is a query for a page of runs, those that started last first.
 type Runs struct {
 	Job    string
 	States []job.State
@@ -23,23 +22,23 @@ type Runs struct {
 	Cursor string    // of the page before; empty for the first
 }
 
-// RunPage is one page. NextCursor is empty on the last.
+// RunPage is a page of runs. NextCursor is empty on the last one.
 type RunPage struct {
 	Runs       []job.Run
 	NextCursor string
 }
 
-// RunCounts are how many runs there are in each state and of each health, among those
-// that all other filters of a query let through, and how many pass them all.
+// RunCounts are the numbers of runs in each state and of each health among those that match all other filters of a query,
+// and the number of runs that match all filters.
 type RunCounts struct {
 	Total  int64
 	State  map[job.State]int64
 	Health map[job.Health]int64
-	// Exact is false when counting stopped early: then the figures are the least there are.
+	// Exact is false if counting stopped early: then the figures are lower bounds.
 	Exact bool
 }
 
-// Jobs asks for a page of jobs, in the order of names.
+// Jobs is a query for a page of jobs, in the order of names.
 type Jobs struct {
 	Name   string // only this one; empty for all
 	Limit  int    // 0 for 500
@@ -52,7 +51,7 @@ type JobPage struct {
 	Cursor string
 }
 
-// Actions asks for a page of actions, newest first.
+// Actions is a query for a page of actions, the newest first.
 type Actions struct {
 	Run    string // empty for all
 	Status string // empty for all

@@ -7,7 +7,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Samples asks for the samples of an attempt.
+// Samples is a query for the samples of an attempt.
 type Samples struct {
 	// From and To bound the time; zero for no bound. The sample before and the one after are
 	// returned too, so that a chart's lines go on to its edges.
@@ -18,18 +18,16 @@ type Samples struct {
 	Even bool
 }
 
-// SampleSeries is a choice of the samples that were measured in a time, of which there are
-// Total.
+// SampleSeries is a selection of the Total samples of a time.
 type SampleSeries struct {
 	Samples []job.Sample
 	Total   int
 }
 
-// Thinner takes the samples of a series one by one and chooses so many that charts of about
-// n points look like those of all: n of them at even distances, the last one, and of each of
-// n/4 parts of the series those with the least and the most of each figure. Nothing is
-// averaged: every sample in the result was measured. Distances are counted in samples, not
-// in time, because an agent's clock may jump. What it holds does not grow with the series.
+// Thinner selects samples of a series, which are added one by one, so that charts of about n points look like those of all
+// samples: n samples at even distances, the last one, and of each of n/4 parts of the series those with the minimum and
+// maximum of each figure. Nothing is averaged. Distances are counted in samples, not in time, because an agent's clock
+// may jump. Its size does not grow with the series.
 type Thinner struct {
 	n     int // points; 0 for all
 	parts []part
@@ -52,10 +50,10 @@ type entry struct {
 	sample job.Sample
 }
 
-// NewThinner chooses samples for n points; for all when n is 0.
+// NewThinner returns a Thinner for n points, or one that selects all samples if n is 0.
 func NewThinner(n int) *Thinner { return &Thinner{n: n, width: 1} }
 
-// Add takes the next sample.
+// Add adds the next sample.
 func (t *Thinner) Add(s job.Sample) {
 	e := entry{place: t.total, sample: s}
 	if t.total > 0 {
@@ -79,7 +77,7 @@ func (t *Thinner) Add(s job.Sample) {
 	t.parts, t.width = t.parts[:len(t.parts)/2], 2*t.width
 }
 
-// Series returns the choice. Without peaks it is the samples at even distances only.
+// Series returns the selection. Without peaks it has only the samples at even distances.
 func (t *Thinner) Series(peaks bool) SampleSeries {
 	parts := t.parts
 	if len(t.open) > 0 {
@@ -120,7 +118,7 @@ func (t *Thinner) Series(peaks bool) SampleSeries {
 	return out
 }
 
-// Thin chooses samples of a series that is at hand.
+// Thin returns a selection of samples for n points.
 func Thin(all []job.Sample, n int) []job.Sample {
 	t := NewThinner(max(n, 1))
 	for _, s := range all {

@@ -171,7 +171,7 @@ func attempts(t *testing.T, s *store.Store) {
 	second.command()
 	_, data := second.take()
 	var refused *index.RefusedError
-	var early *index.NotYetError
+	var early *index.TooEarlyError
 	if got := try(t, s, index.Append{Run: first.id, Attempt: 2, Data: data, At: noon}); !errors.As(got.Err, &early) {
 		t.Errorf("a second attempt beside a live one: %+v", got)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/plantest"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/internal/store/runs"
 	"stint.dev/stint/job"
@@ -50,17 +51,7 @@ func fill(b *testing.B, s *Store, n int) {
 	if err := s.MergeCounts(context.Background()); err != nil {
 		b.Fatal(err)
 	}
-	analyze(b, s)
-}
-
-// analyze lets PostgreSQL see how many rows there are.
-func analyze(tb testing.TB, s *Store) {
-	if !s.Dialect.Postgres {
-		return
-	}
-	if _, err := s.Writer.Exec(`ANALYZE`); err != nil {
-		tb.Fatal(err)
-	}
+	plantest.Analyze(b, s.DB)
 }
 
 // benchStore opens an empty store on SQLite or PostgreSQL, until b ends.

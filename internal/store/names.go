@@ -7,19 +7,19 @@ import (
 	"stint.dev/stint/internal/store/maintenance"
 )
 
-// What users of a store need to know of its parts.
+// Types of the parts that users of a store need.
 type (
 	// Archive is where packed journals go. internal/archive implements it.
 	Archive = blocks.Archive
-	// Keep says how much is kept. A zero is no limit.
+	// Keep limits what is kept. Zero means no limit.
 	Keep = maintenance.Keep
-	// InUseError says that another server works in the data directory.
+	// InUseError is the error of a data directory that another server uses.
 	InUseError = datadir.InUseError
-	// LostDatabaseError says that a data directory has journals and no database.
+	// LostDatabaseError is the error of a data directory that has journals and no database.
 	LostDatabaseError = datadir.LostDatabaseError
-	// NewerSchemaError says that a newer stint has written the database.
+	// NewerSchemaError is the error of a database that a newer stint has written.
 	NewerSchemaError = db.NewerSchemaError
-	// OlderSchemaError says that an older stint has written the database, and that a server of
-	// that version may be working on it.
+	// OlderSchemaError is the error of a database that an older stint has written, and that a
+	// server of that version may be using.
 	OlderSchemaError = db.OlderSchemaError
 )

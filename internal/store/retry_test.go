@@ -178,9 +178,9 @@ func retryOnTheServersClock(t *testing.T, s *store.Store) {
 	}
 	for _, clock := range []time.Duration{-10 * time.Minute, 0, 10 * time.Minute, -24 * time.Hour} {
 		run := announced(clock)
-		if over(run, pause+outbox.RetryGrace-time.Second) {
+		if over(run, pause+outbox.RetryTimeout-time.Second) {
 			t.Errorf("with a clock that is off by %s the attempt is given up early", clock)
-		} else if !over(run, pause+outbox.RetryGrace) {
+		} else if !over(run, pause+outbox.RetryTimeout) {
 			t.Errorf("with a clock that is off by %s the attempt is never given up", clock)
 		}
 	}
@@ -193,10 +193,10 @@ func retryOnTheServersClock(t *testing.T, s *store.Store) {
 		}
 	}
 	beatAt(time.Hour, job.Heartbeat{WaitingMS: 1, PeriodMS: 5000})
-	if over(run, time.Hour+outbox.RetryGrace-time.Second) {
+	if over(run, time.Hour+outbox.RetryTimeout-time.Second) {
 		t.Error("given up although its agent waits for the reader of its output")
 	}
-	if !over(run, time.Hour+outbox.RetryGrace+time.Second) {
+	if !over(run, time.Hour+outbox.RetryTimeout+time.Second) {
 		t.Error("not given up although its agent is silent")
 	}
 }

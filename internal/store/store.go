@@ -29,30 +29,29 @@ type Options struct {
 	Dir string
 	// URL is a PostgreSQL address: postgres://user@host/database.
 	URL string
-	// Beside opens a data directory also while a server works in it, for a single action
-	// such as making a token.
+	// Beside opens a data directory also while a server uses it, for a single action such as
+	// creating a token.
 	Beside bool
-	// Relaxed answers before the disk has what was written: it survives the end of the
-	// process, however that ends, and not a power cut.
+	// Relaxed does not wait for the disk: what was written survives the end of the process, but
+	// not a power cut.
 	Relaxed bool
 	// Archive is where packed journals go; nil keeps them in the database.
 	Archive blocks.Archive
-	// Keep says how much is kept.
+	// Keep limits what is kept.
 	Keep maintenance.Keep
-	// Deleted is called with how many runs one pass of a rule of Keep deleted: age, runs or bytes.
-	// nil for nobody.
+	// Deleted, unless it is nil, is called with the number of runs that one pass of a rule of Keep
+	// deleted: age, runs or bytes.
 	Deleted func(rule string, runs int)
 	Log     *slog.Logger     // nil: slog.Default()
-	Now     func() time.Time // the server's clock, for what is tried again; nil: time.Now
-	// SecretKeyFile holds the keys that encrypt the secrets of routes; it is made if it is missing.
-	// Empty for a process that neither reads nor sets routes.
+	Now     func() time.Time // the server's clock; nil: time.Now
+	// SecretKeyFile holds the keys that encrypt the secrets of routes; it is created if it is
+	// missing. Empty for a process that neither reads nor sets routes.
 	SecretKeyFile string
-	// file is a database that is being built; see OpenNew.
+	// file is the name of a database that is being built; see OpenNew.
 	file string
 }
 
-// Store is an open database, and all that is done with it. Its methods may be called from any
-// goroutine; each is one of the parts.
+// Store is an open database with the methods of all its parts. They may be called from any goroutine.
 type Store struct {
 	*db.DB
 	*troubled.Items
@@ -65,12 +64,12 @@ type Store struct {
 	*intake.Intake
 	*maintenance.Maintenance
 	dir     string       // the data directory; empty for PostgreSQL
-	release func() error // gives the data directory free
+	release func() error // releases the data directory
 }
 
-// Open opens the database, brings its schema up to date and takes possession of the data
-// directory. The error says what to do when the directory cannot be written, belongs to
-// another server, or was written by a newer stint (*NewerSchemaError).
+// Open opens the database, migrates its schema and locks the data directory. The error says what to do
+// if the directory cannot be written, is used by another server, or was written by a newer stint
+// (*NewerSchemaError).
 func Open(ctx context.Context, o Options) (*Store, error) {
 	switch {
 	case o.Dir != "" && o.URL != "":
@@ -99,16 +98,16 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 // OpenNew opens a database that is being built, under another name, in a data directory that the
-// caller holds.
+// caller has locked.
 func OpenNew(ctx context.Context, o Options, file string) (*Store, error) {
 	o.file = file
 	return Open(ctx, o)
 }
 
-// Dir is the data directory; empty for PostgreSQL.
+// Dir returns the data directory; empty for PostgreSQL.
 func (s *Store) Dir() string { return s.dir }
 
-// prepare makes an open database ready for use.
+// prepare prepares an open database for use.
 func (s *Store) prepare(ctx context.Context, o Options) error {
 	if err := s.Identify(ctx, s.Now()); err != nil {
 		return err
@@ -128,7 +127,7 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	return s.ReleaseRoutes(ctx)
 }
 
-// newStore makes the parts of a store on a database that is open.
+// newStore returns a store with its parts on an open database.
 func newStore(d *db.DB, dir string, o Options) *Store {
 	d.Log, d.Now = o.Log, o.Now
 	items := troubled.New(d)
@@ -153,8 +152,8 @@ func openURL(ctx context.Context, o Options) (*Store, error) {
 	return newStore(d, "", o), nil
 }
 
-// openDir opens the database of a data directory, unless another process works in it; beside one
-// only with Options.Beside.
+// openDir opens the database of a data directory. If another process uses it, that needs
+// Options.Beside.
 func openDir(ctx context.Context, o Options) (*Store, error) {
 	dir, err := datadir.Make(o.Dir)
 	if err != nil {
@@ -194,8 +193,8 @@ func openDir(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// openFiles opens a database in a data directory, which the caller holds, and the segments there;
-// beside a server only if it has the same schema.
+// openFiles opens a database and the segments in a data directory. Beside a server it must have the
+// schema of this version.
 func openFiles(ctx context.Context, dir, name string, beside bool, o Options) (*Store, error) {
 	file := filepath.Join(dir, name)
 	if err := datadir.MakePrivate(file); err != nil {
@@ -217,7 +216,7 @@ func openFiles(ctx context.Context, dir, name string, beside bool, o Options) (*
 	return s, nil
 }
 
-// parts is what else maintenance needs of a store.
+// parts are the other parts of a store that maintenance calls.
 type parts struct {
 	*runs.Queries
 	*health.Health
@@ -225,7 +224,7 @@ type parts struct {
 	*intake.Intake
 }
 
-// Close ends all use of the database.
+// Close closes the database and releases the data directory.
 func (s *Store) Close() error {
 	return errors.Join(s.CloseHeartbeatLog(), s.DB.Close(), s.CloseSegments(), s.release())
 }

@@ -41,7 +41,7 @@ func oneWriter(t *testing.T, s *store.Store) {
 	}
 	check := func(i int, got index.Appended) {
 		t.Helper()
-		var taken *index.TakenError
+		var taken *index.WriterError
 		switch want := steps[i]; {
 		case got.Size != want.size && want.writer < 0:
 			t.Errorf("step %d: size %d, want %d", i, got.Size, want.size)
@@ -76,7 +76,7 @@ func oneWriter(t *testing.T, s *store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var taken *index.TakenError
+	var taken *index.WriterError
 	if got[0].Err != nil || got[0].Size != 0 || !errors.As(got[1].Err, &taken) || !errors.As(got[2].Err, &taken) {
 		t.Errorf("in one transaction: %+v", got)
 	}

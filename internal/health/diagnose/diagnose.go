@@ -65,7 +65,7 @@ func Diagnose(c Clues) *job.Diagnosis {
 		}
 		source := c.sourceOf(reason)
 		if source != job.SourceLog {
-			reason = index.Text(strings.TrimRight(reason, ". ")+".", 500)
+			reason = index.CleanText(strings.TrimRight(reason, ". ")+".", 500)
 		}
 		d.Causes = append(d.Causes, job.Cause{Cause: one.name, Weight: weight, Evidence: reason, Source: source})
 	}
@@ -84,7 +84,7 @@ func Diagnose(c Clues) *job.Diagnosis {
 		}
 		d.Sentence += " " + changes
 	}
-	d.Sentence = index.Text(d.Sentence, 2000)
+	d.Sentence = index.CleanText(d.Sentence, 2000)
 	return &d
 }
 

@@ -71,12 +71,12 @@ func AsProblem(err error) *Problem {
 		ambiguous *query.AmbiguousError
 		invalid   *job.InvalidError
 		offset    *index.OffsetError
-		taken     *index.TakenError
+		taken     *index.WriterError
 		refused   *index.RefusedError
 		corrupt   *journal.CorruptError
 		newer     *journal.NewerError
 		state     *job.RefusedError
-		early     *index.NotYetError
+		early     *index.TooEarlyError
 		active    *query.ActiveJobError
 		noKey     *outbox.SecretKeyError
 	)

@@ -57,7 +57,7 @@ func (m *counters) countAppend(a index.Append) {
 // countRefused counts a refused append by the reason.
 func (m *counters) countRefused(err error) {
 	var offset *index.OffsetError
-	var taken *index.TakenError
+	var taken *index.WriterError
 	why := "invalid"
 	switch {
 	case errors.As(err, &offset):

@@ -12,15 +12,15 @@ import (
 	"stint.dev/stint/internal/store/db"
 )
 
-// Audit writes down what a person changed.
+// Audit stores an entry of the audit log.
 func (s *Access) Audit(ctx context.Context, e access.AuditEntry) error {
 	return s.Change(ctx, "write to the audit log",
 		`INSERT INTO audit (at, who, via, address, action, target, status, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		db.Micros(e.At), index.Text(e.Who, 200), e.Via, index.Text(e.Address, 100), index.Text(e.Action, 200), index.Text(e.Target, 500), e.Status, index.Text(e.Detail, 2000))
+		db.Micros(e.At), index.CleanText(e.Who, 200), e.Via, index.CleanText(e.Address, 100), index.CleanText(e.Action, 200), index.CleanText(e.Target, 500), e.Status, index.CleanText(e.Detail, 2000))
 }
 
-// AuditLog returns up to limit entries with ids below before, newest first; before 0 means
-// from the newest on.
+// AuditLog returns up to limit entries with ids below before, the newest first. With before 0 it begins
+// at the newest one.
 func (s *Access) AuditLog(ctx context.Context, before int64, limit int) ([]access.AuditEntry, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT id, at, who, via, address, action, target, status, detail FROM audit
 		WHERE $1 = 0 OR id < $1 ORDER BY id DESC LIMIT $2`, before, limit)
@@ -41,9 +41,9 @@ func (s *Access) AuditLog(ctx context.Context, before int64, limit int) ([]acces
 	return entries, rows.Err()
 }
 
-// AssignOwner makes a token the owner of a run that does not exist yet, or whose owner was
-// revoked or has expired, and returns the id of the owner that the run has now. It is empty
-// for a run that was begun without an owner: nobody becomes that afterwards.
+// AssignOwner makes a token the owner of a run that does not exist yet, or whose owner was revoked or has
+// expired, and returns the id of the owner that the run has now. It is empty for a run that was begun
+// without an owner, which gets none later.
 func (s *Access) AssignOwner(ctx context.Context, run, token string, now time.Time) (owner string, err error) {
 	owner, valid, err := ownerOf(ctx, s.Reader, run, now)
 	if err != nil || valid {
@@ -61,7 +61,7 @@ func (s *Access) AssignOwner(ctx context.Context, run, token string, now time.Ti
 				return nil
 			}
 			if !errors.Is(err, sql.ErrNoRows) {
-				return fmt.Errorf("look for run %s: %w", run, err)
+				return fmt.Errorf("check whether run %s exists: %w", run, err)
 			}
 		}
 		// If two tokens become the owner at the same time, the one that commits last would win:
@@ -82,7 +82,7 @@ func (s *Access) OwnerInvalid(ctx context.Context, run string) (bool, error) {
 	return owner != "" && !valid, err
 }
 
-// ownerOf is the token that owns a run; empty for none. valid says that it may still be
+// ownerOf returns the token that owns a run; empty for none. valid says that the token may still be
 // used.
 func ownerOf(ctx context.Context, q db.RowQuerier, run string, now time.Time) (owner string, valid bool, err error) {
 	var known sql.NullString

@@ -1,2 +1,2 @@
-// Package access keeps tokens, sessions, logins, the owners of runs, and the audit log.
+// Package access stores tokens, sessions, logins, the owners of runs, and the audit log.
 package access

@@ -28,12 +28,12 @@ func TestOwnersOfRunsThatBeginMeanwhileStay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.forgetOwners(ctx, time.Unix(0, 0)); err != nil { // where there is none, it waits for nobody
+	if err := s.deleteUnusedOwners(ctx, time.Unix(0, 0)); err != nil { // where there is none, it waits for nobody
 		t.Fatal(err)
 	}
 	waited := s.Writer.Stats().WaitCount
 	ended := make(chan error, 1)
-	go func() { ended <- s.forgetOwners(ctx, time.Unix(1, 0)) }()
+	go func() { ended <- s.deleteUnusedOwners(ctx, time.Unix(1, 0)) }()
 	for s.Writer.Stats().WaitCount == waited { // until it has found both, and waits to delete them
 		select {
 		case err := <-ended:

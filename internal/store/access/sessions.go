@@ -17,11 +17,11 @@ import (
 func (s *Access) CreateSession(ctx context.Context, n access.Session) error {
 	return s.Change(ctx, "store a session",
 		`INSERT INTO sessions (hash, who, scope, via, token_id, created_at, expires_at, used_at, identity) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		n.Hash, index.Text(n.Who, 200), n.Scope, n.Via, n.Token, db.Micros(n.CreatedAt), db.Micros(n.ExpiresAt), db.Micros(n.UsedAt), n.Identity)
+		n.Hash, index.CleanText(n.Who, 200), n.Scope, n.Via, n.Token, db.Micros(n.CreatedAt), db.Micros(n.ExpiresAt), db.Micros(n.UsedAt), n.Identity)
 }
 
-// SessionByHash returns the session whose secret has this SHA-256. Whether it has expired
-// is for the caller to see. A session ends with the token it came from.
+// SessionByHash returns the session whose secret has this SHA-256. The caller checks whether it has
+// expired. A session ends with the token that it was created with.
 func (s *Access) SessionByHash(ctx context.Context, hash []byte) (access.Session, error) {
 	n := access.Session{Hash: hash}
 	var created, expires, used int64
@@ -44,13 +44,13 @@ func (s *Access) SessionByHash(ctx context.Context, hash []byte) (access.Session
 	return n, nil
 }
 
-// TouchSession records that a session was used and how long it goes on.
+// TouchSession records when a session was used, and when it expires.
 func (s *Access) TouchSession(ctx context.Context, hash []byte, at, expires time.Time) error {
-	return s.Change(ctx, "note that a session was used",
+	return s.Change(ctx, "store that a session was used",
 		`UPDATE sessions SET used_at = $2, expires_at = $3 WHERE hash = $1`, hash, db.Micros(at), db.Micros(expires))
 }
 
-// EndSession deletes a session. One that is not there has ended already.
+// EndSession deletes a session. It returns no error for one that does not exist.
 func (s *Access) EndSession(ctx context.Context, hash []byte) error {
 	if there, err := s.has(ctx, "sessions", hash); err != nil || !there {
 		return err
@@ -58,11 +58,11 @@ func (s *Access) EndSession(ctx context.Context, hash []byte) error {
 	return s.Change(ctx, "end a session", `DELETE FROM sessions WHERE hash = $1`, hash)
 }
 
-// BeginLogin stores a login that was begun at an identity provider. With each, some go that have
-// expired: anybody may begin one.
+// BeginLogin stores a login that was begun at an identity provider. It deletes some expired ones, because
+// anybody may begin a login.
 func (s *Access) BeginLogin(ctx context.Context, l access.Login, now time.Time) error {
 	return s.Write(ctx, db.None, func(t *db.Tx) error {
-		if _, err := t.ExecContext(ctx, expiringLogins.Statement(), db.Micros(now), loginsGo); err != nil {
+		if _, err := t.ExecContext(ctx, loginExpiry.Statement(), db.Micros(now), expiredLoginsDeleted); err != nil {
 			return fmt.Errorf("delete logins that have expired: %w", err)
 		}
 		_, err := t.ExecContext(ctx, `INSERT INTO logins (hash, return_to, expires_at) VALUES ($1, $2, $3)`,
@@ -74,22 +74,22 @@ func (s *Access) BeginLogin(ctx context.Context, l access.Login, now time.Time) 
 	})
 }
 
-// loginsGo is how many expired logins go with a new one.
-const loginsGo = 10
+// expiredLoginsDeleted is the number of expired logins that are deleted with a new one.
+const expiredLoginsDeleted = 10
 
-// has reports whether a table has a row with a hash. Whoever asks for one that is not there is
-// anybody, and must not make all others wait for the connection that writes.
+// has reports whether a table has a row with a hash. A request with an unknown hash may come from anybody,
+// and must not use the connection that writes, for which all others wait.
 func (s *Access) has(ctx context.Context, table string, hash []byte) (bool, error) {
 	var n int64
 	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table+` WHERE hash = $1`, hash).Scan(&n)
 	if err != nil {
-		return false, fmt.Errorf("look into %s: %w", table, err)
+		return false, fmt.Errorf("read %s: %w", table, err)
 	}
 	return n > 0, nil
 }
 
-// TakeLogin returns a login that was begun and deletes it, so that it counts once. It
-// returns *query.NotFoundError when there is none or it has expired.
+// TakeLogin returns a login and deletes it, so that it can be used once. It returns *query.NotFoundError if
+// there is none or it has expired.
 func (s *Access) TakeLogin(ctx context.Context, hash []byte, now time.Time) (access.Login, error) {
 	l := access.Login{Hash: hash}
 	there, err := s.has(ctx, "logins", hash)

@@ -17,17 +17,17 @@ import (
 
 const tokenColumns = `id, name, scope, prefix, hash, created_at, expires_at, last_used_at`
 
-// Access is tokens, sessions, logins, the owners of runs, and the audit log.
+// Access stores tokens, sessions, logins, the owners of runs, and the audit log.
 type Access struct{ *db.DB }
 
-// New makes the access to a database.
+// New returns the Access of a database.
 func New(d *db.DB) *Access { return &Access{d} }
 
 // CreateToken stores a token.
 func (s *Access) CreateToken(ctx context.Context, k access.Token) error {
 	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		_, err := t.ExecContext(ctx, `INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			k.ID, index.Text(k.Name, 200), k.Scope, k.Prefix, k.Hash, db.Micros(k.CreatedAt), db.NullableMicros(k.ExpiresAt), db.NullableMicros(k.LastUsedAt))
+			k.ID, index.CleanText(k.Name, 200), k.Scope, k.Prefix, k.Hash, db.Micros(k.CreatedAt), db.NullableMicros(k.ExpiresAt), db.NullableMicros(k.LastUsedAt))
 		if err != nil {
 			return fmt.Errorf("store token %s: %w", k.Name, err)
 		}
@@ -53,8 +53,7 @@ func (s *Access) Tokens(ctx context.Context) ([]access.Token, error) {
 	return tokens, rows.Err()
 }
 
-// TokenByHash returns the token whose secret has this SHA-256. Whether it has expired is
-// for the caller to see.
+// TokenByHash returns the token whose secret has this SHA-256. The caller checks whether it has expired.
 func (s *Access) TokenByHash(ctx context.Context, hash []byte) (access.Token, error) {
 	k, err := scanToken(s.Reader.QueryRowContext(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE hash = $1`, hash))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -66,8 +65,7 @@ func (s *Access) TokenByHash(ctx context.Context, hash []byte) (access.Token, er
 	return k, nil
 }
 
-// TouchTokens records when tokens, by their ids, were last used. One that was revoked
-// meanwhile is left out.
+// TouchTokens stores when tokens, by their ids, were last used. It ignores revoked ones.
 func (s *Access) TouchTokens(ctx context.Context, used map[string]time.Time) error {
 	var ids db.Column
 	var times db.Column
@@ -78,7 +76,7 @@ func (s *Access) TouchTokens(ctx context.Context, used map[string]time.Time) err
 		return nil
 	}
 	from, args := s.Dialect.Table(1, ids, times)
-	return s.Change(ctx, "note that tokens were used", `UPDATE tokens SET last_used_at = v.c1 FROM `+from+` WHERE tokens.id = v.c0`, args...)
+	return s.Change(ctx, "store that tokens were used", `UPDATE tokens SET last_used_at = v.c1 FROM `+from+` WHERE tokens.id = v.c0`, args...)
 }
 
 // RevokeToken deletes a token.
@@ -98,7 +96,7 @@ func (s *Access) RevokeToken(ctx context.Context, id string) error {
 	})
 }
 
-// RevokedTokens returns how many tokens were revoked so far.
+// RevokedTokens returns the number of tokens that were revoked so far.
 func (s *Access) RevokedTokens(ctx context.Context) (int64, error) {
 	var n int64
 	if err := s.Reader.QueryRowContext(ctx, `SELECT revoked FROM installation`).Scan(&n); err != nil {

@@ -8,14 +8,14 @@ import (
 	"stint.dev/stint/job"
 )
 
-// What a heartbeat may lack, and its flags.
+// Flags of a record: the optional figures of a heartbeat that it has, and whether the agent is suspended.
 const (
 	hasDiskFree = 1 << iota
 	hasPressure
 	isSuspended
 )
 
-// integers are the figures of a heartbeat that are whole numbers.
+// integers returns the figures of a heartbeat that are whole numbers.
 func integers(hb *job.Heartbeat) [12]*int64 {
 	return [...]*int64{
 		&hb.Sequence, &hb.UptimeMS, &hb.SchedulingDelayMS, &hb.OutputAgeMS, &hb.MemoryBytes, &hb.UnsentBytes,
@@ -61,7 +61,7 @@ func appendFloat(buf []byte, f float64) []byte {
 	return binary.LittleEndian.AppendUint64(buf, math.Float64bits(f))
 }
 
-// source is the bytes of a beat that are not read yet; short once they did not suffice.
+// source is the rest of the bytes of a beat. short is set when a read needed more of them.
 type source struct {
 	rest  []byte
 	short bool

@@ -1,6 +1,6 @@
-// Package beatlog keeps heartbeats durable at the cost of one small write for many. It is a
-// file of fixed size, of two halves that are written in turns: what a half holds is needed only
-// until the database has it too, and meanwhile the other half takes heartbeats.
+// Package beatlog makes many heartbeats durable with one small write. The log is a file of fixed size with two
+// halves that are written in turns: a half is needed until the database has its heartbeats, and meanwhile
+// the other half takes new ones.
 package beatlog
 
 import (
@@ -18,7 +18,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Size is what the file has on disk, from the first: each half of it has room for 10,000
+// Size is the size of the file, which is allocated at once: each half has room for 10,000
 // heartbeats and more.
 const (
 	Size = 4 << 20
@@ -35,7 +35,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Beat is one heartbeat as the server took it.
+// Beat is a heartbeat as the server received it.
 type Beat struct {
 	Run       string
 	Attempt   int
@@ -49,7 +49,7 @@ type Log struct {
 	file       *os.File
 	relaxed    bool
 	generation uint64
-	start, at  int64 // of the half that takes heartbeats: where it begins, and where the next one goes
+	start, at  int64 // of the current half: its beginning, and the end of its records
 	behind     bool  // the other half may hold heartbeats that the database does not have
 	buf        []byte
 }
@@ -57,8 +57,8 @@ type Log struct {
 // ErrFull says that the log has no room for these heartbeats before a SwitchHalf or Reset.
 var ErrFull = errors.New("the log of heartbeats is full")
 
-// Open opens the log at a path, makes it if it is missing, and returns the heartbeats that
-// it holds, those of each half in their order. Relaxed does not wait for the disk at every Append.
+// Open opens the log at a path, creates it if it is missing, and returns its heartbeats, those of each half in
+// their order. A relaxed log does not wait for the disk at each Append.
 func Open(path string, relaxed bool) (*Log, []Beat, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -72,7 +72,7 @@ func Open(path string, relaxed bool) (*Log, []Beat, error) {
 	if len(held) > half {
 		beats = append(beats, decode(held[half:])...)
 	}
-	// By chance, so that no record of an earlier opening can be taken for one of this.
+	// A random number, so that no record of an earlier process is taken for one of this.
 	l := &Log{file: f, relaxed: relaxed, generation: rand.Uint64()}
 	if len(held) < Size {
 		if err := l.allocate(int64(len(held))); err != nil {
@@ -94,8 +94,7 @@ func (l *Log) allocate(from int64) error {
 	return durable.Dir(filepath.Dir(l.file.Name()))
 }
 
-// Append makes heartbeats durable. After an error nothing is known of them, and the half takes no
-// more.
+// Append makes heartbeats durable. After an error it is not known whether they are, and the half takes no more.
 func (l *Log) Append(beats []Beat) error {
 	l.buf = l.buf[:0]
 	for i := range beats {

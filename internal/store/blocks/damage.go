@@ -7,13 +7,13 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// damagedError says that stored bytes were read and are not what was stored. It is none of
-// a disk or a bucket that cannot be reached: those may be whole.
+// damagedError is the error of stored bytes that were read and are not the bytes that were stored. A disk
+// or bucket that cannot be reached has another error: its bytes may be intact.
 type damagedError struct{ why string }
 
 func (e *damagedError) Error() string { return e.why }
 
-// IsDamage reports whether an error says that stored bytes are not what was stored.
+// IsDamage reports whether an error says that stored bytes are damaged.
 func IsDamage(err error) bool {
 	var damaged *damagedError
 	var corrupt *journal.CorruptError

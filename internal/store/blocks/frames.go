@@ -10,17 +10,17 @@ import (
 	"stint.dev/stint/internal/store/tables"
 )
 
-// MaxFrame bounds a frame after decompression: a block that arrived is never larger.
+// MaxFrame limits the size of a decompressed frame: a block that arrived is never larger.
 const MaxFrame = 64 << 20
 
-// frameKey names a packed block. Its bytes never change.
+// frameKey identifies a packed block, whose bytes never change.
 type frameKey struct {
 	key   tables.AttemptKey
 	start int64
 }
 
-// frameCache keeps the plain bytes of the packed blocks that were read last, so that
-// paging through a log decompresses, and fetches, each once.
+// frameCache caches the decompressed bytes of the packed blocks that were read last, so that paging
+// through a log fetches and decompresses each block once.
 type frameCache struct {
 	limit int64
 
@@ -65,8 +65,8 @@ func (c *frameCache) put(key frameKey, data []byte) {
 	}
 }
 
-// unpacker decompresses whole frames, as many at once as there are cores; making one costs
-// as much as a small frame.
+// unpacker returns the decoder of frames, which decodes as many at once as there are cores. Making a
+// decoder costs as much as decoding a small frame.
 var unpacker = sync.OnceValues(func() (*zstd.Decoder, error) {
 	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(MaxFrame))
 })
@@ -90,6 +90,5 @@ func Unpack(data []byte, size int64) ([]byte, error) {
 	return plain, nil
 }
 
-const (
-	FrameBytes = 1 << 20
-)
+// FrameBytes is the size to which blocks are joined when they are packed, and in which appends are split.
+const FrameBytes = 1 << 20

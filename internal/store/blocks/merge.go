@@ -13,15 +13,15 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Block is a row of blocks with its bytes.
+// Block is a block with its bytes.
 type Block struct {
 	Head    index.BlockHead
 	Samples []json.RawMessage
 	Data    []byte
 }
 
-// InsertBlock stores a block at the end of an attempt's journal, and merges small
-// neighbours when enough of them have come together.
+// InsertBlock stores a block at the end of an attempt's journal, and merges the last small blocks when
+// there are enough of them.
 func (w *Writer) InsertBlock(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, b Block) error {
 	if err := w.putBlock(ctx, key, row, b); err != nil {
 		return err
@@ -31,8 +31,8 @@ func (w *Writer) InsertBlock(ctx context.Context, key tables.AttemptKey, row *ta
 		size, err := w.mergeLast(ctx, key, row)
 		var unread *unreadableBlockError
 		if errors.As(err, &unread) {
-			// They stay as they are: damage must not keep this append from being stored, nor the
-			// others of the group. Packing reports it.
+			// The blocks are not merged, because damage must not keep appends from being stored.
+			// Packing reports it.
 			row.Tiers = tables.Tiers{}
 			return nil
 		}
@@ -58,7 +58,7 @@ func (w *Writer) putBlock(ctx context.Context, key tables.AttemptKey, row *table
 	return w.PutRow(ctx, key, b.Head, b.Samples, at)
 }
 
-// PutRow stores the row of a block whose bytes are in their place.
+// PutRow stores the row of a block whose bytes are at a place.
 func (w *Writer) PutRow(ctx context.Context, key tables.AttemptKey, h index.BlockHead, samples []json.RawMessage, at Place) error {
 	head, err := json.Marshal(h)
 	if err != nil {
@@ -83,19 +83,19 @@ func (w *Writer) PutRow(ctx context.Context, key tables.AttemptKey, h index.Bloc
 	})
 }
 
-// unreadableBlockError says that the bytes of a stored block cannot be read.
+// unreadableBlockError is the error of a stored block whose bytes cannot be read.
 type unreadableBlockError struct{ error }
 
 func (e *unreadableBlockError) Unwrap() error { return e.error }
 
-// mergeLast makes one block of the last fan blocks and returns its size.
+// mergeLast merges the last Fan blocks and returns the size of the merged one.
 func (w *Writer) mergeLast(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) (int64, error) {
 	blocks, err := w.lastBlocks(ctx, key, tables.Fan)
 	if err != nil {
 		return 0, err
 	}
 	merged := JoinBlocks(blocks)
-	w.Added -= merged.Head.Size // they go
+	w.Added -= merged.Head.Size // they are deleted
 	_, err = w.ExecContext(ctx, `DELETE FROM blocks WHERE run_id = $1 AND attempt = $2 AND start >= $3`,
 		key.Run, key.Attempt, merged.Head.Start)
 	if err != nil {
@@ -137,7 +137,7 @@ func (w *Writer) lastBlocks(ctx context.Context, key tables.AttemptKey, n int) (
 	return blocks, rows.Err()
 }
 
-// JoinBlocks makes one block of neighbours.
+// JoinBlocks returns adjacent blocks as one.
 func JoinBlocks(blocks []Block) Block {
 	out := blocks[0]
 	var size int64

@@ -14,9 +14,9 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Note is what no journal says of its run, and is to be known again when the database is
-// gone. It is stored beside the first block of each attempt, wherever that is: in front of it
-// in a segment, and in front of the first frame of an object, where decompressors skip it.
+// Note holds what the journal of a run does not have and a rebuild of the database needs. It is stored in
+// front of the first block of each attempt in a segment, and in front of the first frame of an object,
+// where decompressors skip it.
 type Note struct {
 	Job       string      `json:"job"`
 	Number    int64       `json:"number"`
@@ -27,7 +27,7 @@ type Note struct {
 	Header    []byte      `json:"header"` // of the attempt's journal
 }
 
-// ReadNote returns the note of an attempt; none for a run that is not known yet.
+// ReadNote returns the note of an attempt; nil if its run does not exist yet.
 func ReadNote(ctx context.Context, from db.RowQuerier, key tables.AttemptKey, header []byte) ([]byte, error) {
 	n := Note{Header: header}
 	var created, start int64
@@ -42,20 +42,20 @@ func ReadNote(ctx context.Context, from db.RowQuerier, key tables.AttemptKey, he
 		err = json.Unmarshal(cancel, &n.Cancel)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read what is known of run %s: %w", key.Run, err)
+		return nil, fmt.Errorf("read the note of run %s: %w", key.Run, err)
 	}
 	n.CreatedAt, n.StartAt, n.BeatAt = db.FromMicros(created), db.FromMicros(start), db.FromNullableMicros(beat)
 	return json.Marshal(n)
 }
 
-// CopyNote puts the note of an attempt into a segment.
+// CopyNote writes the note of an attempt to a segment.
 func (w *Writer) CopyNote(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) error {
 	text, err := ReadNote(ctx, w, key, row.Header)
 	if err != nil || text == nil {
 		return err
 	}
 	if _, err := w.Segments.Copy(segment.Note, key.Run, key.Attempt, 0, text); err != nil {
-		return fmt.Errorf("note what is known of run %s: %w", key.Run, err)
+		return fmt.Errorf("write the note of run %s: %w", key.Run, err)
 	}
 	return nil
 }

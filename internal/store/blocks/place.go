@@ -13,41 +13,41 @@ import (
 	"stint.dev/stint/internal/store/tables"
 )
 
-// InlineBytes is the size up to which a block's bytes stay in its row, which is written
-// anyway: the lines that a quiet job prints now and then need no second file synced.
+// InlineBytes is the size up to which a block's bytes are stored in its row. So the few lines of a quiet
+// job need no sync of a second file.
 const InlineBytes = 4 << 10
 
-// codec says how the bytes of a block are kept.
+// codec is the encoding of the stored bytes of a block.
 type codec int
 
 const (
 	Plain      codec = 0
 	Compressed codec = 1 // zstd
-	dropped    codec = 2 // only head and samples are left
+	dropped    codec = 2 // the row has only head and samples
 )
 
-// Place says where the bytes of a block are: in the row, in a segment, or in an object. When
-// they are in the row, a segment may have a copy.
+// Place is where the bytes of a block are: in the row, in a segment, or in an object. If they are in the
+// row, a segment may have a copy.
 type Place struct {
 	Codec   codec
-	Stored  sql.NullInt64 // how many bytes are kept, when not in data
+	Stored  sql.NullInt64 // the number of stored bytes, if they are not in Data
 	Segment sql.NullInt64
 	Object  sql.NullInt64
 	Place   sql.NullInt64 // offset in the segment or object
 	Data    []byte
 }
 
-// PlaceColumns are what Dest is for.
+// PlaceColumns are the columns that are scanned into Dest.
 const PlaceColumns = `codec, stored, segment, object, place, data`
 
-// Dest is where the columns are scanned to.
+// Dest returns the destinations of a scan of PlaceColumns.
 func (p *Place) Dest() []any {
 	return []any{&p.Codec, &p.Stored, &p.Segment, &p.Object, &p.Place, &p.Data}
 }
 
-// placeBlock decides where the bytes of a new block go. Those that stay in the row are
-// copied into a segment too, which need not be synced for it: the row is durable, and the
-// copy is there for the day when the database is gone.
+// placeBlock stores the bytes of a new block and returns their place. Bytes that are stored in the row are
+// also copied to a segment, for a rebuild of the database; that needs no sync, because the row is
+// durable.
 func (w *Writer) placeBlock(key tables.AttemptKey, b Block) (Place, error) {
 	if w.Segments == nil {
 		return Place{Data: b.Data}, nil
@@ -62,8 +62,8 @@ func (w *Writer) placeBlock(key tables.AttemptKey, b Block) (Place, error) {
 	return segmentPlace(at, int64(len(b.Data))), nil
 }
 
-// Copied has the bytes of a row copied into a segment. The row names the place, so that the
-// segment stays as long as the row.
+// CopyToSegment copies the bytes of a row to a segment, and returns p with the place of the copy, so that
+// the segment is kept as long as the row.
 func (w *Writer) CopyToSegment(kind segment.Kind, key tables.AttemptKey, start int64, p Place) (Place, error) {
 	at, err := w.Segments.Copy(kind, key.Run, key.Attempt, start, p.Data)
 	if err != nil {
@@ -79,7 +79,7 @@ func segmentPlace(at segment.Place, n int64) Place {
 	}
 }
 
-// bytes reads the bytes of a block that is not packed.
+// bytes returns the bytes of a block that is not packed.
 func (p *Place) bytes(segments segmentReader) ([]byte, error) {
 	if !p.Segment.Valid || len(p.Data) > 0 {
 		return p.Data, nil
@@ -87,7 +87,7 @@ func (p *Place) bytes(segments segmentReader) ([]byte, error) {
 	return segments.Read(segment.Place{Segment: p.Segment.Int64, Offset: p.Place.Int64}, p.Stored.Int64)
 }
 
-// located is a block found in a journal.
+// located is a block with its position in the journal.
 type located struct {
 	start, size int64
 	Place
@@ -119,7 +119,7 @@ func (s *Journals) BlockData(ctx context.Context, run string, attempt int, start
 	}
 }
 
-// Locate finds the block that holds a byte of a journal, or the last before it.
+// Locate returns the block that holds a byte of a journal, or the last one before it.
 func (s *Journals) Locate(ctx context.Context, run string, attempt int, at int64) (b located, err error) {
 	err = s.Reader.QueryRowContext(ctx, `SELECT start, size, `+PlaceColumns+` FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1`,
@@ -133,7 +133,7 @@ func (s *Journals) Locate(ctx context.Context, run string, attempt int, at int64
 	return b, nil
 }
 
-// plainBytes reads a block, wherever and however it is kept.
+// plainBytes returns the decompressed bytes of a block.
 func (s *Journals) plainBytes(ctx context.Context, key tables.AttemptKey, b *located) ([]byte, error) {
 	if b.Codec == Plain {
 		return b.bytes(s.Segments)
@@ -156,7 +156,7 @@ func (s *Journals) plainBytes(ctx context.Context, key tables.AttemptKey, b *loc
 	return out, err
 }
 
-// objectBytes reads from the archive. An object without a row is fs.ErrNotExist too.
+// objectBytes reads from the archive. The error of an object without a row is fs.ErrNotExist.
 func (s *Journals) objectBytes(ctx context.Context, p *Place) ([]byte, error) {
 	if s.Archive == nil {
 		return nil, errors.New("its bytes are in the archive: say where that is with --archive")
@@ -167,7 +167,7 @@ func (s *Journals) objectBytes(ctx context.Context, p *Place) ([]byte, error) {
 		return nil, fmt.Errorf("object %d: %w", p.Object.Int64, fs.ErrNotExist)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look for object %d: %w", p.Object.Int64, err)
+		return nil, fmt.Errorf("read the name of object %d: %w", p.Object.Int64, err)
 	}
 	return s.Archive.ReadRange(ctx, name, p.Place.Int64, p.Stored.Int64)
 }

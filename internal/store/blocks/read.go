@@ -13,7 +13,7 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// LastBlocks returns the heads of the last blocks of an attempt's journal, in order.
+// LastBlocks returns the heads of the last blocks of an attempt's journal, in their order.
 func (s *Journals) LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT head FROM blocks WHERE run_id = $1 AND attempt = $2 ORDER BY start DESC LIMIT $3`, run, attempt, limit)
 	if err != nil {
@@ -37,7 +37,7 @@ func (s *Journals) LastBlocks(ctx context.Context, run string, attempt, limit in
 	return heads, rows.Err()
 }
 
-// JournalSize is how many bytes of an attempt's journal are durable; 0 if none.
+// JournalSize returns the number of durable bytes of an attempt's journal.
 func (s *Journals) JournalSize(ctx context.Context, run string, attempt int) (int64, error) {
 	var size int64
 	err := s.Reader.QueryRowContext(ctx, `SELECT size FROM attempts WHERE run_id = $1 AND attempt = $2`, run, attempt).Scan(&size)
@@ -76,8 +76,8 @@ func (s *Journals) Blocks(ctx context.Context, run string, attempt int, from int
 	return heads, rows.Err()
 }
 
-// BlocksFromLine is the same, beginning with the block in which line begins, or the first
-// after it when that was dropped. There is none for a line that has not begun yet.
+// BlocksFromLine returns heads as Blocks does, beginning with the block in which a line begins, or the
+// first one after it if that was dropped; none for a line that has not begun yet.
 func (s *Journals) BlocksFromLine(ctx context.Context, run string, attempt int, line int64, limit int) ([]index.BlockHead, error) {
 	var start int64
 	err := s.Reader.QueryRowContext(ctx, `SELECT start FROM blocks

@@ -16,7 +16,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// EncodeSamples encodes samples as a row of blocks keeps them.
+// EncodeSamples returns samples as they are stored in the row of a block.
 func EncodeSamples(samples []job.Sample) ([]json.RawMessage, error) {
 	var out []json.RawMessage
 	for _, s := range samples {
@@ -29,17 +29,17 @@ func EncodeSamples(samples []job.Sample) ([]json.RawMessage, error) {
 	return out, nil
 }
 
-// clockSlack is how far a sample's own time may be from the times of the records around it.
+// clockSlack is the most by which the time of a sample may differ from those of the records around it.
 const clockSlack = time.Minute
 
-// Samples returns samples of an attempt in order of time. It reads the blocks of the time that
-// was asked for one after the other, and holds no more than what it chooses.
+// Samples returns samples of an attempt in order of time. It reads the blocks of the requested time one
+// after the other, and holds only the samples that it chooses.
 func (s *Journals) Samples(ctx context.Context, run string, attempt int, q query.Samples) (query.SampleSeries, error) {
 	from, to, err := s.sampledBlocks(ctx, run, attempt, q)
 	if err != nil || to == 0 {
 		return query.SampleSeries{Samples: []job.Sample{}}, err
 	}
-	// A block that was found may have been merged with those before it meanwhile.
+	// A selected block may have been merged with earlier ones meanwhile.
 	rows, err := s.Reader.QueryContext(ctx, `SELECT samples FROM blocks WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL
 		AND start >= COALESCE((SELECT start FROM blocks WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1), 0)
 		AND start <= $4 ORDER BY start`, run, attempt, from, to)
@@ -92,8 +92,8 @@ func scanSamples(into []job.Sample, from db.Scanner) ([]job.Sample, error) {
 	return query.DecodeSamples(into, text)
 }
 
-// sampledBlocks finds the first and the last block with samples of a time, and the nearest ones
-// before and after it; to is 0 where there is none. It reads no sample.
+// sampledBlocks returns the starts of the first and the last block with samples of a time, including the
+// nearest blocks before and after it; to is 0 if there is none. It reads no samples.
 func (s *Journals) sampledBlocks(ctx context.Context, run string, attempt int, q query.Samples) (from, to int64, err error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT head FROM blocks WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL ORDER BY start`, run, attempt)
 	if err != nil {
@@ -149,13 +149,13 @@ func (s *Journals) SamplesText(ctx context.Context, key tables.AttemptKey, start
 	return text, nil
 }
 
-// SampledBytes is how long the parts of an attempt's journal are that hold samples: what it
-// costs to read them grows with it.
+// SampledBytes returns the size of the blocks of an attempt's journal that have samples, which is a measure
+// of the cost of reading them.
 func (s *Journals) SampledBytes(ctx context.Context, run string, attempt int) (int64, error) {
 	var n int64
 	err := s.Reader.QueryRowContext(ctx, `SELECT COALESCE(SUM(size), 0) FROM blocks WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL`, run, attempt).Scan(&n)
 	if err != nil {
-		return 0, fmt.Errorf("how many samples run %s attempt %d has: %w", run, attempt, err)
+		return 0, fmt.Errorf("count the bytes with samples of run %s attempt %d: %w", run, attempt, err)
 	}
 	return n, nil
 }

@@ -1,2 +1,2 @@
-// Package datadir knows the files of a data directory by name, and who may use them.
+// Package datadir names, locks and protects the files of a data directory.
 package datadir

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// holdName is a file whose lock keeps files of the data directory from being removed while
-// a backup copies them. A backup shares it; who removes must have it alone.
+// holdName is the lock file that keeps files of the data directory from being removed while a backup copies them.
+// A backup takes a shared lock, the removal of files an exclusive one.
 const holdName = "backup.lock"
 
-// Hold takes the lock of a data directory against backups. It waits for the lock only to share it;
-// otherwise, release is nil while somebody else holds it.
+// Hold takes the lock of a data directory against backups. It waits for a shared lock. If it cannot get an
+// exclusive one at once, release is nil.
 func Hold(dir string, share bool) (release func() error, err error) {
 	how := unix.LOCK_EX | unix.LOCK_NB
 	if share {

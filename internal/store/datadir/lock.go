@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lock takes possession of a data directory. The lock is the kernel's, so it ends with
-// the process however that dies; the file holds the owner's process id only to name it.
+// Lock locks a data directory for this process. The kernel releases the lock when the process ends. The file has
+// the id of the process for error messages.
 func Lock(dir string) (release func() error, err error) {
 	path := filepath.Join(dir, "lock")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -39,7 +39,7 @@ func Lock(dir string) (release func() error, err error) {
 	return f.Close, nil
 }
 
-// InUseError says that another server works in the data directory.
+// InUseError is the error of a data directory that another server uses.
 type InUseError struct {
 	Dir string
 	PID string // of the other server, if it is known

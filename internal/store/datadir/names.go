@@ -8,14 +8,13 @@ import (
 	"path/filepath"
 )
 
-// DatabaseName is the file of the database in a data directory; RebuiltName is one that is
-// being built.
+// DatabaseName is the name of the database in a data directory, and RebuiltName that of one that is being rebuilt.
 const (
 	DatabaseName = "stint.db"
 	RebuiltName  = "stint.db.new"
 )
 
-// Make makes a data directory, unless it exists, and returns its absolute path.
+// Make creates a data directory, unless it exists, and returns its absolute path.
 func Make(name string) (dir string, err error) {
 	if dir, err = filepath.Abs(name); err != nil {
 		return "", fmt.Errorf("data directory %s: %w", name, err)
@@ -26,24 +25,24 @@ func Make(name string) (dir string, err error) {
 	return dir, nil
 }
 
-// Unusable says that a data directory cannot be used, why, and what to do.
+// Unusable returns the error of a data directory that cannot be used.
 func Unusable(dir string, err error) error {
 	return fmt.Errorf("data directory %s cannot be used: %w; give this user the right to write there, or choose another with --data", dir, err)
 }
 
-// LostDatabaseError says that a data directory has journals and no database.
+// LostDatabaseError is the error of a data directory that has journals and no database.
 type LostDatabaseError struct{ Dir string }
 
 func (e *LostDatabaseError) Error() string {
 	return fmt.Sprintf("data directory %s has journals, and its database %s is gone: put it back from a backup, or build it anew from the journals with: stint server check --rebuild", e.Dir, DatabaseName)
 }
 
-// CheckLost returns *LostDatabaseError for a data directory with journals and no database: a
-// server that made a new one would delete them as nobody's.
+// CheckLost returns *LostDatabaseError for a data directory with journals and no database, because a server with a
+// new database would delete the journals.
 func CheckLost(dir string) error {
 	_, err := os.Stat(filepath.Join(dir, DatabaseName))
 	if !errors.Is(err, fs.ErrNotExist) {
-		return nil // what is wrong with it is found when it is opened
+		return nil // an error is returned when it is opened
 	}
 	found, err := filepath.Glob(filepath.Join(dir, "segments", "*.seg"))
 	if err != nil || len(found) == 0 {

@@ -9,11 +9,11 @@ import (
 	"path/filepath"
 )
 
-// othersMay are the rights of everybody but the owner.
+// othersMay are the permissions of all users but the owner.
 const othersMay fs.FileMode = 0o077
 
-// MakePrivate makes the file of a database, unless it exists, before SQLite would with a mode of
-// its own. Files that SQLite makes beside a database get its mode.
+// MakePrivate creates the file of a database, unless it exists, with a mode that excludes other users. SQLite gives
+// the other files of the database the same mode.
 func MakePrivate(path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err == nil {
@@ -25,12 +25,12 @@ func MakePrivate(path string) error {
 	return nil
 }
 
-// CloseToOthers takes from everybody but the owner every right to the data directory and to what
-// is in it: command lines, names and logs are for those who have a token.
+// CloseToOthers removes all permissions of other users from the data directory and its files: command lines, names
+// and logs are only for users with a token.
 func CloseToOthers(dir string, log *slog.Logger) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return fmt.Errorf("look at the modes of files: %w", err)
+		return fmt.Errorf("read the modes of files: %w", err)
 	}
 	paths := []string{dir}
 	for _, e := range entries {
@@ -53,7 +53,7 @@ func closeOne(path string, log *slog.Logger) error {
 		return nil // it was a temporary file
 	}
 	if err != nil {
-		return fmt.Errorf("look at the mode of %s: %w", path, err)
+		return fmt.Errorf("read the mode of %s: %w", path, err)
 	}
 	mode := info.Mode() & (fs.ModePerm | fs.ModeSetgid | fs.ModeSticky)
 	if mode&othersMay == 0 {
@@ -61,8 +61,8 @@ func closeOne(path string, log *slog.Logger) error {
 	}
 	err = os.Chmod(path, mode&^othersMay)
 	if errors.Is(err, fs.ErrPermission) && info.IsDir() {
-		// It belongs to somebody else, as a mounted volume may; what is in it is closed.
-		log.Warn("other users may look into the data directory, and this user cannot change that; its files are closed to them",
+		// It may belong to another user, as a mounted volume does; its files are closed.
+		log.Warn("other users may list the data directory, and this user cannot change that; its files are closed to them",
 			"path", path, "mode", mode.String())
 		return nil
 	}

@@ -207,7 +207,7 @@ func (a *applying) writeVersion(ctx context.Context, n definition.New, before *d
 	_, err := a.t.ExecContext(ctx, `INSERT INTO definition_versions (job, hash, yaml, canonical, source, first_at, applied_at, applied_by)
 		VALUES ($1, $2, $3, $4, $5, $6, $6, $7)
 		ON CONFLICT (job, hash) DO UPDATE SET yaml = $3, source = $5, applied_at = $6, applied_by = $7`,
-		n.Job, n.Version, n.YAML, string(n.Canonical), a.sourceOf(before), db.Micros(a.At), index.Text(a.By, 200))
+		n.Job, n.Version, n.YAML, string(n.Canonical), a.sourceOf(before), db.Micros(a.At), index.CleanText(a.By, 200))
 	if err != nil {
 		return fmt.Errorf("store a version of job %s: %w", job.Quote(n.Job), err)
 	}
@@ -215,7 +215,7 @@ func (a *applying) writeVersion(ctx context.Context, n definition.New, before *d
 }
 
 func (a *applying) writeDefinition(ctx context.Context, n definition.New, before *definition.Applied) error {
-	source, who, at := a.sourceOf(before), index.Text(a.By, 200), db.Micros(a.At)
+	source, who, at := a.sourceOf(before), index.CleanText(a.By, 200), db.Micros(a.At)
 	var edited sql.NullInt64
 	editor := ""
 	if a.Edit {

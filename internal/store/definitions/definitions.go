@@ -158,7 +158,7 @@ func (s *Definitions) PauseJob(ctx context.Context, name string, pause *job.Paus
 		var at sql.NullInt64
 		stored := job.Pause{}
 		if pause != nil {
-			stored = job.Pause{At: pause.At, By: index.Text(pause.By, 200), Why: index.Text(pause.Why, 1000)}
+			stored = job.Pause{At: pause.At, By: index.CleanText(pause.By, 200), Why: index.CleanText(pause.Why, 1000)}
 			at = db.NotNull(db.Micros(pause.At))
 		}
 		_, err = t.ExecContext(ctx, `UPDATE definitions SET paused_at = $2, paused_by = $3, paused_why = $4 WHERE job = $1`, name, at, stored.By, stored.Why)

@@ -78,7 +78,7 @@ func (a *applying) writePolicy(ctx context.Context, n definition.New, before *de
 	_, err := a.t.ExecContext(ctx, `INSERT INTO job_policies (job, yaml, actions, set_at, set_by) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (job) DO UPDATE SET yaml = excluded.yaml, actions = excluded.actions, set_at = excluded.set_at, set_by = excluded.set_by
 		WHERE job_policies.yaml <> excluded.yaml`,
-		n.Job, n.Policy, string(n.Actions), db.Micros(a.At), index.Text(a.By, 200))
+		n.Job, n.Policy, string(n.Actions), db.Micros(a.At), index.CleanText(a.By, 200))
 	if err != nil {
 		return fmt.Errorf("store the policy of job %s: %w", job.Quote(n.Job), err)
 	}

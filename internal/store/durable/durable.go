@@ -1,4 +1,4 @@
-// Package durable waits until the disk has what was written.
+// Package durable syncs files and directories to disk.
 package durable
 
 import (
@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// Dir makes the names in a directory durable: without it a new file may be gone after a
-// power cut, whatever was done to its bytes.
+// Dir makes the names in a directory durable. Without it a new file may be lost at a power cut, even if its bytes
+// are durable.
 func Dir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -14,9 +14,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Undiagnosed returns runs that wait for a diagnosis, the newest first, without those that
-// could not be diagnosed a moment ago. The diagnosis that a lost run has is the one that it got
-// before more of its journal arrived.
+// Undiagnosed returns runs that wait for a diagnosis, the newest first, without paused ones. The diagnosis
+// of a lost run is the one that it had before more of its journal arrived.
 func (s *Health) Undiagnosed(ctx context.Context, limit int) ([]job.Run, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE diagnose = 1
 		AND`+troubled.NotPaused(troubled.Diagnose, "runs.id", 2)+` ORDER BY start_at DESC LIMIT $1`, limit, db.Micros(s.Now()))
@@ -38,8 +37,7 @@ func (s *Health) Undiagnosed(ctx context.Context, limit int) ([]job.Run, error) 
 	return runs, nil
 }
 
-// DiagnosisFailed records that a run could not be diagnosed: its mark stays, and it is tried
-// again after a pause.
+// DiagnosisFailed records that a run could not be diagnosed. It is tried again after a pause.
 func (s *Health) DiagnosisFailed(ctx context.Context, run string, cause error) {
 	s.RecordFailure(ctx, troubled.Diagnose, run, cause)
 }

@@ -1,2 +1,2 @@
-// Package health keeps what runs are judged by, and what was found.
+// Package health stores leases, evidence, verdicts, diagnoses and policies.
 package health

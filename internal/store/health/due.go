@@ -17,44 +17,43 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Health is what runs are judged by, and what was found.
+// Health stores what runs are judged by, and the verdicts.
 type Health struct {
 	*db.DB
 	*troubled.Items
 }
 
-// New makes the judgements of a database.
+// New returns the Health of a database.
 func New(d *db.DB, items *troubled.Items) *Health {
 	return &Health{DB: d, Items: items}
 }
 
-// leaseColumns are what a judgement needs. The whole document is read only of runs that
-// have findings, which are in it.
+// leaseColumns are the columns of a lease. The document is read only of runs that have findings, which are
+// in it.
 const leaseColumns = `id, attempt, COALESCE((SELECT token_id FROM run_owners WHERE run_id = runs.id), ''), job, number, start_at, state, health, reported_at, beat_at, lease_us, expires_at, period_us,
 	disconnected_at, disconnect_confirm_us, status, beat, evidence, CASE WHEN health IN ('warning', 'critical') THEN doc END`
 
-// DueQuery finds the runs of Due, each part of it off an index of its own.
-const DueQuery = `SELECT ` + leaseColumns + ` FROM runs WHERE id IN (
+// dueQuery selects the runs of Due, each part of them off an index of its own.
+const dueQuery = `SELECT ` + leaseColumns + ` FROM runs WHERE id IN (
 		SELECT id FROM (SELECT id FROM runs WHERE leased = 1 AND expires_at < $1 ORDER BY expires_at LIMIT $2) AS ends
 		UNION SELECT id FROM (SELECT id FROM runs WHERE leased = 1 AND health IN ('warning', 'critical') LIMIT $2) AS found
 		UNION SELECT id FROM (SELECT id FROM runs WHERE leased = 1 AND disconnected_at > 0 LIMIT $2) AS gone)
 	ORDER BY expires_at LIMIT $2`
 
-// Due returns the active runs whose lease ends before the given time, the most urgent
-// first, and those that have a finding, which may have passed, or whose connection closed. A
-// run whose row cannot be read is left out.
+// Due returns the active runs whose lease ends before the given time, the first ones first, and those
+// that have a finding, which may have ended, or whose connection closed. It leaves out runs whose row
+// cannot be read.
 func (s *Health) Due(ctx context.Context, before time.Time, limit int) ([]lease.Lease, error) {
-	leases, _, _, err := s.leasesOf(ctx, DueQuery, db.Micros(before), limit)
+	leases, _, _, err := s.leasesOf(ctx, dueQuery, db.Micros(before), limit)
 	return leases, err
 }
 
-// ActiveQuery finds the runs of Active.
-const ActiveQuery = `SELECT ` + leaseColumns + ` FROM runs
+// activeQuery selects the runs of Active.
+const activeQuery = `SELECT ` + leaseColumns + ` FROM runs
 	WHERE leased = 1 AND health = 'healthy' AND (start_at, id) > ($1, $2) ORDER BY start_at, id LIMIT $3`
 
-// Active returns a page of the healthy active runs, in the order of their starts,
-// and after which row the next page begins; empty when there are no more. The first page is
-// that after "".
+// Active returns a page of the healthy active runs in the order of their starts, and the cursor of the
+// next page; empty if there are no more. after is the cursor of the page, "" for the first one.
 func (s *Health) Active(ctx context.Context, after string, limit int) (leases []lease.Lease, last string, err error) {
 	at, id := int64(math.MinInt64), ""
 	if after != "" {
@@ -62,27 +61,27 @@ func (s *Health) Active(ctx context.Context, after string, limit int) (leases []
 			return nil, "", fmt.Errorf("read leases: %w", err)
 		}
 	}
-	leases, rows, last, err := s.leasesOf(ctx, ActiveQuery, at, id, limit)
+	leases, rows, last, err := s.leasesOf(ctx, activeQuery, at, id, limit)
 	if rows < limit {
 		last = ""
 	}
 	return leases, last, err
 }
 
-// Leases returns what a judgement of some runs needs, without those that are not active.
+// Leases returns the leases of those of the runs that are active.
 func (s *Health) Leases(ctx context.Context, runs []string) ([]lease.Lease, error) {
 	table, args := s.Dialect.Table(1, db.Column{Texts: runs})
-	leases, _, _, err := s.leasesOf(ctx, LeasesQuery(table), args...)
+	leases, _, _, err := s.leasesOf(ctx, leasesQuery(table), args...)
 	return leases, err
 }
 
-// LeasesQuery finds the runs of Leases, whose ids are in a table.
-func LeasesQuery(table string) string {
+// leasesQuery returns the query of Leases for ids in a table.
+func leasesQuery(table string) string {
 	return `SELECT ` + leaseColumns + ` FROM runs WHERE leased = 1 AND id IN (SELECT c0 FROM ` + table + `)`
 }
 
-// leasesOf reads the leases of a query; what cannot be read is left out. read counts the rows
-// with those, and last is the cursor of the last one, empty for none.
+// leasesOf reads the leases of a query, without those that cannot be read. read counts all rows, and last
+// is the cursor of the last row; empty for none.
 func (s *Health) leasesOf(ctx context.Context, query string, args ...any) (leases []lease.Lease, read int, last string, err error) {
 	if err := s.FlushHeartbeats(ctx); err != nil {
 		return nil, 0, "", fmt.Errorf("read leases: %w", err)
@@ -102,8 +101,7 @@ func (s *Health) leasesOf(ctx context.Context, query string, args ...any) (lease
 	return leases, len(leases) + len(skipped), last, nil
 }
 
-// scanLeases reads the leases of a query and closes it. A row that cannot be read is skipped,
-// and returned apart.
+// scanLeases reads the leases of a query and closes it. Rows that cannot be read are returned in skipped.
 func scanLeases(rows *sql.Rows) (leases []lease.Lease, skipped []*query.UnreadableError, last string, err error) {
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	leases = []lease.Lease{}
@@ -118,12 +116,12 @@ func scanLeases(rows *sql.Rows) (leases []lease.Lease, skipped []*query.Unreadab
 		default:
 			leases = append(leases, l)
 		}
-		last = runs.CursorOf(db.Micros(l.StartAt), l.Run) // also of a row that is skipped
+		last = runs.CursorOf(db.Micros(l.StartAt), l.Run) // also for a row that is skipped
 	}
 	return leases, skipped, last, rows.Err()
 }
 
-// ActiveRuns counts the active runs of each owner, off indexes. Runs without one belong to "".
+// ActiveRuns returns the number of active runs of each owner; those without one are under "".
 func (s *Health) ActiveRuns(ctx context.Context) (map[string]int, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT COALESCE(o.token_id, ''), COUNT(*) FROM runs
 		LEFT JOIN run_owners o ON o.run_id = runs.id WHERE runs.leased = 1 GROUP BY 1`)
@@ -143,8 +141,7 @@ func (s *Health) ActiveRuns(ctx context.Context) (map[string]int, error) {
 	return active, rows.Err()
 }
 
-// Lease returns what a judgement of one run needs, whether it is active or not, and the
-// error *query.NotFoundError.
+// Lease returns the lease of a run, whether it is active or not, or *query.NotFoundError.
 func (s *Health) Lease(ctx context.Context, run string) (lease.Lease, error) {
 	if err := s.FlushHeartbeats(ctx); err != nil {
 		return lease.Lease{}, fmt.Errorf("read the lease of run %s: %w", run, err)
@@ -199,8 +196,7 @@ func scanLease(from db.Scanner) (lease.Lease, error) {
 	return l, nil
 }
 
-// NoteClosed writes down connections that closed, for the server that judges. One that cannot
-// be is the trouble of its run alone.
+// NoteClosed stores connections that closed, for the server that judges. A failure affects only its run.
 func (s *Health) NoteClosed(ctx context.Context, closed []lease.ClosedRun) error {
 	closed = troubled.ByRun(closed, func(c lease.ClosedRun) string { return c.Run })
 	return troubled.Isolate(ctx, s.DB, closed, func(some []lease.ClosedRun) error { return s.noteClosed(ctx, some) },
@@ -213,15 +209,15 @@ func (s *Health) noteClosed(ctx context.Context, closed []lease.ClosedRun) error
 			_, err := t.ExecContext(ctx, `UPDATE runs SET disconnected_at = $3, disconnect_confirm_us = $4 WHERE id = $1 AND attempt = $2 AND leased = 1 AND reported_at <= $3`,
 				c.Run, c.Attempt, db.Micros(c.Closure.At), c.Closure.Confirm.Microseconds())
 			if err != nil {
-				return fmt.Errorf("note that the connection of run %s closed: %w", c.Run, err)
+				return fmt.Errorf("store that the connection of run %s closed: %w", c.Run, err)
 			}
 		}
 		return nil
 	})
 }
 
-// StoreEvidence keeps what heartbeats reported, for the server that judges next. Evidence that
-// cannot be stored is the trouble of its run alone.
+// StoreEvidence stores the evidence of heartbeats, for the server that judges next. A failure affects only
+// its run.
 func (s *Health) StoreEvidence(ctx context.Context, folded []lease.StoredEvidence) error {
 	folded = troubled.ByRun(folded, func(f lease.StoredEvidence) string { return f.Run })
 	return troubled.Isolate(ctx, s.DB, folded, func(some []lease.StoredEvidence) error {

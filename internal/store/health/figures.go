@@ -9,7 +9,7 @@ import (
 	"stint.dev/stint/internal/store/db"
 )
 
-// Figures counts what the server shows to monitoring. It reads indexes only.
+// Figures returns the figures of the store for metrics. It reads only indexes.
 func (s *Health) Figures(ctx context.Context, now time.Time) (query.Figures, error) {
 	var f query.Figures
 	rows, err := s.Reader.QueryContext(ctx, `SELECT state, health, COUNT(*) FROM runs WHERE leased = 1 GROUP BY state, health`)
@@ -28,7 +28,7 @@ func (s *Health) Figures(ctx context.Context, now time.Time) (query.Figures, err
 		return f, fmt.Errorf("count active runs: %w", err)
 	}
 	var oldest int64
-	// What is not due yet, as a repetition, is not late.
+	// A row that is not due yet, such as a repetition, does not count.
 	err = s.Reader.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MIN(CASE WHEN tries > 0 OR next_at <= $1 THEN created_at END), 0)
 		FROM outbox WHERE status = 'pending'`, db.Micros(now)).Scan(&f.OutboxPending, &oldest)
 	if err != nil {

@@ -18,13 +18,13 @@ import (
 	"stint.dev/stint/job"
 )
 
-// verdictsTogether is how many verdicts one transaction stores: heartbeats wait for it.
+// verdictsTogether is the number of verdicts that one transaction stores; heartbeats wait for it.
 const verdictsTogether = 500
 
-// Judge stores the judgement of active runs: findings, health and, for a run whose lease
-// expired, the state lost. Each is applied only if the run has not reported since the
-// Lease that was judged. It returns the runs that changed. A verdict that cannot be stored
-// is the trouble of its run alone: it is tried again after a pause.
+// Judge stores verdicts on active runs: findings, health and, for a run whose lease has expired, the
+// state lost. A verdict is applied only if the run has not reported since the Lease that was judged.
+// It returns the runs that changed. A verdict that cannot be stored affects only its run, and is tried
+// again after a pause.
 func (s *Health) Judge(ctx context.Context, verdicts []lease.Verdict) ([]lease.VerdictResult, error) {
 	verdicts = troubled.ByRun(verdicts, func(v lease.Verdict) string { return v.Run })
 	verdicts = slices.DeleteFunc(verdicts, func(v lease.Verdict) bool { return s.IsPaused(troubled.Judge, v.Run) })
@@ -102,8 +102,8 @@ func judgeOne(ctx context.Context, t *db.Tx, v lease.Verdict) (*lease.VerdictRes
 	return &lease.VerdictResult{Run: row.Run, Events: events}, nil
 }
 
-// applyVerdict is what a verdict makes of an active run. A lost run has an outcome that
-// says so, and no time of its end, because nobody knows it.
+// applyVerdict returns an active run after a verdict. A lost run has the outcome lost, and no time of its
+// end, because nobody knows it.
 func applyVerdict(run job.Run, v lease.Verdict) (next job.Run, events []job.RunEvent, changed bool) {
 	at := db.FromMicros(db.Micros(v.At))
 	if v.Lost {
@@ -129,12 +129,12 @@ func applyVerdict(run job.Run, v lease.Verdict) (next job.Run, events []job.RunE
 	}
 	run.Health, run.Findings = v.Health, findings
 	if !tables.HasStall(findings) && run.State != job.Stopping { // where it stops, the stall may be why
-		run.Diagnosis = nil // of a stall that is over
+		run.Diagnosis = nil // of a stall that has ended
 	}
 	return run, events, true
 }
 
-// worstRule names the finding that decides the health; "recovered" when none holds.
+// worstRule returns the rule of the finding that decides the health; "recovered" if there is none.
 func worstRule(findings []job.Finding) string {
 	rule := "recovered"
 	for i, f := range findings {
@@ -148,8 +148,8 @@ func worstRule(findings []job.Finding) string {
 	return rule
 }
 
-// sameFindings compares as the stored form does: times by instant. Facts may differ: they
-// are those of the moment at which a finding last changed.
+// sameFindings reports whether findings are equal, with times compared by instant and without facts,
+// which are those of the time at which a finding last changed.
 func sameFindings(a, b []job.Finding) bool {
 	return slices.EqualFunc(a, b, func(x, y job.Finding) bool {
 		if !x.Since.Equal(y.Since) || (x.NextAt == nil) != (y.NextAt == nil) || x.NextAt != nil && !x.NextAt.Equal(*y.NextAt) {

@@ -17,8 +17,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// SetPolicy stores the policy of a job. Actions is what it says is to be done, as JSON by
-// the name of the rule or end.
+// SetPolicy stores the policy of a job. actions are its actions as JSON, by rule or end.
 func (s *Health) SetPolicy(ctx context.Context, p policy.Stored, actions []byte) error {
 	var ends outbox.EndActions
 	if err := json.Unmarshal(actions, &ends); err != nil {
@@ -30,7 +29,7 @@ func (s *Health) SetPolicy(ctx context.Context, p policy.Stored, actions []byte)
 		}
 		_, err := t.ExecContext(ctx, `INSERT INTO job_policies (job, yaml, actions, set_at, set_by) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (job) DO UPDATE SET yaml = $2, actions = $3, set_at = $4, set_by = $5`,
-			p.Job, p.YAML, string(actions), db.Micros(p.SetAt), index.Text(p.SetBy, 200))
+			p.Job, p.YAML, string(actions), db.Micros(p.SetAt), index.CleanText(p.SetBy, 200))
 		if err != nil {
 			return fmt.Errorf("store the policy of job %s: %w", p.Job, err)
 		}
@@ -54,7 +53,7 @@ func refuseRetries(ctx context.Context, t *db.Tx, name string, ends outbox.EndAc
 	return nil
 }
 
-// DeletePolicy makes the default hold again for a job. One without runs is forgotten.
+// DeletePolicy deletes the policy of a job, and the job if it has no runs.
 func (s *Health) DeletePolicy(ctx context.Context, name string) error {
 	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		res, err := t.ExecContext(ctx, `DELETE FROM job_policies WHERE job = $1`, name)
@@ -86,9 +85,8 @@ func (s *Health) Policy(ctx context.Context, name string) (policy.Stored, error)
 	return p, nil
 }
 
-// Policies returns all policies and the version they have together. When that is the one
-// that was seen, there are none to be read again. A policy whose actions cannot be read says
-// so.
+// Policies returns all policies and their common version. If that is the version seen, it returns no
+// policies. A policy whose actions cannot be read has the error in Unreadable.
 func (s *Health) Policies(ctx context.Context, seen string) ([]policy.Stored, string, error) {
 	var count, last, sum int64
 	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MAX(set_at), 0), CAST(COALESCE(SUM(set_at % 1000003), 0) AS BIGINT) FROM job_policies`).Scan(&count, &last, &sum)
@@ -121,13 +119,12 @@ func (s *Health) Policies(ctx context.Context, seen string) ([]policy.Stored, st
 	return all, version, rows.Err()
 }
 
-// PolicyFailed records that the stored policy of a job cannot be read: the default holds
-// instead. PolicyRead forgets that.
+// PolicyFailed records that the stored policy of a job cannot be read, so that the default applies.
 func (s *Health) PolicyFailed(ctx context.Context, name string, cause error) {
 	s.RecordFailure(ctx, troubled.Policy, name, cause)
 }
 
-// PolicyRead forgets that the policy of a job could not be read.
+// PolicyRead removes the record that the policy of a job could not be read.
 func (s *Health) PolicyRead(ctx context.Context, name string) {
 	s.ClearFailure(ctx, troubled.Policy, name)
 }

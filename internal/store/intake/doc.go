@@ -1,2 +1,2 @@
-// Package intake stores appends and heartbeats, a group of them in one transaction.
+// Package intake stores appends and heartbeats, a group of them in each transaction.
 package intake

@@ -20,12 +20,11 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Ingest commits a group of appends and beats in one transaction and returns when they
-// are durable. Results stand in the order of the arguments. An append that cannot be
-// taken has its own error and does not harm the others. The error of Ingest is for the
-// group as a whole: nothing of it was committed.
+// Ingest stores a group of appends and heartbeats in one transaction and returns when they are durable.
+// The results are in the order of the arguments. An append that is refused has an error of its own and
+// does not affect the others. If Ingest returns an error, nothing of the group was stored.
 //
-// The Run of an Appended is zero while the attempt's identity has not arrived whole.
+// The Run of an Appended is zero until the attempt's identity has arrived.
 func (s *Intake) Ingest(ctx context.Context, appends []index.Append, beats []lease.Beat) ([]index.Appended, []lease.BeatResult, error) {
 	var appended []index.Appended
 	var results []lease.BeatResult
@@ -49,7 +48,7 @@ func (s *Intake) Ingest(ctx context.Context, appends []index.Append, beats []lea
 		}
 		g.collectOwners()
 		if s.leases != nil {
-			t.OnCommit(func() { s.leases.learn(g.owners) })
+			t.OnCommit(func() { s.leases.setOwners(g.owners) })
 		}
 		if err := s.journals.CountBytes(ctx, t, w.Added); err != nil {
 			return err
@@ -70,8 +69,8 @@ func (s *Intake) Ingest(ctx context.Context, appends []index.Append, beats []lea
 	return appended, results, nil
 }
 
-// appendOrder sorts appends by run, so that several servers take locks in one order;
-// appends to one run keep theirs.
+// appendOrder returns the indexes of appends sorted by run, so that all servers lock rows in the same
+// order. Appends to one run keep their order.
 func appendOrder(appends []index.Append) []int {
 	order := make([]int, len(appends))
 	for i := range order {
@@ -81,42 +80,41 @@ func appendOrder(appends []index.Append) []int {
 	return order
 }
 
-// Intake takes appends and heartbeats.
+// Intake stores appends and heartbeats.
 type Intake struct {
 	*db.DB
 	*troubled.Items
 	journals *blocks.Journals
-	leases   *leases      // of a data directory that no other process works in; else nil
-	busy     atomic.Int64 // when much arrived last, in nanoseconds since 1970
+	leases   *leases      // for a data directory that no other process uses; else nil
+	busy     atomic.Int64 // when the last large group arrived, in nanoseconds since 1970
 }
 
-// New makes the intake of a database; of a data directory only with OpenHeartbeatLog.
+// New returns the intake of a database. For a data directory, call OpenHeartbeatLog before its use.
 func New(d *db.DB, items *troubled.Items, j *blocks.Journals) *Intake {
 	return &Intake{DB: d, Items: items, journals: j}
 }
 
-// BusyAt is when a large group of appends arrived last.
+// BusyAt returns when the last large group of appends arrived.
 func (s *Intake) BusyAt() time.Time { return time.Unix(0, s.busy.Load()) }
 
-// busyGroupBytes is a group of appends that says that much arrives.
+// busyGroupBytes is the size from which a group of appends counts as large.
 const busyGroupBytes = 512 << 10
 
-// Group is one transaction of Ingest: the rows it has locked, and which have changed.
+// Group is a transaction of Ingest: the rows that it has locked, and which of them have changed.
 type Group struct {
 	Tx            *db.Tx
 	Runs          map[string]*tables.RunRow
 	attempts      map[tables.AttemptKey]*tables.AttemptRow
 	DirtyRuns     map[string]bool
-	beatRuns      map[string]bool // only the lease changed
+	beatRuns      map[string]bool // of which only the lease has changed
 	dirtyAttempts map[tables.AttemptKey]bool
-	unreadable    map[string]*unreadableRow // by run: what is about it is refused
+	unreadable    map[string]*unreadableRow // by run; appends and heartbeats of it are refused
 	Blocks        *blocks.Writer
-	// owners are owners of active runs that the group has seen or made, with the request to
-	// stop that each is to get.
+	// owners are the owners of active runs of the group, each with the request to stop it, if any.
 	owners map[tables.AttemptKey]*job.Cancel
 }
 
-// NewGroup begins a group of a transaction; one that only renews leases writes no blocks.
+// NewGroup returns an empty group. w is nil for one that only renews leases.
 func NewGroup(t *db.Tx, w *blocks.Writer) *Group {
 	return &Group{
 		Tx: t, Blocks: w, Runs: map[string]*tables.RunRow{}, attempts: map[tables.AttemptKey]*tables.AttemptRow{},
@@ -125,7 +123,7 @@ func NewGroup(t *db.Tx, w *blocks.Writer) *Group {
 	}
 }
 
-// appends takes the appends of the group.
+// appends applies the appends of the group.
 func (g *Group) appends(ctx context.Context, appends []index.Append) ([]index.Appended, error) {
 	if err := g.load(ctx, appends); err != nil {
 		return nil, err
@@ -141,7 +139,7 @@ func (g *Group) appends(ctx context.Context, appends []index.Append) ([]index.Ap
 	return out, nil
 }
 
-// append takes one append. Its error is one of the database, which ends the group.
+// append applies one append. Its error is one of the database, which ends the group.
 func (g *Group) append(ctx context.Context, a index.Append) (index.Appended, error) {
 	if err := index.CheckAddress(a.Run, a.Attempt); err != nil {
 		return index.Appended{Err: err}, nil
@@ -159,21 +157,20 @@ func (g *Group) append(ctx context.Context, a index.Append) (index.Appended, err
 	if err := g.admit(a, key, attempt); err != nil || len(a.Data) == 0 && a.Writer > 0 {
 		return index.Appended{Size: size, Err: err}, nil
 	}
-	instead := len(attempt.Tail) > 0 && a.Offset == attempt.Size
-	if a.Offset != size && !instead {
+	replacesTail := len(attempt.Tail) > 0 && a.Offset == attempt.Size
+	if a.Offset != size && !replacesTail {
 		return index.Appended{Size: size, Err: &index.OffsetError{Offset: a.Offset, Size: size}}, nil
 	}
 	data := a.Data
-	if len(attempt.Tail) > 0 && !instead {
+	if len(attempt.Tail) > 0 && !replacesTail {
 		data = slices.Concat(attempt.Tail, a.Data)
 	}
 	folded, blocks, err := foldParts(attempt.State, data)
 	if err != nil {
 		return index.Appended{Size: size, Err: err}, nil
 	}
-	if instead && folded.Head.Size == 0 {
-		// Only a whole record takes the place of a torn one: one whose rest was lost with
-		// the agent's host, so that nobody can ever send it.
+	if replacesTail && folded.Head.Size == 0 {
+		// Only a whole record replaces a torn one, whose rest was lost with the agent's host.
 		return index.Appended{Size: size, Err: &index.OffsetError{Offset: a.Offset, Size: size}}, nil
 	}
 	out := index.Appended{Block: folded.Head}
@@ -181,7 +178,7 @@ func (g *Group) append(ctx context.Context, a index.Append) (index.Appended, err
 		known := g.Runs[a.Run] != nil
 		out.Run, out.Events, err = g.ApplyAppend(ctx, a, attempt, &folded)
 		var refused *index.RefusedError
-		var early *index.NotYetError
+		var early *index.TooEarlyError
 		var many *index.TooManyJobsError
 		if errors.As(err, &refused) || errors.As(err, &early) || errors.As(err, &many) {
 			return index.Appended{Size: size, Err: err}, nil
@@ -191,8 +188,8 @@ func (g *Group) append(ctx context.Context, a index.Append) (index.Appended, err
 		}
 		out.NewJob = !known && out.Run.Number == 1
 	}
-	taken := data[:len(data)-folded.Left]
-	attempt.Tail, attempt.At = slices.Clone(taken[len(taken)-folded.Tail:]), a.At
+	stored := data[:len(data)-folded.Left]
+	attempt.Tail, attempt.At = slices.Clone(stored[len(stored)-folded.Tail:]), a.At
 	if err := g.StoreAppend(ctx, key, attempt, &folded, blocks); err != nil {
 		return index.Appended{}, err
 	}
@@ -200,12 +197,12 @@ func (g *Group) append(ctx context.Context, a index.Append) (index.Appended, err
 	return out, nil
 }
 
-// admit lets the journal's writer append, and a later process become the writer. What one that
-// died has still on its way comes from an earlier one, and could contradict what follows.
+// admit refuses an append unless it comes from the journal's writer, or makes a later process the
+// writer. Appends of an earlier writer that are still on their way could contradict those that follow.
 func (g *Group) admit(a index.Append, key tables.AttemptKey, attempt *tables.AttemptRow) error {
 	takes := len(a.Data) == 0 && a.Writer > 0
 	if takes && a.Writer <= attempt.Writer || len(a.Data) > 0 && a.Writer != attempt.Writer {
-		return &index.TakenError{Sent: a.Writer, Writer: attempt.Writer}
+		return &index.WriterError{Sent: a.Writer, Writer: attempt.Writer}
 	}
 	if takes {
 		attempt.Writer, attempt.At = a.Writer, a.At
@@ -252,7 +249,7 @@ func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables
 	if err := afterAppend(ctx, g.Tx, row.Run.Status, &applied, f, now); err != nil {
 		return job.Run{}, nil, err
 	}
-	if known && applied.begins { // a loss that waits is withdrawn: the run goes on
+	if known && applied.begins { // a loss that was not notified yet is withdrawn
 		if _, err := outbox.Withdraw(ctx, g.Tx, a.Run, a.Attempt-1, fmt.Sprintf("attempt %d began", a.Attempt), now); err != nil {
 			return job.Run{}, nil, err
 		}
@@ -269,7 +266,7 @@ func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables
 	return applied.row.Run, applied.events, nil
 }
 
-// canBeginAttempt refuses a job of a new name to who has begun too many.
+// refuseNewJob returns *index.TooManyJobsError if the append would begin a new job and may not.
 func (g *Group) refuseNewJob(ctx context.Context, a index.Append, name string) error {
 	if !a.KnownJobsOnly {
 		return nil
@@ -281,7 +278,7 @@ func (g *Group) refuseNewJob(ctx context.Context, a index.Append, name string) e
 	return err
 }
 
-// Store writes what an append brought: its blocks, and the attempt's new state.
+// StoreAppend stores the blocks of an append and the new state of its attempt.
 func (g *Group) StoreAppend(ctx context.Context, key tables.AttemptKey, attempt *tables.AttemptRow, f *index.FoldResult, blocks []blocks.Block) error {
 	attempt.State = f.State
 	g.dirtyAttempts[key] = true
@@ -298,14 +295,13 @@ func (g *Group) StoreAppend(ctx context.Context, key tables.AttemptKey, attempt 
 	return nil
 }
 
-// appendWork bounds the work of one append, in the unit of index.FoldResult: all other appends
-// wait for it. Of data that is more than that the beginning is taken, and the reply says how
-// far the journal is.
+// appendWork limits the work of one append, in the unit of index.FoldResult, because all other appends
+// wait for it. Of larger appends only the beginning is stored, and the reply has the size of the
+// journal.
 const appendWork = 400_000
 
-// foldParts folds data in parts of about FrameBytes, each of which becomes a block, so that
-// no block is larger than what a reader of a few lines should have to read. What it
-// returns as folded is the whole.
+// foldParts folds data in parts of about FrameBytes, each of which becomes a block, so that a reader of
+// a few lines need not read more. It returns the result for all parts together, and the blocks.
 func foldParts(s index.State, data []byte) (whole index.FoldResult, parts []blocks.Block, err error) {
 	whole.State = s
 	for rest := data; ; {
@@ -327,20 +323,20 @@ func foldParts(s index.State, data []byte) (whole index.FoldResult, parts []bloc
 			parts = append(parts, blocks.Block{Head: f.Head, Samples: samples, Data: part[from : from+f.Head.Size]})
 		}
 		joinFolded(&whole, &f)
-		taken := len(part) - f.Tail - f.Left
-		rest = rest[taken:]
+		folded := len(part) - f.Tail - f.Left
+		rest = rest[folded:]
 		switch {
 		case whole.Work >= appendWork:
 			whole.Left = len(rest)
 			return whole, parts, nil
-		case len(rest) == f.Tail || taken == 0:
+		case len(rest) == f.Tail || folded == 0:
 			whole.Tail = len(rest)
 			return whole, parts, nil
 		}
 	}
 }
 
-// joinFolded adds what a further part of an append holds.
+// joinFolded adds the result of the next part of an append.
 func joinFolded(whole, f *index.FoldResult) {
 	whole.State = f.State
 	whole.Work += f.Work
@@ -355,8 +351,8 @@ func joinFolded(whole, f *index.FoldResult) {
 	}
 }
 
-// collectOwners notes the owners of the active runs whose rows the group has, as it leaves them: the
-// next heartbeat of each needs no transaction.
+// collectOwners adds the owners of the active runs of the group to owners. Their next heartbeats need
+// no transaction.
 func (g *Group) collectOwners() {
 	for id, row := range g.Runs {
 		if run := &row.Run; run.EndedAt == nil && run.State != job.Lost && run.SuspendedAt == nil {
@@ -370,7 +366,7 @@ func (g *Group) SaveAttempt(ctx context.Context, key tables.AttemptKey, row *tab
 	return tables.SaveAttempt(ctx, g.Tx, key, row, g.Blocks.Journals.RunLog)
 }
 
-// Save writes the rows that changed.
+// Save stores the rows that have changed.
 func (g *Group) Save(ctx context.Context) error {
 	for key := range g.dirtyAttempts {
 		if err := g.SaveAttempt(ctx, key, g.attempts[key]); err != nil {

@@ -17,37 +17,37 @@ import (
 	"stint.dev/stint/job"
 )
 
-// leases are the active runs whose owners this process knows, because a transaction took a heartbeat
-// or an append of theirs. The next heartbeat of such an owner changes nothing but times and
-// figures: it is made durable in the log of heartbeats, a small part of the work, and reaches
-// the database with a later transaction. It waits for no transaction but one that is about its run.
+// leases caches the owners of active runs. A run is in the cache after a transaction has stored a
+// heartbeat or an append of its owner. The next heartbeat of that owner changes only times and figures:
+// it is stored in the log of heartbeats, which is much cheaper, and in the database by a later
+// transaction. It waits only for a transaction that touches its run.
 //
-// That is sound because in a data directory every change goes through one process: a transaction
-// first brings the rows up to date that it may look at (flush), takes no heartbeats of their runs
-// until it has ended, and the owners of runs that it may change are forgotten when it begins.
-// PostgreSQL may be written to by several servers, so there every heartbeat goes to the database.
+// This is correct because in a data directory one process makes all changes. A transaction first stores
+// the heartbeats of the runs that it touches (flush), no heartbeats of these runs are accepted until it
+// has ended, and their owners are removed from the cache when it begins. Several servers may write to
+// PostgreSQL, so there every heartbeat is stored in the database at once.
 type leases struct {
-	turn chan struct{} // holds a token while a transaction writes
+	turn chan struct{} // holds an element while a transaction writes
 
 	logMu sync.Mutex // held while heartbeats go to the log, before mu
 	log   *beatlog.Log
 
-	mu    sync.Mutex            // of what follows; held for moments
-	known map[string]knownLease // by run
-	dirty map[string]*unflushed // by run: the latest heartbeats that their rows do not have
-	held  db.Touch              // what the transaction is about that goes on
+	mu     sync.Mutex            // guards the fields below
+	owners map[string]owner      // by run
+	dirty  map[string]*unflushed // by run: the latest heartbeats that their rows do not have
+	held   db.Touch              // the runs that the current transaction touches
 }
 
 // unflushed is a heartbeat that is not in the row of its run.
 type unflushed struct{ lease.Beat }
 
-// knownLease is the owner of an active run, as its row says.
-type knownLease struct {
+// owner is the owner of an active run.
+type owner struct {
 	attempt int
 	cancel  *job.Cancel
 }
 
-// OpenHeartbeatLog opens the log of a data directory and brings what it holds into the database.
+// OpenHeartbeatLog opens the log of heartbeats of a data directory and stores its contents in the database.
 func (s *Intake) OpenHeartbeatLog(ctx context.Context, dir string, relaxed bool) error {
 	log, beats, err := beatlog.Open(filepath.Join(dir, "heartbeats"), relaxed)
 	if err != nil {
@@ -64,15 +64,15 @@ func (s *Intake) OpenHeartbeatLog(ctx context.Context, dir string, relaxed bool)
 		return err
 	})
 	if err != nil {
-		return errors.Join(fmt.Errorf("bring %d heartbeats into the database: %w", len(latest), err), log.Close())
+		return errors.Join(fmt.Errorf("store %d heartbeats in the database: %w", len(latest), err), log.Close())
 	}
-	s.leases = &leases{turn: make(chan struct{}, 1), log: log, known: map[string]knownLease{}, dirty: map[string]*unflushed{}}
+	s.leases = &leases{turn: make(chan struct{}, 1), log: log, owners: map[string]owner{}, dirty: map[string]*unflushed{}}
 	s.Gate = s.leases
 	return nil
 }
 
-// Renew makes heartbeats durable that come from owners which are known, and returns the answers to
-// them; nil for a heartbeat that Ingest has to take. It does not wait for a transaction.
+// Renew stores the heartbeats of owners in the cache, and returns their results; nil for a heartbeat
+// that Ingest has to store. It does not wait for a transaction.
 func (s *Intake) Renew(beats []lease.Beat) []*lease.BeatResult {
 	if s.leases == nil {
 		return make([]*lease.BeatResult, len(beats))
@@ -85,10 +85,10 @@ func (l *leases) renew(beats []lease.Beat) []*lease.BeatResult {
 	defer l.logMu.Unlock()
 	out := make([]*lease.BeatResult, len(beats))
 	var records []beatlog.Beat
-	left := map[string]bool{} // runs of which a beat is left to Ingest: later ones do not overtake it
+	left := map[string]bool{} // runs of which Ingest stores a heartbeat, and with it the later ones
 	l.mu.Lock()
 	for i, b := range beats {
-		owner, ok := l.known[b.Run]
+		owner, ok := l.owners[b.Run]
 		if !ok || owner.attempt != b.Attempt || b.Heartbeat.Suspended || l.held.Has(b.Run) || left[b.Run] {
 			left[b.Run] = true
 			continue
@@ -98,7 +98,7 @@ func (l *leases) renew(beats []lease.Beat) []*lease.BeatResult {
 		out[i] = &lease.BeatResult{Known: true, Owner: true, Cancel: owner.cancel}
 	}
 	l.mu.Unlock()
-	if len(records) == 0 || l.log.Append(records) != nil { // full, or the disk fails: the database will say which
+	if len(records) == 0 || l.log.Append(records) != nil { // full, or a failure of the disk, which the database reports
 		return make([]*lease.BeatResult, len(beats))
 	}
 	l.mu.Lock()
@@ -109,8 +109,8 @@ func (l *leases) renew(beats []lease.Beat) []*lease.BeatResult {
 	return out
 }
 
-// Write is one transaction that may look at the runs that it touches, or change them. One without
-// fn only brings all rows up to date, and whoever is known stays so.
+// Write runs fn in one transaction that may read and change the runs that it touches. If fn is nil, the
+// transaction only stores heartbeats, and all owners stay in the cache.
 func (l *leases) Write(ctx context.Context, touch db.Touch, transact func(context.Context, func(*db.Tx) error) error, fn func(*db.Tx) error) error {
 	select {
 	case l.turn <- struct{}{}:
@@ -120,7 +120,7 @@ func (l *leases) Write(ctx context.Context, touch db.Touch, transact func(contex
 	}
 	behind := touch
 	if l.hold(touch, fn != nil) {
-		behind = db.All // bring all rows up to date
+		behind = db.All // store all heartbeats
 	}
 	defer l.release()
 	var flushed func()
@@ -137,12 +137,12 @@ func (l *leases) Write(ctx context.Context, touch db.Touch, transact func(contex
 	return nil
 }
 
-// hold keeps the heartbeats of the runs out that a transaction is about, and forgets their owners,
-// which it may change: it may have been committed also when that failed. One that changes nothing
-// holds none. all reports that it has to bring all rows up to date: then the log takes the next
-// heartbeats apart from those that are flushed.
+// hold makes Renew refuse heartbeats of the runs that a transaction touches, and removes their owners
+// from the cache, because the transaction may change them, and may be committed even if the commit
+// returns an error. If changes is false, it does neither. all reports that the transaction must store
+// the heartbeats of all runs: then the log has switched to its other half.
 func (l *leases) hold(about db.Touch, changes bool) (all bool) {
-	l.logMu.Lock() // those on their way to the log are flushed
+	l.logMu.Lock() // heartbeats on their way to the log are flushed
 	defer l.logMu.Unlock()
 	if all = about.Every || l.log.IsDue(); all {
 		l.log.SwitchHalf()
@@ -155,10 +155,10 @@ func (l *leases) hold(about db.Touch, changes bool) (all bool) {
 	}
 	l.held = about
 	if about.Every {
-		clear(l.known)
+		clear(l.owners)
 	}
 	for run := range about.IDs {
-		delete(l.known, run)
+		delete(l.owners, run)
 	}
 	return all
 }
@@ -169,8 +169,7 @@ func (l *leases) release() {
 	l.held = db.None
 }
 
-// flush brings the rows of the runs up to date that a transaction is about. flushed is to be
-// called once it is committed.
+// flush stores the heartbeats of the runs that a transaction touches. Call flushed after the commit.
 func (l *leases) flush(ctx context.Context, t *db.Tx, about db.Touch) (flushed func(), err error) {
 	var rows []*unflushed
 	l.mu.Lock()
@@ -191,12 +190,12 @@ func (l *leases) flush(ctx context.Context, t *db.Tx, about db.Touch) (flushed f
 		return nil, err
 	}
 	return func() {
-		l.logMu.Lock() // no heartbeat is in the log and not yet among the dirty ones
+		l.logMu.Lock() // so that each heartbeat in the log is in dirty, too
 		defer l.logMu.Unlock()
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		for _, b := range rows {
-			if l.dirty[b.Run] == b { // else a later one has come
+			if l.dirty[b.Run] == b { // else a later one has arrived
 				delete(l.dirty, b.Run)
 			}
 		}
@@ -209,23 +208,23 @@ func (l *leases) flush(ctx context.Context, t *db.Tx, about db.Touch) (flushed f
 	}, nil
 }
 
-// learn notes the owners that a committed transaction has seen or made.
-func (l *leases) learn(owners map[tables.AttemptKey]*job.Cancel) {
+// setOwners adds the owners of a committed transaction to the cache.
+func (l *leases) setOwners(owners map[tables.AttemptKey]*job.Cancel) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for key, cancel := range owners {
-		l.known[key.Run] = knownLease{attempt: key.Attempt, cancel: cancel}
+		l.owners[key.Run] = owner{attempt: key.Attempt, cancel: cancel}
 	}
 }
 
-// Behind reports whether there are heartbeats that the rows of their runs do not have.
+// HasUnflushed reports whether there are heartbeats that the rows of their runs do not have.
 func (l *leases) HasUnflushed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.dirty) > 0
 }
 
-// Show puts a heartbeat into a run that its row does not have yet.
+// WithHeartbeat returns a run with the time of its last heartbeat, which its row may not have yet.
 func (l *leases) WithHeartbeat(run job.Run) job.Run {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -236,7 +235,7 @@ func (l *leases) WithHeartbeat(run job.Run) job.Run {
 	return run
 }
 
-// touched are the runs that a group is about.
+// touched returns the runs of a group.
 func touched(appends []index.Append, beats []lease.Beat) db.Touch {
 	runs := make([]string, 0, len(appends)+len(beats))
 	for _, a := range appends {
@@ -248,7 +247,7 @@ func touched(appends []index.Append, beats []lease.Beat) db.Touch {
 	return db.Runs(runs...)
 }
 
-// CloseHeartbeatLog writes what the database lacks and closes the log.
+// CloseHeartbeatLog stores the heartbeats that the database does not have, and closes the log.
 func (s *Intake) CloseHeartbeatLog() error {
 	if s.leases == nil {
 		return nil

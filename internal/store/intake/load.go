@@ -14,7 +14,7 @@ import (
 	"stint.dev/stint/internal/store/troubled"
 )
 
-// load locks and reads the rows that appends touch.
+// load reads and locks the rows of appends.
 func (g *Group) load(ctx context.Context, appends []index.Append) error {
 	runs, keys := map[string]bool{}, map[tables.AttemptKey]bool{}
 	for _, a := range appends {
@@ -31,7 +31,7 @@ func (g *Group) load(ctx context.Context, appends []index.Append) error {
 	return g.loadAttempts(ctx, slices.SortedFunc(maps.Keys(keys), tables.CompareKeys))
 }
 
-// LoadRuns locks and reads runs.
+// LoadRuns reads and locks runs.
 func (g *Group) LoadRuns(ctx context.Context, ids []string) error {
 	table, args := g.Tx.Dialect.Table(1, db.Column{Texts: ids})
 	rows, err := g.Tx.QueryContext(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`) ORDER BY id`+g.Tx.Dialect.Lock, args...)
@@ -81,7 +81,7 @@ func (g *Group) loadAttempts(ctx context.Context, keys []tables.AttemptKey) erro
 	return rows.Err()
 }
 
-// Attempt returns the row of an attempt, new if there is none.
+// Attempt returns the row of an attempt; a new one if there is none.
 func (g *Group) Attempt(ctx context.Context, key tables.AttemptKey) (*tables.AttemptRow, error) {
 	if row := g.attempts[key]; row != nil {
 		return row, nil
@@ -104,8 +104,8 @@ type unreadableRow struct {
 	err      *query.UnreadableError
 }
 
-// noteUnreadable records the rows that a group could not read, and forgets those that it could
-// read again.
+// noteUnreadable records the rows that a group could not read as troubled items, and removes the items
+// of rows that it could read.
 func (s *Intake) noteUnreadable(ctx context.Context, bad map[string]*unreadableRow, appends []index.Append, appended []index.Appended) {
 	for _, one := range bad {
 		s.RecordFailure(ctx, one.kind, one.id, one.err)

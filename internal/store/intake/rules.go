@@ -33,10 +33,10 @@ type effect struct {
 	begins bool // the attempt became the owner with this append
 }
 
-// applyAppend says what an append to attempt `before`, folded into f, does to its run. It
-// returns *index.RefusedError when the attempt cannot begin now. orphaned says that another process
-// has taken over the journal of the agent, which is dead: of a lost run the rest of it says how it
-// ended, and not that it goes on.
+// applyAppend returns the effect of an append on its run. before is the state of the attempt before the
+// append, and f the result of the append. The error is *index.RefusedError if the attempt cannot begin
+// now. orphaned says that another process has taken over the journal of a dead agent: then the rest of
+// it ends a lost run, and does not make it active.
 func applyAppend(row tables.RunRow, before *index.State, orphaned bool, f *index.FoldResult, now time.Time) (effect, error) {
 	view, facts := &f.State.View, f.Facts
 	run := row.Run
@@ -74,16 +74,15 @@ func applyAppend(row tables.RunRow, before *index.State, orphaned bool, f *index
 		}
 	}
 	row.Run = tables.WithAttempt(run, view)
-	row.ReportedAt = db.Latest(row.ReportedAt, now) // a heartbeat may have come while this waited
+	row.ReportedAt = db.Latest(row.ReportedAt, now) // a heartbeat may have arrived meanwhile
 	row.ExpiresAt = db.Latest(row.ExpiresAt, now.Add(row.Lease))
 	out.row = row
 	return out, nil
 }
 
-// allowAttempt brings a run to a state in which a further attempt may begin. An agent may try
-// a run again that failed or timed out; one that was canceled or has succeeded stays so.
-// An attempt that comes before the end of the one before it is to come again later: the
-// error is *index.NotYetError.
+// allowAttempt moves a run to a state in which another attempt may begin. An agent may retry a run that
+// failed or timed out, but not one that was canceled or has succeeded. If the attempt before has not
+// ended, the error is *index.TooEarlyError, and the agent tries again later.
 func allowAttempt(run job.Run, attempt int, now time.Time) (job.Run, []job.RunEvent, error) {
 	switch {
 	case canBeginAttempt(run.State):
@@ -95,13 +94,13 @@ func allowAttempt(run job.Run, attempt int, now time.Time) (job.Run, []job.RunEv
 			return run, []job.RunEvent{*event}, nil
 		}
 	case run.State.Active():
-		return run, nil, &index.NotYetError{Why: fmt.Sprintf("attempt %d of run %s is %s here: attempt %d can begin when it has ended", run.Attempt, run.ID, run.State, attempt)}
+		return run, nil, &index.TooEarlyError{Why: fmt.Sprintf("attempt %d of run %s is %s here: attempt %d can begin when it has ended", run.Attempt, run.ID, run.State, attempt)}
 	}
 	return run, nil, &index.RefusedError{Why: fmt.Sprintf("run %s is %s in attempt %d: attempt %d cannot begin now", run.ID, run.State, run.Attempt, attempt)}
 }
 
-// canBeginAttempt reports whether a new attempt may begin in this state. The state machine also
-// lets attempt_started pass in starting, for the attempt that is starting itself.
+// canBeginAttempt reports whether a new attempt may begin in this state. The state machine also allows
+// attempt_started in starting, for the attempt that is starting itself.
 func canBeginAttempt(s job.State) bool {
 	t, err := job.Next(s, job.Event{Kind: job.AttemptStarted}, time.Time{})
 	return err == nil && t.Changed()

@@ -13,10 +13,10 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// skippable begins what a decompressor of zstd leaves out; its length follows.
+// skippable is the magic number of a frame that zstd decompressors skip; the length follows.
 const skippable = 0x184d2a50
 
-// noteFor is what an object begins with: the note, if the object holds the first block.
+// noteFor returns the beginning of an object: the note, if the object holds the first block, or nothing.
 func (s *Maintenance) noteFor(ctx context.Context, p *packing) ([]byte, error) {
 	if p.blocks[0].head.Start != journal.HeaderSize {
 		return nil, nil
@@ -37,15 +37,15 @@ func (s *Maintenance) noteFor(ctx context.Context, p *packing) ([]byte, error) {
 	return append(out, text...), nil
 }
 
-// copyPacked moves the copies that keep an old segment to the one that grows, once they are
-// less than half of it, so that a few runs that are kept for long do not hold many files.
+// copyPacked copies the packed blocks of an old segment to the current one, if they are less than half of
+// it, so that a few runs that are kept for long do not keep many files.
 func (s *Maintenance) copyPacked(ctx context.Context, id, size int64) error {
 	var plainRows int64
 	var bytes int64
 	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(CASE WHEN codec = 0 THEN 1 END), COALESCE(SUM(COALESCE(stored, size)), 0)
 		FROM blocks WHERE segment = $1`, id).Scan(&plainRows, &bytes)
 	if err != nil {
-		return fmt.Errorf("find out what segment %d is needed for: %w", id, err)
+		return fmt.Errorf("read the blocks of segment %d: %w", id, err)
 	}
 	if plainRows > 0 || bytes > size/2 || id == s.Segments.Active() {
 		return nil
@@ -65,12 +65,12 @@ func (s *Maintenance) copyPacked(ctx context.Context, id, size int64) error {
 		return left, err
 	})
 	if err != nil {
-		return fmt.Errorf("copy what is left in segment %d: %w", id, err)
+		return fmt.Errorf("copy the blocks of segment %d: %w", id, err)
 	}
 	return nil
 }
 
-// copyBatch copies some packed blocks of a segment again.
+// copyBatch copies some packed blocks of a segment to the current one.
 func copyBatch(ctx context.Context, w *blocks.Writer, id int64) (int, error) {
 	type oneCopy struct {
 		key   tables.AttemptKey

@@ -1,2 +1,2 @@
-// Package maintenance deletes, trims, packs and sweeps what is stored.
+// Package maintenance deletes runs by retention, trims and packs journals, and deletes unused files.
 package maintenance

@@ -7,11 +7,10 @@ import (
 )
 
 const (
-	// unidentifiedTimeout is how long a journal is kept after its last append whose identity has not
-	// arrived whole, so that nobody knows whose it is. An agent that comes back later sends it
-	// from its beginning.
+	// unidentifiedTimeout is the time after its last append for which a journal is kept whose identity has
+	// not arrived. An agent that returns later sends it from its beginning.
 	unidentifiedTimeout = 24 * time.Hour
 )
 
-// Each of these has up to a record's bytes with it.
-var ExpiringAttempts = db.ExpiryRule{Table: "attempts", Key: "run_id, attempt", At: "unidentified_at", After: unidentifiedTimeout, Batch: 20}
+// attemptExpiry is the rule for such journals. Each of them may have as many bytes as a record.
+var attemptExpiry = db.ExpiryRule{Table: "attempts", Key: "run_id, attempt", At: "unidentified_at", After: unidentifiedTimeout, Batch: 20}

@@ -11,9 +11,9 @@ import (
 	"stint.dev/stint/job"
 )
 
-// DeleteJob deletes the runs of a job and all that is kept for it: its definition, its policy, and
-// what is usual for it. It returns how many runs it has deleted, also when it could not finish. A job with
-// active runs keeps its policy and them: their agents would begin it anew.
+// DeleteJob deletes the runs of a job, its definition, its policy and its figures. It returns the number of runs
+// that it has deleted, also with an error. A job with active runs is not deleted, because their agents would
+// begin it again.
 func (s *Maintenance) DeleteJob(ctx context.Context, name string) (runs int64, err error) {
 	sum, err := s.others.Job(ctx, name)
 	var missing *query.NotFoundError
@@ -57,7 +57,7 @@ func (s *Maintenance) DeleteJob(ctx context.Context, name string) (runs int64, e
 // deleteRunsOf deletes the runs of a job that have ended, and returns how many.
 func (s *Maintenance) deleteRunsOf(ctx context.Context, name string) (runs int64, err error) {
 	for {
-		ids, err := s.ReadTexts(ctx, `SELECT id FROM runs WHERE job = $1 AND state IN `+EndedStates+` ORDER BY start_at, id LIMIT $2`, name, maxDeletedRuns)
+		ids, err := s.ReadTexts(ctx, `SELECT id FROM runs WHERE job = $1 AND state IN `+endedStates+` ORDER BY start_at, id LIMIT $2`, name, maxDeletedRuns)
 		if err != nil || len(ids) == 0 {
 			return runs, err
 		}
@@ -73,15 +73,14 @@ func (s *Maintenance) deleteRunsOf(ctx context.Context, name string) (runs int64
 	}
 }
 
-// deleteWithoutRuns deletes the policy of a job and all else that is kept for it, unless a run
-// of it has begun, or begun again, meanwhile. It returns how many runs there are, and how many
-// of them are active.
+// deleteWithoutRuns deletes the policy and the figures of a job, unless it has runs that began meanwhile. It
+// returns the number of runs, and of active ones.
 func (s *Maintenance) deleteWithoutRuns(ctx context.Context, name string) (runs, active int64, err error) {
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
 		if err := tables.LockJob(ctx, t, name); err != nil {
 			return err
 		}
-		err := t.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN state IN `+EndedStates+` THEN 0 ELSE 1 END), 0) FROM runs WHERE job = $1`, name).Scan(&runs, &active)
+		err := t.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN state IN `+endedStates+` THEN 0 ELSE 1 END), 0) FROM runs WHERE job = $1`, name).Scan(&runs, &active)
 		if err != nil {
 			return fmt.Errorf("count the runs of job %s: %w", job.Quote(name), err)
 		}

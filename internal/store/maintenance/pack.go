@@ -20,21 +20,20 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Packing makes few large compressed blocks of the many that arrived. One step packs up
-// to objectBytes of one attempt's journal, in frames of about blocks.FrameBytes; both bound the
-// memory it takes. A journal that is still being written is packed once tables.PackLiveBytes bytes
-// have come together, and in any case its end stays as it is.
+// Packing replaces the blocks that arrived by few large compressed ones. One step packs up to objectBytes
+// of one attempt's journal, in frames of about blocks.FrameBytes; both limit the memory of the step. The
+// journal of a running attempt is packed when tables.PackLiveBytes have arrived, but not its end.
 const (
 	objectBytes = 16 << 20
-	// rowBytes is the size up to which packed bytes stay in rows: a million short runs
-	// are better a million rows than as many objects.
+	// rowBytes is the size up to which packed bytes are stored in rows: for a million short runs, rows
+	// are better than objects.
 	rowBytes = 32 << 10
 )
 
-// errBlocksChanged says that the blocks changed while they were being packed: try again later.
+// errBlocksChanged says that the blocks changed while they were packed: the step is tried again later.
 var errBlocksChanged = errors.New("the blocks changed meanwhile")
 
-// packing is one step on its way.
+// packing is one step.
 type packing struct {
 	key    tables.AttemptKey
 	packer string
@@ -43,7 +42,7 @@ type packing struct {
 	skip   int64 // bytes of the object before the first frame
 }
 
-// packBlock is a block as it is now.
+// packBlock is a block that is packed.
 type packBlock struct {
 	head    index.BlockHead
 	samples []json.RawMessage
@@ -82,7 +81,7 @@ func (s *Maintenance) pack(ctx context.Context, p *packing, now time.Time) error
 	return s.packed(ctx, p, frames, object, now)
 }
 
-// packBlocks reads which blocks the step is about: those from its start on that lie
+// packBlocks reads the blocks of the step: those from its start on that lie
 // together, up to objectBytes.
 func (s *Maintenance) packBlocks(ctx context.Context, p *packing) error {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT head, samples, codec, stored, segment, object, place FROM blocks
@@ -122,7 +121,7 @@ type frame struct {
 	data    []byte // compressed
 }
 
-// frames compresses the blocks, neighbours together.
+// frames joins adjacent blocks and compresses them.
 func (s *Maintenance) frames(ctx context.Context, p *packing) (frames []frame, size int64, err error) {
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1),
 		zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
@@ -146,7 +145,7 @@ func (s *Maintenance) frames(ctx context.Context, p *packing) (frames []frame, s
 	return frames, size, nil
 }
 
-// joined reads neighbours as one block.
+// joined reads adjacent blocks as one.
 func (s *Maintenance) joined(ctx context.Context, key tables.AttemptKey, found []packBlock) (blocks.Block, error) {
 	parts := make([]blocks.Block, len(found))
 	for i, b := range found {
@@ -170,7 +169,7 @@ func (s *Maintenance) putObject(ctx context.Context, p *packing, note []byte, fr
 			name, size, db.Micros(now)).Scan(&object)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("note object %s: %w", name, err)
+		return 0, fmt.Errorf("store object %s: %w", name, err)
 	}
 	readers := []io.Reader{bytes.NewReader(note)}
 	for _, f := range frames {
@@ -182,8 +181,8 @@ func (s *Maintenance) putObject(ctx context.Context, p *packing, note []byte, fr
 	return object, nil
 }
 
-// packed replaces the blocks by their frames, if nothing has changed since they were read
-// and the step still has its reservation.
+// packed replaces the blocks by their frames, if they have not changed since they were read and the step
+// still has its reservation.
 func (s *Maintenance) packed(ctx context.Context, p *packing, frames []frame, object int64, now time.Time) error {
 	return s.Write(ctx, db.Runs(p.key.Run), func(t *db.Tx) error {
 		row, err := lockReserved(ctx, t, p)
@@ -205,7 +204,7 @@ func (s *Maintenance) packed(ctx context.Context, p *packing, frames []frame, ob
 				return err
 			}
 		}
-		row.Tiers = tables.Tiers{} // what they counted may be packed now
+		row.Tiers = tables.Tiers{} // the blocks that they counted may be packed now
 		doc, err := json.Marshal(row.AttemptDoc)
 		if err != nil {
 			return fmt.Errorf("encode attempt %d of run %s: %w", p.key.Attempt, p.key.Run, err)
@@ -226,8 +225,8 @@ func frameBytesOf(frames []frame) (n int64) {
 	return n
 }
 
-// nextPackAt says when packing goes on: at once while there is more. The end of a journal
-// that still grows is left for later.
+// nextPackAt returns when the next step of an attempt is due: now while there is more to pack, else NULL.
+// The end of a journal that still grows is packed later.
 func nextPackAt(row *tables.AttemptRow, done int64, did bool, now time.Time) sql.NullInt64 {
 	left := row.Size - done
 	if left == 0 || !did || !row.Ended && left < tables.PackLiveBytes/8 {
@@ -283,14 +282,14 @@ func copyFrame(ctx context.Context, w *blocks.Writer, key tables.AttemptKey, row
 	return w.CopyToSegment(segment.Packed, key, start, at)
 }
 
-// swap deletes the blocks and inserts their frames.
+// swap replaces the rows of the blocks by those of their frames.
 func swap(ctx context.Context, w *blocks.Writer, p *packing, row *tables.AttemptRow, frames []frame, object int64) error {
 	var count, size int64
 	err := w.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND start < $4 AND codec = 0`,
 		p.key.Run, p.key.Attempt, p.blocks[0].head.Start, p.to()).Scan(&count, &size)
 	if err != nil {
-		return fmt.Errorf("look at the blocks again: %w", err)
+		return fmt.Errorf("count the blocks: %w", err)
 	}
 	if count != int64(len(p.blocks)) || size != p.to()-p.blocks[0].head.Start {
 		return errBlocksChanged
@@ -298,7 +297,7 @@ func swap(ctx context.Context, w *blocks.Writer, p *packing, row *tables.Attempt
 	_, err = w.ExecContext(ctx, `DELETE FROM blocks WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND start < $4 AND codec = 0`,
 		p.key.Run, p.key.Attempt, p.blocks[0].head.Start, p.to())
 	if err != nil {
-		return fmt.Errorf("take the blocks away: %w", err)
+		return fmt.Errorf("delete the blocks: %w", err)
 	}
 	if err := putFrames(ctx, w, p, row, frames, object); err != nil {
 		return err
@@ -309,10 +308,10 @@ func swap(ctx context.Context, w *blocks.Writer, p *packing, row *tables.Attempt
 	var name string
 	err = w.QueryRowContext(ctx, `UPDATE objects SET state = 'live' WHERE id = $1 AND state = 'writing' RETURNING name`, object).Scan(&name)
 	if errors.Is(err, sql.ErrNoRows) {
-		return errBlocksChanged // it took so long that it was given up
+		return errBlocksChanged // it took so long that the object was released
 	}
 	if err != nil {
-		return fmt.Errorf("note that object %d is in use: %w", object, err)
+		return fmt.Errorf("mark object %d as used: %w", object, err)
 	}
 	return nil
 }

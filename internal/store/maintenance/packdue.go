@@ -14,22 +14,22 @@ import (
 	"stint.dev/stint/internal/store/troubled"
 )
 
-// packTimeout is how long one server may take for a step before another may try.
+// packTimeout is the time for which a step reserves an attempt.
 const packTimeout = 5 * time.Minute
 
-// maxArchiveFailures is how many objects in a row the archive may fail at before the rest is
-// left for the next round: then it is away, and each of them would take a minute.
+// maxArchiveFailures is the number of objects in a row that may fail before a round ends: then the archive
+// does not answer, and each further object would take a minute.
 const maxArchiveFailures = 3
 
-// maxChangesInRow is how many steps in a row may find the blocks changed before the rest is left for
-// the next round. The attempts that had not changed were packed before.
+// maxChangesInRow is the number of steps in a row that may find changed blocks before a round ends. The
+// attempts without changes were packed before.
 const maxChangesInRow = 3
 
-// packDue packs what is due as long as it may, and reports whether nothing is left.
-func (s *Maintenance) packDue(ctx context.Context, now time.Time, most int64, may func() bool) (all bool, err error) {
+// packDue packs due attempts as long as canPack allows it, and reports whether none is left.
+func (s *Maintenance) packDue(ctx context.Context, now time.Time, most int64, canPack func() bool) (all bool, err error) {
 	failures, moved := 0, 0
 	err = s.RunSteps(ctx, func() (bool, error) {
-		if !may() {
+		if !canPack() {
 			return false, nil
 		}
 		more, err := s.packOne(ctx, now, most)
@@ -51,8 +51,8 @@ func (s *Maintenance) packDue(ctx context.Context, now time.Time, most int64, ma
 	return all, err
 }
 
-// reservePacking takes an attempt that is due, so that no other server packs it now. One that is
-// to be trimmed is trimmed first, because that drops whole blocks, and packed ones are large.
+// reservePacking reserves a due attempt, so that no other server packs it. An attempt that is due to be
+// trimmed is trimmed first, because that drops whole blocks, and packed ones are large.
 func (s *Maintenance) reservePacking(ctx context.Context, now time.Time, most int64) (*packing, error) {
 	p := packing{packer: uuid.NewString()}
 	err := s.Reader.QueryRowContext(ctx, `SELECT run_id, attempt, pack_at FROM attempts
@@ -62,7 +62,7 @@ func (s *Maintenance) reservePacking(ctx context.Context, now time.Time, most in
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look for a journal to pack: %w", err)
+		return nil, fmt.Errorf("select a journal to pack: %w", err)
 	}
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
 		return t.QueryRowContext(ctx, `UPDATE attempts SET packer = $3, pack_at = $4
@@ -78,10 +78,10 @@ func (s *Maintenance) reservePacking(ctx context.Context, now time.Time, most in
 	return &p, nil
 }
 
-// packOne packs a part of one attempt that is due, of which at most so many bytes wait to be
-// packed, and reports whether there was one. One that cannot be packed rests, so that the others
-// have their turn; the error is an *archiveError if the archive is to blame, and errBlocksChanged if the
-// blocks changed: the attempt is due again, behind all others.
+// packOne packs a part of one due attempt that has at most most bytes to pack, and reports whether there was
+// one. An attempt that cannot be packed is paused, so that the others get their turn. The error is
+// *archiveError if the archive failed, and errBlocksChanged if the blocks changed: then the attempt is due
+// again, after all others.
 func (s *Maintenance) packOne(ctx context.Context, now time.Time, most int64) (bool, error) {
 	p, err := s.reservePacking(ctx, now, most)
 	if err != nil || p == nil {
@@ -123,12 +123,12 @@ func (s *Maintenance) releasePacking(ctx context.Context, p *packing, now time.T
 		return false, fmt.Errorf("release the reservation to pack run %s attempt %d: %w", p.key.Run, p.key.Attempt, err)
 	}
 	if n == 0 {
-		return true, nil // deleted, or another server goes on with it
+		return true, nil // it was deleted, or another server packs it
 	}
 	return true, errBlocksChanged
 }
 
-// archiveError says that the archive did not do what was asked of it: it may be away.
+// archiveError is an error of the archive, which may not answer.
 type archiveError struct{ error }
 
 func (e *archiveError) Unwrap() error { return e.error }

@@ -12,7 +12,7 @@ import (
 	"stint.dev/stint/internal/store/troubled"
 )
 
-// Keep says how much is kept. A zero is no limit.
+// Keep limits what is kept. Zero means no limit.
 type Keep struct {
 	Age    time.Duration // runs that ended longer ago are deleted
 	Bytes  int64         // the oldest runs are deleted while journals take more, as they are stored
@@ -23,45 +23,45 @@ type Keep struct {
 const (
 	// retentionInterval is the interval between two searches for runs to delete.
 	retentionInterval = time.Minute
-	// deleteRuns and deleteBlocks bound what one transaction deletes.
+	// maxDeletedRuns and maxDeletedBlocks limit what one transaction deletes.
 	maxDeletedRuns   = 20
 	maxDeletedBlocks = 2000
 )
 
-// EndedStates is the states in which a run has ended for good.
-const EndedStates = `('succeeded', 'failed', 'canceled', 'timed_out', 'lost')`
+// endedStates are the states of runs that have ended.
+const endedStates = `('succeeded', 'failed', 'canceled', 'timed_out', 'lost')`
 
-// OtherStates is all other states. An index finds runs by the states that they are in, and not by
-// those that they are not in.
-const OtherStates = `('queued', 'starting', 'installing', 'running', 'stopping', 'retrying')`
+// otherStates are all other states. A condition on the states that a run may have uses an index, one on
+// those that it may not have does not.
+const otherStates = `('queued', 'starting', 'installing', 'running', 'stopping', 'retrying')`
 
-// deletable is the condition on runs that may be deleted, and did not fail to be a moment ago;
-// argument now holds the time.
+// deletable returns the condition on runs that may be deleted and are not paused; now is the number of the
+// argument that holds the time.
 func deletable(now int) string {
-	// Nearly all runs have ended: an index of states would have SQLite sort them all, so the
+	// Nearly all runs have ended, so with an index of states SQLite would sort them all: the
 	// condition is one that it does not use that index for.
-	return `(state IN ` + EndedStates + `) IS TRUE AND` + troubled.NotPaused(troubled.Remove, "runs.id", now)
+	return `(state IN ` + endedStates + `) IS TRUE AND` + troubled.NotPaused(troubled.Remove, "runs.id", now)
 }
 
-// The queries of retention run once a minute, however many runs there are: each reads an index.
+// The queries of retention run once a minute. Each reads an index, however many runs there are.
 var (
-	// OldRuns finds runs that ended, or sent their last sign, before a time.
-	OldRuns = `SELECT id FROM runs WHERE start_at < $1 AND created_at < $1 AND ` + deletable(3) + `
+	// oldRuns selects runs that ended, or reported last, before a time.
+	oldRuns = `SELECT id FROM runs WHERE start_at < $1 AND created_at < $1 AND ` + deletable(3) + `
 		AND (ended_at < $1 OR reported_at < $1) ORDER BY start_at, id LIMIT $2`
-	// OldestRun finds the oldest ended run, and OldestWithLater the oldest one that is not
-	// the last of its job.
-	OldestRun       = `SELECT id FROM runs WHERE ` + deletable(1) + ` ORDER BY start_at, id LIMIT 1`
-	OldestWithLater = `SELECT id FROM runs WHERE ` + deletable(1) + `
+	// oldestRun selects the oldest ended run, and oldestWithLater the oldest one that is not the last
+	// one of its job.
+	oldestRun       = `SELECT id FROM runs WHERE ` + deletable(1) + ` ORDER BY start_at, id LIMIT 1`
+	oldestWithLater = `SELECT id FROM runs WHERE ` + deletable(1) + `
 		AND EXISTS (SELECT 1 FROM runs r WHERE r.job = runs.job AND (r.start_at, r.id) > (runs.start_at, runs.id)) ORDER BY start_at, id LIMIT 1`
-	// BeyondLastRuns finds the ended runs of a job without its last ones.
-	BeyondLastRuns = `SELECT id FROM runs WHERE job = $1 AND ` + deletable(4) + `
+	// beyondLastRuns selects the ended runs of a job without its last ones.
+	beyondLastRuns = `SELECT id FROM runs WHERE job = $1 AND ` + deletable(4) + `
 		ORDER BY start_at DESC, id DESC LIMIT $2 OFFSET $3`
-	// BytesOfActive counts the stored bytes of runs that have not ended.
-	BytesOfActive = `SELECT COALESCE(SUM(COALESCE(stored, size)), 0) FROM blocks
-		WHERE codec <> 2 AND run_id IN (SELECT id FROM runs WHERE state IN ` + OtherStates + `)`
+	// bytesOfActive sums up the stored bytes of runs that have not ended.
+	bytesOfActive = `SELECT COALESCE(SUM(COALESCE(stored, size)), 0) FROM blocks
+		WHERE codec <> 2 AND run_id IN (SELECT id FROM runs WHERE state IN ` + otherStates + `)`
 )
 
-// applyRetention deletes the runs that are beyond what is to be kept, in small steps.
+// applyRetention deletes the runs that exceed the limits of Keep, in small steps.
 func (s *Maintenance) applyRetention(ctx context.Context, now time.Time) error {
 	var errs [3]error
 	if s.Keep.Age > 0 {
@@ -85,7 +85,7 @@ func (s *Maintenance) applyRetention(ctx context.Context, now time.Time) error {
 	return errors.Join(errs[:]...)
 }
 
-// countDeleted reports how many runs a rule of retention deleted, also when it then failed.
+// countDeleted calls onDeleted with the number of runs that a rule of retention deleted, also if it failed.
 func (s *Maintenance) countDeleted(rule string, keep func() error) error {
 	before := s.deleted.Load()
 	err := keep()
@@ -95,17 +95,17 @@ func (s *Maintenance) countDeleted(rule string, keep func() error) error {
 	return err
 }
 
-// deleteOlder deletes the runs that ended before a time. An agent's clock may be years ahead:
-// a run without a sign since has ended by then too.
+// deleteOlder deletes the runs that ended before a time. Because an agent's clock may be years ahead, a
+// run that has not reported since has ended, too.
 func (s *Maintenance) deleteOlder(ctx context.Context, before time.Time) error {
 	return s.deleteBatches(ctx, func() ([]string, error) {
-		return s.ReadTexts(ctx, OldRuns, db.Micros(before), maxDeletedRuns, db.Micros(s.Now()))
+		return s.ReadTexts(ctx, oldRuns, db.Micros(before), maxDeletedRuns, db.Micros(s.Now()))
 	})
 }
 
-// deleteToSize deletes the oldest ended runs, the last one of each job after all others, until
-// journals take no more than most. Runs that go on may take the room of at most half of it: a
-// single one that prints without end must not delete the history of all jobs.
+// deleteToSize deletes the oldest ended runs, the last one of each job after all others, until journals
+// take at most most bytes. Active runs reduce that by at most half: a single run that prints without end
+// must not delete the history of all jobs.
 func (s *Maintenance) deleteToSize(ctx context.Context, most int64) error {
 	stored, err := s.StoredBytes(ctx)
 	if err != nil || stored <= most {
@@ -116,7 +116,7 @@ func (s *Maintenance) deleteToSize(ctx context.Context, most int64) error {
 		return err
 	}
 	goal := active + max(most-active, most/2)
-	for _, oldest := range []string{OldestWithLater, OldestRun} {
+	for _, oldest := range []string{oldestWithLater, oldestRun} {
 		err := s.deleteBatches(ctx, func() ([]string, error) {
 			bytes, err := s.StoredBytes(ctx)
 			if err != nil || bytes <= goal {
@@ -131,26 +131,26 @@ func (s *Maintenance) deleteToSize(ctx context.Context, most int64) error {
 	if stored, err = s.StoredBytes(ctx); err != nil || stored <= most {
 		return err
 	}
-	return fmt.Errorf("they take %d bytes still, %d of them those of runs that go on, which are not deleted: a limit for each run (--run-log-limit) would bound them", stored, active)
+	return fmt.Errorf("they still take %d bytes, %d of them for active runs, which are not deleted: limit each run with --run-log-limit", stored, active)
 }
 
-// activeBytes is how many of the stored bytes are those of runs that have not ended.
+// activeBytes returns the number of stored bytes of runs that have not ended.
 func (s *Maintenance) activeBytes(ctx context.Context) (int64, error) {
 	var bytes int64
-	if err := s.Reader.QueryRowContext(ctx, BytesOfActive).Scan(&bytes); err != nil {
-		return 0, fmt.Errorf("count the bytes of runs that go on: %w", err)
+	if err := s.Reader.QueryRowContext(ctx, bytesOfActive).Scan(&bytes); err != nil {
+		return 0, fmt.Errorf("count the bytes of active runs: %w", err)
 	}
 	return bytes, nil
 }
 
 func (s *Maintenance) deleteBeyondLast(ctx context.Context, n int) error {
-	jobs, err := s.ReadTexts(ctx, `SELECT job FROM run_counts WHERE state IN `+EndedStates+` GROUP BY job HAVING SUM(n) > $1`, n)
+	jobs, err := s.ReadTexts(ctx, `SELECT job FROM run_counts WHERE state IN `+endedStates+` GROUP BY job HAVING SUM(n) > $1`, n)
 	if err != nil {
 		return err
 	}
 	for _, name := range jobs {
 		err := s.deleteBatches(ctx, func() ([]string, error) {
-			return s.ReadTexts(ctx, BeyondLastRuns, name, maxDeletedRuns, n, db.Micros(s.Now()))
+			return s.ReadTexts(ctx, beyondLastRuns, name, maxDeletedRuns, n, db.Micros(s.Now()))
 		})
 		if err != nil {
 			return err
@@ -159,14 +159,14 @@ func (s *Maintenance) deleteBeyondLast(ctx context.Context, n int) error {
 	return nil
 }
 
-// deleteBatches deletes runs as long as next names some.
+// deleteBatches deletes the runs that next returns, until it returns none.
 func (s *Maintenance) deleteBatches(ctx context.Context, next func() ([]string, error)) error {
 	for {
 		ids, err := next()
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		began := time.Now()
+		began := s.Now()
 		for _, id := range ids {
 			deleted, err := s.DeleteEndedRun(ctx, id)
 			if err == nil {
@@ -178,15 +178,15 @@ func (s *Maintenance) deleteBatches(ctx context.Context, next func() ([]string, 
 				return err
 			}
 		}
-		if err := db.Sleep(ctx, min(time.Since(began), time.Second)); err != nil {
+		if err := s.Pause(ctx, began); err != nil {
 			return err
 		}
 	}
 }
 
-// DeleteEndedRun deletes an ended run and all that belongs to it: first the blocks, some at a
-// time, for a long log has many; then the rest at once. One that goes on, because another
-// attempt began, is left alone: deleted is false then.
+// DeleteEndedRun deletes an ended run and all its rows: first the blocks, in batches, because a long log
+// has many of them, then the others. It does not delete a run of which another attempt began: then
+// deleted is false.
 func (s *Maintenance) DeleteEndedRun(ctx context.Context, id string) (deleted bool, err error) {
 	for more := true; more; {
 		err := s.Write(ctx, db.Runs(id), func(t *db.Tx) error {
@@ -223,22 +223,21 @@ func (s *Maintenance) DeleteEndedRun(ctx context.Context, id string) (deleted bo
 	return deleted, nil
 }
 
-// lockEnded locks a run and reports whether it has ended for good.
+// lockEnded locks a run and reports whether it has ended.
 func lockEnded(ctx context.Context, t *db.Tx, id string) (bool, error) {
 	var n int
-	err := t.QueryRowContext(ctx, `SELECT 1 FROM runs WHERE id = $1 AND state IN `+EndedStates+t.Dialect.Lock, id).Scan(&n)
+	err := t.QueryRowContext(ctx, `SELECT 1 FROM runs WHERE id = $1 AND state IN `+endedStates+t.Dialect.Lock, id).Scan(&n)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// maxStoredRows is how many rows count stored bytes before they are added up: each start of a
-// server begins one.
+// maxStoredRows is the number of rows of stored_bytes from which they are merged: each start of a server
+// adds one.
 const maxStoredRows = 16
 
-// mergeStoredBytes makes one row of those that count stored bytes. A server whose row goes
-// begins another.
+// mergeStoredBytes merges the rows that count stored bytes. A server whose row was deleted adds another one.
 func (s *Maintenance) mergeStoredBytes(ctx context.Context) error {
 	var n int
 	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM stored_bytes`).Scan(&n)

@@ -12,22 +12,21 @@ import (
 )
 
 const (
-	// textsBatch is how many runs become searchable in one transaction, for which agents
-	// may have to wait.
+	// textsBatch is the number of runs that one transaction makes searchable; agents may have to wait
+	// for it.
 	textsBatch = 100
-	// maxCountRows is how many rows of changes to the counts of runs may pile up.
+	// maxCountRows is the number of rows with changes of run counts from which they are merged.
 	maxCountRows = 2000
 )
 
-// newText is a run that cannot be found by its text yet.
+// newText is a run that is not searchable yet.
 type newText struct {
 	run   string
 	start int64
 }
 
-// IndexTexts makes some runs that are new searchable. It reports whether there may be more.
-// A text id is the time of the run; of several servers each takes other runs. A run that
-// cannot be made searchable is the trouble of itself alone.
+// IndexTexts makes some new runs searchable, and reports whether there may be more. The id of a text is
+// made of the start of the run. Several servers index different runs. A failure affects only its run.
 func (s *Maintenance) IndexTexts(ctx context.Context) (more bool, err error) {
 	found, err := newTexts(s.Reader.QueryContext(ctx, `SELECT id, start_at FROM runs WHERE text_id IS NULL AND search <> ''
 		AND`+troubled.NotPaused(troubled.Text, "runs.id", 2)+` ORDER BY start_at DESC, id DESC LIMIT $1`, textsBatch, db.Micros(s.Now())))
@@ -41,7 +40,7 @@ func (s *Maintenance) IndexTexts(ctx context.Context) (more bool, err error) {
 	return len(found) == textsBatch, nil
 }
 
-// indexSome makes those of the runs searchable that no other server does at the moment.
+// indexSome makes those of the runs searchable that no other server is indexing.
 func (s *Maintenance) indexSome(ctx context.Context, some []newText) error {
 	if len(some) == 0 {
 		return nil
@@ -62,7 +61,7 @@ func (s *Maintenance) indexSome(ctx context.Context, some []newText) error {
 		table, args := t.Dialect.Table(1, db.Column{Texts: runs}, db.Column{Numbers: ids})
 		for _, query := range []string{
 			`UPDATE runs SET text_id = v.c1 FROM ` + table + ` WHERE runs.id = v.c0`,
-			insertTexts(t.Dialect) + ` FROM ` + table + ` JOIN runs ON runs.id = v.c0 ORDER BY v.c1`, // FTS5 begins anew with each that is not
+			insertTexts(t.Dialect) + ` FROM ` + table + ` JOIN runs ON runs.id = v.c0 ORDER BY v.c1`, // FTS5 is slow if the ids do not ascend
 		} {
 			if _, err := t.ExecContext(ctx, query, args...); err != nil {
 				return err
@@ -111,12 +110,12 @@ func newTexts(rows *sql.Rows, err error) ([]newText, error) {
 	return found, rows.Err()
 }
 
-// textIDs chooses ids that are free.
+// textIDs returns unused ids for runs.
 func textIDs(ctx context.Context, t *db.Tx, found []newText) ([]int64, error) {
 	ids, mine := make([]int64, len(found)), map[int64]bool{}
 	for i, one := range found {
 		h := fnv.New32a()
-		_, _ = h.Write([]byte(one.run)) // a hash takes everything
+		_, _ = h.Write([]byte(one.run)) // never fails
 		for ids[i] = one.start*runs.TextSpan + int64(h.Sum32()%(runs.TextSpan/2)); mine[ids[i]]; {
 			ids[i]++
 		}
@@ -143,7 +142,7 @@ func textIDs(ctx context.Context, t *db.Tx, found []newText) ([]int64, error) {
 	}
 }
 
-// insertTexts is the statement that fills run_texts, but for where the ids come from.
+// insertTexts returns the statement that fills run_texts, without its FROM.
 func insertTexts(d db.Dialect) string {
 	if d.Postgres {
 		return `INSERT INTO run_texts (text_id, started, run, words) SELECT v.c1, runs.start_at, runs.id, runs.search`
@@ -151,7 +150,7 @@ func insertTexts(d db.Dialect) string {
 	return `INSERT INTO run_texts (rowid, words) SELECT v.c1, runs.search`
 }
 
-// MergeCounts adds the changes to the counts of runs up, when many have piled up.
+// MergeCounts merges the rows with changes of run counts, if there are many.
 func (s *Maintenance) MergeCounts(ctx context.Context) error {
 	if !s.Dialect.Postgres {
 		return nil

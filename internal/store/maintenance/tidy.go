@@ -22,20 +22,20 @@ import (
 )
 
 const (
-	// tidyInterval is how often the store looks for what there is to tidy.
+	// tidyInterval is the interval between two rounds of maintenance.
 	tidyInterval = 10 * time.Second
-	// segmentIdleDelay is how long a segment that grows no more is left to empty by itself.
+	// segmentIdleDelay is the age from which the journals of a full segment are packed to release it.
 	segmentIdleDelay = time.Hour
-	// objectWriteTimeout is how long an object may be on its way into the archive.
+	// objectWriteTimeout is the time for which an object may be written to the archive.
 	objectWriteTimeout = time.Hour
 	tidyBatch          = 100
-	// busyDelay is how long packing waits after a large group of appends, and maxPackDelay how long
-	// in all.
+	// busyDelay is the time for which packing waits after a large group of appends, and maxPackDelay the
+	// longest time for which it waits in all.
 	busyDelay    = 3 * time.Second
 	maxPackDelay = 10 * time.Minute
 )
 
-// Maintenance deletes, trims, packs and moves what is stored.
+// Maintenance deletes runs, and trims, packs and moves journals.
 type Maintenance struct {
 	*db.DB
 	*troubled.Items
@@ -47,28 +47,27 @@ type Maintenance struct {
 	deleted   atomic.Int64                // runs, by all rules of keep
 }
 
-// StoreParts is what maintenance asks of the other parts of a store.
+// StoreParts are the methods of other parts of a store that maintenance calls.
 type StoreParts interface {
-	// BusyAt is when a large group of appends arrived last.
+	// BusyAt returns when the last large group of appends arrived.
 	BusyAt() time.Time
-	// CheckKey records whether this server lacks the key that others encrypt with.
+	// CheckKey records whether this server lacks the key with which others encrypt.
 	CheckKey(ctx context.Context) error
 	// Job returns a job, and Policy its policy, or *query.NotFoundError.
 	Job(ctx context.Context, name string) (job.Summary, error)
 	Policy(ctx context.Context, name string) (policy.Stored, error)
 }
 
-// New makes what maintains a store. deleted is called with how many
-// runs one pass of a rule of retention deleted; nil for nobody.
+// New returns the Maintenance of a store. deleted, unless it is nil, is called with the number of runs that
+// one pass of a rule of retention deleted.
 func New(d *db.DB, items *troubled.Items, j *blocks.Journals, others StoreParts, dir string, keep Keep, deleted func(rule string, runs int)) *Maintenance {
 	return &Maintenance{DB: d, Items: items, Journals: j, others: others, dir: dir, Keep: keep, onDeleted: deleted}
 }
 
-// Maintain keeps the store tidy until ctx ends: it deletes runs that are not to be kept, makes
-// the texts of new runs searchable, trims and packs journals, frees segments, and deletes
-// what nobody refers to. What has to do with the archive, which may be slow, holds up nothing
-// else. An item that fails is skipped and tried again; what fails as a whole is reported, and
-// tried again with the next round. Several servers may do so on one database.
+// Maintain maintains the store until ctx ends: it deletes runs by retention, makes new runs searchable,
+// trims and packs journals, and deletes unused segments and objects. The archive, which may be slow,
+// holds up nothing else. An item that fails is skipped and tried again. A round that fails is reported,
+// and followed by the next one. Several servers may maintain one database.
 func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 	var mu sync.Mutex
 	reported := func(err error) {
@@ -93,9 +92,9 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 	all.Go(func() {
 		packed := s.Now()
 		periodic.Loop{Every: tidyInterval, Now: s.Now}.Run(ctx, func(now time.Time) error {
-			// While much arrives, packing waits: it would take a core from what agents wait for.
-			may := func() bool { return now.Sub(packed) > maxPackDelay || s.Now().Sub(s.others.BusyAt()) > busyDelay }
-			done, err := s.tidyArchive(ctx, now, may)
+			// While much arrives, packing waits, because it would take a core from the appends.
+			canPack := func() bool { return now.Sub(packed) > maxPackDelay || s.Now().Sub(s.others.BusyAt()) > busyDelay }
+			done, err := s.tidyArchive(ctx, now, canPack)
 			if done {
 				packed = now
 			}
@@ -106,18 +105,18 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 	all.Wait()
 }
 
-// Tidy does all that is due now: deletes, trims, packs, and sweeps. Between two steps it
-// rests as long as the last one took, so that it takes half of one core at most.
+// Tidy does all maintenance that is due now. It pauses between two steps for as long as the last one took,
+// so that it takes at most half of one core.
 func (s *Maintenance) Tidy(ctx context.Context, now time.Time) error {
 	err := errors.Join(s.applyRetention(ctx, now), s.tidyRows(ctx, now))
 	_, archived := s.tidyArchive(ctx, now, func() bool { return true })
 	return errors.Join(err, archived, s.tidySegments(ctx, now))
 }
 
-// tidyRows does what is in the database alone.
+// tidyRows does the maintenance that needs only the database.
 func (s *Maintenance) tidyRows(ctx context.Context, now time.Time) error {
 	return errors.Join(
-		s.Refresh(ctx), s.others.CheckKey(ctx), s.MergeCounts(ctx), s.mergeStoredBytes(ctx), s.Expire(ctx, ExpiringAttempts, now),
+		s.Refresh(ctx), s.others.CheckKey(ctx), s.MergeCounts(ctx), s.mergeStoredBytes(ctx), s.Expire(ctx, attemptExpiry, now),
 		s.RunSteps(ctx, func() (bool, error) { return s.IndexTexts(ctx) }),
 		s.RunSteps(ctx, func() (bool, error) { return s.trimOne(ctx, now) }),
 	)
@@ -127,18 +126,18 @@ func (s *Maintenance) tidySegments(ctx context.Context, now time.Time) error {
 	return s.unlessBackup(func() error { return s.sweepSegments(ctx, now) })
 }
 
-// tidyArchive packs journals as long as it may, and deletes objects. It reports whether
-// nothing is left to pack.
-func (s *Maintenance) tidyArchive(ctx context.Context, now time.Time, may func() bool) (packed bool, err error) {
-	// What stays in rows comes first: it needs no archive, which may not answer.
-	if _, err := s.packDue(ctx, now, rowBytes, may); err != nil {
+// tidyArchive packs journals as long as canPack allows it, and deletes objects. It reports whether nothing is
+// left to pack.
+func (s *Maintenance) tidyArchive(ctx context.Context, now time.Time, canPack func() bool) (packed bool, err error) {
+	// Journals that stay in rows are packed first: they need no archive, which may not answer.
+	if _, err := s.packDue(ctx, now, rowBytes, canPack); err != nil {
 		return false, err
 	}
-	packed, err = s.packDue(ctx, now, math.MaxInt64, may)
+	packed, err = s.packDue(ctx, now, math.MaxInt64, canPack)
 	return packed, errors.Join(err, s.unlessBackup(func() error { return s.sweepObjects(ctx, now) }))
 }
 
-// unlessBackup removes files that nobody needs, unless a backup is copying.
+// unlessBackup calls remove, unless a backup is running.
 func (s *Maintenance) unlessBackup(remove func() error) (err error) {
 	if s.dir != "" {
 		release, err := datadir.Hold(s.dir, false)
@@ -150,8 +149,7 @@ func (s *Maintenance) unlessBackup(remove func() error) (err error) {
 	return remove()
 }
 
-// sweepObjects deletes objects that nobody refers to: those given up, and those that were
-// on their way when a server died.
+// sweepObjects deletes unused objects: those that were released, and those whose writing was not finished.
 func (s *Maintenance) sweepObjects(ctx context.Context, now time.Time) error {
 	if s.Archive == nil {
 		return nil
@@ -164,19 +162,19 @@ func (s *Maintenance) sweepObjects(ctx context.Context, now time.Time) error {
 		WHERE (state = 'dead' OR state = 'writing' AND changed_at < $1) AND`+troubled.NotPaused(troubled.Object, "objects.name", 3)+`
 		ORDER BY changed_at, id LIMIT $2`, db.Micros(now.Add(-objectWriteTimeout)), tidyBatch, db.Micros(s.Now()))
 	if err != nil {
-		return fmt.Errorf("look for objects to delete: %w", err)
+		return fmt.Errorf("select objects to delete: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var all []object
 	for rows.Next() {
 		var o object
 		if err := rows.Scan(&o.id, &o.name); err != nil {
-			return fmt.Errorf("look for objects to delete: %w", err)
+			return fmt.Errorf("select objects to delete: %w", err)
 		}
 		all = append(all, o)
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("look for objects to delete: %w", err)
+		return fmt.Errorf("select objects to delete: %w", err)
 	}
 	failures := 0
 	for _, o := range all {
@@ -185,7 +183,7 @@ func (s *Maintenance) sweepObjects(ctx context.Context, now time.Time) error {
 				return serr
 			}
 			if failures++; failures >= maxArchiveFailures {
-				return fmt.Errorf("delete objects: %d could not be in a row, so the rest waits: %w", failures, err)
+				return fmt.Errorf("delete objects: %d in a row failed; the others are tried later: %w", failures, err)
 			}
 			continue
 		}
@@ -196,14 +194,13 @@ func (s *Maintenance) sweepObjects(ctx context.Context, now time.Time) error {
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("forget object %s: %w", o.name, err)
+			return fmt.Errorf("delete object %s: %w", o.name, err)
 		}
 	}
 	return nil
 }
 
-// sweepSegments removes segments that nothing refers to, and has the journals packed that
-// keep an old one.
+// sweepSegments removes unused segments, and schedules the packing of journals that keep old ones.
 func (s *Maintenance) sweepSegments(ctx context.Context, now time.Time) error {
 	if s.Segments == nil {
 		return nil
@@ -213,8 +210,8 @@ func (s *Maintenance) sweepSegments(ctx context.Context, now time.Time) error {
 		return err
 	}
 	for _, one := range all {
-		// Once a segment is not the one that grows, every transaction that added to it has
-		// ended: the next one was begun by a later transaction.
+		// Every transaction that wrote to a segment other than the current one has ended, because the
+		// next segment was begun by a later transaction.
 		id := strconv.FormatInt(one.ID, 10)
 		if one.ID == s.Segments.Active() || s.IsPaused(troubled.Segment, id) {
 			continue
@@ -228,21 +225,21 @@ func (s *Maintenance) sweepSegments(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// sweepSegment removes a segment that nothing refers to, or empties it.
+// sweepSegment removes an unused segment, or releases one that is in use.
 func (s *Maintenance) sweepSegment(ctx context.Context, id int64, now time.Time) error {
 	var used int64
 	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM blocks WHERE segment = $1 LIMIT 1) AS one`, id).Scan(&used)
 	if err != nil {
-		return fmt.Errorf("look whether segment %d is in use: %w", id, err)
+		return fmt.Errorf("check whether segment %d is in use: %w", id, err)
 	}
 	if used == 0 {
 		return s.Segments.Remove(id)
 	}
-	return s.empty(ctx, id, now)
+	return s.releaseSegment(ctx, id, now)
 }
 
-// empty has the journals packed that keep a segment which is old enough.
-func (s *Maintenance) empty(ctx context.Context, id int64, now time.Time) error {
+// releaseSegment schedules the packing of the journals that keep a segment, if that is old enough.
+func (s *Maintenance) releaseSegment(ctx context.Context, id int64, now time.Time) error {
 	info, err := os.Stat(s.Segments.Path(id))
 	if err != nil || now.Sub(info.ModTime()) < segmentIdleDelay {
 		return nil //nolint:nilerr // removed meanwhile, which is as good
@@ -253,7 +250,7 @@ func (s *Maintenance) empty(ctx context.Context, id int64, now time.Time) error 
 		return err
 	})
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("have the journals in segment %d packed: %w", id, err)
+		return fmt.Errorf("schedule the packing of segment %d: %w", id, err)
 	}
 	return s.copyPacked(ctx, id, info.Size())
 }

@@ -15,8 +15,8 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// trimOne trims one journal that is due, and reports whether there was one. One that cannot
-// be trimmed rests, so that the others have their turn.
+// trimOne trims one due journal, and reports whether there was one. A journal that cannot be trimmed is
+// paused, so that the others get their turn.
 func (s *Maintenance) trimOne(ctx context.Context, now time.Time) (bool, error) {
 	if s.RunLog <= 0 {
 		return false, nil
@@ -28,7 +28,7 @@ func (s *Maintenance) trimOne(ctx context.Context, now time.Time) (bool, error) 
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look for a journal to trim: %w", err)
+		return false, fmt.Errorf("select a journal to trim: %w", err)
 	}
 	if err := s.trim(ctx, key); err != nil {
 		return true, s.Skip(ctx, troubled.Trim, key.String(), fmt.Errorf("trim the journal of run %s attempt %d: %w", key.Run, key.Attempt, err))
@@ -37,7 +37,7 @@ func (s *Maintenance) trimOne(ctx context.Context, now time.Time) (bool, error) 
 	return true, nil
 }
 
-// trim drops some blocks of the middle of a journal, or finds that there are none.
+// trim drops some blocks of the middle of a journal, if there are any.
 func (s *Maintenance) trim(ctx context.Context, key tables.AttemptKey) error {
 	_, row, err := tables.ScanAttempt(s.Reader.QueryRowContext(ctx, `SELECT `+tables.AttemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, key.Run, key.Attempt))
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *Maintenance) trim(ctx context.Context, key tables.AttemptKey) error {
 	return s.drop(ctx, key, row, blocks, &c)
 }
 
-// middle reads the heads of up to maxDeletedBlocks blocks between two offsets of a journal.
+// middle returns the heads of some blocks between two offsets of a journal.
 func (s *Maintenance) middle(ctx context.Context, key tables.AttemptKey, from, to int64) ([]index.BlockHead, error) {
 	const atOnce = 64
 	heads, err := s.Blocks(ctx, key.Run, key.Attempt, from, atOnce)
@@ -76,7 +76,7 @@ func (s *Maintenance) middle(ctx context.Context, key tables.AttemptKey, from, t
 	return slices.DeleteFunc(heads, func(h index.BlockHead) bool { return h.Start < from || h.Start+h.Size > to }), nil
 }
 
-// countBefore counts what each stream printed before the gap, which is where it lies.
+// countBefore counts what each stream printed before the gap.
 func (s *Maintenance) countBefore(ctx context.Context, key tables.AttemptKey, to int64, c *tables.Cut) error {
 	for at := int64(journal.HeaderSize); at < to; {
 		heads, err := s.Blocks(ctx, key.Run, key.Attempt, at, 16)
@@ -98,7 +98,7 @@ func (s *Maintenance) countBefore(ctx context.Context, key tables.AttemptKey, to
 	return nil
 }
 
-// countBlock adds a block that goes to the gaps.
+// countBlock adds a dropped block to the gaps.
 func (s *Maintenance) countBlock(ctx context.Context, key tables.AttemptKey, h index.BlockHead, c *tables.Cut) error {
 	c.Bytes += h.Size
 	c.To = h.Start + h.Size
@@ -113,8 +113,7 @@ func (s *Maintenance) countBlock(ctx context.Context, key tables.AttemptKey, h i
 	})
 }
 
-// drop takes the blocks away, if the journal's gap is still what it was, and shows the gap
-// in the run.
+// drop drops the blocks, if the journal's gap has not changed meanwhile, and stores the gap in the run.
 func (s *Maintenance) drop(ctx context.Context, key tables.AttemptKey, before *tables.AttemptRow, blocks []index.BlockHead, c *tables.Cut) error {
 	return s.Write(ctx, db.Runs(key.Run), func(t *db.Tx) error {
 		run, err := tables.LockRun(ctx, t, key.Run)

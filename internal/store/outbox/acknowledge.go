@@ -13,10 +13,10 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Acknowledge records that a person knows what is wrong with a run: people are not notified of it
-// again, and lists show who knows. It returns the run and the event of its history.
+// Acknowledge records that a person knows what is wrong with a run: its notifications are not repeated,
+// and lists show who acknowledged it. It returns the run and the event of its history.
 func (s *Outbox) Acknowledge(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
-	by, why = index.Text(by, 200), index.Text(why, 1000)
+	by, why = index.CleanText(by, 200), index.CleanText(why, 1000)
 	changed, events, err := s.setAcknowledged(ctx, run, func(r *job.Run) *job.RunEvent {
 		r.Acknowledged = &job.Acknowledgement{
 			By: by, Why: why, At: db.FromMicros(db.Micros(now)), Attempt: r.Attempt, State: r.State, Health: r.Health,
@@ -35,7 +35,7 @@ func (s *Outbox) Acknowledge(ctx context.Context, run, by, why string, now time.
 
 // Unacknowledge removes the acknowledgement of a run. Without one it changes nothing.
 func (s *Outbox) Unacknowledge(ctx context.Context, run, by string, now time.Time) (job.Run, []job.RunEvent, error) {
-	by = index.Text(by, 200)
+	by = index.CleanText(by, 200)
 	changed, events, err := s.setAcknowledged(ctx, run, func(r *job.Run) *job.RunEvent {
 		if r.Acknowledged == nil {
 			return nil

@@ -11,10 +11,9 @@ import (
 	"stint.dev/stint/job"
 )
 
-// FollowCancel moves a cancel on. An attempt that was not asked yet is
-// asked now, by whom and why; when it has sent no heartbeat for the length of its lease
-// and force is set, the run ends as canceled without it. The agent is still asked to stop
-// if it ever comes back.
+// FollowCancel applies a cancel to an attempt of a run. It records the request, if there is none. If
+// force is set and the lease of the attempt has ended, the run ends as canceled without its agent,
+// which is still asked to stop if it reports again.
 func (s *Outbox) FollowCancel(ctx context.Context, id string, attempt int, c job.Cancel, force bool) (outbox.Progress, error) {
 	var out outbox.Progress
 	err := s.Write(ctx, db.Runs(id), func(t *db.Tx) error {
@@ -33,12 +32,12 @@ func (s *Outbox) FollowCancel(ctx context.Context, id string, attempt int, c job
 		return saveChange(ctx, t, &row, out.Events, c.At)
 	})
 	if err != nil {
-		return out, fmt.Errorf("follow the cancel of run %s: %w", id, err)
+		return out, fmt.Errorf("cancel run %s: %w", id, err)
 	}
 	return out, nil
 }
 
-// followCancel is FollowCancel for the run as it is now. c.At is now.
+// followCancel returns the run after FollowCancel, and its progress. c.At is the current time.
 func followCancel(row tables.RunRow, attempt int, c job.Cancel, force bool) (job.Run, outbox.Progress) {
 	run := row.Run
 	switch {
@@ -61,16 +60,15 @@ func followCancel(row tables.RunRow, attempt int, c job.Cancel, force bool) (job
 	if err != nil || event == nil {
 		return run, outbox.Progress{Over: true, Why: fmt.Sprintf("the run is %s and cannot be canceled", run.State)}
 	}
-	// No time of its end, as for a lost run: nobody knows it.
+	// It has no time of its end, as a lost run: nobody knows it.
 	next.Outcome = &job.Outcome{State: job.Canceled, Reason: job.ByCancel, By: run.Cancel.By, Message: evidence}
 	return next, outbox.Progress{
 		Over: true, Why: "the agent is gone: canceled without it", Run: &next, Events: []job.RunEvent{*event},
 	}
 }
 
-// RequestCancel records that somebody wants the run to stop, moves its state by
-// job.StopRequested and returns the run and what changed. The first request remains;
-// repeating it, or asking for a run that has ended, changes nothing.
+// RequestCancel records a request to stop a run, moves the run by job.StopRequested, and returns the run
+// and its events. Only the first request counts. For a run that has ended it changes nothing.
 func (s *Outbox) RequestCancel(ctx context.Context, run string, c job.Cancel) (job.Run, []job.RunEvent, error) {
 	var row tables.RunRow
 	var events []job.RunEvent
@@ -103,7 +101,7 @@ func cancelRun(run job.Run, c job.Cancel) (next job.Run, events []job.RunEvent, 
 	if run.Cancel != nil || run.EndedAt != nil && run.State != job.Retrying {
 		return run, nil, false
 	}
-	c.By, c.Why, c.At = index.Text(c.By, 200), index.Text(c.Why, 1000), db.FromMicros(db.Micros(c.At))
+	c.By, c.Why, c.At = index.CleanText(c.By, 200), index.CleanText(c.Why, 1000), db.FromMicros(db.Micros(c.At))
 	run.Cancel = &c
 	evidence := "Stop requested by " + c.By
 	if c.Why != "" {

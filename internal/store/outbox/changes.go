@@ -79,7 +79,7 @@ func withoutAlarms(entries []outbox.Entry) []outbox.Entry {
 	})
 }
 
-// endsIn reports whether the last of events is that the run ended in a state.
+// endsIn reports whether the last event is the end of the run in a state.
 func endsIn(events []job.RunEvent, state job.State) bool {
 	last := events[len(events)-1]
 	return last.Kind == "state" && last.To == string(state)
@@ -122,8 +122,8 @@ func notifiedOfLoss(ctx context.Context, t *db.Tx, run *job.Run) (bool, error) {
 	return n > 0, nil
 }
 
-// successEntries is what a success is worth notifying of: that a failure has passed, or that somebody
-// asked for every success. Of a run that was delivered late the first is decided later.
+// successEntries returns the entries of a success: that a failure has passed, or the success itself, if
+// a route takes every success. For a run that was delivered late the first is decided by ReportLate.
 func successEntries(ctx context.Context, t *db.Tx, run *job.Run, late bool, now time.Time) ([]outbox.Entry, error) {
 	if run.Attempt > 1 {
 		var n int
@@ -156,9 +156,9 @@ func successEntries(ctx context.Context, t *db.Tx, run *job.Run, late bool, now 
 	}}, nil
 }
 
-// recoveredEntries is the entry for a failure that passes with the success of a run; none if there is no
-// such failure, or nobody was notified of it yet. Notifications of the failures after it that wait
-// are withdrawn.
+// recoveredEntries returns the entry for a failure that passes with the success of a run; none if there
+// is no such failure, or people were not notified of it. It withdraws the notifications of failures
+// that have not been sent.
 func recoveredEntries(ctx context.Context, t *db.Tx, run *job.Run, now time.Time) ([]outbox.Entry, error) {
 	failures, err := openFailures(ctx, t, run)
 	if err != nil {
@@ -176,25 +176,25 @@ func recoveredEntries(ctx context.Context, t *db.Tx, run *job.Run, now time.Time
 	return nil, nil
 }
 
-// RunsBefore finds the runs of a job that started before one of them, by an index and without
-// sorting, and PassedAfter when the last success became known of those that started after it. How
-// many are looked at is bounded: whoever has so many at once has no series of them.
+// runsBefore selects the last 50 runs of a job that started before one of them, off an index and without
+// sorting. passedAfter selects when the last success became known of the runs that started after it, of
+// at most 50: a job with more runs at once is no series of runs.
 const (
-	RunsBefore = `SELECT id, attempt, number, state, COALESCE(end_known_at, 0), late FROM runs
+	runsBefore = `SELECT id, attempt, number, state, COALESCE(end_known_at, 0), late FROM runs
 		WHERE job = $1 AND (start_at, id) < (CAST($2 AS BIGINT), $3) ORDER BY start_at DESC, id DESC LIMIT 50`
-	PassedAfter = `SELECT COALESCE(MAX(known), 0) FROM (SELECT end_known_at AS known FROM runs
+	passedAfter = `SELECT COALESCE(MAX(known), 0) FROM (SELECT end_known_at AS known FROM runs
 		WHERE job = $1 AND state = 'succeeded' AND (start_at, id) > (CAST($2 AS BIGINT), $3) AND late = 0 ORDER BY start_at DESC, id DESC LIMIT 50) AS after`
 )
 
-// openFailures are the failures of a job before a run that had not passed before it succeeded, the
+// openFailures returns the failures of a job before a run that had not passed when it succeeded, the
 // last one first.
 func openFailures(ctx context.Context, t *db.Tx, run *job.Run) ([]outbox.End, error) {
 	at := []any{run.Job, db.Micros(run.StartAt), run.ID}
 	var passed int64
-	if err := t.QueryRowContext(ctx, PassedAfter, at...).Scan(&passed); err != nil {
+	if err := t.QueryRowContext(ctx, passedAfter, at...).Scan(&passed); err != nil {
 		return nil, fmt.Errorf("successes after run %s: %w", run.ID, err)
 	}
-	rows, err := t.QueryContext(ctx, RunsBefore, at...)
+	rows, err := t.QueryContext(ctx, runsBefore, at...)
 	if err != nil {
 		return nil, fmt.Errorf("runs before run %s: %w", run.ID, err)
 	}
@@ -213,19 +213,19 @@ func openFailures(ctx context.Context, t *db.Tx, run *job.Run) ([]outbox.End, er
 	return outbox.OpenFailures(ends, db.FromMicros(passed)), rows.Err()
 }
 
-// SucceededSince reports whether a run of the job that started after a time succeeded, and that
-// became known at another time or later; zero for whenever.
+// SucceededSince reports whether a run of a job that started after a time succeeded, and the success
+// became known at the time known or later; zero for any time.
 func (s *Outbox) SucceededSince(ctx context.Context, name string, after, known time.Time) (bool, error) {
 	return succeededSince(ctx, s.Reader, name, after, known)
 }
 
-// SucceededAfter finds successes of a job by an index.
-const SucceededAfter = `SELECT COUNT(*) FROM (SELECT 1 FROM runs WHERE job = $1 AND state = 'succeeded'
+// succeededAfter selects successes of a job off an index.
+const succeededAfter = `SELECT COUNT(*) FROM (SELECT 1 FROM runs WHERE job = $1 AND state = 'succeeded'
 	AND start_at > CAST($2 AS BIGINT) AND COALESCE(end_known_at, 0) >= CAST($3 AS BIGINT) LIMIT 1) AS later`
 
 func succeededSince(ctx context.Context, from db.RowQuerier, name string, after, known time.Time) (bool, error) {
 	var n int
-	err := from.QueryRowContext(ctx, SucceededAfter, name, db.Micros(after), db.Micros(known)).Scan(&n)
+	err := from.QueryRowContext(ctx, succeededAfter, name, db.Micros(after), db.Micros(known)).Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("later runs of job %s: %w", name, err)
 	}

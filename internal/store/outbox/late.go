@@ -58,20 +58,20 @@ func markArrival(ctx context.Context, t *db.Tx, row *tables.RunRow, ended, now t
 	return arrival, nil
 }
 
-// LateHosts returns the query for the hosts whose delivery is over: no late run has reported since $1,
+// lateHosts returns the query for the hosts whose delivery is over: no late run has reported since $1,
 // and no journal of which something arrived since $3 is incomplete; or a late run waits since $2.
-func LateHosts(d db.Dialect) string {
+func lateHosts(d db.Dialect) string {
 	return `SELECT host FROM runs AS l WHERE late = 1 GROUP BY host HAVING MIN(reported_at) <= $2 OR MAX(reported_at) <= $1
 		AND NOT EXISTS (SELECT 1 FROM ` + d.RunsIndexedBy("runs_backlog") + ` WHERE backlog = 1 AND ended_at IS NULL AND host = l.host
 			AND reported_at > $3)`
 }
 
-// LateRunsOf finds the late runs of a host.
-func LateRunsOf(d db.Dialect) string {
+// lateRunsOf returns the query for the late runs of a host.
+func lateRunsOf(d db.Dialect) string {
 	return `SELECT id, job, attempt, state, start_at FROM ` + d.RunsIndexedBy("runs_late") + ` WHERE late = 1 AND host = $1 ORDER BY start_at, id` + d.Lock
 }
 
-// lateRun is a run that waits to be reported.
+// lateRun is a late run that is not reported yet.
 type lateRun struct {
 	id      string
 	job     string
@@ -80,15 +80,15 @@ type lateRun struct {
 	start   time.Time
 }
 
-// ReportLate stores what people are notified of runs that hosts delivered late, once a host has
-// delivered all it has: one entry of the event late for each job of a host and, where the run of
-// the job that started last of them ended badly and no good one followed, or ended a failure that
-// people know of, what an end in time would have asked for.
+// ReportLate stores the notifications of runs that hosts delivered late, for each host whose delivery is
+// over: one entry of the event late for each job. If the run of a job that started last ended badly
+// and no success followed, or if its success ends a failure that people know of, it also stores the
+// entries that an end in time would have had.
 func (s *Outbox) ReportLate(ctx context.Context, now time.Time) error {
-	hosts, err := s.ReadTexts(ctx, LateHosts(s.Dialect),
+	hosts, err := s.ReadTexts(ctx, lateHosts(s.Dialect),
 		db.Micros(now.Add(-lateQuietInterval)), db.Micros(now.Add(-lateReportTimeout)), db.Micros(now.Add(-lateStallTimeout)))
 	if err != nil {
-		return fmt.Errorf("look for runs that were delivered late: %w", err)
+		return fmt.Errorf("select hosts with late runs: %w", err)
 	}
 	var errs []error
 	for _, host := range hosts {
@@ -139,9 +139,9 @@ func reportLateOf(ctx context.Context, t *db.Tx, host string, now time.Time) err
 	return insertEntries(ctx, t, entries)
 }
 
-// lockLateRuns locks the runs of a host that wait to be reported, in the order of their starts.
+// lockLateRuns locks the late runs of a host, and returns them in the order of their starts.
 func lockLateRuns(ctx context.Context, t *db.Tx, host string) ([]lateRun, error) {
-	rows, err := t.QueryContext(ctx, LateRunsOf(t.Dialect), host)
+	rows, err := t.QueryContext(ctx, lateRunsOf(t.Dialect), host)
 	if err != nil {
 		return nil, err
 	}
@@ -159,8 +159,8 @@ func lockLateRuns(ctx context.Context, t *db.Tx, host string) ([]lateRun, error)
 	return late, rows.Err()
 }
 
-// lateEnd is what the last late run of a job asks for beside being counted; nothing if its row is
-// damaged, which must not keep other runs from being reported.
+// lateEnd returns the entries of the last late run of a job, beside that of the event late. A run whose
+// row is damaged has none: it must not keep other runs from being reported.
 func lateEnd(ctx context.Context, t *db.Tx, id string, now time.Time) ([]outbox.Entry, error) {
 	row, err := tables.LockRun(ctx, t, id)
 	var damaged *query.UnreadableError
@@ -193,7 +193,7 @@ func lateEnd(ctx context.Context, t *db.Tx, id string, now time.Time) ([]outbox.
 	return notifications(entries), err
 }
 
-// notifications are the entries that notify people.
+// notifications returns the entries that are notifications.
 func notifications(entries []outbox.Entry) []outbox.Entry {
 	var out []outbox.Entry
 	for _, e := range entries {

@@ -19,7 +19,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Announce stores outbox entries that are about no single run.
+// Announce stores entries that are not about a single run.
 func (s *Outbox) Announce(ctx context.Context, entries []outbox.Entry) error {
 	return s.AddOutbox(ctx, entries)
 }
@@ -27,7 +27,7 @@ func (s *Outbox) Announce(ctx context.Context, entries []outbox.Entry) error {
 const outboxColumns = `id, kind, run_id, attempt, what, severity, route, status, tries, next_at,
 	created_at, done_at, cause, repeats, batch, last_error, message, by_whom, ends, late`
 
-// Outbox is what is to be notified of or done, and who is to be notified.
+// Outbox holds notifications, actions and routes.
 type Outbox struct {
 	*db.DB
 	*troubled.Items
@@ -35,18 +35,18 @@ type Outbox struct {
 	secrets secrets
 }
 
-// New makes the outbox of a database, for a server without keys; see OpenSecrets.
+// New returns the outbox of a database. It cannot encrypt secrets before OpenSecrets.
 func New(d *db.DB, items *troubled.Items, q *runs.Queries) *Outbox {
 	return &Outbox{DB: d, Items: items, queries: q}
 }
 
-// insertEntries stores what a change asks for, in the transaction of the change.
+// insertEntries stores entries in the transaction of the change that caused them.
 func insertEntries(ctx context.Context, t *db.Tx, entries []outbox.Entry) error {
 	for _, e := range entries {
 		at := db.Micros(e.At)
 		a := job.Action{
-			Kind: e.Kind, Run: e.Run, Attempt: e.Attempt, What: index.Text(e.What, 100), Severity: e.Severity,
-			Message: index.Text(e.Message, 2000), By: index.Text(e.By, 200), Ends: index.Text(e.Ends, 100), Late: e.Late,
+			Kind: e.Kind, Run: e.Run, Attempt: e.Attempt, What: index.CleanText(e.What, 100), Severity: e.Severity,
+			Message: index.CleanText(e.Message, 2000), By: index.CleanText(e.By, 200), Ends: index.CleanText(e.Ends, 100), Late: e.Late,
 		}
 		if err := insertAction(ctx, t, a, at, max(at, db.Micros(e.After))); err != nil {
 			return err
@@ -72,11 +72,11 @@ func insertAction(ctx context.Context, t *db.Tx, a job.Action, created, next int
 	return nil
 }
 
-// Withdraw drops the notifications of bad ends of a run, up to an attempt, that wait and are not
-// due yet, and reports whether there were any: nobody was notified, and nobody needs to be.
+// Withdraw drops the notifications of bad ends of a run, up to an attempt, that are not due yet, and
+// reports whether there were any.
 func Withdraw(ctx context.Context, t *db.Tx, run string, attempt int, why string, now time.Time) (bool, error) {
 	withdrawn := false
-	for range 2 { // the second time those that another server was dispatching at the first
+	for range 2 { // the second time for those that another server was dispatching
 		res, err := t.ExecContext(ctx, `UPDATE outbox SET status = 'dropped', last_error = $4, done_at = $3
 			WHERE run_id = $1 AND attempt <= $2 AND next_at > $3 AND kind = 'notify' AND what IN ('failed', 'timed_out', 'lost')
 			AND status = 'pending' AND batch = 0 AND repeats = 0`, run, attempt, db.Micros(now), why)
@@ -92,7 +92,7 @@ func Withdraw(ctx context.Context, t *db.Tx, run string, attempt int, why string
 	return withdrawn, nil
 }
 
-// AddOutbox stores entries that no change of a run brings with it.
+// AddOutbox stores entries that no change of a run caused.
 func (s *Outbox) AddOutbox(ctx context.Context, entries []outbox.Entry) error {
 	return s.Write(ctx, db.None, func(t *db.Tx) error { return insertEntries(ctx, t, entries) })
 }
@@ -164,8 +164,7 @@ func (s *Outbox) Actions(ctx context.Context, q query.Actions) ([]job.Action, er
 	return actions, nil
 }
 
-// DueActions returns pending cancels and retries whose time has come, those that have waited
-// longest first.
+// DueActions returns pending cancels and retries that are due, those that are due longest first.
 func (s *Outbox) DueActions(ctx context.Context, now time.Time, limit int) ([]job.Action, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
 		WHERE status = 'pending' AND route = '' AND kind <> 'notify' AND next_at <= $1 ORDER BY next_at, id LIMIT $2`, db.Micros(now), limit)
@@ -179,9 +178,8 @@ func (s *Outbox) DueActions(ctx context.Context, now time.Time, limit int) ([]jo
 	return actions, nil
 }
 
-// ActionFailed records that a cancel or a retry could not be followed: it is tried again after
-// a pause, or with the next round where not even that can be stored, and the others have their
-// turn.
+// ActionFailed records that a cancel or a retry failed, so that it is tried again after a pause and does
+// not hold up others. If that cannot be stored, it is tried again in the next round.
 func (s *Outbox) ActionFailed(ctx context.Context, a job.Action, cause error, now time.Time) error {
 	if err := s.Skip(ctx, troubled.Action, a.Run, cause); err != nil {
 		return err
@@ -195,27 +193,27 @@ func (s *Outbox) ActionFailed(ctx context.Context, a job.Action, cause error, no
 	return nil
 }
 
-// ActionFollowed forgets that a cancel or a retry of a run could not be followed.
+// ActionFollowed removes the troubled item of a cancel or a retry.
 func (s *Outbox) ActionFollowed(ctx context.Context, a job.Action) {
 	s.ClearFailure(ctx, troubled.Action, a.Run)
 }
 
-// Dispatch finds the routes of up to limit causes, oldest first: each cause becomes one
-// row per route that to names, or is dropped with the reason that to gives. The run is
-// nil for a cause about the server. to may be called twice for a cause, and must not use
-// the store. It returns how many causes were handled.
+// Dispatch replaces up to limit causes, the oldest first, by one row for each route that to returns. A
+// cause without a route is dropped with the reason that to returns. The run is nil for a cause about
+// the server. to may be called twice for a cause, and must not use the store. Dispatch returns the
+// number of causes.
 func (s *Outbox) Dispatch(ctx context.Context, now time.Time, limit int, to func(job.Action, *job.Run) (routes []string, why string)) (int, error) {
 	var n int
-	// Most of the time there is none, and a transaction that writes is not to be had for nothing.
+	// Usually there is none, and a transaction that writes is expensive.
 	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox
 		WHERE status = 'pending' AND route = '' AND kind = 'notify' AND`+troubled.NotPaused(troubled.Notify, "CAST(outbox.id AS TEXT)", 1)+` LIMIT 1) AS causes`, db.Micros(s.Now())).Scan(&n)
 	if err != nil {
-		return 0, fmt.Errorf("look for notifications: %w", err)
+		return 0, fmt.Errorf("count notifications: %w", err)
 	}
 	if n == 0 {
 		return 0, nil
 	}
-	// What fails is tried again for fewer and fewer, until the causes are found that fail alone.
+	// If a batch fails, smaller ones are tried, until the causes are found that fail alone.
 	for some := limit; ; some = max(some/2, 1) {
 		var causes []job.Action
 		err := s.Write(ctx, db.None, func(t *db.Tx) (err error) {
@@ -241,10 +239,9 @@ func (s *Outbox) Dispatch(ctx context.Context, now time.Time, limit int, to func
 	}
 }
 
-// dispatchSome finds the routes of some causes and returns them, also when that fails.
+// dispatchSome dispatches up to limit causes and returns them, also if that fails.
 func dispatchSome(ctx context.Context, t *db.Tx, now, resting time.Time, limit int, to func(job.Action, *job.Run) ([]string, string)) ([]job.Action, error) {
-	// No row is skipped for being locked: another server's causes come first, and the
-	// messages about a run stay in order.
+	// Locked rows are not skipped, so that the messages about a run stay in order.
 	rows, err := t.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox WHERE status = 'pending' AND route = '' AND kind = 'notify'
 		AND`+troubled.NotPaused(troubled.Notify, "CAST(outbox.id AS TEXT)", 1)+` ORDER BY id LIMIT `+strconv.Itoa(limit)+t.Dialect.Lock, db.Micros(resting))
 	if err != nil {
@@ -268,7 +265,7 @@ func dispatchOne(ctx context.Context, t *db.Tx, now time.Time, c job.Action, to 
 		row, err := tables.ScanRun(t.QueryRowContext(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE id = $1`, c.Run))
 		var bad *query.UnreadableError
 		switch {
-		case errors.As(err, &bad): // people are notified all the same, with what is known of it
+		case errors.As(err, &bad): // people are notified with what is known of it
 			run = &bad.Run
 		case err != nil:
 			return fmt.Errorf("read run %s: %w", c.Run, err)
@@ -291,16 +288,16 @@ func dispatchOne(ctx context.Context, t *db.Tx, now time.Time, c job.Action, to 
 	return err
 }
 
-// RouteRows returns the pending rows of a route, oldest first.
+// RouteRows returns the pending rows of a route, the oldest first.
 func (s *Outbox) RouteRows(ctx context.Context, route string, limit int) ([]job.Action, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
 		WHERE status = 'pending' AND route = $1 ORDER BY id LIMIT $2`, route, limit)
 	if err != nil {
-		return nil, fmt.Errorf("read what waits for route %s: %w", route, err)
+		return nil, fmt.Errorf("read the rows of route %s: %w", route, err)
 	}
 	actions, err := scanActions(rows)
 	if err != nil {
-		return nil, fmt.Errorf("read what waits for route %s: %w", route, err)
+		return nil, fmt.Errorf("read the rows of route %s: %w", route, err)
 	}
 	return actions, nil
 }
@@ -321,7 +318,7 @@ func finishRow(ctx context.Context, t *db.Tx, one outbox.Result) error {
 	done := sql.NullInt64{Int64: db.Micros(one.At), Valid: one.Status != outbox.Pending}
 	res, err := t.ExecContext(ctx, `UPDATE outbox SET status = $2, tries = $3, next_at = $4, batch = $5, last_error = $6, done_at = $7
 		WHERE id = $1 AND status = 'pending'`,
-		one.ID, one.Status, one.Tries, db.Micros(one.NextAt), one.Batch, index.Text(one.Error, 1000), done)
+		one.ID, one.Status, one.Tries, db.Micros(one.NextAt), one.Batch, index.CleanText(one.Error, 1000), done)
 	if err != nil {
 		return fmt.Errorf("store the result of outbox row %d: %w", one.ID, err)
 	}
@@ -342,14 +339,14 @@ func finishRow(ctx context.Context, t *db.Tx, one outbox.Result) error {
 	return nil
 }
 
-// TidyOutbox drops what waits for routes that are gone, and deletes up to limit rows that
-// were finished before a time.
+// TidyOutbox drops pending rows of deleted routes, and deletes up to limit rows that were finished before
+// a time.
 func (s *Outbox) TidyOutbox(ctx context.Context, now, before time.Time, limit int) error {
 	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		_, err := t.ExecContext(ctx, `UPDATE outbox SET status = 'dropped', last_error = 'the route was deleted', done_at = $1
 			WHERE status = 'pending' AND route <> '' AND route NOT IN (SELECT name FROM routes)`, db.Micros(now))
 		if err != nil {
-			return fmt.Errorf("drop what waits for deleted routes: %w", err)
+			return fmt.Errorf("drop the rows of deleted routes: %w", err)
 		}
 		_, err = t.ExecContext(ctx, `DELETE FROM outbox WHERE id IN (SELECT id FROM outbox
 			WHERE status <> 'pending' AND done_at < $1 ORDER BY done_at LIMIT $2)`, db.Micros(before), limit)

@@ -13,7 +13,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// EndActions is the part of a policy that matters when a run ends: by state.
+// EndActions is the part of a policy that applies when a run ends, by state.
 type EndActions map[string]struct {
 	Notify         bool       `json:"notify"`
 	Severity       job.Health `json:"severity"`
@@ -31,9 +31,9 @@ func (a EndActions) Retry() bool {
 	return false
 }
 
-// applyPolicy changes the entries of an end as the policy of the job says: who is notified, how
-// severe it is, and whether another attempt follows. A policy that cannot be read changes
-// nothing, or no run of the job could end any more; Policies reports it.
+// applyPolicy changes the entries of an end by the policy of the job: whether people are notified, with
+// which severity, and whether another attempt follows. A policy that cannot be read changes nothing,
+// because otherwise no run of the job could end; Policies reports it.
 func applyPolicy(ctx context.Context, t *db.Tx, run *job.Run, entries []outbox.Entry) ([]outbox.Entry, error) {
 	if len(entries) == 0 {
 		return nil, nil

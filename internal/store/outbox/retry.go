@@ -14,11 +14,10 @@ import (
 	"stint.dev/stint/job"
 )
 
-// RequestRetry asks the agent of a run that has ended for a further attempt, and moves
-// the run by job.RetryRequested. It can be asked only while that agent waits for it; else
-// the error is *outbox.NoRetryError. Repeating it is harmless. attempt is the one that the
-// retry is to follow, and the request is refused once another one has begun; 0 is the last one,
-// whichever that is.
+// RequestRetry requests another attempt from the agent of a run that has ended, and moves the run by
+// job.RetryRequested. If the agent does not wait for that, the error is *outbox.NoRetryError. It may be
+// called again. attempt is the attempt that the retry follows: the request is refused if another one
+// has begun; 0 is the last one.
 func (s *Outbox) RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
 	var row tables.RunRow
 	var events []job.RunEvent
@@ -48,7 +47,7 @@ func (s *Outbox) RequestRetry(ctx context.Context, run string, attempt int, by, 
 	return row.Run, events, nil
 }
 
-// mayRetry says why a run cannot be tried again now, as *outbox.NoRetryError.
+// mayRetry returns *outbox.NoRetryError if a run cannot be retried now. waits says that its agent waits.
 func mayRetry(run *job.Run, waits bool) error {
 	no := func(format string, args ...any) error {
 		return &outbox.NoRetryError{Run: *run, Why: fmt.Sprintf(format, args...)}
@@ -57,7 +56,7 @@ func mayRetry(run *job.Run, waits bool) error {
 	case run.State == job.Succeeded:
 		return no("run %s succeeded: there is nothing to try again", run.ID)
 	case !run.State.Terminal():
-		return no("run %s is %s: an attempt is never begun beside one that may live; cancel it first", run.ID, run.State)
+		return no("run %s is %s: no attempt begins beside one that may be alive; cancel it first", run.ID, run.State)
 	case !waits:
 		return no("run %s is %s, and its agent does not wait for a retry", run.ID, run.State)
 	}
@@ -65,7 +64,7 @@ func mayRetry(run *job.Run, waits bool) error {
 }
 
 func startRetry(ctx context.Context, t *db.Tx, row *tables.RunRow, events *[]job.RunEvent, by, why string, now time.Time) error {
-	by, why = index.Text(by, 200), index.Text(why, 1000)
+	by, why = index.CleanText(by, 200), index.CleanText(why, 1000)
 	evidence := "Retry requested by " + by
 	if why != "" {
 		evidence += ": " + why
@@ -91,8 +90,8 @@ func startRetry(ctx context.Context, t *db.Tx, row *tables.RunRow, events *[]job
 	return tables.UpdateRun(ctx, t, row)
 }
 
-// RecordWaitingAgent records that the agent of an attempt that ended waits for a retry, and
-// returns the one that was asked for, if any.
+// RecordWaitingAgent records that the agent of an attempt that has ended waits for a retry, and returns
+// the retry that was requested, if any.
 func RecordWaitingAgent(ctx context.Context, t *db.Tx, run *job.Run, until time.Time) (*outbox.RetryRequest, error) {
 	_, err := t.ExecContext(ctx, `INSERT INTO waiting_agents (run_id, attempt, until, requested_by, why) VALUES ($1, $2, $3, '', '')
 		ON CONFLICT (run_id) DO UPDATE SET until = excluded.until,
@@ -142,8 +141,8 @@ func agentWaitsUntil(ctx context.Context, q db.RowQuerier, run *job.Run) (time.T
 	return db.FromMicros(until), nil
 }
 
-// WatchRetry finds out whether the attempt has begun that was announced at a time. One that
-// is overdue is given up: the run ends as its last attempt did.
+// WatchRetry checks whether an attempt has begun that was announced at a time. If it has not begun in
+// time, the run ends as its last attempt did.
 func (s *Outbox) WatchRetry(ctx context.Context, id string, attempt int, announced, now time.Time) (outbox.Progress, error) {
 	var out outbox.Progress
 	err := s.Write(ctx, db.Runs(id), func(t *db.Tx) error {
@@ -166,7 +165,7 @@ func (s *Outbox) WatchRetry(ctx context.Context, id string, attempt int, announc
 		if err != nil {
 			return err
 		}
-		if now.Before(db.Latest(outbox.RetryDue(&run, announced), waits).Add(outbox.RetryGrace)) {
+		if now.Before(db.Latest(outbox.RetryDue(&run, announced), waits).Add(outbox.RetryTimeout)) {
 			out.Over = false
 			return nil
 		}

@@ -17,9 +17,9 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Deliveries returns every route with its secrets, by name, and whether something waits
-// for it. Of a route whose secrets cannot be decrypted URL and Secret are empty, and Error says
-// why. A route that cannot be read at all is left out.
+// Deliveries returns all routes with their secrets, sorted by name, and whether rows are pending for
+// each. If the secrets of a route cannot be decrypted, its URL and Secret are empty, and Error says why.
+// A route that cannot be read is left out.
 func (s *Outbox) Deliveries(ctx context.Context) ([]outbox.Delivery, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT name, doc, secret, (SELECT COALESCE(secret_key, '') FROM installation),
 		CASE WHEN EXISTS (SELECT 1 FROM outbox o WHERE o.status = 'pending' AND o.route = routes.name) THEN 1 ELSE 0 END
@@ -45,7 +45,7 @@ func (s *Outbox) Deliveries(ctx context.Context) ([]outbox.Delivery, error) {
 		if err := decryptRoute(&d.Route, secret, s.secrets.decrypt); err != nil {
 			err = s.routeError(name, err)
 			d.Route.Error = err.Error()
-			// That this server lacks the key of all routes is one item, of another kind.
+			// A missing key of all routes is one item of another kind.
 			if id, _ := secretkey.Encrypted(secret); id != used || !s.secrets.lacks(used) {
 				bad[name] = err
 			}
@@ -89,8 +89,8 @@ func (s *Outbox) Route(ctx context.Context, name string) (job.Route, error) {
 	return r, nil
 }
 
-// SetRoute stores a route, new or changed, with its secrets encrypted. Check it before. It
-// returns *outbox.SecretKeyError when this server has no key to encrypt with.
+// SetRoute stores a valid route, new or changed, with its secrets encrypted. The error is
+// *outbox.SecretKeyError if this server has no key.
 func (s *Outbox) SetRoute(ctx context.Context, r job.Route) error {
 	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		key, err := s.keyToEncrypt(ctx, t)
@@ -112,7 +112,7 @@ func (s *Outbox) SetRoute(ctx context.Context, r job.Route) error {
 	})
 }
 
-// DeleteRoute deletes a route. What waits for it is dropped.
+// DeleteRoute deletes a route and drops its pending rows.
 func (s *Outbox) DeleteRoute(ctx context.Context, name string, now time.Time) error {
 	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		res, err := t.ExecContext(ctx, `DELETE FROM routes WHERE name = $1`, name)
@@ -125,7 +125,7 @@ func (s *Outbox) DeleteRoute(ctx context.Context, name string, now time.Time) er
 		_, err = t.ExecContext(ctx, `UPDATE outbox SET status = 'dropped', last_error = 'the route was deleted', done_at = $2
 			WHERE status = 'pending' AND route = $1`, name, db.Micros(now))
 		if err != nil {
-			return fmt.Errorf("drop what waits for route %s: %w", name, err)
+			return fmt.Errorf("drop the rows of route %s: %w", name, err)
 		}
 		return nil
 	})

@@ -16,16 +16,16 @@ import (
 	"stint.dev/stint/job"
 )
 
-// secrets are the keys that this process encrypts secrets of the database with.
+// secrets holds the keys for the secrets in the database.
 type secrets struct {
 	file string // empty: this process neither encrypts nor decrypts
 	mu   sync.Mutex
 	keys secretkey.Keys
 	read os.FileInfo // the file when it was read; nil for never
-	bad  error       // why it could not be read when it was tried last
+	bad  error       // of the last try to read it
 }
 
-// holding returns the keys. If the one with this id is not among them, the file is read again:
+// keysFor returns the keys. If the one with this id is not among them, it reads the file again, because
 // another server may have added it.
 func (s *secrets) keysFor(id string) secretkey.Keys {
 	s.mu.Lock()
@@ -38,28 +38,28 @@ func (s *secrets) keysFor(id string) secretkey.Keys {
 		return s.keys
 	}
 	keys, err := secretkey.Read(s.file)
-	if s.bad = err; err == nil { // otherwise those that were read before stay
+	if s.bad = err; err == nil { // otherwise the keys stay
 		s.keys, s.read = keys, info
 	}
 	return s.keys
 }
 
-// decrypt returns what was encrypted for a row.
+// decrypt returns the plaintext of an encrypted text of a row.
 func (s *secrets) decrypt(text, row string) ([]byte, error) {
 	id, _ := secretkey.Encrypted(text)
 	return s.keysFor(id).Decrypt(text, row)
 }
 
-// routeSecrets is what a route holds that gives access to its receiver.
+// routeSecrets are the parts of a route that give access to its receiver.
 type routeSecrets struct {
 	URL    string `json:"url"`
 	Secret string `json:"secret,omitempty"`
 }
 
-// routeRow names the row of a route for encryption.
+// routeRow returns the name of the row of a route that its secrets are bound to.
 func routeRow(name string) string { return "routes/" + name }
 
-// encryptRoute splits a route into its row: what may be read, and what is encrypted.
+// encryptRoute splits a route into a readable document and encrypted secrets.
 func encryptRoute(k secretkey.Key, r job.Route) (doc, secret string, err error) {
 	hidden, err := json.Marshal(routeSecrets{URL: r.URL, Secret: r.Secret})
 	if err != nil {
@@ -74,7 +74,7 @@ func encryptRoute(k secretkey.Key, r job.Route) (doc, secret string, err error) 
 	return string(open), k.Encrypt(hidden, routeRow(name)), nil
 }
 
-// decryptRoute puts a route together again. One that an older version stored is in clear.
+// decryptRoute sets the secrets of a route. Those that an older version stored are not encrypted.
 func decryptRoute(r *job.Route, secret string, decrypt func(text, row string) ([]byte, error)) error {
 	if _, encrypted := secretkey.Encrypted(secret); !encrypted {
 		r.Secret = secret
@@ -92,7 +92,7 @@ func decryptRoute(r *job.Route, secret string, decrypt func(text, row string) ([
 	return nil
 }
 
-// routeError says why the secrets of a route cannot be used, and what to do.
+// routeError returns why the secrets of a route cannot be used, and what to do.
 func (s *Outbox) routeError(name string, err error) error {
 	var missing *secretkey.MissingKeyError
 	if errors.As(err, &missing) {
@@ -107,7 +107,7 @@ func (s *secrets) lacks(id string) bool {
 	return !found
 }
 
-// place names the file, and why it cannot be read.
+// place returns the name of the file, and why it cannot be read.
 func (s *secrets) place() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,8 +120,8 @@ func (s *secrets) place() string {
 	return s.file
 }
 
-// usedKey returns the id of the key that the secrets of the database are encrypted with; empty
-// for none yet.
+// usedKey returns the id of the key that the secrets in the database are encrypted with; empty if there
+// is none yet.
 func usedKey(ctx context.Context, from db.RowQuerier, lock string) (string, error) {
 	var id string
 	if err := from.QueryRowContext(ctx, `SELECT COALESCE(secret_key, '') FROM installation`+lock).Scan(&id); err != nil {
@@ -130,7 +130,7 @@ func usedKey(ctx context.Context, from db.RowQuerier, lock string) (string, erro
 	return id, nil
 }
 
-// keyToEncrypt returns the key that all servers on the database encrypt with.
+// keyToEncrypt returns the key with which all servers on the database encrypt.
 func (s *Outbox) keyToEncrypt(ctx context.Context, t *db.Tx) (secretkey.Key, error) {
 	used, err := usedKey(ctx, t, t.Dialect.Lock)
 	if err != nil {
@@ -160,7 +160,7 @@ func recordKey(ctx context.Context, t *db.Tx, k secretkey.Key, remains bool) err
 	return nil
 }
 
-// lacksKey says that this server cannot encrypt and decrypt.
+// lacksKey returns the error of a server that has no key to encrypt and decrypt.
 func (s *Outbox) lacksKey(used string) error {
 	if used == "" {
 		return &outbox.SecretKeyError{Why: fmt.Sprintf("there is no key to encrypt secrets of notification routes with, because %s could not be made: "+
@@ -170,7 +170,7 @@ func (s *Outbox) lacksKey(used string) error {
 		"copy the file of the server that made it; if it is lost, stop the server, run stint server rotate-key, and set the routes again", used, s.secrets.place())}
 }
 
-// CheckKey records whether this server lacks the key that others encrypt with.
+// CheckKey records whether this server lacks the key with which others encrypt.
 func (s *Outbox) CheckKey(ctx context.Context) error {
 	if s.secrets.file == "" {
 		return nil
@@ -192,7 +192,7 @@ func (s *Outbox) CheckKey(ctx context.Context) error {
 	return nil
 }
 
-// readKeys reads the file with the keys, and makes it if it is missing and may be made.
+// readKeys reads the key file. It creates a missing one, unless another server may have it.
 func (s *Outbox) readKeys(used string, alone bool) (keys secretkey.Keys, made bool, err error) {
 	keys, err = secretkey.Read(s.secrets.file)
 	if !errors.Is(err, fs.ErrNotExist) || used != "" && !alone {

@@ -12,8 +12,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// OpenSecrets reads the keys, encrypts what is not encrypted with the first of them, and
-// removes what is left of how it was stored before.
+// OpenSecrets reads the keys, encrypts all secrets with the first of them, and removes remains of
+// secrets that were stored in clear.
 func (s *Outbox) OpenSecrets(ctx context.Context, file string) error {
 	if file == "" {
 		return nil
@@ -50,8 +50,8 @@ func (s *Outbox) OpenSecrets(ctx context.Context, file string) error {
 	return err
 }
 
-// RotateSecretKey adds a key to a file, which is made if it is missing, and encrypts the
-// secrets of routes with it. It returns the routes that none of the keys decrypts.
+// RotateSecretKey adds a key to a file, which it creates if it is missing, and encrypts the secrets of
+// routes with it. It returns the routes that none of the keys decrypts.
 func (s *Outbox) RotateSecretKey(ctx context.Context, file string) (left []string, err error) {
 	s.secrets.file = file
 	keys, err := secretkey.Add(file)
@@ -84,8 +84,8 @@ func (s *Outbox) encryptRoutes(ctx context.Context, keys secretkey.Keys, alone b
 	return taken, nil
 }
 
-// canEncrypt reports whether a server may encrypt with the first of its keys from now on. What
-// other servers encrypt with must be among them, or they could not read each other.
+// canEncrypt reports whether a server may encrypt with the first of its keys from now on. The key of
+// other servers must be among its keys, so that each can decrypt what another one encrypts.
 func canEncrypt(used string, keys secretkey.Keys, alone bool) bool {
 	if len(keys) == 0 {
 		return false
@@ -94,8 +94,8 @@ func canEncrypt(used string, keys secretkey.Keys, alone bool) bool {
 	return held || used == "" || alone
 }
 
-// encryptStored encrypts the secrets of all routes with the first key, unless other servers
-// have another one. What cannot be decrypted stays as it is.
+// encryptStored encrypts the secrets of all routes with the first key, unless other servers use another
+// one. Secrets that cannot be decrypted do not change.
 func encryptStored(ctx context.Context, t *db.Tx, keys secretkey.Keys, alone bool) (taken bool, err error) {
 	used, err := usedKey(ctx, t, t.Dialect.Lock)
 	if err != nil || !canEncrypt(used, keys, alone) {
@@ -153,12 +153,11 @@ func storedRoutes(ctx context.Context, t *db.Tx) ([]storedRoute, error) {
 	return all, rows.Err()
 }
 
-// longVacuumBytes is the size of a database from which its vacuum is announced.
+// longVacuumBytes is the size of a database from which its vacuum is logged.
 const longVacuumBytes = 256 << 20
 
-// removePlaintext removes from the files of the database what secrets were before they were
-// encrypted: databases leave it in pages that are free. If that fails the server goes on, and
-// the next start tries again.
+// removePlaintext removes secrets from the files of the database that were stored before secrets were
+// encrypted: databases leave them in free pages. If that fails, the next start tries again.
 func (s *Outbox) removePlaintext(ctx context.Context) {
 	var remains int
 	err := s.Writer.QueryRowContext(ctx, `SELECT secret_remains FROM installation`).Scan(&remains)
@@ -182,7 +181,7 @@ func (s *Outbox) vacuumSecrets(ctx context.Context) error {
 	}
 	var pages, size, busy, log, moved int64
 	if err := s.Writer.QueryRowContext(ctx, `SELECT page_count, page_size FROM pragma_page_count(), pragma_page_size()`).Scan(&pages, &size); err != nil {
-		return fmt.Errorf("look how large the database is: %w", err)
+		return fmt.Errorf("read the size of the database: %w", err)
 	}
 	if pages*size > longVacuumBytes {
 		s.Log.Info("the database is written anew, once, to remove secrets that were stored in clear; that takes a while", "bytes", pages*size)
@@ -199,7 +198,7 @@ func (s *Outbox) vacuumSecrets(ctx context.Context) error {
 	return nil
 }
 
-// vacuumTables has PostgreSQL write tables anew.
+// vacuumTables makes PostgreSQL rewrite tables.
 func (s *Outbox) vacuumTables(ctx context.Context, tables ...string) (err error) {
 	conn, err := s.Writer.Conn(ctx)
 	if err != nil {

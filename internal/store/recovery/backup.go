@@ -16,10 +16,9 @@ import (
 	"stint.dev/stint/internal/store/segment"
 )
 
-// Backup writes a copy of the data directory into a new directory, as it stands at one
-// moment, while a server may go on working in it. The objects of an archive are copied into
-// what open returns; it is called once the directory is there, and may be nil. The copy is
-// a data directory that a server can be started on, and marked as a copy: see CopiedAt.
+// Backup writes a consistent copy of the data directory to a new directory, also while a server uses it. The
+// objects of an archive are copied to the archive that open returns; it is called after the directory was
+// created, and may be nil. A server can be started on the copy, which is marked as a copy: see CopiedAt.
 func Backup(ctx context.Context, s *store.Store, dir string, open func() (blocks.Archive, error)) (err error) {
 	if s.Dir() == "" {
 		return errors.New("PostgreSQL has its own means of backup: use pg_dump, and copy the archive, if there is one")
@@ -33,7 +32,7 @@ func Backup(ctx context.Context, s *store.Store, dir string, open func() (blocks
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	if err := s.FlushHeartbeats(ctx); err != nil {
-		return fmt.Errorf("bring heartbeats into the database: %w", err)
+		return fmt.Errorf("store heartbeats in the database: %w", err)
 	}
 	file := filepath.Join(dir, datadir.DatabaseName)
 	if err := datadir.MakePrivate(file); err != nil {
@@ -87,7 +86,7 @@ func copySegments(ctx context.Context, s *store.Store, copied *sql.DB, dir strin
 	return rows.Err()
 }
 
-// copyObjects copies the objects that the copied database refers to, a MiB at a time.
+// copyObjects copies the objects that the copied database refers to.
 func copyObjects(ctx context.Context, s *store.Store, copied *sql.DB, open func() (blocks.Archive, error)) error {
 	to, err := open()
 	if err != nil {
@@ -111,7 +110,7 @@ func copyObjects(ctx context.Context, s *store.Store, copied *sql.DB, open func(
 	return rows.Err()
 }
 
-// objectReader reads an object of the archive from its beginning.
+// objectReader reads an object of the archive, a MiB at a time.
 type objectReader struct {
 	ctx  context.Context
 	from blocks.Archive

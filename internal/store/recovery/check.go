@@ -19,18 +19,18 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Finding is one thing that a check found wrong.
+// Finding is a problem that a check found.
 type Finding struct {
 	Run     string `json:"run,omitempty"`
 	Attempt int    `json:"attempt,omitempty"`
 	At      int64  `json:"at,omitempty"` // offset in the journal
-	To      int64  `json:"to,omitempty"` // where what is wrong ends, if that is known
+	To      int64  `json:"to,omitempty"` // where the problem ends, if that is known
 	What    string `json:"what"`
-	// Repaired says what was done about it; empty for nothing.
+	// Repaired says how it was repaired; empty if it was not.
 	Repaired string `json:"repaired,omitempty"`
 }
 
-// Checked sums a check up.
+// Checked is the summary of a check.
 type Checked struct {
 	Attempts int   `json:"attempts"`
 	Blocks   int   `json:"blocks"`
@@ -39,7 +39,7 @@ type Checked struct {
 	Findings int   `json:"findings"`
 }
 
-// checker is one check on its way.
+// checker is one check.
 type checker struct {
 	store  *store.Store
 	repair bool
@@ -47,11 +47,10 @@ type checker struct {
 	sum    Checked
 }
 
-// Check reads every journal again: the checksum of every record, the digest at the end,
-// and whether blocks, attempts and runs say what the journal says. With repair it writes
-// the tables anew from the journals, and cuts a journal that was still arriving off where
-// its bytes end, so that its agent can send the rest. It looks for objects that nobody
-// refers to, and for those that are missing.
+// Check reads every journal: it verifies the checksum of every record and the digest at the end, compares the
+// rows of blocks, attempts and runs with the journal, and finds objects that are unused or missing. With
+// repair it rewrites rows that differ, and truncates a journal that was still arriving where its good bytes
+// end, so that its agent can send the rest.
 func Check(ctx context.Context, s *store.Store, repair bool, report func(Finding)) (Checked, error) {
 	c := &checker{store: s, repair: repair, report: report}
 	last := tables.AttemptKey{}
@@ -78,7 +77,7 @@ func (c *checker) found(f Finding) {
 	c.report(f)
 }
 
-// next lists the attempts after one.
+// next returns the attempts after one.
 func (c *checker) next(ctx context.Context, last tables.AttemptKey) ([]tables.AttemptKey, error) {
 	rows, err := c.store.Reader.QueryContext(ctx, `SELECT run_id, attempt FROM attempts
 		WHERE (run_id, attempt) > ($1, CAST($2 AS BIGINT)) ORDER BY run_id, attempt LIMIT 200`, last.Run, last.Attempt)
@@ -97,16 +96,16 @@ func (c *checker) next(ctx context.Context, last tables.AttemptKey) ([]tables.At
 	return keys, rows.Err()
 }
 
-// replay is a journal read again.
+// replay is the result of reading a journal again.
 type replay struct {
 	state index.State
 	facts []index.Fact
 	rows  map[int64]blocks.Block // by start, without data: the rows as they should be
 	wrong bool                   // a row differs
-	bad   int64                  // where the first bytes are that cannot be read; 0 for none
+	bad   int64                  // the offset of the first bytes that cannot be read; 0 for none
 	why   string
-	live  bool // the bad bytes are not packed: they were still arriving
-	// damage: the bad bytes were read, and are not what was stored.
+	live  bool // the bad bytes are not packed, so they may have been arriving
+	// damage says that the bad bytes were read, and are not those that were stored.
 	damage bool
 	holes  bool
 }
@@ -175,7 +174,7 @@ func (c *checker) compare(ctx context.Context, key tables.AttemptKey, row *table
 	return c.compareRun(ctx, key, r)
 }
 
-// replay reads all blocks of an attempt in order.
+// replay reads all blocks of an attempt in their order.
 func (c *checker) replay(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, r *replay) error {
 	if row.Size > 0 {
 		f, err := index.Fold(r.state, headerOf(&row.State))
@@ -213,7 +212,7 @@ func (c *checker) replay(ctx context.Context, key tables.AttemptKey, row *tables
 
 func (r *replay) markBad(at int64, why string) { r.bad, r.why = at, why }
 
-// headerOf is the journal's header, which no block holds.
+// headerOf returns the header of a journal, which is not in a block.
 func headerOf(s *index.State) []byte {
 	if journal.CheckHeader(s.Header) == nil {
 		return s.Header
@@ -299,7 +298,7 @@ func sameSamples(samples []job.Sample, stored []byte) bool {
 	return asStored(decoded) == asStored(samples)
 }
 
-// asStored is a value as it comes back from the database: times lose their zone.
+// asStored returns the JSON of a value, which is equal for values that are stored alike.
 func asStored(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -355,7 +354,7 @@ func (c *checker) objects(ctx context.Context) error {
 	}
 	unused, err := c.store.ReadTexts(ctx, `SELECT name FROM objects o WHERE state = 'live' AND NOT EXISTS (SELECT 1 FROM blocks WHERE object = o.id)`)
 	if err != nil {
-		return fmt.Errorf("look for unused objects: %w", err)
+		return fmt.Errorf("select unused objects: %w", err)
 	}
 	for _, name := range unused {
 		f := Finding{What: "object " + name + " is in use by nothing"}

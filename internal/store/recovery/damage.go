@@ -14,13 +14,13 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// damage is what is wrong with a journal of which all agents have forgotten their copy.
+// damage is the damage of a journal of which no agent has a copy any more.
 type damage struct {
 	blocks []index.BlockHead
 	why    []string
 	before []tables.StreamBytes // what each stream had printed where the first of the blocks begins
 	read   []tables.StreamBytes // what each stream printed in all good blocks
-	lines  int64                // that begin in the blocks
+	lines  int64                // the number of lines that begin in the blocks
 }
 
 func addBytes(all *[]tables.StreamBytes, step int, stream job.Stream, n int64) {
@@ -42,7 +42,7 @@ func bytesOf(all []tables.StreamBytes, step int, stream job.Stream) int64 {
 	return 0
 }
 
-// survey reads all blocks of a journal and returns which are damaged.
+// survey reads all blocks of a journal and returns the damaged ones.
 func survey(ctx context.Context, s *store.Store, key tables.AttemptKey) (*damage, error) {
 	var d damage
 	for at := int64(journal.HeaderSize); ; {
@@ -97,13 +97,12 @@ func (d *damage) gaps(row *tables.AttemptRow) (gaps []job.Gap) {
 		}
 	}
 	if most >= 0 {
-		gaps[most].Lines = d.lines // of which stream they were, nobody knows any more
+		gaps[most].Lines = d.lines // their stream is not known
 	}
 	return gaps
 }
 
-// damaged reports the damaged blocks of a journal. A repair declares them as gaps, so that
-// all the rest can be read.
+// damaged reports the damaged blocks of a journal. A repair declares them as gaps, so that the rest can be read.
 func (c *checker) damaged(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) error {
 	d, err := survey(ctx, c.store, key)
 	if err != nil || len(d.blocks) == 0 {
@@ -127,7 +126,7 @@ func (c *checker) damaged(ctx context.Context, key tables.AttemptKey, row *table
 	return nil
 }
 
-// declareGaps drops damaged blocks, and shows the gaps in the run.
+// declareGaps drops damaged blocks, and stores the gaps in the run.
 func declareGaps(ctx context.Context, s *store.Store, key tables.AttemptKey, d *damage, gaps []job.Gap) error {
 	return s.Write(ctx, db.All, func(t *db.Tx) error {
 		run, err := tables.LockRun(ctx, t, key.Run)

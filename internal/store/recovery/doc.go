@@ -1,2 +1,2 @@
-// Package recovery copies, checks, repairs and rebuilds a store.
+// Package recovery backs up, checks, repairs and rebuilds a store.
 package recovery

@@ -14,18 +14,18 @@ import (
 	"stint.dev/stint/internal/store/db"
 )
 
-// Rebuilt sums up what Rebuild found.
+// Rebuilt is the summary of a rebuild.
 type Rebuilt struct {
 	Runs     int   `json:"runs"`
 	Attempts int   `json:"attempts"`
 	Blocks   int   `json:"blocks"`
 	Bytes    int64 `json:"bytes"` // of journals, plain
 	Findings int   `json:"findings"`
-	// Aside is where the old database file is now; empty when there was none.
+	// Aside is the new name of the old database file; empty if there was none.
 	Aside string `json:"aside,omitempty"`
 }
 
-// WholeError says that there is a database already, which Rebuild does not replace.
+// WholeError is the error of an intact database, which Rebuild does not replace.
 type WholeError struct{ Where string }
 
 func (e *WholeError) Error() string {
@@ -35,11 +35,10 @@ func (e *WholeError) Error() string {
 // Objects calls fn with the name and size of each object of an archive.
 type Objects func(ctx context.Context, fn func(name string, size int64) error) error
 
-// Rebuild makes a new database from the journals in segments and in the archive, for the
-// day when the old one is gone or damaged. The old file is kept beside it. Runs, attempts
-// and logs come back as the journals describe them, with number and time of creation; what
-// stands in no journal does not. PostgreSQL must be empty, and has no segments: what was
-// not in the archive is gone with it.
+// Rebuild creates a new database from the journals in segments and in the archive, if the old one is lost or
+// damaged. The old file is kept. Runs, attempts and logs are restored as the journals describe them, with
+// their numbers and times of creation; what is in no journal is lost. A PostgreSQL database must be empty, and
+// is restored from the archive only.
 func Rebuild(ctx context.Context, o store.Options, objects Objects, report func(Finding)) (sum Rebuilt, err error) {
 	var free func() error
 	if o.Dir != "" {
@@ -51,7 +50,7 @@ func Rebuild(ctx context.Context, o store.Options, objects Objects, report func(
 			return sum, err
 		}
 		if err := removeDatabase(o.Dir, datadir.RebuiltName); err != nil {
-			return sum, fmt.Errorf("remove what an earlier rebuilding left: %w", err)
+			return sum, fmt.Errorf("remove the files of an earlier rebuild: %w", err)
 		}
 	}
 	if o.URL != "" {
@@ -78,12 +77,12 @@ func Rebuild(ctx context.Context, o store.Options, objects Objects, report func(
 		return sum, err
 	}
 	if err := os.Rename(filepath.Join(o.Dir, datadir.RebuiltName), filepath.Join(o.Dir, datadir.DatabaseName)); err != nil {
-		return sum, fmt.Errorf("put the new database into its place: %w", err)
+		return sum, fmt.Errorf("rename the new database: %w", err)
 	}
 	return sum, datadir.SyncTree(o.Dir)
 }
 
-// checkReplaceable refuses to replace a database that is in order and knows of journals.
+// checkReplaceable returns *WholeError for a database that is intact and has journals.
 func checkReplaceable(ctx context.Context, dir string) (err error) {
 	file := filepath.Join(dir, datadir.DatabaseName)
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
@@ -100,13 +99,13 @@ func checkReplaceable(ctx context.Context, dir string) (err error) {
 	}
 	var attempts int
 	if db.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM attempts LIMIT 1) AS one`).Scan(&attempts) != nil || attempts == 0 {
-		return ctx.Err() // of no use
+		return ctx.Err() // it has no journals
 	}
 	return &WholeError{Where: file}
 }
 
-// checkFillable refuses a database that servers of another version may use, whose schema stays as it is, or
-// that holds journals.
+// checkFillable returns an error for a database that servers of another version may use, whose schema must
+// not change, or that has journals.
 func checkFillable(ctx context.Context, o store.Options) error {
 	o.Beside = true
 	s, err := store.Open(ctx, o)
@@ -119,7 +118,7 @@ func checkFillable(ctx context.Context, o store.Options) error {
 func checkEmpty(ctx context.Context, s *store.Store) error {
 	var attempts int
 	if err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM attempts LIMIT 1) AS one`).Scan(&attempts); err != nil {
-		return fmt.Errorf("look whether the database is empty: %w", err)
+		return fmt.Errorf("check whether the database is empty: %w", err)
 	}
 	if attempts > 0 {
 		return &WholeError{Where: "the database, which holds journals,"}
@@ -127,7 +126,7 @@ func checkEmpty(ctx context.Context, s *store.Store) error {
 	return nil
 }
 
-// databaseSuffixes are the names that SQLite gives to files beside a database.
+// databaseSuffixes are the suffixes of the files of an SQLite database.
 var databaseSuffixes = []string{"", "-wal", "-shm", "-journal"}
 
 func removeDatabase(dir, name string) error {

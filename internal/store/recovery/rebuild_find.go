@@ -25,13 +25,13 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// piece is some bytes of a journal that were found. The same bytes may be found several
-// times: as they came, merged with others, and packed.
+// piece is a part of a journal that was found. The same bytes may be found several times: as they arrived,
+// merged with others, and packed.
 type piece struct {
 	start  int64
 	place  int64
 	stored int64
-	from   int64 // the segment; 0 when it is in an object
+	from   int64 // the segment; 0 if it is in an object
 	object *foundObject
 	kind   segment.Kind
 }
@@ -44,7 +44,7 @@ type foundObject struct {
 	end  int64 // of the journal in it
 }
 
-// rebuilder makes a database from what it finds.
+// rebuilder rebuilds a database from what it finds.
 type rebuilder struct {
 	store   *store.Store
 	report  func(Finding)
@@ -59,7 +59,7 @@ func (r *rebuilder) found(f Finding) {
 	r.report(f)
 }
 
-// find looks into all segments and objects.
+// find reads all segments and objects.
 func (r *rebuilder) find(ctx context.Context, objects Objects) error {
 	if err := r.findInSegments(ctx); err != nil {
 		return err
@@ -67,7 +67,7 @@ func (r *rebuilder) find(ctx context.Context, objects Objects) error {
 	if objects != nil {
 		err := objects(ctx, func(name string, size int64) error { return r.findInObject(ctx, name, size) })
 		if err != nil {
-			return fmt.Errorf("look through the archive: %w", err)
+			return fmt.Errorf("read the archive: %w", err)
 		}
 	}
 	for _, all := range r.pieces {
@@ -76,9 +76,8 @@ func (r *rebuilder) find(ctx context.Context, objects Objects) error {
 	return nil
 }
 
-// comparePieces sorts by start; of the same start the one first that is to be taken: packed
-// in the archive, or written last. What a transaction wrote that was not committed is older
-// than what came in its place.
+// comparePieces compares pieces by start, and those of the same start by preference: packed in the archive, or
+// written last. What an uncommitted transaction wrote is older than what replaced it.
 func comparePieces(a, b piece) int {
 	switch {
 	case a.start != b.start:
@@ -107,7 +106,7 @@ func (r *rebuilder) findInSegments(ctx context.Context) error {
 			return err
 		}
 		if err := r.findInSegment(one); err != nil {
-			return fmt.Errorf("look through segment %d: %w", one.ID, err)
+			return fmt.Errorf("read segment %d: %w", one.ID, err)
 		}
 	}
 	return nil
@@ -121,7 +120,7 @@ func (r *rebuilder) findInSegment(one segment.Info) error {
 	}
 	defer f.Close() //nolint:errcheck // it was only read
 	type span struct{ From, To int64 }
-	var bad *span // the last; one that nothing follows is what a crash leaves
+	var bad *span // the last one; if nothing follows, a crash left it
 	reportBad := func() {
 		if bad != nil {
 			r.found(Finding{What: fmt.Sprintf("segment %s: bytes %d to %d cannot be read", path, bad.From, bad.To)})
@@ -132,7 +131,7 @@ func (r *rebuilder) findInSegment(one segment.Info) error {
 		reportBad()
 		key := tables.AttemptKey{Run: fr.Run, Attempt: fr.Attempt}
 		if index.CheckAddress(fr.Run, fr.Attempt) != nil {
-			return nil // no server writes that
+			return nil // no server writes such a frame
 		}
 		if fr.Kind == segment.Note {
 			r.note(key, data)
@@ -148,7 +147,7 @@ func (r *rebuilder) findInSegment(one segment.Info) error {
 	})
 }
 
-// note keeps what is known of an attempt's run. Later notes know more.
+// note stores the note of an attempt. Later notes have more.
 func (r *rebuilder) note(key tables.AttemptKey, text []byte) {
 	var n blocks.Note
 	if json.Unmarshal(text, &n) != nil || n.Number < 1 {
@@ -161,11 +160,11 @@ func (r *rebuilder) note(key tables.AttemptKey, text []byte) {
 	r.notes[key] = n
 }
 
-// findInObject looks at the frames of an object.
+// findInObject reads the frames of an object.
 func (r *rebuilder) findInObject(ctx context.Context, name string, size int64) error {
 	key, start, ok := parseObject(name)
 	if !ok {
-		return nil // somebody else's
+		return nil // not an object of Stint
 	}
 	data, err := r.store.Archive.ReadRange(ctx, name, 0, size)
 	if err != nil {
@@ -176,7 +175,7 @@ func (r *rebuilder) findInObject(ctx context.Context, name string, size int64) e
 		f, err := parsePacked(data[at:])
 		if err != nil {
 			r.found(Finding{Run: key.Run, Attempt: key.Attempt, At: start, What: fmt.Sprintf("object %s, byte %d: %v", name, at, err)})
-			start = math.MaxInt64 // nobody knows what else it holds, so it stays
+			start = math.MaxInt64 // the rest is not known, so the object is kept
 			break
 		}
 		if f.note != nil {
@@ -209,13 +208,12 @@ func parseObject(name string) (key tables.AttemptKey, start int64, ok bool) {
 type packedFrame struct {
 	stored int    // bytes that it takes
 	size   int64  // of what it holds
-	note   []byte // what it says, if it is none of a journal
+	note   []byte // its note, if it holds no journal
 }
 
 var errFrame = errors.New("what stands here is not a packed block")
 
-// parsePacked finds out where the frame ends with which data begins. It does not
-// decompress it.
+// parsePacked returns the length of the frame at the beginning of data. It does not decompress it.
 func parsePacked(data []byte) (packedFrame, error) {
 	var h zstd.Header
 	if h.Decode(data) != nil {
@@ -253,8 +251,7 @@ func parsePacked(data []byte) (packedFrame, error) {
 	return packedFrame{stored: at, size: int64(h.FrameContentSize)}, nil
 }
 
-// order lists the attempts as they began: runs by the time of their creation, then
-// attempts by number.
+// order returns the attempts in the order in which they began: by the creation of their runs, then by number.
 func (r *rebuilder) order() []tables.AttemptKey {
 	created := map[string]time.Time{}
 	keys := make([]tables.AttemptKey, 0, len(r.pieces))
@@ -280,7 +277,7 @@ func (r *rebuilder) order() []tables.AttemptKey {
 	return keys
 }
 
-// idTime is when the agent made the id of a run.
+// idTime returns when the id of a run was created.
 func idTime(run string) time.Time {
 	id, err := uuid.Parse(run)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// rebuildBlocks bounds what one transaction of a rebuilding stores.
+// rebuildBlocks limits the blocks that one transaction stores.
 const rebuildBlocks = 500
 
 // rebuildAll fills an empty database.
@@ -51,7 +51,7 @@ func rebuildAll(ctx context.Context, s *store.Store, objects Objects, report fun
 	return r.sum, r.finish(ctx, ids)
 }
 
-// finish notes what else there is in the archive, and makes the tables ready for a server.
+// finish stores unused objects of the archive, and prepares the tables for a server.
 func (r *rebuilder) finish(ctx context.Context, ids map[string]int64) error {
 	s := r.store
 	return s.Write(ctx, db.All, func(t *db.Tx) error {
@@ -64,35 +64,35 @@ func (r *rebuilder) finish(ctx context.Context, ids map[string]int64) error {
 				return err
 			}
 			if o.end > size {
-				continue // it is a finding: what it holds has no place
+				continue // a finding was reported for it
 			}
 			_, err = t.ExecContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'dead', $2, $3)`, o.name, o.size, db.Micros(s.Now()))
 			if err != nil {
 				return err
 			}
 		}
-		// Nobody is notified again of what happened long ago; and numbers go on.
+		// People are not notified again of past runs, and the numbers of runs continue.
 		for _, query := range []string{
 			`DELETE FROM outbox`,
 			`UPDATE runs SET late = 0 WHERE late = 1`,
 			`UPDATE jobs SET next_number = (SELECT COALESCE(MAX(number), 0) + 1 FROM runs WHERE job = jobs.name)`,
 		} {
 			if _, err := t.ExecContext(ctx, query); err != nil {
-				return fmt.Errorf("end the rebuilding: %w", err)
+				return fmt.Errorf("finish the rebuild: %w", err)
 			}
 		}
 		return nil
 	})
 }
 
-// cursor is how far a rebuilding is.
+// cursor is the position of a rebuild.
 type cursor struct {
-	done int   // attempts that are done
+	done int   // the number of attempts that are done
 	at   int64 // offset in the journal of the next
-	pack int64 // so far its blocks are packed, without a break
+	pack int64 // the offset up to which its blocks are packed
 }
 
-// rebuilding is one transaction of it.
+// rebuilding is one transaction of a rebuild.
 type rebuilding struct {
 	r        *rebuilder
 	group    *intake.Group
@@ -103,7 +103,7 @@ type rebuilding struct {
 	findings []Finding
 }
 
-// some rebuilds attempts until there is enough for one transaction.
+// rebuildBatch rebuilds attempts until the transaction has enough blocks.
 func (b *rebuilding) rebuildBatch(ctx context.Context, order []tables.AttemptKey) error {
 	for b.left > 0 && b.cursor.done < len(order) {
 		if err := ctx.Err(); err != nil {
@@ -126,7 +126,7 @@ func (b *rebuilding) rebuildBatch(ctx context.Context, order []tables.AttemptKey
 	return b.r.store.CountBytes(ctx, t, b.group.Blocks.Added)
 }
 
-// attempt takes the next blocks of an attempt, and reports whether that is all of it.
+// attempt stores the next blocks of an attempt, and reports whether it is complete.
 func (b *rebuilding) attempt(ctx context.Context, key tables.AttemptKey) (done bool, err error) {
 	if b.group.Runs[key.Run] == nil {
 		if err := b.group.LoadRuns(ctx, []string{key.Run}); err != nil {
@@ -162,7 +162,7 @@ func (b *rebuilding) attempt(ctx context.Context, key tables.AttemptKey) (done b
 	return false, nil
 }
 
-// header is that of an attempt's journal.
+// header returns the header of an attempt's journal.
 func (r *rebuilder) header(key tables.AttemptKey) []byte {
 	if h := r.notes[key].Header; journal.CheckHeader(h) == nil {
 		return h
@@ -170,7 +170,7 @@ func (r *rebuilder) header(key tables.AttemptKey) []byte {
 	return journal.AppendHeader(nil)
 }
 
-// foundBlock is a block that goes on with a journal.
+// foundBlock is a block that continues a journal.
 type foundBlock struct {
 	piece
 	folded index.FoldResult
@@ -178,7 +178,7 @@ type foundBlock struct {
 	object *foundObject
 }
 
-// blockAt finds the block that begins at an offset; nil when there is none that can be read.
+// blockAt returns the block that begins at an offset; nil if there is none that can be read.
 func (r *rebuilder) blockAt(ctx context.Context, key tables.AttemptKey, s index.State, at int64) (*foundBlock, error) {
 	all := r.pieces[key]
 	for _, p := range all[firstFrom(all, at):] {
@@ -190,7 +190,7 @@ func (r *rebuilder) blockAt(ctx context.Context, key tables.AttemptKey, s index.
 			return nil, ctx.Err()
 		}
 		if err != nil {
-			continue // another copy may be good; if none is, the end of the journal is a finding
+			continue // another copy may be intact; if none is, the end of the journal is a finding
 		}
 		f, err := index.Fold(s, data)
 		if err != nil || f.Tail != 0 || f.Head.Size != int64(len(data)) {
@@ -201,7 +201,7 @@ func (r *rebuilder) blockAt(ctx context.Context, key tables.AttemptKey, s index.
 	return nil, nil
 }
 
-// read returns the journal's bytes in a piece, and how a row refers to them.
+// read returns the journal's bytes in a piece, and their place for the row.
 func (r *rebuilder) read(ctx context.Context, p piece) ([]byte, blocks.Place, error) {
 	at := blocks.Place{Data: []byte{}, Stored: db.NotNull(p.stored), Place: db.NotNull(p.place)}
 	if p.object != nil {
@@ -230,7 +230,7 @@ func (r *rebuilder) read(ctx context.Context, p piece) ([]byte, blocks.Place, er
 	return data, at, nil
 }
 
-// unpackFound decompresses a frame that says itself how large it is.
+// unpackFound decompresses a frame that has its size in its header.
 func unpackFound(data []byte) ([]byte, error) {
 	f, err := parsePacked(data)
 	if err != nil {
@@ -239,7 +239,7 @@ func unpackFound(data []byte) ([]byte, error) {
 	return blocks.Unpack(data, f.size)
 }
 
-// take stores a block, and what it does to its run. why says that the run does not take it.
+// applyBlock stores a block, and applies it to its run. why is the reason if the run refuses it.
 func (b *rebuilding) applyBlock(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, found *foundBlock) (why string, err error) {
 	g, f := b.group, &found.folded
 	n := b.r.notes[key]
@@ -256,7 +256,7 @@ func (b *rebuilding) applyBlock(ctx context.Context, key tables.AttemptKey, row 
 		}
 		b.sum.Runs++
 	} else if run := g.Runs[key.Run]; run.Run.Attempt < key.Attempt && run.Run.State.Active() {
-		// Its end is in no journal: the server found that it was lost.
+		// Its end is not in the journal: the server called it lost.
 		lost, _, err := index.Move(run.Run, job.Event{Kind: job.LeaseExpired}, now, index.ServerClock, "Another attempt followed.")
 		if err == nil {
 			run.Run = lost
@@ -268,7 +268,7 @@ func (b *rebuilding) applyBlock(ctx context.Context, key tables.AttemptKey, row 
 	}
 	_, _, err = g.ApplyAppend(ctx, a, row, f)
 	var refused *index.RefusedError
-	var early *index.NotYetError
+	var early *index.TooEarlyError
 	if errors.As(err, &refused) || errors.As(err, &early) {
 		return err.Error(), nil
 	}
@@ -288,7 +288,7 @@ func (b *rebuilding) applyBlock(ctx context.Context, key tables.AttemptKey, row 
 	return "", b.storeBlock(ctx, key, found)
 }
 
-// put stores the row of a block.
+// storeBlock stores the row of a block.
 func (b *rebuilding) storeBlock(ctx context.Context, key tables.AttemptKey, found *foundBlock) error {
 	w, f := b.group.Blocks, &found.folded
 	if o := found.object; o != nil {
@@ -297,7 +297,7 @@ func (b *rebuilding) storeBlock(ctx context.Context, key tables.AttemptKey, foun
 			err := w.QueryRowContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'live', $2, $3) RETURNING id`,
 				o.name, o.size, db.Micros(b.r.store.Now())).Scan(&id)
 			if err != nil {
-				return fmt.Errorf("note object %s: %w", o.name, err)
+				return fmt.Errorf("store object %s: %w", o.name, err)
 			}
 			b.ids[o.name] = id
 		}
@@ -322,7 +322,7 @@ func (b *rebuilding) storeBlock(ctx context.Context, key tables.AttemptKey, foun
 	return nil
 }
 
-// end adds what no journal says, and reports what could not be taken.
+// end adds what the journal does not have, and reports blocks that could not be stored.
 func (b *rebuilding) end(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) error {
 	all := b.r.pieces[key]
 	var beyond int64
@@ -335,7 +335,7 @@ func (b *rebuilding) end(ctx context.Context, key tables.AttemptKey, row *tables
 	if beyond > 0 {
 		b.findings = append(b.findings, Finding{
 			Run: key.Run, Attempt: key.Attempt, At: b.cursor.at,
-			What: "the journal goes on after this, but the bytes that stood here are gone or damaged; what came after them has no place",
+			What: "the journal continues after this, but the bytes here are lost or damaged; the bytes after them cannot be stored",
 		})
 	}
 	run := b.group.Runs[key.Run]
@@ -344,7 +344,7 @@ func (b *rebuilding) end(ctx context.Context, key tables.AttemptKey, row *tables
 	}
 	if n := b.r.notes[key]; run.Run.Attempt == key.Attempt {
 		run.Run.LastHeartbeatAt, run.Run.Cancel = n.BeatAt, n.Cancel
-		if run.Run.State.Active() { // its agent may live, and has time to say so
+		if run.Run.State.Active() { // its agent may be alive, and has time to report
 			run.ReportedAt = b.r.store.Now().UTC()
 			run.ExpiresAt = run.ReportedAt.Add(run.Lease)
 		}
@@ -355,12 +355,12 @@ func (b *rebuilding) end(ctx context.Context, key tables.AttemptKey, row *tables
 	}
 	_, err := b.group.Tx.ExecContext(ctx, `UPDATE attempts SET packed = $3 WHERE run_id = $1 AND attempt = $2`, key.Run, key.Attempt, b.cursor.pack)
 	if err != nil {
-		return fmt.Errorf("note how far it is packed: %w", err)
+		return fmt.Errorf("store how far it is packed: %w", err)
 	}
 	return nil
 }
 
-// firstFrom is where the pieces begin that start at an offset or after it.
+// firstFrom returns the index of the first piece that starts at an offset or after it.
 func firstFrom(all []piece, at int64) int {
 	low, high := 0, len(all)
 	for low < high {

@@ -17,16 +17,16 @@ import (
 )
 
 const (
-	// maxCount is how many runs of one state are counted before "or more" will do.
+	// maxCount is the number of runs of one state up to which a count is exact.
 	maxCount = 20_000
-	// maxTextCount is how many runs with a text are counted before that.
+	// maxTextCount is the number of runs with a text up to which a count is exact.
 	maxTextCount = 5_000
-	// countTimeout bounds a count that no index helps with.
+	// countTimeout limits a count without an index.
 	countTimeout = 2 * time.Second
 )
 
-// RunCounts counts runs by state and by health, each among those that the other filters
-// of the query let through. Limit and Cursor play no part.
+// RunCounts counts the runs that match a query by state and by health, each without the filter on it. Limit
+// and Cursor are ignored.
 func (s *Queries) RunCounts(ctx context.Context, q query.Runs) (query.RunCounts, error) {
 	counts := query.RunCounts{State: map[job.State]int64{}, Health: map[job.Health]int64{}, Exact: true}
 	bounded, cancel := context.WithTimeout(ctx, countTimeout)
@@ -80,7 +80,7 @@ func (s *Queries) countActive(ctx context.Context, q query.Runs, counts *query.R
 	return rows.Err()
 }
 
-// countRest counts the runs that are not active: from the table of counts, off the index of
+// countRest counts the runs that are not active: with the table of counts, off the index of
 // texts, or state by state off another index.
 func (s *Queries) countRest(ctx context.Context, q query.Runs, counts *query.RunCounts) error {
 	q.Cursor = ""
@@ -123,7 +123,7 @@ func (s *Queries) countRest(ctx context.Context, q query.Runs, counts *query.Run
 	return nil
 }
 
-// addCounts adds what a query counts by state, of the states that are not active.
+// addCounts adds the counts by state of a query, for the states that are not active.
 func (s *Queries) addCounts(ctx context.Context, q query.Runs, counts *query.RunCounts, query string, args ...any) error {
 	rows, err := s.Reader.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -167,7 +167,7 @@ func (s *Queries) LiveAgents(ctx context.Context) ([]lease.LiveAgent, error) {
 		}
 		if len(beat) > 0 && at.Valid {
 			if json.Unmarshal(beat, &a.Beat) != nil {
-				continue // the monitor records it
+				continue // the monitor records the run as a troubled item
 			}
 			a.BeatAt = db.FromMicros(at.Int64)
 		}

@@ -1,5 +1,5 @@
-// Package runs answers questions about runs, jobs and events.
+// Package runs queries runs, jobs and events.
 //
-// The ids of events rise in the order in which their readers see them, those of one run in the
-// order in which they happened, and no id is given twice, also after a restore (events.go).
+// The ids of events ascend in the order in which readers see them, and those of one run in the order of
+// the events. No id is used twice, also after a restore from a backup (events.go).
 package runs

@@ -11,20 +11,19 @@ import (
 	"stint.dev/stint/job"
 )
 
-// eventIDsKey is the advisory lock of the server that raises the ids of events ("StintE").
+// eventIDsKey is the advisory lock for raising the ids of events ("StintE").
 const eventIDsKey = 0x5374696e7445
 
 const (
-	// gapInterval is the time between two checks whether the transactions that record events have
-	// ended.
+	// gapInterval is the interval between two checks whether transactions that record events have ended.
 	gapInterval = 5 * time.Millisecond
-	// lastEventTimeout bounds what LastEventID waits for them. They take milliseconds.
+	// lastEventTimeout limits the time for which LastEventID waits for them. They take milliseconds.
 	lastEventTimeout = time.Second
 )
 
-// Events returns up to limit events after an id, in the order of their ids; of all runs when
-// run is empty. Then an event is left out while one with a lower id may still be committed,
-// so that a reader that goes on after the last event it got misses none.
+// Events returns up to limit events after an id, in the order of their ids; of all runs if run is empty.
+// Then it leaves out an event while one with a lower id may still be committed, so that a reader that
+// continues after the last event that it got misses none.
 func (s *Queries) Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error) {
 	if run != "" || !s.Dialect.Postgres {
 		return s.readEvents(ctx, run, after, limit)
@@ -73,9 +72,9 @@ func (s *Queries) readEvents(ctx context.Context, run string, after int64, limit
 	return events, rows.Err()
 }
 
-// LastEventID is the id of the newest event; 0 before the first. Every event that is committed
-// later has a higher id. On PostgreSQL that means to wait for the transactions that record events
-// now; if one goes on for longer than lastEventTimeout, the id is that of an earlier event.
+// LastEventID returns the id of the newest event; 0 if there is none. Every event that is committed later
+// has a higher id. With PostgreSQL it waits for the transactions that record events now; if one takes
+// longer than lastEventTimeout, it returns the id of an earlier event.
 func (s *Queries) LastEventID(ctx context.Context) (int64, error) {
 	var waited time.Duration
 	for {
@@ -107,8 +106,8 @@ func (s *Queries) LastEventID(ctx context.Context) (int64, error) {
 	}
 }
 
-// KnowsEventID reports whether an id was given to an event, here or before the database was
-// restored from a backup.
+// KnowsEventID reports whether an event may have had an id, also before the database was restored from a
+// backup.
 func (s *Queries) KnowsEventID(ctx context.Context, id int64) (bool, error) {
 	query := `SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'`
 	if s.Dialect.Postgres {
@@ -121,16 +120,16 @@ func (s *Queries) KnowsEventID(ctx context.Context, id int64) (bool, error) {
 	return id <= last, nil
 }
 
-// RaiseEventIDs makes the next ids of events higher than any that was given before now, also in
-// a later state of the database than this one, which a backup has replaced: the ids begin at
-// the microseconds since 1970, and a server records less than one event in each.
+// RaiseEventIDs makes the next ids of events higher than all ids before now, also those of a later state of
+// the database that a backup has replaced: ids begin at the microseconds since 1970, and a server records
+// less than one event in each microsecond.
 func (s *Queries) RaiseEventIDs(ctx context.Context, now time.Time) error {
 	queries := []string{
 		`INSERT INTO sqlite_sequence (name, seq) SELECT 'events', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')`,
 		`UPDATE sqlite_sequence SET seq = max(seq, $1) WHERE name = 'events'`,
 	}
 	if s.Dialect.Postgres {
-		// Another server may record events meanwhile, but not a second's worth.
+		// Another server may record events meanwhile, but not as many as a second has microseconds.
 		queries = []string{
 			fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, int64(eventIDsKey)),
 			`SELECT setval('events_id_seq', $1) FROM events_id_seq WHERE last_value < $1 - 1000000`,
@@ -149,17 +148,17 @@ func (s *Queries) RaiseEventIDs(ctx context.Context, now time.Time) error {
 	return t.Commit()
 }
 
-// finalEvents is up to which id the events of a PostgreSQL database are final: all that will
-// ever be seen are seen. Transactions take the ids of their events before they commit, and
-// commit in any order; an id that is missing belongs to one that will be committed, or to none
-// (it was rolled back, or its run was deleted).
+// finalEvents holds the id up to which the events of a PostgreSQL database are final: no event with a lower
+// id will become visible. Transactions take the ids of their events before they commit, and commit in any
+// order. A missing id belongs to a transaction that will commit, or to no event (it was rolled back, or
+// its run was deleted).
 type finalEvents struct {
 	mu  sync.Mutex
 	id  int64
-	gap *eventGap // what is waited for; nil for nothing
+	gap *eventGap // nil if there is none
 }
 
-// eventGap is events with missing ids among them, and the transactions that may have those.
+// eventGap is a range of events with missing ids, and the transactions that may have them.
 type eventGap struct {
 	last    int64 // id of the last of the events
 	writers map[string]bool
@@ -177,7 +176,7 @@ func (f *finalEvents) raise(id int64) {
 	f.id = max(f.id, id)
 }
 
-// withoutGap counts the first events that no missing id precedes; those up to final are.
+// withoutGap returns the number of first events before which no id is missing. Ids up to final are final.
 func withoutGap(events []job.RunEvent, final int64) int {
 	for i, e := range events {
 		if e.ID > final+1 {
@@ -188,9 +187,9 @@ func withoutGap(events []job.RunEvent, final int64) int {
 	return len(events)
 }
 
-// endGaps raises the id up to which events are final to that of an event that was read, and
-// reports true, once every transaction that recorded events when they were read has ended. What
-// these committed is seen by who reads again. Until then it reports false.
+// endGaps raises the id up to which events are final to that of an event that was read, and returns true,
+// once every transaction that was recording events at that time has ended: then a new read sees what they
+// committed. Until then it returns false.
 func (s *Queries) endGaps(ctx context.Context, last int64) (bool, error) {
 	f := &s.finalEvents
 	f.mu.Lock()
@@ -215,8 +214,8 @@ func (s *Queries) endGaps(ctx context.Context, last int64) (bool, error) {
 	return true, nil
 }
 
-// eventWriters are the transactions that have recorded events, or are about to: each holds a
-// lock of the table until what it recorded is seen by all, or by nobody.
+// eventWriters returns the transactions that are recording events. Each holds a lock of the table until its
+// events are visible, or rolled back.
 func (s *Queries) eventWriters(ctx context.Context) (map[string]bool, error) {
 	names, err := s.ReadTexts(ctx, `SELECT DISTINCT virtualtransaction FROM pg_locks
 		WHERE locktype = 'relation' AND relation = 'events'::regclass AND mode = 'RowExclusiveLock'

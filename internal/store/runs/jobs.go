@@ -16,16 +16,16 @@ import (
 	"stint.dev/stint/job"
 )
 
-// maxUsualRuns is how many of a job's last good runs make what is usual for it.
+// maxUsualRuns is the number of last good runs that make what is usual for a job.
 const maxUsualRuns = 20
 
-// maxJobs is the most jobs of a page.
+// maxJobs is the maximum number of jobs on a page.
 const maxJobs = 500
 
-// jobsAfter lists the names of jobs that have runs.
+// jobsAfter selects the names of jobs that have runs.
 const jobsAfter = `SELECT job FROM run_counts WHERE job > $1 GROUP BY job HAVING SUM(n) > 0 ORDER BY job LIMIT $2`
 
-// Jobs returns a page of jobs in the order of names. Of their last runs what lists show is there.
+// Jobs returns a page of jobs in the order of names. Their last runs have only what lists show.
 func (s *Queries) Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error) {
 	after, err := readJobCursor(q.Cursor)
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *Queries) Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error)
 	return page, err
 }
 
-// listedRun is a run without what may be long: a page of jobs holds many.
+// listedRun returns a run without its long parts, because a page of jobs has many runs.
 func listedRun(r *job.Run) *job.Run {
 	if r == nil {
 		return nil
@@ -63,7 +63,7 @@ func listedRun(r *job.Run) *job.Run {
 	short.Labels, short.Args, short.Steps, short.Notes = map[string]string{}, []string{}, []job.Step{}, []string{}
 	short.Findings, short.Output.Gaps = []job.Finding{}, []job.Gap{}
 	short.StoppedProcesses = nil
-	short.Command, short.Status, short.Dir = index.Cut(r.Command, 200), index.Cut(r.Status, 200), ""
+	short.Command, short.Status, short.Dir = index.Truncate(r.Command, 200), index.Truncate(r.Status, 200), ""
 	short.FindTimes()
 	return &short
 }
@@ -94,8 +94,7 @@ func (s *Queries) Job(ctx context.Context, name string) (job.Summary, error) {
 	return found[0], nil
 }
 
-// summaries reads how many runs each job of a range of names has in each state, and adds what
-// the last runs show.
+// summaries returns the counts, the last run and the usual figures of each job of a range of names.
 func (s *Queries) summaries(ctx context.Context, first, last string) ([]job.Summary, error) {
 	found, err := s.countRuns(ctx, first, last)
 	if err != nil {
@@ -137,7 +136,7 @@ func sumCounts(rows *sql.Rows) ([]job.Summary, error) {
 			return nil, err
 		}
 		if count == 0 {
-			continue // there were some
+			continue // the runs were deleted
 		}
 		if len(found) == 0 || found[len(found)-1].Name != of {
 			found = append(found, job.Summary{Name: of})
@@ -154,13 +153,13 @@ func sumCounts(rows *sql.Rows) ([]job.Summary, error) {
 	return found, rows.Err()
 }
 
-// LastQuery reads the run of each job that started last.
-const LastQuery = `SELECT ` + tables.RunColumns + ` FROM jobs j CROSS JOIN runs
+// lastRunQuery selects the run of each job that started last.
+const lastRunQuery = `SELECT ` + tables.RunColumns + ` FROM jobs j CROSS JOIN runs
 	WHERE runs.id = (SELECT r.id FROM runs r WHERE r.job = j.name ORDER BY r.start_at DESC, r.id DESC LIMIT 1) AND` + ofJobs
 
 // lastRuns adds each job's last run.
 func (s *Queries) lastRuns(ctx context.Context, first, last string, found map[string]*job.Summary) error {
-	rows, err := s.Reader.QueryContext(ctx, LastQuery, first, last)
+	rows, err := s.Reader.QueryContext(ctx, lastRunQuery, first, last)
 	if err != nil {
 		return err
 	}
@@ -177,8 +176,8 @@ func (s *Queries) lastRuns(ctx context.Context, first, last string, found map[st
 	return nil
 }
 
-// usualQuery reads the last good runs of each job, in the form that the engine does one
-// job after the other, each off an index.
+// usualQuery returns the query for the last good runs of each job, in the form for which the engine reads an
+// index for each job.
 func usualQuery(d db.Dialect) string {
 	last := fmt.Sprintf(`FROM runs r WHERE r.job = j.name AND r.state = 'succeeded'
 		AND r.started_at IS NOT NULL AND r.ended_at IS NOT NULL ORDER BY r.start_at DESC, r.id DESC LIMIT %d`, maxUsualRuns)
@@ -206,10 +205,10 @@ func (s *Queries) usualRuns(ctx context.Context, first, last string, found map[s
 		}
 		sum := found[of]
 		if sum == nil {
-			continue // it began since the runs were counted
+			continue // it began after the runs were counted
 		}
 		durations[of] = append(durations[of], max(time.Duration(ended-started)*time.Microsecond, 0).Seconds())
-		if peak > 0 { // else nobody measured it, or with file cache
+		if peak > 0 { // else it was not measured, or with file cache
 			peaks[of] = append(peaks[of], peak)
 		}
 		if at := db.FromMicros(ended); sum.LastSuccessAt == nil || at.After(*sum.LastSuccessAt) {
@@ -222,7 +221,7 @@ func (s *Queries) usualRuns(ctx context.Context, first, last string, found map[s
 	return rows.Err()
 }
 
-// usual is the band that good runs make; nil for none.
+// usual returns the usual figures of good runs; nil if there are none.
 func usual(durations []float64, peaks []int64) *job.Usual {
 	if len(durations) == 0 {
 		return nil
@@ -239,7 +238,7 @@ func usual(durations []float64, peaks []int64) *job.Usual {
 	return u
 }
 
-// percentile is the nearest-rank percentile of sorted values, of which there is one.
+// percentile returns the nearest-rank percentile of sorted values. There must be at least one.
 func percentile[T any](sorted []T, p int) T {
 	rank := (p*len(sorted) + 99) / 100
 	return sorted[max(rank, 1)-1]

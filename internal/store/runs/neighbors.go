@@ -10,21 +10,21 @@ import (
 	"stint.dev/stint/job"
 )
 
-// PreviousRun and NextRun find the run of a job that started just before and just after one.
+// previousRun and nextRun select the runs of a job that started just before and just after a run.
 const (
-	PreviousRun = `SELECT id, number FROM runs WHERE job = $1 AND (start_at, id) < (CAST($2 AS BIGINT), $3)
+	previousRun = `SELECT id, number FROM runs WHERE job = $1 AND (start_at, id) < (CAST($2 AS BIGINT), $3)
 		ORDER BY start_at DESC, id DESC LIMIT 1`
-	NextRun = `SELECT id, number FROM runs WHERE job = $1 AND (start_at, id) > (CAST($2 AS BIGINT), $3)
+	nextRun = `SELECT id, number FROM runs WHERE job = $1 AND (start_at, id) > (CAST($2 AS BIGINT), $3)
 		ORDER BY start_at, id LIMIT 1`
 )
 
 // Neighbors returns the runs of the job of a run that started just before and just after it.
 func (s *Queries) Neighbors(ctx context.Context, run job.Run) (job.Neighbors, error) {
-	previous, err := s.neighbor(ctx, PreviousRun, run)
+	previous, err := s.neighbor(ctx, previousRun, run)
 	if err != nil {
 		return job.Neighbors{}, err
 	}
-	next, err := s.neighbor(ctx, NextRun, run)
+	next, err := s.neighbor(ctx, nextRun, run)
 	return job.Neighbors{Previous: previous, Next: next}, err
 }
 

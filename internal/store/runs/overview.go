@@ -15,7 +15,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// overview is one reading of an overview, of the database as it stood when it began.
+// overview reads an overview in one transaction, so that it is consistent.
 type overview struct {
 	*sql.Tx
 	store   *Queries
@@ -24,8 +24,8 @@ type overview struct {
 	skipped []*query.UnreadableError
 }
 
-// Overview returns what a first look at all runs and jobs shows. A cursor that this server did not
-// make is a *job.InvalidError.
+// Overview returns an overview of all runs and jobs. The error is *job.InvalidError for a cursor that this
+// server did not return.
 func (s *Queries) Overview(ctx context.Context, q query.Overview) (job.Overview, error) {
 	q.Limit = min(max(q.Limit, 1), maxJobs)
 	isolation := sql.LevelDefault // SQLite reads one state of the database in each transaction
@@ -69,25 +69,25 @@ func (o *overview) read(ctx context.Context) error {
 	return o.jobs(ctx, names, troubles)
 }
 
-// LastDecided finds, of each job, the run that started last of those that succeeded or went wrong, if
-// it went wrong. It reads an index alone, of each job from the end on. The condition on states is one
-// for which no other index is taken, as that would sort.
-const LastDecided = `SELECT r.id, r.attempt, r.state, r.health, r.acknowledged, r.start_at, r.started_at, r.ended_at, r.reported_at FROM jobs j CROSS JOIN runs r
+// lastDecided selects, for each job, the last run of those that succeeded or ended badly, if it ended badly.
+// It reads only an index, from its end for each job. The condition on states is written so that no other
+// index is used, because that would need a sort.
+const lastDecided = `SELECT r.id, r.attempt, r.state, r.health, r.acknowledged, r.start_at, r.started_at, r.ended_at, r.reported_at FROM jobs j CROSS JOIN runs r
 	WHERE r.id = (SELECT last.id FROM (SELECT id, state FROM runs WHERE job = j.name
 		AND (state IN ('succeeded', 'failed', 'timed_out', 'lost')) IS TRUE ORDER BY start_at DESC, id DESC LIMIT 1) AS last
 		WHERE last.state <> 'succeeded')`
 
-// UnwellRuns finds the active runs that are not healthy.
-const UnwellRuns = `SELECT id, attempt, state, health, acknowledged, start_at, started_at, ended_at, reported_at FROM runs
+// unhealthyRuns selects the active runs that are not healthy.
+const unhealthyRuns = `SELECT id, attempt, state, health, acknowledged, start_at, started_at, ended_at, reported_at FROM runs
 	WHERE leased = 1 AND health IN ('warning', 'critical')`
 
-// attention counts the runs that need attention and, if they are asked for, lists a page of them.
+// attention counts the runs that need attention and, if list is set, reads a page of them.
 func (o *overview) attention(ctx context.Context, list bool) ([]job.OverviewRun, error) {
 	var all []query.Trouble
-	for _, query := range []string{LastDecided, UnwellRuns} {
+	for _, query := range []string{lastDecided, unhealthyRuns} {
 		some, err := o.troubles(ctx, query)
 		if err != nil {
-			return nil, fmt.Errorf("look for runs that need attention: %w", err)
+			return nil, fmt.Errorf("select runs that need attention: %w", err)
 		}
 		all = append(all, some...)
 	}
@@ -142,7 +142,7 @@ func (o *overview) attention(ctx context.Context, list bool) ([]job.OverviewRun,
 	return runs, nil
 }
 
-// troubles reads the rows of LastDecided or UnwellRuns.
+// troubles reads the rows of lastDecided or unhealthyRuns.
 func (o *overview) troubles(ctx context.Context, statement string) ([]query.Trouble, error) {
 	rows, err := o.QueryContext(ctx, statement)
 	if err != nil {
@@ -167,8 +167,7 @@ func (o *overview) troubles(ctx context.Context, statement string) ([]query.Trou
 	return all, rows.Err()
 }
 
-// runs reads runs by their ids, and returns them in this order. Of one whose document cannot be read
-// there is what the columns say.
+// runs returns runs in the order of ids. A run whose document cannot be read has the values of its columns.
 func (o *overview) runs(ctx context.Context, ids []string) ([]job.OverviewRun, error) {
 	if len(ids) == 0 {
 		return []job.OverviewRun{}, nil
@@ -191,7 +190,7 @@ func (o *overview) runs(ctx context.Context, ids []string) ([]job.OverviewRun, e
 	return out, nil
 }
 
-// shortRuns reads the runs of a query of RunColumns; those that cannot be read are the last.
+// shortRuns returns the runs of a query of RunColumns. Those that cannot be read come last.
 func (o *overview) shortRuns(ctx context.Context, statement string, args ...any) ([]job.OverviewRun, error) {
 	rows, err := o.QueryContext(ctx, statement, args...)
 	if err != nil {
@@ -213,7 +212,7 @@ func (o *overview) shortRuns(ctx context.Context, statement string, args ...any)
 	return out, nil
 }
 
-// active counts the active runs and, if they are asked for, lists those that started last.
+// active counts the active runs and, if list is set, reads those that started last.
 func (o *overview) active(ctx context.Context, list bool) error {
 	rows, err := o.QueryContext(ctx, `SELECT health, COUNT(*) FROM `+o.store.Dialect.RunsIndexedBy("runs_leased")+` WHERE leased = 1 GROUP BY health
 		UNION ALL SELECT '', COUNT(*) FROM runs WHERE state = 'queued' UNION ALL SELECT '', COUNT(*) FROM runs WHERE state = 'retrying'`)
@@ -250,7 +249,7 @@ func (o *overview) active(ctx context.Context, list bool) error {
 			states = append(states, state)
 		}
 	}
-	statement, args, err := RunsQuery(query.Runs{States: states}, query.OverviewActive)
+	statement, args, err := runsQuery(query.Runs{States: states}, query.OverviewActive)
 	if err == nil {
 		out.Runs, err = o.shortRuns(ctx, statement, args...)
 	}

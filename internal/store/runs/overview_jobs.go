@@ -14,7 +14,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// jobNames counts the jobs and, if they are asked for, returns the names of a page of them.
+// jobNames counts the jobs and, if list is set, returns the names of a page of them.
 func (o *overview) jobNames(ctx context.Context, list bool) ([]string, error) {
 	out := &o.out.Jobs
 	err := o.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT job FROM run_counts GROUP BY job HAVING SUM(n) > 0) AS present`).Scan(&out.Count)
@@ -37,7 +37,7 @@ func (o *overview) jobNames(ctx context.Context, list bool) ([]string, error) {
 	return names, nil
 }
 
-// jobs adds a page of jobs, and to the runs that went wrong what their jobs did lately.
+// jobs adds a page of jobs, and the recent runs of their jobs to runs that ended badly.
 func (o *overview) jobs(ctx context.Context, names []string, troubles []job.OverviewRun) error {
 	wanted := map[string]bool{}
 	for _, name := range names {
@@ -97,9 +97,9 @@ func (o *overview) counts(ctx context.Context, names []string) (map[string]job.S
 	return out, err
 }
 
-// LastRunsOf finds the last runs of jobs: a row for each job, with number, state and start of its last
-// runs as words. It reads entries of an index alone, one more for each job than an overview shows.
-func LastRunsOf(d db.Dialect, names []string) (string, []any) {
+// lastRunsQuery returns the query for the last runs of jobs: a row for each job, with number, state and start of
+// its last runs as words. It reads only index entries, one more for each job than an overview shows.
+func lastRunsQuery(d db.Dialect, names []string) (string, []any) {
 	table, args := d.Table(1, db.Column{Texts: names})
 	return fmt.Sprintf(`SELECT v.c0, (SELECT string_agg(last.words, ' ') FROM (SELECT r.number || ' ' || r.state || ' ' || r.start_at AS words
 		FROM runs r WHERE r.job = v.c0 ORDER BY r.start_at DESC, r.id DESC LIMIT %d) AS last) FROM %s`, query.OverviewCells+1, table), args
@@ -107,7 +107,7 @@ func LastRunsOf(d db.Dialect, names []string) (string, []any) {
 
 // lastRuns returns the runs of each job that started last, the last one first.
 func (o *overview) lastRuns(ctx context.Context, names []string) (map[string][]job.LastRun, error) {
-	query, args := LastRunsOf(o.store.Dialect, names)
+	query, args := lastRunsQuery(o.store.Dialect, names)
 	rows, err := o.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func (o *overview) lastRuns(ctx context.Context, names []string) (map[string][]j
 	return out, rows.Err()
 }
 
-// readLastRuns reads what LastRunsOf found of a job.
+// readLastRuns parses the words of lastRunsQuery for a job.
 func readLastRuns(text string) ([]job.LastRun, error) {
 	words := strings.Fields(text)
 	if len(words)%3 != 0 {

@@ -20,20 +20,20 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Queries are what is asked about runs, jobs and events.
+// Queries reads runs, jobs and events.
 type Queries struct {
 	*db.DB
 	*troubled.Items
-	finalEvents finalEvents // of PostgreSQL
+	finalEvents finalEvents // for PostgreSQL
 }
 
-// New makes the queries of a database.
+// New returns the Queries of a database.
 func New(d *db.DB, items *troubled.Items) *Queries {
 	return &Queries{DB: d, Items: items}
 }
 
-// FindRun returns the id of the run that a person named. The error is also
-// *query.AmbiguousError.
+// FindRun returns the id of the run that ref names. The error is *query.NotFoundError or
+// *query.AmbiguousError, or one of the database.
 func (s *Queries) FindRun(ctx context.Context, ref job.Ref) (string, error) {
 	if ref.Job != "" {
 		if job.CheckName(ref.Job) != nil {
@@ -49,7 +49,7 @@ func (s *Queries) FindRun(ctx context.Context, ref job.Ref) (string, error) {
 		}
 		return id, nil
 	}
-	// 'g' follows every character that an id can have.
+	// 'g' is greater than every character of an id.
 	const few = 5
 	ids, err := s.ReadTexts(ctx, `SELECT id FROM runs WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3`, ref.IDPrefix, ref.IDPrefix+"g", few)
 	switch {
@@ -63,7 +63,7 @@ func (s *Queries) FindRun(ctx context.Context, ref job.Ref) (string, error) {
 	return ids[0], nil
 }
 
-// Run returns a run as its latest attempt shows it.
+// Run returns a run with the view of its last attempt.
 func (s *Queries) Run(ctx context.Context, id string) (job.Run, error) {
 	if job.CheckRunID(id) != nil {
 		return job.Run{}, &query.NotFoundError{What: "run " + job.Quote(id)}
@@ -78,8 +78,8 @@ func (s *Queries) Run(ctx context.Context, id string) (job.Run, error) {
 	return s.ForReader(row.Run), nil
 }
 
-// RunAttempt is Run as it stands for one attempt, which may not be the last. An earlier
-// attempt that left no outcome is lost.
+// RunAttempt returns a run with the view of an attempt, which need not be the last one. An earlier attempt
+// without an outcome is lost.
 func (s *Queries) RunAttempt(ctx context.Context, id string, attempt int) (job.Run, error) {
 	run, err := s.Run(ctx, id)
 	if err != nil || attempt == run.Attempt {
@@ -102,7 +102,7 @@ func (s *Queries) RunAttempt(ctx context.Context, id string, attempt int) (job.R
 	return view, nil
 }
 
-// earlierAttempt shows an attempt that another one followed.
+// earlierAttempt returns a run with the view of an attempt that another one followed.
 func earlierAttempt(run, view job.Run) job.Run {
 	view.Number, view.CreatedAt = run.Number, run.CreatedAt
 	view.StartAt, view.DeliveredLateSeconds = run.StartAt, run.DeliveredLateSeconds
@@ -119,11 +119,11 @@ func earlierAttempt(run, view job.Run) job.Run {
 	return view
 }
 
-// Runs returns a page of runs, those that started last first, without those whose rows cannot be
-// read. A cursor that this server did not make is a *job.InvalidError.
+// Runs returns a page of runs, those that started last first, without those whose rows cannot be read. The
+// error is *job.InvalidError for a cursor that this server did not return.
 func (s *Queries) Runs(ctx context.Context, q query.Runs) (query.RunPage, error) {
 	limit := min(max(q.Limit, 1), 500)
-	statement, args, err := s.PageQuery(ctx, q, limit+1)
+	statement, args, err := s.pageQuery(ctx, q, limit+1)
 	if err != nil {
 		return query.RunPage{}, err
 	}
@@ -163,13 +163,13 @@ func (s *Queries) Runs(ctx context.Context, q query.Runs) (query.RunPage, error)
 	return page, nil
 }
 
-// labelScanLimit is how many runs with a label are looked through one by one.
+// labelScanLimit is the number of runs with a label from which the index of labels is not used.
 const labelScanLimit = 2000
 
-// PageQuery chooses how a page is found. Runs that must have a label, or a text, are read
-// off the index of labels or texts, if there are few of them or nothing else is asked for;
-// else by time, and looked up whether they have it.
-func (s *Queries) PageQuery(ctx context.Context, q query.Runs, limit int) (string, []any, error) {
+// pageQuery returns the query for a page. Runs with a label, or a text, are read off the index of labels or
+// texts if there are few of them, or if there is no other filter; else runs are read in the order of
+// their starts and filtered.
+func (s *Queries) pageQuery(ctx context.Context, q query.Runs, limit int) (string, []any, error) {
 	alone := len(q.Labels) == 1 && q.Job == "" && q.Host == "" && q.Text == "" && len(q.States)+len(q.Health) == 0
 	for _, key := range slices.Sorted(maps.Keys(q.Labels)) {
 		var n int
@@ -190,10 +190,10 @@ func (s *Queries) PageQuery(ctx context.Context, q query.Runs, limit int) (strin
 		}
 		return textQuery(s.Dialect, q, limit)
 	}
-	return RunsQuery(q, limit)
+	return runsQuery(q, limit)
 }
 
-// labelQuery writes the query for a page that is read off the index of one label.
+// labelQuery returns the query for a page that is read off the index of one label.
 func labelQuery(q query.Runs, key string, limit int) (string, []any, error) {
 	value := q.Labels[key]
 	q.Labels = maps.Clone(q.Labels)
@@ -228,9 +228,9 @@ func labelQuery(q query.Runs, key string, limit int) (string, []any, error) {
 		fmt.Sprintf(" ORDER BY l.label_at DESC, l.run_id DESC LIMIT %d", limit), args, nil
 }
 
-// RunsQuery writes the query for a page. Several states are asked for one by one and
-// merged: each is in order in an index, so that nothing sorts a million rows.
-func RunsQuery(q query.Runs, limit int) (string, []any, error) {
+// runsQuery returns the query for a page in the order of starts. Several states are selected one by one and
+// merged: each is sorted in an index, so that a million rows need no sort.
+func runsQuery(q query.Runs, limit int) (string, []any, error) {
 	conditions, args, err := runConditions(q)
 	if err != nil {
 		return "", nil, err
@@ -262,7 +262,7 @@ func where(conditions []string) string {
 	return " WHERE " + strings.Join(conditions, " AND ")
 }
 
-// runConditions writes what a query asks for, except the states.
+// runConditions returns the conditions of a query, except those on states.
 func runConditions(q query.Runs) (conditions []string, args []any, err error) {
 	arg := func(v any) string {
 		if text, ok := v.(string); ok {
@@ -307,12 +307,12 @@ func runConditions(q query.Runs) (conditions []string, args []any, err error) {
 	return conditions, args, nil
 }
 
-// CursorOf names the last run of a page by its start in microseconds and its id.
+// CursorOf returns the cursor after a run with a start in microseconds and an id.
 func CursorOf(start int64, id string) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d,%s", start, id))
 }
 
-// ReadCursor reads what CursorOf made. Its error is *job.InvalidError.
+// ReadCursor parses a cursor of CursorOf. Its error is *job.InvalidError.
 func ReadCursor(cursor string) (start int64, id string, err error) {
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err == nil {

@@ -13,18 +13,18 @@ import (
 )
 
 const (
-	// TextSpan is how many text ids there are in a microsecond, for runs that started
-	// in the same one. One that finds none free takes one of the next.
+	// TextSpan is the number of text ids in a microsecond, for runs that started in the same one. If
+	// all are used, a run gets an id of the next microsecond.
 	TextSpan = 1024
-	// maxTextBytes is the most bytes of a text that is looked for.
+	// maxTextBytes is the maximum length of a text that is searched for.
 	maxTextBytes = 24_000
-	// maxTerms bounds how much of a text is looked up; the rest is only compared.
+	// maxTerms limits the terms of a text that are looked up; the rest of the text is only compared.
 	maxTerms = 30
-	// textScanLimit is how many runs with a text are looked through for other filters.
+	// textScanLimit is the number of runs with a text from which the index of texts is not used.
 	textScanLimit = 2000
 )
 
-// textID is what run_texts calls the id.
+// textID returns the name of the id in run_texts.
 func textID(d db.Dialect) string {
 	if d.Postgres {
 		return "text_id"
@@ -32,8 +32,8 @@ func textID(d db.Dialect) string {
 	return "rowid"
 }
 
-// textMatch is the condition on run_texts that every run with a text meets, and its
-// parameter; false for a text that is too short to be looked up.
+// textMatch returns the condition on run_texts that every run with a text meets, and its argument; false for
+// a text that is too short for the index.
 func textMatch(d db.Dialect, text string, param int) (condition, arg string, ok bool) {
 	letters := []rune(tables.SearchForm(text))
 	if len(letters) < 3 {
@@ -53,22 +53,22 @@ func textMatch(d db.Dialect, text string, param int) (condition, arg string, ok 
 	return "run_texts MATCH $" + strconv.Itoa(param), strings.Join(terms, " "), true
 }
 
-// likeText is the pattern of the runs with a text. SQLite takes none of more than 50,000 bytes.
+// likeText returns the LIKE pattern for a text. SQLite allows none of more than 50,000 bytes.
 // A text for which that is not enough, more than 20 times the longest that the API takes, is in no run.
 func likeText(text string) string {
 	if len(text) > maxTextBytes {
-		return "\n" // which is in no text that searchable has made
+		return "\n" // which is in no result of SearchForm
 	}
 	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(tables.SearchForm(text)) + "%"
 }
 
-// onlyText says that a query has no filter that an index helps with but the text and time.
+// onlyText reports whether a query has no filters with an index but those on text and time.
 func onlyText(q query.Runs) bool {
 	return q.Job == "" && q.Host == "" && len(q.States)+len(q.Health)+len(q.Labels) == 0
 }
 
-// prefersTextIndex reports whether a page is best read off the index of texts: when few runs have
-// the text, or nothing else is asked for.
+// prefersTextIndex reports whether a page is best read off the index of texts: if few runs have the text, or
+// there is no other filter.
 func (s *Queries) prefersTextIndex(ctx context.Context, q query.Runs) (bool, error) {
 	match, arg, ok := textMatch(s.Dialect, q.Text, 1)
 	if !ok || onlyText(q) {
@@ -82,8 +82,8 @@ func (s *Queries) prefersTextIndex(ctx context.Context, q query.Runs) (bool, err
 	return n < textScanLimit, nil
 }
 
-// textQuery writes the query for a page that is read off the index of texts, newest first,
-// together with the runs that are not in it yet.
+// textQuery returns the query for a page that is read off the index of texts, the newest first, together with
+// the runs that are not in the index yet.
 func textQuery(d db.Dialect, q query.Runs, limit int) (string, []any, error) {
 	conditions, args, err := runConditions(q)
 	if err != nil {
@@ -104,7 +104,7 @@ func textQuery(d db.Dialect, q query.Runs, limit int) (string, []any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if end > 0 { // so that the index is not read from its end
+	if end > 0 { // limits the range of the index
 		args = append(args, end)
 		indexed = append(indexed, textBefore(d, "$"+strconv.Itoa(len(args))))
 	}
@@ -113,7 +113,7 @@ func textQuery(d db.Dialect, q query.Runs, limit int) (string, []any, error) {
 		d.RunsIndexedBy("runs_no_text") + where(append(conditions, "text_id IS NULL")) + newest + ") AS fresh) AS merged" + newest, args, nil
 }
 
-// before is a time in microseconds after every run that a query lets through; 0 for none.
+// upperBound returns a time in microseconds that is after the start of every run of a query; 0 for none.
 func upperBound(q query.Runs) (int64, error) {
 	if q.Cursor != "" {
 		at, _, err := ReadCursor(q.Cursor)
@@ -125,7 +125,7 @@ func upperBound(q query.Runs) (int64, error) {
 	return 0, nil
 }
 
-// textBefore is the condition that a text is older than a parameter says.
+// textBefore returns the condition that a text is older than a parameter.
 func textBefore(d db.Dialect, param string) string {
 	if d.Postgres {
 		return "run_texts.started < CAST(" + param + " AS BIGINT)"
@@ -133,8 +133,8 @@ func textBefore(d db.Dialect, param string) string {
 	return fmt.Sprintf("run_texts.rowid < %s * %d", param, TextSpan)
 }
 
-// textPage reads a page of runs off the index of texts. The ids of SQLite are in the order
-// of time, and in any order within a microsecond: so all of the page's last one is read.
+// textPage returns the query for a page of runs off the index of texts. The ids of SQLite are in the order of
+// time, but in any order within a microsecond: so all runs of the page's last microsecond are read.
 func textPage(d db.Dialect, conditions []string, limit int) string {
 	from := " FROM run_texts CROSS JOIN runs" + where(conditions)
 	if d.Postgres {
@@ -144,7 +144,7 @@ func textPage(d db.Dialect, conditions []string, limit int) string {
 	return "SELECT " + tables.RunColumns + from + " AND run_texts.rowid >= " + last + fmt.Sprintf(" ORDER BY start_at DESC, id DESC LIMIT %d", limit)
 }
 
-// textOrder is the order of time in run_texts, the newest first.
+// textOrder returns the ORDER BY of run_texts by time, the newest first.
 func textOrder(d db.Dialect) string {
 	if d.Postgres {
 		return " ORDER BY run_texts.started DESC, run_texts.run DESC"
@@ -152,8 +152,7 @@ func textOrder(d db.Dialect) string {
 	return " ORDER BY run_texts.rowid DESC"
 }
 
-// countTexts counts the runs that are not active by state, among the newest maxTextCount
-// with a text.
+// countTexts counts the runs that are not active by state, among the newest maxTextCount with a text.
 func (s *Queries) countTexts(ctx context.Context, q query.Runs, counts *query.RunCounts) error {
 	conditions, args, err := runConditions(q)
 	if err != nil {

@@ -14,15 +14,15 @@ import (
 	"stint.dev/stint/job"
 )
 
-// GoodRunsBefore finds runs of a job that succeeded and started before one, by an index.
-const GoodRunsBefore = ` FROM runs WHERE job = $1 AND state = 'succeeded' AND (start_at, id) < (CAST($2 AS BIGINT), $3)
+// goodRunsBefore selects runs of a job that succeeded and started before one, by an index.
+const goodRunsBefore = ` FROM runs WHERE job = $1 AND state = 'succeeded' AND (start_at, id) < (CAST($2 AS BIGINT), $3)
 	ORDER BY start_at DESC, id DESC LIMIT `
 
 // GoodRunsBefore returns up to limit runs that succeeded, of the job of a run, and that started
 // before it, the last ones first. The peak of their memory is 0 where memory in use was not
 // measured.
 func (s *Queries) GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error) {
-	rows, err := s.Reader.QueryContext(ctx, `SELECT `+tables.RunColumns+GoodRunsBefore+strconv.Itoa(limit), run.Job, db.Micros(run.StartAt), run.ID)
+	rows, err := s.Reader.QueryContext(ctx, `SELECT `+tables.RunColumns+goodRunsBefore+strconv.Itoa(limit), run.Job, db.Micros(run.StartAt), run.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read good runs of job %s: %w", run.Job, err)
 	}
@@ -46,7 +46,7 @@ func (s *Queries) GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([
 // unmeasured returns the ids of those runs of GoodRunsBefore whose memory in use was not
 // measured, among them those of older servers, whose figures counted the cache of files.
 func (s *Queries) unmeasured(ctx context.Context, run job.Run, limit int) (map[string]bool, error) {
-	ids, err := s.ReadTexts(ctx, `SELECT id FROM (SELECT id, peak_memory`+GoodRunsBefore+strconv.Itoa(limit)+`) AS good WHERE peak_memory = 0`,
+	ids, err := s.ReadTexts(ctx, `SELECT id FROM (SELECT id, peak_memory`+goodRunsBefore+strconv.Itoa(limit)+`) AS good WHERE peak_memory = 0`,
 		run.Job, db.Micros(run.StartAt), run.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read good runs of job %s without memory: %w", run.Job, err)

@@ -16,18 +16,18 @@ import (
 	"stint.dev/stint/internal/store/durable"
 )
 
-// longestFile is more than any file with keys has.
+// longestFile is the maximum size of a key file.
 const longestFile = 64 << 10
 
-// header begins a file that is made here.
+// header is the beginning of a new file.
 const header = `# Secrets in the database of a Stint server are encrypted with the first key below; the
 # others decrypt what was encrypted before. Keep a copy apart from backups of the database:
 # without it, notification routes must be set again.
 `
 
-// Read reads the keys of a file. The error wraps fs.ErrNotExist when there is none. A file
-// that others can read or replace is refused, as PostgreSQL does with keys: it belongs to this
-// user, or to root and at most its group reads it.
+// Read reads the keys of a file. The error wraps fs.ErrNotExist if there is none. A file that other users can
+// read or replace is refused, as by PostgreSQL: it must belong to this user, or to root and be readable at
+// most for its group.
 func Read(path string) (Keys, error) {
 	text, err := readFile(path)
 	if err != nil {
@@ -40,7 +40,7 @@ func Read(path string) (Keys, error) {
 	return keys, nil
 }
 
-// readFile returns the text of a file that may hold keys.
+// readFile returns the text of a key file.
 func readFile(path string) (_ []byte, err error) {
 	// A named pipe must not block.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
@@ -64,23 +64,23 @@ func readFile(path string) (_ []byte, err error) {
 	return text, nil
 }
 
-// mayUse refuses a file that other users may read or have put there.
+// mayUse returns an error for a file that other users may read or have created.
 func mayUse(f *os.File, path string) error {
 	var file, dir unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &file); err != nil {
-		return fmt.Errorf("look at secret key file %s: %w", path, err)
+		return fmt.Errorf("read the mode of secret key file %s: %w", path, err)
 	}
 	if file.Mode&unix.S_IFMT != unix.S_IFREG {
 		return fmt.Errorf("secret key file %s is not a regular file", path)
 	}
 	if err := unix.Stat(filepath.Dir(path), &dir); err != nil {
-		return fmt.Errorf("look at the directory of secret key file %s: %w", path, err)
+		return fmt.Errorf("read the owner of the directory of secret key file %s: %w", path, err)
 	}
 	return rightsOf(path, file.Uid, uint32(file.Mode)&0o777, dir.Uid, uint32(os.Getuid()))
 }
 
-// rightsOf judges owner and mode of a file, for a process of one user. Whoever owns the
-// directory could replace the file anyway: root may serve the data directory of another user.
+// rightsOf checks owner and mode of a file, for a process of a user. The owner of the directory could replace the
+// file anyway: root may serve the data directory of another user.
 func rightsOf(path string, owner, mode, dirOwner, user uint32) error {
 	if owner != user && owner != 0 && owner != dirOwner {
 		return fmt.Errorf("secret key file %s belongs to user %d, and the server runs as user %d: it must belong to that user or to root", path, owner, user)
@@ -95,8 +95,8 @@ func rightsOf(path string, owner, mode, dirOwner, user uint32) error {
 	return nil
 }
 
-// Make makes a file with a new key, unless there is one, and reports whether it did. Of
-// several processes one makes it, and the others read it.
+// Make creates a file with a new key, unless it exists, and returns its keys and whether it created it. Of several
+// processes one creates the file, and the others read it.
 func Make(path string) (keys Keys, made bool, err error) {
 	text, err := newText("")
 	if err != nil {
@@ -111,7 +111,7 @@ func Make(path string) (keys Keys, made bool, err error) {
 	return keys, made, err
 }
 
-// Add puts a new key in front of those of a file, which is made if it is missing.
+// Add inserts a new key before those of a file, which it creates if it is missing.
 func Add(path string) (Keys, error) {
 	if _, err := Read(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -130,7 +130,7 @@ func Add(path string) (Keys, error) {
 	return Read(path)
 }
 
-// newText is the text of a file with a new key before what it holds already.
+// newText returns the text of a file with a new key before the existing ones.
 func newText(before string) (string, error) {
 	var secret [keyBytes]byte
 	if _, err := rand.Read(secret[:]); err != nil {
@@ -150,8 +150,8 @@ func newText(before string) (string, error) {
 	return before[:at] + line + before[at:], nil
 }
 
-// write makes a durable file that only this user reads, whole or not at all. place gives it
-// its name: os.Link does not replace what is there, os.Rename does.
+// write creates a durable file that only this user can read, atomically. place gives it its name: os.Link does not
+// replace an existing file, os.Rename does.
 func write(path, text string, place func(from, to string) error) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-") // mode 0600
@@ -159,7 +159,7 @@ func write(path, text string, place func(from, to string) error) (err error) {
 		return err
 	}
 	defer func() {
-		// Renamed, it is gone already.
+		// After a rename the name does not exist.
 		if rerr := os.Remove(f.Name()); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
 			err = errors.Join(err, rerr)
 		}

@@ -1,5 +1,5 @@
-// Package secretkey encrypts the secrets that a database holds. The keys are in a file beside
-// the database, so that neither the database nor a backup of it gives access to anything.
+// Package secretkey encrypts secrets in a database. The keys are in a file outside the database, so that neither
+// the database nor a backup of it is enough to read the secrets.
 package secretkey
 
 import (
@@ -15,7 +15,7 @@ import (
 
 const (
 	keyBytes = 32
-	// method begins every encrypted text: AES-256 in Galois counter mode with a random nonce.
+	// method is the prefix of every encrypted text: AES-256 in Galois counter mode with a random nonce.
 	method = "aes256gcm"
 	// idLength is the length of a key's id in hexadecimal digits.
 	idLength = 16
@@ -44,18 +44,17 @@ func newKey(secret []byte) (Key, error) {
 	return Key{id: hex.EncodeToString(sum[:])[:idLength], aead: aead}, nil
 }
 
-// ID names the key. It is no secret: nothing about the key follows from it.
+// ID returns the id of the key. It is not secret: nothing about the key follows from it.
 func (k Key) ID() string { return k.id }
 
-// Encrypt returns a text that only this key decrypts, and only for the same row. row names the
-// table and the row that the text is stored in, so that a text that is copied into another row
-// is of no use there.
+// Encrypt returns a text that only this key decrypts, and only for the same row. row names the table and row in
+// which the text is stored, so that a text that is copied to another row cannot be decrypted.
 func (k Key) Encrypt(plain []byte, row string) string {
 	sealed := k.aead.Seal(nil, nil, plain, bound(k.id, row))
 	return method + ":" + k.id + ":" + base64.RawURLEncoding.EncodeToString(sealed)
 }
 
-// bound is what is authenticated with a text beside the text.
+// bound returns the additional data that is authenticated with a text.
 func bound(id, row string) []byte { return []byte(method + ":" + id + ":" + row) }
 
 // Encrypted returns the id of the key that a text is encrypted with, and whether it is
@@ -66,12 +65,12 @@ func Encrypted(text string) (id string, encrypted bool) {
 	return id, encrypted
 }
 
-// MissingKeyError says that a text is encrypted with a key that is not among the keys.
+// MissingKeyError is the error of a text that is encrypted with none of the keys.
 type MissingKeyError struct{ ID string }
 
 func (e *MissingKeyError) Error() string { return "the key " + e.ID + " is missing" }
 
-// ErrDamaged says that a text is not what was encrypted for this row.
+// ErrDamaged is the error of a text that was not encrypted for this row.
 var ErrDamaged = errors.New("the encrypted text is damaged, or belongs to another row")
 
 // Find returns the key with an id.

@@ -9,38 +9,37 @@ import (
 	"stint.dev/stint/internal/store/durable"
 )
 
-// Batch is a group of frames that is written and synced at once. It has the log to itself
-// until End.
+// Batch is a group of frames that is written and synced together. It locks the log until End.
 type Batch struct {
 	log   *Log
 	parts []part
 	at    int64 // where the next frame begins
-	sync  bool  // some of the bytes are nowhere else
-	err   error // why this batch cannot go on
+	sync  bool  // some of the bytes are stored only here
+	err   error // the first error of the batch
 }
 
-// part is one frame on its way.
+// part is one frame of a batch.
 type part struct {
 	place Place
-	frame int // where its header stands in the log's buffer
+	frame int // the offset of its header in the log's buffer
 	data  []byte
 }
 
-// Begin begins a batch; End must follow.
+// Begin begins a batch. Call End after it.
 func (l *Log) Begin() *Batch {
 	l.mu.Lock()
 	l.buf = l.buf[:0]
 	return &Batch{log: l}
 }
 
-// Add takes bytes of a journal into the batch and returns where they will stand. They must
-// not change before End.
+// Add adds bytes of a journal to the batch and returns where they will be stored. They must not change before
+// End.
 func (b *Batch) Add(run string, attempt int, start int64, data []byte) (Place, error) {
 	b.sync = true
 	return b.add(Plain, run, attempt, start, data)
 }
 
-// Copy is Add for bytes that are durable elsewhere: a batch of nothing else is not synced.
+// Copy is Add for bytes that are durable elsewhere: a batch with only such bytes is not synced.
 func (b *Batch) Copy(kind Kind, run string, attempt int, start int64, data []byte) (Place, error) {
 	return b.add(kind, run, attempt, start, data)
 }
@@ -66,7 +65,7 @@ func (b *Batch) add(kind Kind, run string, attempt int, start int64, data []byte
 	return p.place, nil
 }
 
-// Read is Log.Read that knows the bytes of this batch too.
+// Read is Log.Read that also reads bytes of this batch.
 func (b *Batch) Read(p Place, n int64) ([]byte, error) {
 	for _, part := range b.parts {
 		if part.place == p && int64(len(part.data)) == n {
@@ -76,8 +75,8 @@ func (b *Batch) Read(p Place, n int64) ([]byte, error) {
 	return b.log.Read(p, n)
 }
 
-// Write writes the batch and syncs it, unless the log is relaxed or all of it is copies.
-// After an error nothing of it counts.
+// Write writes the batch and syncs it, unless the log is relaxed or the batch has only copies. After an error
+// none of its bytes are stored.
 func (b *Batch) Write() error {
 	l := b.log
 	if b.err != nil || len(b.parts) == 0 {
@@ -122,7 +121,7 @@ func (b *Batch) writeParts() error {
 		if err == nil || !errors.Is(err, syscall.EINVAL) {
 			return err
 		}
-		// The file system took the flag and not the write: do without from now on.
+		// The file system accepted the flag, but not the write: use the page cache from now on.
 		if err := l.dropDirect(); err != nil {
 			return err
 		}
@@ -149,7 +148,7 @@ func (b *Batch) each(fn func([]byte) error) error {
 	return nil
 }
 
-// End gives the log back. What was not written is forgotten.
+// End unlocks the log, and drops what was not written.
 func (b *Batch) End() {
 	b.parts = nil
 	b.log.mu.Unlock()

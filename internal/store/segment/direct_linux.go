@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// direct writes past the page cache: large batches are written once and read rarely, and
-// filling the cache with them costs more CPU than all the rest of storing them.
+// direct writes past the page cache: large batches are read rarely, and copying them to the cache costs more
+// CPU than everything else.
 type direct struct {
 	file *os.File
-	buf  []byte // whole pages, as the kernel wants them
+	buf  []byte // whole pages, as the kernel requires
 }
 
-// openDirect opens a segment a second time. There is none (nil) where the file system
-// does not know how; everything works without it.
+// openDirect opens a segment a second time, to write past the page cache. It returns nil if the file system
+// does not support that.
 func openDirect(path string) *direct {
 	f, err := os.OpenFile(path, os.O_WRONLY|unix.O_DIRECT, 0)
 	if err != nil {

@@ -9,29 +9,29 @@ import (
 )
 
 const (
-	// FrameSize is what a frame takes beyond its bytes.
+	// FrameSize is the size of the header of a frame.
 	FrameSize = 64
-	// MaxData bounds the bytes of one frame, so that a reader can bound its memory.
+	// MaxData limits the bytes of one frame, so that a reader can limit its memory.
 	MaxData = 64 << 20
 
 	runSize = 36
 )
 
-// Kind says what the bytes of a frame are.
+// Kind is what the bytes of a frame are.
 type Kind int
 
 const (
-	Plain  Kind = iota // bytes of a journal, as they came
+	Plain  Kind = iota // bytes of a journal, as they arrived
 	Packed             // bytes of a journal, compressed
-	Note               // what the caller knows besides the journal
+	Note               // what the caller stores beside the journal
 )
 
-// magics begin the frames of each kind: SEG1, SEGZ and SEGN.
+// magics are the first bytes of the frames of each kind: SEG1, SEGZ and SEGN.
 var magics = [...]uint32{Plain: 0x31474553, Packed: 0x5a474553, Note: 0x4e474553}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Frame says whose bytes follow it. On disk, little-endian: magic of the kind, length of the bytes,
+// Frame is the header of bytes. On disk, little-endian: magic of the kind, length of the bytes,
 // their CRC-32C, attempt (4 bytes each), start (8), run (36, filled with zeros), and the
 // CRC-32C of all of that (4).
 type Frame struct {

@@ -15,50 +15,49 @@ import (
 )
 
 const (
-	// defaultLimit is the size from which a segment grows no more.
+	// defaultLimit is the size from which a new segment is begun.
 	defaultLimit = 64 << 20
 	suffix       = ".seg"
 )
 
-// Options say how a log writes.
+// Options are the options of a log.
 type Options struct {
-	// Relaxed leaves syncing to the kernel: what was written survives the end of the
-	// process, and not a power cut.
+	// Relaxed does not sync: what was written survives the end of the process, but not a power cut.
 	Relaxed bool
-	// After is a number that new segments are above, whatever files there are.
+	// After is a number: those of new segments are higher, whatever files there are.
 	After int64
-	// Limit is the size from which a segment grows no more; 0 for 64 MiB.
+	// Limit is the size from which a new segment is begun; 0 for 64 MiB.
 	Limit int64
 }
 
-// Place is where bytes stand.
+// Place is where bytes are stored.
 type Place struct {
 	Segment int64
 	Offset  int64
 }
 
-// Log is a directory of segments. One batch writes at a time; reading needs no turn.
+// Log is a directory of segments. One batch writes at a time; reads need no lock.
 type Log struct {
 	dir  string
 	opts Options
 
 	mu   sync.Mutex // held by a batch
-	file *os.File   // the segment that grows; nil before the first batch
-	id   int64      // of the segment that grows, or grew last
+	file *os.File   // the current segment; nil before the first batch
+	id   int64      // of the current or last segment
 	end  int64      // where the next frame begins
-	buf  []byte     // reused by batches: headers of frames
-	out  []byte     // reused by batches: what is written at once
-	// direct writes to the same file past the page cache; nil where that cannot be done.
+	buf  []byte     // headers of frames; reused by batches
+	out  []byte     // bytes of one write; reused by batches
+	// direct writes to the same file past the page cache; nil if that is not possible.
 	direct   *direct
-	noDirect bool // it was tried
+	noDirect bool // it was tried and is not possible
 
-	active struct { // what others may ask while a batch writes
+	active struct { // read also while a batch writes
 		sync.Mutex
 		id int64
 	}
 }
 
-// Open prepares a directory for writing. It makes no file.
+// Open opens a directory of segments. It creates no file.
 func Open(dir string, o Options) (*Log, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("directory of segments: %w", err)
@@ -77,14 +76,14 @@ func Open(dir string, o Options) (*Log, error) {
 	return l, nil
 }
 
-// Close closes the segment that grows.
+// Close closes the current segment.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.closeSegment()
 }
 
-// finish lets go of the segment that grows.
+// closeSegment closes the current segment.
 func (l *Log) closeSegment() error {
 	if l.file == nil {
 		return nil
@@ -98,7 +97,7 @@ func (l *Log) closeSegment() error {
 	return nil
 }
 
-// dropDirect goes on through the page cache only.
+// dropDirect makes all further writes use the page cache.
 func (l *Log) dropDirect() error {
 	err := l.direct.close()
 	l.direct, l.noDirect = nil, true
@@ -111,19 +110,19 @@ func (l *Log) setActive(id int64) {
 	l.active.Unlock()
 }
 
-// Active is the number of the segment that grows; 0 for none.
+// Active returns the number of the current segment; 0 if there is none.
 func (l *Log) Active() int64 {
 	l.active.Lock()
 	defer l.active.Unlock()
 	return l.active.id
 }
 
-// Path is the file of a segment.
+// Path returns the file of a segment.
 func (l *Log) Path(id int64) string {
 	return filepath.Join(l.dir, fmt.Sprintf("%08d%s", id, suffix))
 }
 
-// ready makes sure that there is a segment to write to.
+// ensureSegment begins a new segment if there is none or the current one is full.
 func (l *Log) ensureSegment() error {
 	if l.file != nil && l.end < l.opts.Limit {
 		return nil
@@ -131,7 +130,7 @@ func (l *Log) ensureSegment() error {
 	if err := l.closeSegment(); err != nil {
 		return err
 	}
-	l.setActive(l.id + 1) // before the file is there for anybody to see
+	l.setActive(l.id + 1) // before the file exists, so that Remove keeps it
 	f, err := os.OpenFile(l.Path(l.id+1), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		l.setActive(0)
@@ -152,7 +151,7 @@ func (l *Log) ensureSegment() error {
 	return nil
 }
 
-// Read returns n bytes at a place. A segment that is gone is fs.ErrNotExist.
+// Read returns n bytes at a place. The error of a segment that was removed is fs.ErrNotExist.
 func (l *Log) Read(p Place, n int64) ([]byte, error) {
 	if n < 0 || n > MaxData || p.Offset < 0 {
 		return nil, fmt.Errorf("read %d bytes at byte %d of segment %d: there is no such place", n, p.Offset, p.Segment)
@@ -175,7 +174,7 @@ type Info struct {
 	Size int64 // bytes of the file
 }
 
-// List returns the segments on disk in order. Files of other names are left alone.
+// List returns the segments on disk in their order. It ignores files with other names.
 func (l *Log) List() ([]Info, error) {
 	entries, err := os.ReadDir(l.dir)
 	if err != nil {
@@ -193,7 +192,7 @@ func (l *Log) List() ([]Info, error) {
 			continue // removed meanwhile
 		}
 		if err != nil {
-			return nil, fmt.Errorf("look at segment %d: %w", id, err)
+			return nil, fmt.Errorf("read the size of segment %d: %w", id, err)
 		}
 		all = append(all, Info{ID: id, Size: info.Size()})
 	}
@@ -201,7 +200,7 @@ func (l *Log) List() ([]Info, error) {
 	return all, nil
 }
 
-// Remove deletes a segment that nobody refers to. The one that grows stays.
+// Remove deletes an unused segment. It does not delete the current one.
 func (l *Log) Remove(id int64) error {
 	if id == l.Active() {
 		return nil

@@ -8,9 +8,8 @@ import (
 	"io"
 )
 
-// Scan calls fn for each whole frame of a segment, with the place of its bytes, and
-// returns where the last of them ends. A torn end is no error: it is what a crash leaves.
-// The data is valid only during the call.
+// Scan calls fn for each whole frame of a segment, with the offset of its bytes, and returns the end of the last
+// one. A torn end, as a crash leaves it, is not an error. The data is valid only during the call.
 func Scan(r io.Reader, fn func(f Frame, offset int64, data []byte) error) (good int64, err error) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	var data []byte
@@ -48,7 +47,7 @@ func Scan(r io.Reader, fn func(f Frame, offset int64, data []byte) error) (good 
 	}
 }
 
-// readN reads n bytes step by step, so that a header that lies costs no memory.
+// readN reads n bytes in steps, so that a wrong header does not allocate memory.
 func readN(r io.Reader, to []byte, n int64) ([]byte, error) {
 	const step = 1 << 20
 	for int64(len(to)) < n {

@@ -5,10 +5,9 @@ import (
 	"io"
 )
 
-// Walk calls fn for every frame of a segment that can be read, also behind what is damaged:
-// behind bad bytes of a frame comes the next frame, behind a bad header the next page.
-// bad is called with where something stands that is no whole frame. A torn end is among
-// that. The data is valid only during the call.
+// Walk calls fn for every frame of a segment that can be read, also after damage: after bad bytes of a frame it
+// continues with the next frame, after a bad header with the next page. It calls bad for each range that is
+// not a whole frame, including a torn end. The data is valid only during the call.
 func Walk(r io.ReaderAt, size int64, fn func(f Frame, offset int64, data []byte) error, bad func(from, to int64)) error {
 	var header [FrameSize]byte
 	var data []byte

@@ -3,14 +3,14 @@ package segment
 import "os"
 
 const (
-	// pageSize is where every batch begins: pages are written either through the page
-	// cache or past it, and never in both ways.
+	// pageSize is the alignment of batches: a page is written either through the page cache or past
+	// it, never in both ways.
 	pageSize = 4096
 	// directBytes is the size from which a batch is written past the page cache.
 	directBytes  = 256 << 10
 	directBuffer = 1 << 20
-	// gatherBytes is how many bytes are copied together into one write; larger parts are
-	// written from where they stand.
+	// gatherBytes is the number of bytes that are copied together into one write; larger parts are
+	// written without a copy.
 	gatherBytes = 256 << 10
 )
 

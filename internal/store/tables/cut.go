@@ -12,7 +12,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// StoreCut stores what is missing of a journal, and shows it in its run.
+// StoreCut stores what was dropped of a journal, in its attempt and its run.
 func StoreCut(ctx context.Context, t *db.Tx, key AttemptKey, run *RunRow, row *AttemptRow, c *Cut) error {
 	row.Cut, row.Tiers = c, Tiers{}
 	doc, err := json.Marshal(row.AttemptDoc)
@@ -30,32 +30,31 @@ func StoreCut(ctx context.Context, t *db.Tx, key AttemptKey, run *RunRow, row *A
 	return UpdateRun(ctx, t, run)
 }
 
-// A journal longer than the limit keeps the beginning and the end, each about half as long
-// as the limit. What is in
-// between goes block by block, while the job prints on; the gap that this makes in each
-// stream is declared with its exact size. The journal's length and digest stay those of
-// what arrived.
-
 // Cut is what was dropped of a journal.
+//
+// A journal longer than the limit keeps its beginning and its end, each about half as long as the
+// limit. The blocks between them are dropped while the job prints. The gap in each stream is declared
+// with its exact size. Length and digest of the journal stay those of what arrived.
 type Cut struct {
 	Gaps []job.Gap `json:"gaps"`
-	// Bytes is how much of the journal, and To where in it the gap ends.
+	// Bytes is the number of bytes of the journal that were dropped, and To the offset of the end
+	// of the gap.
 	Bytes int64 `json:"bytes"`
 	To    int64 `json:"to"`
-	// Before is what each stream had printed where the gap begins.
+	// Before counts what each stream had printed before the gap.
 	Before []StreamBytes `json:"before"`
-	// Damaged is what a check found damaged, and dropped.
+	// Damaged are the gaps of damaged blocks that a repair dropped.
 	Damaged []job.Gap `json:"damaged,omitempty"`
 }
 
-// StreamBytes is how many bytes a stream had printed.
+// StreamBytes is the number of bytes that a stream had printed.
 type StreamBytes struct {
 	Step   int        `json:"step"`
 	Stream job.Stream `json:"stream"`
 	Bytes  int64      `json:"bytes"`
 }
 
-// TrimSlack is how much more than needed goes at a time, so that this is done seldom.
+// TrimSlack returns how many bytes more than needed are dropped at a time, so that trimming is rare.
 func TrimSlack(limit int64) int64 { return limit / 8 }
 
 // needsTrim reports whether a journal is long enough to be trimmed.
@@ -70,7 +69,7 @@ func (a *AttemptRow) needsTrim(limit int64) bool {
 	return a.Size-gone > limit
 }
 
-// StreamBefore is the count of a stream, which is made if it is missing.
+// StreamBefore returns the count of a stream in Before. It adds a missing one.
 func (c *Cut) StreamBefore(step int, stream job.Stream) *StreamBytes {
 	for i := range c.Before {
 		if b := &c.Before[i]; b.Step == step && b.Stream == stream {
@@ -81,7 +80,7 @@ func (c *Cut) StreamBefore(step int, stream job.Stream) *StreamBytes {
 	return &c.Before[len(c.Before)-1]
 }
 
-// Gap is the gap of a stream, which is made if it is missing; at is when its first bytes arrived.
+// Gap returns the gap of a stream. It adds a missing one; at is when its first bytes arrived.
 func (c *Cut) Gap(step int, stream job.Stream, at time.Time) *job.Gap {
 	for i := range c.Gaps {
 		if g := &c.Gaps[i]; g.Step == step && g.Stream == stream {
@@ -94,7 +93,7 @@ func (c *Cut) Gap(step int, stream job.Stream, at time.Time) *job.Gap {
 	return &c.Gaps[len(c.Gaps)-1]
 }
 
-// SameCut reports whether the same was dropped.
+// SameCut reports whether two cuts dropped the same bytes.
 func SameCut(a, b *Cut) bool {
 	if a == nil || b == nil {
 		return a == b

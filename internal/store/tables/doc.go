@@ -1,2 +1,2 @@
-// Package tables is a run, an attempt and an event as the tables keep them.
+// Package tables reads and writes the rows of runs, attempts and events.
 package tables

@@ -8,8 +8,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// InsertEvents stores events and fills in their ids. The transaction has locked the runs: so
-// the ids of one run's events have the order of the events.
+// InsertEvents stores events and sets their ids. The transaction has locked the runs, so the ids of
+// one run's events are in their order.
 func InsertEvents(ctx context.Context, t *db.Tx, events []job.RunEvent) error {
 	for i := range events {
 		e := &events[i]

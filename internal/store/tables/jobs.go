@@ -8,8 +8,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// LockJob keeps runs of a job from beginning until the transaction ends: each takes its number
-// from the row that is locked.
+// LockJob locks the row of a job from which runs take their numbers, so that no run of the job begins
+// until the transaction ends.
 func LockJob(ctx context.Context, t *db.Tx, name string) error {
 	var next int64
 	err := t.QueryRowContext(ctx, `SELECT COALESCE(SUM(next_number), 0) FROM (SELECT next_number FROM jobs WHERE name = $1`+t.Dialect.Lock+`) AS one`, name).Scan(&next)
@@ -19,8 +19,7 @@ func LockJob(ctx context.Context, t *db.Tx, name string) error {
 	return nil
 }
 
-// DeleteUnusedJob deletes what is kept for a job that has no runs any more, unless it has a definition
-// or somebody has set a policy for it.
+// DeleteUnusedJob deletes what is stored for a job, if it has neither runs nor a definition nor a policy.
 func DeleteUnusedJob(ctx context.Context, t *db.Tx, name string) error {
 	if err := LockJob(ctx, t, name); err != nil {
 		return err
@@ -31,13 +30,13 @@ func DeleteUnusedJob(ctx context.Context, t *db.Tx, name string) error {
 		`DELETE FROM job_bands WHERE job = $1` + unused, `DELETE FROM run_counts WHERE job = $1` + unused, `DELETE FROM jobs WHERE name = $1` + unused,
 	} {
 		if _, err := t.ExecContext(ctx, query, name); err != nil {
-			return fmt.Errorf("forget job %s: %w", job.Quote(name), err)
+			return fmt.Errorf("delete job %s: %w", job.Quote(name), err)
 		}
 	}
 	return nil
 }
 
-// JobExists reports whether a job has had a run.
+// JobExists reports whether a job has, or had, a run.
 func JobExists(ctx context.Context, t *db.Tx, name string) (bool, error) {
 	var n int64
 	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM jobs WHERE name = $1`, name).Scan(&n)
@@ -47,7 +46,8 @@ func JobExists(ctx context.Context, t *db.Tx, name string) (bool, error) {
 	return n > 0, nil
 }
 
-// SetNextNumber has the next run of a job get a number: the one it had, or the first after all.
+// SetNextNumber sets the number of the next run of a job: the given one, or, if another run has it,
+// the one after the highest.
 func SetNextNumber(ctx context.Context, t *db.Tx, name string, number int64) error {
 	var taken, last int64
 	err := t.QueryRowContext(ctx, `SELECT COUNT(CASE WHEN number = $2 THEN 1 END), COALESCE(MAX(number), 0) FROM runs WHERE job = $1`, name, number).Scan(&taken, &last)

@@ -20,19 +20,20 @@ import (
 )
 
 const (
+	// PackLiveBytes is the number of bytes from which the journal of a running attempt is packed.
 	PackLiveBytes = 64 << 20
-	// packDelay is how long an attempt rests before it is packed, so that the work does
-	// not compete with the end of the job.
+	// packDelay is the time from the end of an attempt to its packing, so that the work does not
+	// compete with the end of the job.
 	packDelay = 30 * time.Second
 )
 
-// RunRow is a run as the table keeps it: the view, and what only the server needs.
+// RunRow is a row of runs: the run as the API shows it, and what only the server needs.
 type RunRow struct {
 	Run        job.Run
 	ReportedAt time.Time
 	ExpiresAt  time.Time
 	Lease      time.Duration
-	Period     time.Duration // how often the agent means to beat; 0 if unknown
+	Period     time.Duration // of the agent's heartbeats; 0 if unknown
 	// WhenLost is the diagnosis of the attempt when it was called lost, while it is active again:
 	// it may only be the rest of its journal that arrives.
 	WhenLost *job.Diagnosis
@@ -87,8 +88,7 @@ func ScanRun(from db.Scanner) (RunRow, error) {
 	return row, nil
 }
 
-// ScanRuns reads the runs of a query and closes it. A row that cannot be read is skipped, and
-// returned apart.
+// ScanRuns reads the runs of a query and closes it. Rows that cannot be read are returned in skipped.
 func ScanRuns(rows *sql.Rows) (runs []job.Run, skipped []*query.UnreadableError, err error) {
 	found, skipped, err := ScanRows(rows)
 	for _, row := range found {
@@ -97,7 +97,7 @@ func ScanRuns(rows *sql.Rows) (runs []job.Run, skipped []*query.UnreadableError,
 	return runs, skipped, err
 }
 
-// ScanRows is ScanRuns with what only the server needs.
+// ScanRows is ScanRuns for whole rows.
 func ScanRows(rows *sql.Rows) (found []RunRow, skipped []*query.UnreadableError, err error) {
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
@@ -115,7 +115,7 @@ func ScanRows(rows *sql.Rows) (found []RunRow, skipped []*query.UnreadableError,
 	return found, skipped, rows.Err()
 }
 
-// InsertRun stores a run of which nothing was known.
+// InsertRun inserts a run, and sets its number.
 func InsertRun(ctx context.Context, t *db.Tx, row *RunRow) error {
 	r := &row.Run
 	err := t.QueryRowContext(ctx, `INSERT INTO jobs (name, next_number) VALUES ($1, 2)
@@ -134,13 +134,13 @@ func InsertRun(ctx context.Context, t *db.Tx, row *RunRow) error {
 	return nil
 }
 
-// LockAttempt reads an attempt and keeps others from changing it.
+// LockAttempt reads an attempt and locks its row.
 func LockAttempt(ctx context.Context, t *db.Tx, key AttemptKey) (*AttemptRow, error) {
 	_, row, err := ScanAttempt(t.QueryRowContext(ctx, `SELECT `+AttemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`+t.Dialect.Lock, key.Run, key.Attempt))
 	return row, err
 }
 
-// UpdateRun stores a run that is locked by this transaction.
+// UpdateRun stores the row of a run, which this transaction has locked.
 func UpdateRun(ctx context.Context, t *db.Tx, row *RunRow) error {
 	r := &row.Run
 	r.Acknowledged = validAcknowledgement(r)
@@ -180,8 +180,8 @@ func JSONOrNull[T any](v *T) (sql.NullString, error) {
 
 func leased(s job.State) int { return db.BoolToInt(s.Active()) }
 
-// searchText is what the q filter looks in. Each part is bounded where it comes in, and
-// nothing is cut off here: a run would not be found by it, without a word.
+// searchText returns the text that the filter q searches. Each part is limited when it arrives. It is
+// not truncated here, because the run would not be found by the rest.
 func searchText(r *job.Run) string {
 	parts := []string{r.Job, r.ID, r.Host, r.Command}
 	for _, k := range slices.Sorted(maps.Keys(r.Labels)) {
@@ -190,7 +190,7 @@ func searchText(r *job.Run) string {
 	return SearchForm(strings.Join(parts, " "))
 }
 
-// SetLabels replaces the labels that runs are found by.
+// SetLabels replaces the labels of a run in the table of labels.
 func SetLabels(ctx context.Context, t *db.Tx, r *job.Run) error {
 	if _, err := t.ExecContext(ctx, `DELETE FROM run_labels WHERE run_id = $1`, r.ID); err != nil {
 		return fmt.Errorf("labels of run %s: %w", r.ID, err)
@@ -211,7 +211,7 @@ func SetHost(ctx context.Context, t *db.Tx, r *job.Run) error {
 	return nil
 }
 
-// LockRun reads a run that this transaction will change.
+// LockRun reads a run and locks its row.
 func LockRun(ctx context.Context, t *db.Tx, id string) (RunRow, error) {
 	row, err := ScanRun(t.QueryRowContext(ctx, `SELECT `+RunColumns+` FROM runs WHERE id = $1`+t.Dialect.Lock, id))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -223,7 +223,7 @@ func LockRun(ctx context.Context, t *db.Tx, id string) (RunRow, error) {
 	return row, nil
 }
 
-// AttemptRow is an attempt as the table keeps it.
+// AttemptRow is a row of attempts.
 type AttemptRow struct {
 	AttemptDoc
 	Tail   []byte
@@ -231,18 +231,18 @@ type AttemptRow struct {
 	At     time.Time // when the last append arrived, in this group
 }
 
-// AttemptDoc is what an attempt keeps as JSON.
+// AttemptDoc is the document of an attempt.
 type AttemptDoc struct {
 	index.State
 	// Tiers counts the small blocks at the end of the journal, by tier.
 	Tiers Tiers `json:"tiers"`
-	// Cut is what was dropped of the journal's middle; see trim.go.
+	// Cut is what was dropped of the journal's middle; nil for nothing.
 	Cut *Cut `json:"cut,omitempty"`
-	// Writer is the process whose appends are taken; see index.Append.
+	// Writer is the number of the process that may append; see index.Append.
 	Writer int `json:"writer,omitempty"`
 }
 
-// Durable is how many bytes of the journal are stored.
+// Durable returns the number of stored bytes of the journal.
 func (a *AttemptRow) Durable() int64 { return a.Size + int64(len(a.Tail)) }
 
 // AttemptKey names an attempt.
@@ -251,7 +251,7 @@ type AttemptKey struct {
 	Attempt int
 }
 
-// String is how troubled items name an attempt; AttemptID is the same in SQL.
+// String returns the id of an attempt in troubled items; AttemptID is the same in SQL.
 func (k AttemptKey) String() string { return k.Run + "/" + strconv.Itoa(k.Attempt) }
 
 // AttemptID is AttemptKey.String in SQL.
@@ -283,14 +283,14 @@ func ScanAttempt(from db.Scanner) (AttemptKey, *AttemptRow, error) {
 	return key, row, nil
 }
 
-// SaveAttempt stores an attempt that is locked by this transaction, or that is new. Its journal is
-// to be trimmed when it is longer than runLog; 0 for never.
+// SaveAttempt stores an attempt that this transaction has locked, or that is new. It schedules its
+// journal to be trimmed if it is longer than runLog; 0 for no limit.
 func SaveAttempt(ctx context.Context, t *db.Tx, key AttemptKey, row *AttemptRow, runLog int64) error {
 	doc, err := json.Marshal(row.AttemptDoc)
 	if err != nil {
 		return fmt.Errorf("encode attempt %d of run %s: %w", key.Attempt, key.Run, err)
 	}
-	// What has ended, or grown large, is to be packed soon.
+	// An attempt that has ended, or grown large, is packed soon.
 	due := sql.NullInt64{}
 	if row.Ended {
 		due = db.NotNull(db.Micros(row.At.Add(packDelay)))
@@ -318,8 +318,8 @@ func SaveAttempt(ctx context.Context, t *db.Tx, key AttemptKey, row *AttemptRow,
 	return t.Queue(ctx, db.Statement{Query: statement, Args: args, One: true, What: fmt.Sprintf("store attempt %d of run %s", key.Attempt, key.Run)})
 }
 
-// SearchForm is a text in the form in which texts are stored for searching, and looked for.
-// What index.Clean has replaced is found by what it was.
+// SearchForm returns a text in the form in which texts are stored for the search, and searched for. A
+// character that index.Clean has replaced is found by the original one.
 func SearchForm(text string) string {
 	return strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) || c == unicode.ReplacementChar {

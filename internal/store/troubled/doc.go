@@ -1,3 +1,3 @@
-// Package troubled keeps what could not be done for single items, so that all others go on and
-// these are tried again later.
+// Package troubled records single items whose processing failed, so that the others go on and these are
+// tried again after a pause.
 package troubled

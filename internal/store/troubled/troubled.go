@@ -22,15 +22,15 @@ const (
 	Attempt  = "read_attempt"
 	Lease    = "read_lease" // what the judgement of a run needs cannot be read
 	Judge    = "judge"      // the verdict on a run cannot be stored
-	Evidence = "evidence"   // what heartbeats and connections say of a run cannot be stored
+	Evidence = "evidence"   // evidence of heartbeats or a closed connection cannot be stored
 	Diagnose = "diagnose"   // a run that ended badly cannot be diagnosed
 	Trim     = "trim"       // the middle of a long journal cannot be dropped
 	Pack     = "pack"       // a journal cannot be packed
-	Remove   = "delete_run" // a run that is not to be kept cannot be deleted
+	Remove   = "delete_run" // retention cannot delete a run
 	Object   = "delete_object"
 	Segment  = "segment"    // a file of journal bytes cannot be emptied or removed
-	Action   = "action"     // a cancel or a retry cannot be followed
-	Notify   = "notify"     // it cannot be found out who is notified
+	Action   = "action"     // a cancel or a retry failed
+	Notify   = "notify"     // the routes of a notification cannot be determined
 	Route    = "route"      // a stored route of notifications, or its secrets, cannot be read
 	Policy   = "policy"     // the stored policy of a job cannot be read
 	Text     = "index_text" // a run cannot be made searchable
@@ -38,13 +38,13 @@ const (
 	SecretKey = "secret_key"
 )
 
-// kinds are all of them: metrics show also those without an item.
+// kinds are all kinds. Metrics show also those without an item.
 var kinds = []string{
 	Run, Attempt, Lease, Judge, Evidence, Diagnose, Trim, Pack, Remove, Object,
 	Segment, Action, Notify, Route, Policy, Text, SecretKey,
 }
 
-// noCounts is a count of 0 for each kind.
+// noCounts returns a zero count for each kind.
 func noCounts() map[string]int64 {
 	counts := make(map[string]int64, len(kinds))
 	for _, kind := range kinds {
@@ -53,8 +53,8 @@ func noCounts() map[string]int64 {
 	return counts
 }
 
-// Items are the troubled items as this process knows them. The table has them for the
-// page, for other servers and for the next start.
+// Items caches the troubled items of this process. The table has them for the page, for other servers and
+// for the next start.
 type Items struct {
 	*db.DB
 	mu       sync.Mutex
@@ -64,14 +64,14 @@ type Items struct {
 
 type itemKey struct{ kind, id string }
 
-// New makes the items of a database. None is known before Refresh.
+// New returns the items of a database. It has none before Refresh.
 func New(d *db.DB) *Items {
 	return &Items{DB: d, known: map[itemKey]job.TroubledItem{}, failures: map[string]int64{}}
 }
 
-// Failed writes down that something could not be done for an item, which is not to be tried
-// again before a pause has passed. While the item rests it changes nothing. That it cannot
-// be written down is no reason to stop: this process knows it.
+// RecordFailure records that the processing of an item failed, which is not to be tried again before a
+// pause has passed. While the item is paused it changes nothing. If the record cannot be stored, this
+// process still has it.
 func (s *Items) RecordFailure(ctx context.Context, kind, id string, cause error) {
 	now := s.Now()
 	s.mu.Lock()
@@ -84,7 +84,7 @@ func (s *Items) RecordFailure(ctx context.Context, kind, id string, cause error)
 	if !known {
 		item = job.TroubledItem{Kind: kind, ID: id, SinceAt: now}
 	}
-	item.Error, item.Tries, item.LastAt = index.Text(cause.Error(), 1000), item.Tries+1, now
+	item.Error, item.Tries, item.LastAt = index.CleanText(cause.Error(), 1000), item.Tries+1, now
 	item.NextAt = now.Add(job.TroublePause(item.Tries))
 	s.known[key] = item
 	s.failures[kind]++
@@ -98,11 +98,11 @@ func (s *Items) RecordFailure(ctx context.Context, kind, id string, cause error)
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
-		s.Log.Error("a troubled item cannot be written down", "kind", kind, "id", id, "error", err)
+		s.Log.Error("a troubled item cannot be stored", "kind", kind, "id", id, "error", err)
 	}
 }
 
-// Done forgets the trouble of an item, if it had one.
+// ClearFailure removes the record of an item, if there is one.
 func (s *Items) ClearFailure(ctx context.Context, kind, id string) {
 	key := itemKey{kind, id}
 	s.mu.Lock()
@@ -117,17 +117,17 @@ func (s *Items) ClearFailure(ctx context.Context, kind, id string) {
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
-		s.Log.Error("the trouble of an item is over, and cannot be deleted", "kind", kind, "id", id, "error", err)
+		s.Log.Error("the record of a troubled item that is processed again cannot be deleted", "kind", kind, "id", id, "error", err)
 	}
 }
 
-// isPausedAt reports whether an item that is to be tried again at next rests now. A next that is
-// further away than any pause was written while the clock was ahead.
+// isPausedAt reports whether an item whose next try is at next is paused. A time that is further away
+// than any pause was stored while the clock was ahead.
 func isPausedAt(next, now time.Time) bool {
 	return now.Before(next) && next.Sub(now) <= job.LongestTroublePause
 }
 
-// Resting reports whether an item failed and is not to be tried yet.
+// IsPaused reports whether an item failed and is not to be tried yet.
 func (s *Items) IsPaused(kind, id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,15 +135,15 @@ func (s *Items) IsPaused(kind, id string) bool {
 	return known && isPausedAt(item.NextAt, s.Now())
 }
 
-// Rests is the condition of a query that leaves out what rests, as isPausedAt says: its arguments
-// are the expression that is the item's id and the number of the argument that holds the time.
+// NotPaused returns a condition of a query that excludes paused items, as isPausedAt does. id is the
+// expression of the item's id, and now the number of the argument that holds the time.
 func NotPaused(kind, id string, now int) string {
 	return fmt.Sprintf(` NOT EXISTS (SELECT 1 FROM troubled WHERE troubled.kind = '%s' AND troubled.id = %s
 		AND troubled.next_at > $%d AND troubled.next_at - %d <= $%[3]d)`, kind, id, now, job.LongestTroublePause.Microseconds())
 }
 
-// Skip records that something could not be done for an item, so that the caller goes on with
-// the next one. Its error says that the caller is not to: the database is away, or ctx ended.
+// Skip records that the processing of an item failed, so that the caller can go on with the next one. It
+// returns an error if the caller should stop: the database does not answer, or ctx has ended.
 func (s *Items) Skip(ctx context.Context, kind, id string, cause error) error {
 	if ctx.Err() != nil {
 		return cause
@@ -155,23 +155,23 @@ func (s *Items) Skip(ctx context.Context, kind, id string, cause error) error {
 	return nil
 }
 
-// Unreadable records the runs whose rows could not be read.
+// RecordUnreadable records the runs whose rows could not be read.
 func (s *Items) RecordUnreadable(ctx context.Context, kind string, rows []*query.UnreadableError) {
 	for _, one := range rows {
 		s.RecordFailure(ctx, kind, one.Run.ID, one)
 	}
 }
 
-// staleAfter is how long after its next try an item is forgotten that nobody tried again:
-// it is gone, or it succeeded on another server.
+// staleAfter is the time after its next try at which the record of an item is deleted that nobody tried
+// again: the item was deleted, or another server processed it.
 const staleAfter = 15 * time.Minute
 
-// staleCondition is the condition on items that are forgotten: those whose next try is long over,
-// and what could not be done for the judging of a run that is not judged any more.
+// staleCondition is the condition on records that are deleted: those whose next try was long ago,
+// and those about the judgement of a run that is not active any more.
 const staleCondition = `next_at < $1 OR kind IN ('` + Judge + `', '` + Evidence + `', '` + Lease + `')
 	AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = troubled.id AND runs.leased = 1)`
 
-// Refresh reads what other servers wrote down, and forgets what nobody tries any more.
+// Refresh reads the records of other servers, and deletes stale ones.
 func (s *Items) Refresh(ctx context.Context) error {
 	stale := db.Micros(s.Now().Add(-staleAfter))
 	var n int64
@@ -183,7 +183,7 @@ func (s *Items) Refresh(ctx context.Context) error {
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("forget items that are in trouble no more: %w", err)
+		return fmt.Errorf("delete stale troubled items: %w", err)
 	}
 	all, err := s.Troubled(ctx, maxTroubled)
 	if err != nil {
@@ -195,7 +195,7 @@ func (s *Items) Refresh(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, item := range s.known { // what could not be written down
+	for key, item := range s.known { // records that could not be stored
 		if one, there := known[key]; !there && isPausedAt(item.NextAt, s.Now()) || there && one.Tries < item.Tries {
 			known[key] = item
 		}
@@ -204,11 +204,10 @@ func (s *Items) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// maxTroubled bounds the items that a process keeps in memory.
+// maxTroubled limits the items that a process holds in memory.
 const maxTroubled = 10_000
 
-// Troubled returns up to limit items that could not be done and are tried again later, those
-// that failed last first.
+// Troubled returns up to limit troubled items, those that failed last first.
 func (s *Items) Troubled(ctx context.Context, limit int) ([]job.TroubledItem, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT kind, id, error, tries, since_at, last_at, next_at FROM troubled ORDER BY last_at DESC, kind, id LIMIT $1`, limit)
 	if err != nil {
@@ -247,8 +246,7 @@ func (s *Items) CountTroubled(ctx context.Context) (map[string]int64, error) {
 	return counts, rows.Err()
 }
 
-// ItemFailures counts, by kind, how often something could not be done for an item since this
-// process began.
+// ItemFailures returns the number of failures since the start of this process, by kind.
 func (s *Items) ItemFailures() map[string]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -257,13 +255,13 @@ func (s *Items) ItemFailures() map[string]int64 {
 	return counts
 }
 
-// maxFailuresInRow is how many single items in a row may fail before the rest is given up: then
-// it is the database, not one of them.
+// maxFailuresInRow is the number of single items in a row that may fail: if more fail, the cause is the
+// database.
 const maxFailuresInRow = 50
 
-// Isolate does something for items in one transaction. When that fails, it finds those that
-// fail by themselves and does it for the others: bad is called for each of them. Its error is
-// one of the database.
+// Isolate calls do for items, which processes them in one transaction. If that fails, it finds the items
+// that fail by themselves, processes the others, and calls bad for each that failed. Its error is one of
+// the database.
 func Isolate[T any](ctx context.Context, s *db.DB, items []T, do func([]T) error, bad func(T, error)) error {
 	err := do(items)
 	if err == nil || ctx.Err() != nil {
@@ -276,7 +274,7 @@ func Isolate[T any](ctx context.Context, s *db.DB, items []T, do func([]T) error
 		Item T
 		Err  error
 	}
-	var row []failure // that failed one after the other
+	var row []failure // items that failed one after the other
 	worked := false
 	var split func(items []T, err error) error
 	split = func(items []T, err error) error {
@@ -312,7 +310,7 @@ func Isolate[T any](ctx context.Context, s *db.DB, items []T, do func([]T) error
 	return nil
 }
 
-// ByRun sorts what is about runs, so that several servers take locks in one order.
+// ByRun returns items sorted by run, so that all servers lock rows in the same order.
 func ByRun[T any](items []T, run func(T) string) []T {
 	items = slices.Clone(items)
 	slices.SortStableFunc(items, func(a, b T) int { return strings.Compare(run(a), run(b)) })
