@@ -17,7 +17,10 @@ func recordOrder() {
 		if !ok || d[0] <= ignore || d[0] == countingHandler() {
 			continue
 		}
-		handlerOfGo = d[0] // the same for all
+		if handlerOfGo != 0 && handlerOfGo != d[0] {
+			continue // countingHandler knows one handler to continue with
+		}
+		handlerOfGo = d[0]
 		d[0] = countingHandler()
 		_ = writeDisposition(sig, d) // without it, the order is not known
 	}
