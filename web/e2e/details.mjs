@@ -134,6 +134,8 @@ export const details = {
     const tab = (name) => page.getByRole('tab', { name })
     await tab('Runs').focus()
     await page.keyboard.press('ArrowRight')
+    await seen(page.getByRole('tabpanel', { name: 'Definition' }))
+    await page.keyboard.press('ArrowRight')
     await seen(page.getByRole('textbox', { name: /Policy of tabbed/ }))
     const stops = () => page.getByRole('tab').evaluateAll((all) => all.filter((t) => t.tabIndex === 0).map((t) => t.textContent.trim()))
     assert.deepEqual(await stops(), ['Policy'])
