@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata" // a definition names its zone, and means the same on every host
 
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"

@@ -376,7 +376,7 @@ func TestARunawayRunKeepsTheHistory(t *testing.T) {
 			one(t, s, j.id, 1, offset, data)
 		}
 		err := s.Tidy(t.Context(), noon)
-		if err == nil || !strings.Contains(err.Error(), "runs that go on") {
+		if err == nil || !strings.Contains(err.Error(), "for active runs") {
 			t.Errorf("what is reported: %v", err)
 		}
 		left := 0
