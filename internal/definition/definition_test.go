@@ -59,7 +59,7 @@ const everythingCanonical = `{"job":"nightly-report","description":"Orders of th
 
 // mustParse reads a text that has no mistakes, with the keys of later versions.
 func mustParse(t interface{ Fatalf(string, ...any) }, text string) Definition {
-	d, mistakes := parse([]byte(text), nil)
+	d, mistakes := parse([]byte(text), nil, policy.Check)
 	if len(mistakes) > 0 {
 		t.Fatalf("%s: %v", text, mistakes)
 	}
@@ -222,7 +222,7 @@ func TestMistakesOfParameters(t *testing.T) {
 func checkMistakes(t *testing.T, text string, want []string) {
 	t.Helper()
 	shown := text[:min(len(text), 200)]
-	_, mistakes := parse([]byte(text), nil)
+	_, mistakes := parse([]byte(text), nil, policy.Check)
 	if len(mistakes) != len(want) {
 		t.Errorf("%q: %v, want %q", shown, mistakes, want)
 		return
@@ -237,7 +237,7 @@ func checkMistakes(t *testing.T, text string, want []string) {
 
 // What no server does yet is refused, and nothing of it ignored.
 func TestKeysOfLaterVersionsAreRefused(t *testing.T) {
-	_, mistakes := Parse([]byte(everything))
+	_, mistakes := Parse([]byte(everything), policy.Check)
 	var lines []string
 	for _, m := range mistakes {
 		lines = append(lines, fmt.Sprintf("%d:%d %s", m.Line, m.Column, strings.SplitN(m.Why, ":", 2)[0]))
@@ -334,7 +334,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(everythingCanonical))
 	f.Add([]byte("job: a\nscript: |+\n  x\n\nparameters:\n- name: A\n  type: date\n  default: now-1h\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		d, mistakes := parse(text, nil)
+		d, mistakes := parse(text, nil, policy.Check)
 		for _, m := range mistakes {
 			if m.Line < 1 || m.Column < 1 || m.Why == "" {
 				t.Fatalf("a mistake without a place or reason: %v", m)
@@ -378,7 +378,7 @@ func TestBombsAreRefused(t *testing.T) {
 		"lines":      "script: |\n" + strings.Repeat("  x\n", MaxSize/4-20) + "b",
 		"nul":        "job: a\nscript: x\x00",
 	} {
-		if _, mistakes := Parse([]byte(text)); len(mistakes) == 0 || len(mistakes) > mostMistakes {
+		if _, mistakes := Parse([]byte(text), policy.Check); len(mistakes) == 0 || len(mistakes) > mostMistakes {
 			t.Errorf("%s: %d mistakes", name, len(mistakes))
 		}
 	}

@@ -1,7 +1,6 @@
 package definition
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -212,18 +211,15 @@ func (d *decoder) checkSchedule(v yaml.Value, s Schedule, places map[string]yaml
 	return nil
 }
 
-var (
-	cronField = regexp.MustCompile(`^[0-9A-Za-z*/,?#-]+$`)
-	cronWord  = regexp.MustCompile(`^@(yearly|annually|monthly|weekly|daily|midnight|hourly)$`)
-)
+var cronWords = []string{"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"}
 
 // checkCron refuses what has not the form of a crontab's line: five fields.
 func checkCron(text string) error {
 	fields := strings.Fields(text)
-	if len(fields) == 1 && cronWord.MatchString(fields[0]) {
+	if len(fields) == 1 && slices.Contains(cronWords, fields[0]) {
 		return nil
 	}
-	if len(fields) != 5 || slices.ContainsFunc(fields, func(f string) bool { return !cronField.MatchString(f) }) {
+	if len(fields) != 5 || slices.ContainsFunc(fields, func(f string) bool { return strings.Trim(f, letters+digits+"*/,?#-") != "" }) {
 		return &job.InvalidError{What: "cron expression", Value: text, Why: "must have five fields, minute hour day month weekday, such as 30 2 * * *"}
 	}
 	return nil

@@ -192,15 +192,24 @@ func compilePattern(pattern string) (*regexp.Regexp, error) {
 	return regexp.Compile(`^(?:` + pattern + `)$`)
 }
 
-var (
-	integerText = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,18})$`)
-	numberText  = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
-)
+// isDecimal reports whether a text is a number in decimal digits, such as -1.5 or 2e9: strconv.ParseFloat
+// also accepts hexadecimal digits, underscores, Inf and NaN.
+func isDecimal(text string) bool {
+	mantissa, exponent := strings.TrimPrefix(text, "-"), "0"
+	if at := strings.IndexAny(mantissa, "eE"); at >= 0 {
+		mantissa, exponent = mantissa[:at], mantissa[at+1:]
+		if exponent != "" && strings.ContainsRune("+-", rune(exponent[0])) {
+			exponent = exponent[1:]
+		}
+	}
+	whole, fraction, dotted := strings.Cut(mantissa, ".")
+	return isDigits(whole) && (!dotted || isDigits(fraction)) && isDigits(exponent)
+}
 
 func (p Parameter) checkNumber(value string) string {
 	if p.Type == Integer {
 		n, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || !integerText.MatchString(value) {
+		if err != nil || strconv.FormatInt(n, 10) != value {
 			return job.Quote(value) + " is not a whole number such as 12, of 64 bits and without zeros in front"
 		}
 		low, lowErr := strconv.ParseInt(p.Min, 10, 64)
@@ -218,7 +227,7 @@ func (p Parameter) checkNumber(value string) string {
 
 func readNumber(text string) (float64, bool) {
 	n, err := strconv.ParseFloat(text, 64)
-	return n, err == nil && !math.IsInf(n, 0) && numberText.MatchString(text)
+	return n, err == nil && !math.IsInf(n, 0) && isDecimal(text)
 }
 
 func outside(value, low, high string, below, above bool) string {

@@ -37,16 +37,22 @@ var later = map[string]string{
 	"keep":      "this version does not delete runs by job yet: leave the key out, and set the retention of the server",
 }
 
+// PolicyCheck reads a health policy and returns its first mistake.
+type PolicyCheck func(yaml.Value) error
+
 // Parse reads a definition. It returns all mistakes, in the order of their places; without any the
-// definition is complete.
-func Parse(text []byte) (Definition, []*Mistake) { return parse(text, later) }
+// definition is complete. The rules of health policies are those of checkPolicy; nil for a program that
+// does not act on them, such as a worker, which then links none of them.
+func Parse(text []byte, checkPolicy PolicyCheck) (Definition, []*Mistake) {
+	return parse(text, later, checkPolicy)
+}
 
 // parse is Parse where some keys are refused, each with its reason.
-func parse(text []byte, refused map[string]string) (Definition, []*Mistake) {
+func parse(text []byte, refused map[string]string, checkPolicy PolicyCheck) (Definition, []*Mistake) {
 	if len(text) > MaxSize {
 		return Definition{}, []*Mistake{yaml.At(1, 1, "a definition has at most %d bytes, and this one has %d", MaxSize, len(text))}
 	}
-	d := decoder{refused: refused, given: map[string]yaml.Key{}}
+	d := decoder{refused: refused, checkPolicy: checkPolicy, given: map[string]yaml.Key{}}
 	mistakes := yaml.Document(string(text), "definition", mostMistakes, d.document)
 	if len(mistakes) > 0 {
 		return Definition{}, mistakes
@@ -60,8 +66,9 @@ func parse(text []byte, refused map[string]string) (Definition, []*Mistake) {
 // decoder is a definition that is being read.
 type decoder struct {
 	Definition
-	refused map[string]string
-	given   map[string]yaml.Key
+	refused     map[string]string
+	checkPolicy PolicyCheck
+	given       map[string]yaml.Key
 	// late are checks that need all of the definition.
 	late []func() *Mistake
 }

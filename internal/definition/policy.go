@@ -1,18 +1,19 @@
 package definition
 
 import (
-	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/yaml"
 )
 
-// policy reads the health policy by its own rules, and keeps it as it was written.
+// policy keeps the health policy as it was written, and has it checked by its own rules.
 func (d *decoder) policy(v yaml.Value) error {
 	if tree, err := v.Ahead().Any(); err == nil {
 		d.Policy, _ = tree.(map[string]any)
 	}
 	retries := d.policyRetries(v.Ahead())
-	if _, err := policy.Read(v); err != nil {
-		return err
+	if d.checkPolicy != nil {
+		if err := d.checkPolicy(v); err != nil {
+			return err
+		}
 	}
 	for _, key := range retries {
 		m := key.Wrong("a job with a definition is tried again by its queue: write retries: {limit: 2} beside policy, not retry and backoff in it")
@@ -26,7 +27,7 @@ func (d *decoder) policy(v yaml.Value) error {
 // policyRetries are the keys of a policy that ask for further attempts.
 func (d *decoder) policyRetries(v yaml.Value) (keys []yaml.Key) {
 	every := func(v yaml.Value, f func(yaml.Key, yaml.Value) error) error { return v.Each("policy", nil, f) }
-	_ = every(v, func(part yaml.Key, v yaml.Value) error { // what is wrong with it is found by policy.Read
+	_ = every(v, func(part yaml.Key, v yaml.Value) error { // what else is wrong is found by checkPolicy
 		if part.Name != "actions" {
 			return nil
 		}

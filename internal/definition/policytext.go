@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -16,8 +15,10 @@ func (d Definition) PolicyText() string {
 	return out.String()
 }
 
-// plainText is what YAML reads as the same text without quotes.
-var plainText = regexp.MustCompile(`^[0-9A-Za-z_.][0-9A-Za-z_.%-]*$`)
+// isPlain reports whether YAML reads a text as the same without quotes.
+func isPlain(text string) bool {
+	return text != "" && strings.Trim(text, letters+digits+"_.%-") == "" && !strings.ContainsRune("%-", rune(text[0])) && !strings.EqualFold(text, "null")
+}
 
 func writeMapping(out *strings.Builder, all map[string]any, indent string) {
 	for _, key := range slices.Sorted(maps.Keys(all)) {
@@ -39,7 +40,7 @@ func writeMapping(out *strings.Builder, all map[string]any, indent string) {
 }
 
 func quoteYAML(text string) string {
-	if plainText.MatchString(text) && !strings.EqualFold(text, "null") {
+	if isPlain(text) {
 		return text
 	}
 	quoted, err := json.Marshal(text)

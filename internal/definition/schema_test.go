@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	reference "go.yaml.in/yaml/v3"
+
+	"stint.dev/stint/internal/policy"
 )
 
 // schema reads a JSON Schema.
@@ -185,7 +187,7 @@ func TestSchemaAgreesWithTheReader(t *testing.T) {
 		head + "retries: {backoff: 1m}\n", head + "retries: {limit: 101}\n", head + "retries: {limit: 1, on: [canceled]}\n", head + "retries: {limit: 1, on: [signal, signal]}\n",
 		head + "priority: urgent\n", head + "overlap: replace\n", head + "keep: {days: 0}\n", head + "schedules: [{window: 1h}]\n", head + "policy: {ruls: {}}\n",
 	} {
-		if _, mistakes := parse([]byte(text), nil); len(mistakes) == 0 {
+		if _, mistakes := parse([]byte(text), nil, policy.Check); len(mistakes) == 0 {
 			t.Errorf("the reader takes %q", text)
 		}
 		if len(refusedBy(t, s, asTree(t, text), "definition")) == 0 {

@@ -1,8 +1,8 @@
 package definition
 
 import (
-	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -13,23 +13,36 @@ type word struct {
 	unit   string
 }
 
-var wordText = regexp.MustCompile(`^(today|yesterday|now)(?:([+-])([0-9]{1,6})([dwhms]))?$`)
+// maxOffset is the most digits of an offset.
+const maxOffset = 6
 
-// readWord reads a word; ok says whether the text is one. Hours, minutes and seconds are for now.
+// readWord reads a word; ok reports whether the text is one. Hours, minutes and seconds are for now.
 func readWord(text string) (w word, ok bool) {
-	parts := wordText.FindStringSubmatch(text)
-	if parts == nil {
-		return w, false
+	for _, w.name = range []string{"today", "yesterday", "now"} {
+		rest, found := strings.CutPrefix(text, w.name)
+		if !found {
+			continue
+		}
+		if rest == "" {
+			return w, true
+		}
+		last := len(rest) - 1
+		if sign := rest[0]; last < 2 || last-1 > maxOffset || sign != '+' && sign != '-' || !isDigits(rest[1:last]) {
+			return w, false
+		}
+		w.unit = rest[last:]
+		w.offset, _ = strconv.Atoi(rest[:last]) // a sign and digits
+		units := "dw"
+		if w.name == "now" {
+			units += "hms"
+		}
+		return w, strings.Contains(units, w.unit)
 	}
-	w = word{name: parts[1], unit: parts[4]}
-	if parts[3] != "" {
-		w.offset, _ = strconv.Atoi(parts[3]) // digits only
-	}
-	if parts[2] == "-" {
-		w.offset = -w.offset
-	}
-	return w, w.name == "now" || w.unit == "" || w.unit == "d" || w.unit == "w"
+	return word{}, false
 }
+
+// isDigits reports whether a text is one or more digits.
+func isDigits(text string) bool { return text != "" && strings.Trim(text, digits) == "" }
 
 // at is the word at a time of a zone. Days are those of the calendar: a day of 23 hours is one.
 func (w word) at(at time.Time) (value, why string) {

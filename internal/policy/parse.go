@@ -28,6 +28,12 @@ func Parse(text []byte) (Policy, error) {
 	return p, nil
 }
 
+// Check returns the first mistake of a policy that is a part of another document; see Read.
+func Check(v yaml.Value) error {
+	_, err := Read(v)
+	return err
+}
+
 // Read reads a policy that is a part of another document. Mistakes are reported to that.
 func Read(v yaml.Value) (Policy, error) {
 	p := Default()

@@ -21,7 +21,7 @@ import (
 // defined reads a definition for the store.
 func defined(t *testing.T, text string) definition.New {
 	t.Helper()
-	d, mistakes := definition.Parse([]byte(text))
+	d, mistakes := definition.Parse([]byte(text), policy.Check)
 	if len(mistakes) > 0 {
 		t.Fatal(mistakes)
 	}

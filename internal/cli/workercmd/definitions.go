@@ -79,7 +79,7 @@ func readDefinition(file string) (d definition.Definition, err error) {
 	if err != nil {
 		return d, err
 	}
-	d, mistakes := definition.Parse(text)
+	d, mistakes := definition.Parse(text, nil)
 	if len(mistakes) > 0 {
 		return d, fmt.Errorf("%s: %v", file, mistakes[0])
 	}

@@ -19,7 +19,7 @@ parameters:
 `
 
 func TestDefinitionsOnTheDisk(t *testing.T) {
-	d, mistakes := definition.Parse([]byte(text))
+	d, mistakes := definition.Parse([]byte(text), nil)
 	if len(mistakes) > 0 {
 		t.Fatal(mistakes)
 	}

@@ -53,7 +53,7 @@ func caller(ctx context.Context, given string) string {
 
 // readNew reads a definition for the store. Mistakes of the text name the file.
 func readNew(file, text string) (definition.New, []job.TextMistake, error) {
-	d, mistakes := definition.Parse([]byte(text))
+	d, mistakes := definition.Parse([]byte(text), policy.Check)
 	if len(mistakes) > 0 {
 		var all []job.TextMistake
 		for _, m := range mistakes {
