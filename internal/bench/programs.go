@@ -55,12 +55,12 @@ func (b *bench) prepare() error {
 	if err := os.Chmod(b.dir, 0o755); err != nil { // the ordinary user of one measurement runs them too
 		return err
 	}
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.dir+"/",
-		"stint.dev/stint/cmd/stint", "stint.dev/stint/cmd/stint-agent",
-		"stint.dev/stint/internal/bench/wrapper", "stint.dev/stint/internal/bench/noop")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the programs: %w\n%s", err, out)
+	for name, tags := range map[string]string{"cmd/stint": "", "cmd/stint-agent": "nethttpomithttp2", "internal/bench/wrapper": "", "internal/bench/noop": ""} {
+		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", tags, "-o", b.dir+"/", "stint.dev/stint/"+name)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w\n%s", name, err, out)
+		}
 	}
 	for name, source := range map[string]string{"printer": printerSource, "reader": readerSource} {
 		compile := exec.Command("cc", "-O2", "-o", b.program(name), "-x", "c", "-")
