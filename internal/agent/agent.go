@@ -27,6 +27,7 @@ import (
 	"syscall"
 	"time"
 
+	"stint.dev/stint/internal/agent/exit"
 	"stint.dev/stint/internal/agent/measure"
 	"stint.dev/stint/internal/agent/permit"
 	"stint.dev/stint/internal/agent/process"
@@ -81,7 +82,7 @@ func Run(ctx context.Context, c Config) Result {
 	defer endEvents()
 	a := newAttempt(c)
 	if err := a.prepare(ctx); err != nil {
-		return Result{ExitCode: exitNoWork, Err: err}
+		return Result{ExitCode: exit.NoWork, Err: err}
 	}
 	defer func() { a.streams.CloseKeyboard() }() // gives the caller's terminal back
 	outcome := a.runSteps(ctx)

@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/retry"
 	"stint.dev/stint/internal/agent/signals"
+	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/job"
 )
@@ -23,8 +24,8 @@ type Config struct {
 	Attempt int    // from 1
 	// FirstAttempt is the first that this agent makes; 0 for Attempt. Supervise counts.
 	FirstAttempt int
-	claim        *runClaim      // nil when there is one attempt only
-	events       *signals.Owner // of Signals; see withEvents
+	claim        *spool.RunClaim // nil when there is one attempt only
+	events       *signals.Owner  // of Signals; see withEvents
 	// droppedBefore says that output of an attempt before this one was dropped.
 	droppedBefore bool
 	// link is shared by the attempts of a run; made by withDefaults.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/delivery"
+	"stint.dev/stint/internal/agent/exit"
 	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -108,8 +109,8 @@ func (e *ending) conclude() Result {
 	e.released.Wait()
 	a.group.Dismiss()
 	requested, sent := a.stop.Signals()
-	e.result.ExitCode, e.result.Signal = exitOf(e.result.Outcome, processEnd{
-		requested: requested, sent: sent, dropped: e.result.Dropped, init: os.Getpid() == 1,
+	e.result.ExitCode, e.result.Signal = exit.Of(e.result.Outcome, exit.End{
+		Requested: requested, Sent: sent, Dropped: e.result.Dropped, Init: os.Getpid() == 1,
 	})
 	return e.result
 }

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"testing"
 
+	"stint.dev/stint/internal/agent/exit"
 	"stint.dev/stint/job"
 )
 
@@ -27,49 +28,49 @@ func TestExitOf(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		outcome job.Outcome
-		end     processEnd
+		end     exit.End
 		code    int
 		die     syscall.Signal
 	}{
-		"exited with 0":                      {job.Classify(code(0)), processEnd{}, 0, 0},
-		"exited with 3":                      {job.Classify(code(3)), processEnd{}, 3, 0},
-		"exited with 255":                    {job.Classify(code(255)), processEnd{}, 255, 0},
-		"install step failed":                {job.Classify(job.Ending{Kind: job.InstallStep, ExitCode: 7}), processEnd{}, 7, 0},
-		"died of SIGSEGV":                    {job.Classify(died(syscall.SIGSEGV)), processEnd{}, 139, 0},
-		"died of SIGQUIT that was passed on": {job.Classify(died(syscall.SIGQUIT)), processEnd{}, 131, 0},
-		"out of memory":                      {job.Classify(job.Ending{Signal: "SIGKILL", SignalNo: 9, OOM: &job.OOM{}}), processEnd{}, 137, 0},
-		"not found":                          {job.Classify(notStarted("ENOENT")), processEnd{}, 127, 0},
-		"not executable":                     {job.Classify(notStarted("EACCES")), processEnd{}, 126, 0},
-		"time limit, exited with 0":          {job.Classify(because(code(0), job.Timeout)), processEnd{sent: term}, 124, 0},
-		"time limit, killed":                 {job.Classify(because(died(kill), job.InstallTimeout)), processEnd{sent: kill}, 124, 0},
-		"no output":                          {job.Classify(because(died(term), job.NoOutput)), processEnd{sent: term}, 124, 0},
-		"no progress":                        {job.Classify(because(died(term), job.NoProgress)), processEnd{sent: term}, 124, 0},
+		"exited with 0":                      {job.Classify(code(0)), exit.End{}, 0, 0},
+		"exited with 3":                      {job.Classify(code(3)), exit.End{}, 3, 0},
+		"exited with 255":                    {job.Classify(code(255)), exit.End{}, 255, 0},
+		"install step failed":                {job.Classify(job.Ending{Kind: job.InstallStep, ExitCode: 7}), exit.End{}, 7, 0},
+		"died of SIGSEGV":                    {job.Classify(died(syscall.SIGSEGV)), exit.End{}, 139, 0},
+		"died of SIGQUIT that was passed on": {job.Classify(died(syscall.SIGQUIT)), exit.End{}, 131, 0},
+		"out of memory":                      {job.Classify(job.Ending{Signal: "SIGKILL", SignalNo: 9, OOM: &job.OOM{}}), exit.End{}, 137, 0},
+		"not found":                          {job.Classify(notStarted("ENOENT")), exit.End{}, 127, 0},
+		"not executable":                     {job.Classify(notStarted("EACCES")), exit.End{}, 126, 0},
+		"time limit, exited with 0":          {job.Classify(because(code(0), job.Timeout)), exit.End{Sent: term}, 124, 0},
+		"time limit, killed":                 {job.Classify(because(died(kill), job.InstallTimeout)), exit.End{Sent: kill}, 124, 0},
+		"no output":                          {job.Classify(because(died(term), job.NoOutput)), exit.End{Sent: term}, 124, 0},
+		"no progress":                        {job.Classify(because(died(term), job.NoProgress)), exit.End{Sent: term}, 124, 0},
 
-		"canceled, exited with 0":              {job.Classify(canceled(code(0))), processEnd{sent: term}, 143, 0},
-		"canceled by SIGINT, exited with 0":    {job.Classify(canceled(code(0))), processEnd{sent: interrupt}, 130, 0},
-		"canceled, killed, exited with 0":      {job.Classify(canceled(code(0))), processEnd{sent: kill}, 137, 0},
-		"canceled, exited with 3":              {job.Classify(canceled(code(3))), processEnd{sent: term}, 3, 0},
-		"canceled, died":                       {job.Classify(canceled(died(term))), processEnd{sent: term}, 143, 0},
-		"canceled, killed":                     {job.Classify(canceled(died(kill))), processEnd{sent: kill}, 137, 0},
-		"canceled before anything ran":         {never(job.ByCancel), processEnd{sent: term}, 143, 0},
-		"canceled between attempts, after a 7": {job.Classify(code(7)), processEnd{between: true}, 143, 0},
-		"superseded, exited with 0":            {job.Classify(because(code(0), job.Superseded)), processEnd{sent: term}, 143, 0},
-		"superseded, exited with 3":            {job.Classify(because(code(3), job.Superseded)), processEnd{sent: term}, 3, 0},
+		"canceled, exited with 0":              {job.Classify(canceled(code(0))), exit.End{Sent: term}, 143, 0},
+		"canceled by SIGINT, exited with 0":    {job.Classify(canceled(code(0))), exit.End{Sent: interrupt}, 130, 0},
+		"canceled, killed, exited with 0":      {job.Classify(canceled(code(0))), exit.End{Sent: kill}, 137, 0},
+		"canceled, exited with 3":              {job.Classify(canceled(code(3))), exit.End{Sent: term}, 3, 0},
+		"canceled, died":                       {job.Classify(canceled(died(term))), exit.End{Sent: term}, 143, 0},
+		"canceled, killed":                     {job.Classify(canceled(died(kill))), exit.End{Sent: kill}, 137, 0},
+		"canceled before anything ran":         {never(job.ByCancel), exit.End{Sent: term}, 143, 0},
+		"canceled between attempts, after a 7": {job.Classify(code(7)), exit.End{Between: true}, 143, 0},
+		"superseded, exited with 0":            {job.Classify(because(code(0), job.Superseded)), exit.End{Sent: term}, 143, 0},
+		"superseded, exited with 3":            {job.Classify(because(code(3), job.Superseded)), exit.End{Sent: term}, 3, 0},
 
-		"SIGTERM, exited with 0":           {job.Classify(because(code(0), job.AgentStopped)), processEnd{requested: term, sent: term}, 0, 0},
-		"SIGTERM, exited with 3":           {job.Classify(because(code(3), job.AgentStopped)), processEnd{requested: term, sent: term}, 3, 0},
-		"SIGTERM, died of it":              {job.Classify(because(died(term), job.AgentStopped)), processEnd{requested: term, sent: term}, 143, term},
-		"SIGTERM, died of --stop-signal":   {job.Classify(because(died(syscall.SIGUSR1), job.AgentStopped)), processEnd{requested: term, sent: syscall.SIGUSR1}, 143, term},
-		"SIGTERM, killed":                  {job.Classify(because(died(kill), job.AgentStopped)), processEnd{requested: term, sent: kill}, 143, term},
-		"SIGTERM before anything ran":      {never(job.AgentStopped), processEnd{requested: term, sent: term}, 143, term},
-		"SIGTERM between attempts":         {job.Classify(code(7)), processEnd{requested: term, between: true}, 143, term},
-		"SIGINT, exited with 0":            {job.Classify(canceled(code(0))), processEnd{requested: interrupt, sent: interrupt}, 0, 0},
-		"SIGINT, died of it":               {job.Classify(canceled(died(interrupt))), processEnd{requested: interrupt, sent: interrupt}, 130, interrupt},
-		"SIGINT, killed":                   {job.Classify(canceled(died(kill))), processEnd{requested: interrupt, sent: kill}, 130, interrupt},
-		"SIGINT before anything ran":       {never(job.ByCancel), processEnd{requested: interrupt, sent: interrupt}, 130, interrupt},
-		"SIGINT between attempts":          {job.Classify(died(kill)), processEnd{requested: interrupt, between: true}, 130, interrupt},
-		"SIGTERM after the job had failed": {job.Classify(code(3)), processEnd{requested: term, sent: term}, 3, 0},
-		"SIGTERM after the job had died":   {job.Classify(died(syscall.SIGSEGV)), processEnd{requested: term, sent: term}, 139, 0},
+		"SIGTERM, exited with 0":           {job.Classify(because(code(0), job.AgentStopped)), exit.End{Requested: term, Sent: term}, 0, 0},
+		"SIGTERM, exited with 3":           {job.Classify(because(code(3), job.AgentStopped)), exit.End{Requested: term, Sent: term}, 3, 0},
+		"SIGTERM, died of it":              {job.Classify(because(died(term), job.AgentStopped)), exit.End{Requested: term, Sent: term}, 143, term},
+		"SIGTERM, died of --stop-signal":   {job.Classify(because(died(syscall.SIGUSR1), job.AgentStopped)), exit.End{Requested: term, Sent: syscall.SIGUSR1}, 143, term},
+		"SIGTERM, killed":                  {job.Classify(because(died(kill), job.AgentStopped)), exit.End{Requested: term, Sent: kill}, 143, term},
+		"SIGTERM before anything ran":      {never(job.AgentStopped), exit.End{Requested: term, Sent: term}, 143, term},
+		"SIGTERM between attempts":         {job.Classify(code(7)), exit.End{Requested: term, Between: true}, 143, term},
+		"SIGINT, exited with 0":            {job.Classify(canceled(code(0))), exit.End{Requested: interrupt, Sent: interrupt}, 0, 0},
+		"SIGINT, died of it":               {job.Classify(canceled(died(interrupt))), exit.End{Requested: interrupt, Sent: interrupt}, 130, interrupt},
+		"SIGINT, killed":                   {job.Classify(canceled(died(kill))), exit.End{Requested: interrupt, Sent: kill}, 130, interrupt},
+		"SIGINT before anything ran":       {never(job.ByCancel), exit.End{Requested: interrupt, Sent: interrupt}, 130, interrupt},
+		"SIGINT between attempts":          {job.Classify(died(kill)), exit.End{Requested: interrupt, Between: true}, 130, interrupt},
+		"SIGTERM after the job had failed": {job.Classify(code(3)), exit.End{Requested: term, Sent: term}, 3, 0},
+		"SIGTERM after the job had died":   {job.Classify(died(syscall.SIGSEGV)), exit.End{Requested: term, Sent: term}, 139, 0},
 	} {
 		for _, init := range []bool{false, true} {
 			for _, dropped := range []bool{false, true} {
@@ -81,8 +82,8 @@ func TestExitOf(t *testing.T) {
 					if init {
 						wantDie = 0
 					}
-					tc.end.init, tc.end.dropped = init, dropped
-					if code, die := exitOf(tc.outcome, tc.end); code != wantCode || die != wantDie {
+					tc.end.Init, tc.end.Dropped = init, dropped
+					if code, die := exit.Of(tc.outcome, tc.end); code != wantCode || die != wantDie {
 						t.Errorf("%d and %v, want %d and %v", code, die, wantCode, wantDie)
 					}
 				})

@@ -40,7 +40,12 @@ func (a *attempt) openJournal() *record.Opening {
 	c := a.cfg
 	return record.Open(record.OpenConfig{
 		StateDir: c.StateDir, Limits: spool.Limits{Unsent: c.SpoolLimit}, Meta: a.meta(),
-		Claim: func(s *spool.Spool) error { return c.claim.take(s, c) },
+		Claim: func(s *spool.Spool) error {
+			if c.Attempt != c.FirstAttempt {
+				return nil
+			}
+			return c.claim.Take(s, c.Run, c.host())
+		},
 	})
 }
 

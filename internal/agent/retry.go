@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/delivery"
+	"stint.dev/stint/internal/agent/exit"
 	"stint.dev/stint/internal/agent/signals"
+	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/internal/agent/stdio"
 	"stint.dev/stint/job"
 )
@@ -20,8 +22,8 @@ func Supervise(ctx context.Context, c Config) Result {
 	c, endEvents := c.withDefaults().withEvents()
 	defer endEvents()
 	if c.Retry.Possible() {
-		c.claim = &runClaim{}
-		defer c.claim.release()
+		c.claim = &spool.RunClaim{}
+		defer c.claim.Release()
 	}
 	start := stdio.PositionOf(c.Stdin)
 	for {
@@ -33,8 +35,8 @@ func Supervise(ctx context.Context, c Config) Result {
 		case noRetry:
 			return result
 		case retryCanceled:
-			result.ExitCode, result.Signal = exitOf(result.Outcome, processEnd{
-				requested: c.events.Requested(), between: true, init: os.Getpid() == 1,
+			result.ExitCode, result.Signal = exit.Of(result.Outcome, exit.End{
+				Requested: c.events.Requested(), Between: true, Init: os.Getpid() == 1,
 			})
 			return result
 		}
