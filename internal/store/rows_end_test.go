@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/definition"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/store"
@@ -33,6 +34,7 @@ var endOfRows = map[string]string{
 	"jobs": withJob, "job_bands": withJob, "run_counts": withJob, "job_policies": byPeople,
 	"outbox": byTime + ", and " + withRuns, "troubled": byTime, "audit": byTime, "sessions": byTime, "logins": byTime,
 	"tokens": byPeople + ", or a while after it has expired", "routes": byPeople, "objects": withObjects,
+	"definitions": byPeople, "definition_versions": byPeople + ", with the job (DELETE /jobs)",
 	"stored_bytes": bounded, "installation": bounded, "schema_version": bounded,
 }
 
@@ -58,6 +60,9 @@ func TestRowsOfEveryTableEnd(t *testing.T) {
 
 		now = noon.Add(100 * 24 * time.Hour)
 		must(t, s.DeletePolicy(t.Context(), "nightly"))
+		if _, err := s.DeleteJob(t.Context(), "defined"); err != nil {
+			t.Fatal(err)
+		}
 		must(t, s.DeleteRoute(t.Context(), "chat", now))
 		must(t, s.RevokeToken(t.Context(), "for ever"))
 		tidy(t, s, now)
@@ -80,6 +85,10 @@ func fillTables(t *testing.T, s *store.Store) {
 	ctx, soon := t.Context(), noon.Add(time.Hour)
 	run := endedRun(t, s, "nightly", noon.Add(-time.Hour), 100<<10)
 	must(t, s.SetPolicy(ctx, policy.Stored{Job: "nightly", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)))
+	set := definition.Set{New: []definition.New{defined(t, "job: defined\ncommand: [a]\n")}, By: "ada", At: noon}
+	if _, err := s.ApplyDefinitions(ctx, set); err != nil {
+		t.Fatal(err)
+	}
 	must(t, s.SetRoute(ctx, job.Route{Name: "chat", URL: "https://example.org/", Enabled: true, ChangedAt: noon}))
 	must(t, s.AddOutbox(ctx, []outbox.Entry{
 		{Kind: outbox.Notify, Run: run, Attempt: 1, What: "failed", Severity: job.Critical, Message: "m", At: noon},
