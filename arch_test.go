@@ -30,12 +30,13 @@ var table = []row{
 	{"client/internal/transport", "job", "golang.org/x/sys", "connections, and what TCP knows of them; it knows no calls"},
 	{"client/internal/transport/transporttest", "", "", "connections without a network, for tests of the client"},
 
-	{"internal/agent", "job journal client internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/environment internal/agent/flush internal/agent/install internal/agent/measure internal/agent/permit internal/agent/process internal/agent/process/member internal/agent/process/watch internal/agent/progress internal/agent/record internal/agent/redact internal/agent/report internal/agent/retry internal/agent/signals internal/agent/spool internal/agent/spool/owner internal/agent/stdio internal/agent/stop internal/agent/suspend", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
+	{"internal/agent", "job journal client internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/environment internal/agent/exit internal/agent/flush internal/agent/install internal/agent/measure internal/agent/permit internal/agent/process internal/agent/process/member internal/agent/process/watch internal/agent/progress internal/agent/record internal/agent/redact internal/agent/report internal/agent/retry internal/agent/signals internal/agent/spool internal/agent/spool/owner internal/agent/stdio internal/agent/stop internal/agent/suspend", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
 	{"internal/agent/bounded", "", "", "one wait; knows nothing of Stint"},
 	{"internal/agent/cache", "internal/agent/filelock internal/agent/freespace", "golang.org/x/sync golang.org/x/sys", "files and locks; it knows nothing of runs, so that list and prune need none"},
 	{"internal/agent/delivery", "client job journal internal/agent/bounded internal/agent/spool internal/agent/statedir", "github.com/cenkalti/backoff/v7", "sends one journal and the heartbeats of one attempt; what answered in place of a server is an error of the client"},
 	{"internal/agent/diagnose", "internal/agent/process/member internal/agent/process/procfs internal/agent/text job journal", "golang.org/x/sys", "reads what the kernel shows of processes, and writes notes"},
 	{"internal/agent/environment", "internal/agent/bounded internal/agent/redact", "", "variables in, variables and masks out; of files it asks only whether they exist"},
+	{"internal/agent/exit", "job", "", "a table of ends; it ends nothing itself"},
 	{"internal/agent/filelock", "", "golang.org/x/sys", "one system call"},
 	{"internal/agent/flush", "job journal internal/agent/delivery internal/agent/process/member internal/agent/process/watch internal/agent/spool internal/agent/spool/owner", "", "delivers what waits in the spool; of a dead agent's job it ends the processes"},
 	{"internal/agent/freespace", "", "golang.org/x/sys", "one system call"},
@@ -60,7 +61,7 @@ var table = []row{
 	{"internal/agent/retry", "job", "", "pure: an outcome in, the time of the next attempt out"},
 	{"internal/agent/suspend", "internal/agent/delivery internal/agent/signals", "", "joins the signals of a suspension to one decision; what stops the process is a function"},
 	{"internal/agent/sink", "internal/agent/freespace", "golang.org/x/sys", "writes to descriptors of the caller; it knows neither jobs nor journals"},
-	{"internal/agent/spool", "job journal internal/agent/spool/disk internal/agent/spool/owner internal/agent/spool/room internal/agent/spool/segment internal/agent/statedir", "", "journals on disk; the system is behind disk and owner"},
+	{"internal/agent/spool", "internal/agent/bounded job journal internal/agent/spool/disk internal/agent/spool/owner internal/agent/spool/room internal/agent/spool/segment internal/agent/statedir", "", "journals on disk; the system is behind disk and owner"},
 	{"internal/agent/spool/disk", "internal/agent/filelock internal/agent/freespace", "golang.org/x/sys", "files and locks are system calls; it knows nothing of records"},
 	{"internal/agent/spool/owner", "internal/agent/spool/disk", "golang.org/x/sys", "files with locks, and whether a process lives; it knows nothing of journals"},
 	{"internal/agent/spool/room", "", "", "pure: sizes in, decisions out"},
@@ -197,7 +198,7 @@ func TestImportTable(t *testing.T) {
 // only, so that there is no circle, and whoever knows a layer needs none above it.
 var layers = []string{
 	0:  "client/internal/transport/transporttest internal/periodic internal/agent/bounded internal/agent/filelock internal/agent/freespace internal/agent/process/procfs internal/agent/process/terminal internal/agent/redact internal/agent/spool/room internal/agent/statedir internal/agent/text internal/archive internal/bench/noop internal/bench/wrapper internal/cli/option internal/faulttest internal/faulttest/deadfs internal/faulttest/extreme internal/faulttest/machine internal/faulttest/sequence internal/metrics internal/shares internal/store/datadir internal/store/durable internal/store/postgrestest internal/web job",
-	1:  "client/internal/reply client/internal/transport client/internal/resume internal/access internal/agent/cache internal/agent/environment internal/agent/gpu internal/agent/notify internal/agent/process/member internal/agent/retry internal/agent/signals internal/agent/sink internal/agent/spool/disk internal/band internal/demo internal/faulttest/printer internal/outbox internal/store/beatlog internal/store/db internal/store/secretkey internal/store/segment internal/yaml journal",
+	1:  "client/internal/reply client/internal/transport client/internal/resume internal/access internal/agent/cache internal/agent/environment internal/agent/exit internal/agent/gpu internal/agent/notify internal/agent/process/member internal/agent/retry internal/agent/signals internal/agent/sink internal/agent/spool/disk internal/band internal/demo internal/faulttest/printer internal/outbox internal/store/beatlog internal/store/db internal/store/secretkey internal/store/segment internal/yaml journal",
 	2:  "client internal/bench/fleet internal/agent/process/children internal/agent/spool/owner internal/agent/spool/segment internal/cli/console internal/index internal/notify/message internal/policy internal/store/plantest",
 	3:  "internal/e2e internal/agent/process/contain internal/agent/spool internal/definition internal/lease internal/query",
 	4:  "internal/agent/delivery internal/health/rules internal/agent/process/watch internal/agent/record internal/logs internal/logs/ending internal/logs/logstest internal/server/conns internal/store/access internal/store/tables internal/store/troubled",
@@ -246,7 +247,6 @@ var large = []struct {
 	lines, files int
 	why          string
 }{
-	{"internal/agent", 2120, 18, "one attempt from its start to its end; its parts are packages"},
 	{"job", 2700, 20, "the words of the API as types, and the rules about them"},
 }
 

@@ -112,7 +112,7 @@ func notCut(t *testing.T, c *client.Client) {
 }
 
 // Every request on the held connection names the agent's end of it, also the first one and
-// the first one after a redirect or a cut: that is what the server sees where nothing stands
+// the first one after a redirect or a cut: that is what the server sees where there is nothing
 // between them. No other request does, and no other run's journal is on that connection.
 func TestHeldRequestsNameTheLocalAddress(t *testing.T) {
 	type request struct{ local, remote string }

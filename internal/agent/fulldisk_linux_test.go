@@ -115,7 +115,7 @@ func cutOutcome(t *testing.T, dir string) int {
 	return i
 }
 
-// Where the end of a run stands in memory alone, because the disk is full, the server is
+// Where the end of a run is in memory alone, because the disk is full, the server is
 // waited for if it has answered before.
 func TestAnEndThatTheDiskCannotHoldIsWaitedFor(t *testing.T) {
 	s := newMemoryServer()

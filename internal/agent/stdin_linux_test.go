@@ -15,7 +15,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// fileAt is a file whose offset stands behind its first bytes.
+// fileAt is a file whose offset is after its first bytes.
 func fileAt(t *testing.T, data string, offset int64) *os.File {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "input")

@@ -267,7 +267,7 @@ func (s *awayAfterPermit) Beat(context.Context, string, int, job.Heartbeat) (job
 	return job.HeartbeatReply{}, errAway
 }
 
-// Who asks the agent of a submitted run to end takes the host or the worker away.
+// A signal to the agent of a submitted run ends it as evicted: the host or the worker goes away.
 func TestEvicted(t *testing.T) {
 	s := newPermitServer()
 	c, _ := submitted(t, s, "echo ready; exec sleep 60")

@@ -20,7 +20,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// rare is the word that is looked for; it stands in rareLines lines of the log.
+// rare is the word that is looked for; it is in rareLines lines of the log.
 const (
 	rare      = "CudaOutOfMemoryError"
 	rareLines = 7

@@ -18,7 +18,7 @@ func TestOptionsDoc(t *testing.T) {
 	want := `# Options
 
 Each option can be given as a flag or in the environment; the flag wins. A repeatable option
-stands in the environment with one value a line. Durations are written like ` + "`90s`, `5m`, `2h`, `1d`" + `,
+is in the environment with one value a line. Durations are written like ` + "`90s`, `5m`, `2h`, `1d`" + `,
 sizes like ` + "`512M`, `2G`" + ` or in bytes. Options of single questions (` + "`stint runs --state failed`" + `) have
 no name in the environment; ` + "`stint COMMAND --help`" + ` lists them.
 

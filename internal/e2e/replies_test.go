@@ -25,7 +25,7 @@ import (
 type reply struct {
 	name   string
 	answer http.HandlerFunc
-	says   string // stands in the line about it
+	says   string // is in the line about it
 }
 
 func status(code int, header, body string) http.HandlerFunc {

@@ -177,7 +177,7 @@ func worker(t *testing.T, db *store.Store, change func(*Config)) (w *Worker, sto
 	return w, stop
 }
 
-// waitForAll waits until nothing is pending and returns how everything stands.
+// waitForAll waits until nothing is pending and returns the states of all items.
 func waitForAll(t *testing.T, db *store.Store) map[string]int {
 	t.Helper()
 	return counted(t, db, func(count map[string]int) bool { return count[outbox.Pending] == 0 })

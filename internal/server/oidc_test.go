@@ -130,7 +130,7 @@ func (p *identityProvider) token(w http.ResponseWriter, r *http.Request) {
 
 func TestOIDC(t *testing.T) {
 	idp := newIdentityProvider(t)
-	// The server's public address is known only once it listens, so a proxy stands before it.
+	// The server's public address is known only once it listens, so a proxy is in front of it.
 	var inner http.Handler
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inner.ServeHTTP(w, r) }))
 	t.Cleanup(front.Close)

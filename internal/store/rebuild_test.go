@@ -383,7 +383,7 @@ func TestCopiesMoveOn(t *testing.T) {
 	}
 }
 
-// An object that is damaged costs what stands behind the damage in its run. It is reported, and
+// A damaged object costs what comes after the damage in its run. It is reported, and
 // nothing is deleted for it.
 func TestRebuildAroundADamagedObject(t *testing.T) {
 	for _, place := range []int{0, 2} { // thirds of the object

@@ -249,7 +249,7 @@ func (r *reader) value(indent int, flow, ofKey bool) Value {
 	return v
 }
 
-// ownLine reports whether nothing stands before the place on its line.
+// ownLine reports whether the line has nothing before the place.
 func (r *reader) ownLine() bool { return strings.Trim(r.text[r.begin:r.pos], " \t") == "" }
 
 // next goes to the next line of a block that is indented by indent, and reports whether there is

@@ -213,7 +213,7 @@ func (v Value) block() (string, error) {
 	return all.String(), nil
 }
 
-// blockHeader reads what stands behind | or >: what happens to the last ends of lines ('+' keeps,
+// blockHeader reads what follows | or >: what happens to the last ends of lines ('+' keeps,
 // '-' drops all), and the indentation of the lines, 0 for that of the first.
 func (v Value) blockHeader() (chomp byte, indent int, err error) {
 	r := v.r

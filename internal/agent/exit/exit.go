@@ -1,4 +1,5 @@
-package agent
+// Package exit decides how the process of an agent ends: its exit code, and the signal that it dies of.
+package exit
 
 import (
 	"cmp"
@@ -7,34 +8,34 @@ import (
 	"stint.dev/stint/job"
 )
 
-// processEnd holds what decides, besides the outcome, how the process of the agent ends.
-type processEnd struct {
-	requested syscall.Signal // SIGINT or SIGTERM, if the stop began with one
-	sent      syscall.Signal // the last signal that the stop sent to the job; 0 for none
-	between   bool           // the stop came between two attempts
-	dropped   bool           // output that the caller was owed was dropped
-	init      bool           // the agent is the init of its container: signals do not end it
+// End is what decides, besides the outcome, how the process of the agent ends.
+type End struct {
+	Requested syscall.Signal // SIGINT or SIGTERM, if the stop began with one
+	Sent      syscall.Signal // the last signal that the stop sent to the job; 0 for none
+	Between   bool           // the stop came between two attempts
+	Dropped   bool           // output that the caller was owed was dropped
+	Init      bool           // the agent is the init of its container: signals do not end it
 }
 
-// exitOf returns the exit code of stint run, and the signal that the process is to die of; 0
+// Of returns the exit code of stint run, and the signal that the process is to die of; 0
 // for none. The table is in docs/running.md.
-func exitOf(o job.Outcome, e processEnd) (code int, die syscall.Signal) {
+func Of(o job.Outcome, e End) (code int, die syscall.Signal) {
 	switch {
-	case e.requested != 0 && (e.between || o.State == job.Canceled && o.ExitCode == nil):
-		code, die = 128+int(e.requested), e.requested
-	case e.between:
+	case e.Requested != 0 && (e.Between || o.State == job.Canceled && o.ExitCode == nil):
+		code, die = 128+int(e.Requested), e.Requested
+	case e.Between:
 		code = 128 + int(syscall.SIGTERM)
-	case e.requested == 0 && wasRequested(o.Reason):
+	case e.Requested == 0 && wasRequested(o.Reason):
 		if code = jobExitCode(o); code == 0 {
-			code = 128 + int(cmp.Or(e.sent, syscall.SIGTERM))
+			code = 128 + int(cmp.Or(e.Sent, syscall.SIGTERM))
 		}
 	default:
 		code = o.ProcessExitCode()
 	}
-	if code == 0 && e.dropped {
-		code = exitNoWork
+	if code == 0 && e.Dropped {
+		code = NoWork
 	}
-	if e.init {
+	if e.Init {
 		die = 0
 	}
 	return code, die
@@ -45,8 +46,8 @@ func wasRequested(r job.Reason) bool {
 	return r == job.ByCancel || r == job.Superseded || r == job.AgentStopped || r == job.Evicted
 }
 
-// exitNoWork is the exit code when the agent could not do its own work.
-const exitNoWork = 125
+// NoWork is the exit code when the agent could not do its own work.
+const NoWork = 125
 
 // jobExitCode returns the exit code of the job's process as a shell reports it: 128 plus the
 // signal that ended it. It returns 0 also when the process never started.

@@ -1,31 +1,27 @@
-package agent
+package spool
 
 import (
 	"sync"
 	"time"
 
 	"stint.dev/stint/internal/agent/bounded"
-	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/internal/agent/spool/owner"
 )
 
-// runClaim keeps other agents of this host from the run, also between two attempts. Its zero
-// value holds nothing.
-type runClaim struct {
+// RunClaim keeps other agents of this host from a run, also between two attempts. Its zero value
+// holds nothing.
+type RunClaim struct {
 	mu   sync.Mutex
 	held *owner.Claim
 }
 
-// take claims the run if there may be several attempts of it; for a single one it checks whether
-// another agent has claimed it, and the lock of the journal does the rest.
-func (r *runClaim) take(s *spool.Spool, c Config) error {
-	if c.Attempt != c.FirstAttempt {
-		return nil
-	}
+// Take claims a run that may have several attempts. Of a run with a single one, which has no
+// RunClaim, it checks that no other agent has claimed it; the lock of the journal does the rest.
+func (r *RunClaim) Take(s *Spool, run string, host owner.Host) error {
 	if r == nil {
-		return s.Claimed(c.Run, c.host())
+		return s.Claimed(run, host)
 	}
-	held, err := s.Claim(c.Run, c.host())
+	held, err := s.Claim(run, host)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held = held
@@ -35,8 +31,8 @@ func (r *runClaim) take(s *spool.Spool, c Config) error {
 // releaseLimit bounds the wait for a disk that does not answer.
 const releaseLimit = time.Second
 
-// release gives up the claim on the run.
-func (r *runClaim) release() {
+// Release gives up the claim on the run.
+func (r *RunClaim) Release() {
 	r.mu.Lock()
 	held := r.held
 	r.held = nil

@@ -95,7 +95,7 @@ func (f *ColourFilter) Close() error {
 	return err
 }
 
-// take looks at one character, which stands in encoded.
+// take looks at one character; encoded is its UTF-8 form.
 func (f *ColourFilter) take(r rune, encoded []byte) {
 	switch {
 	case r == '\n', r == charCAN, r == charSUB: // nothing goes on beyond these

@@ -135,7 +135,7 @@ func (p *program) pause() *cobra.Command {
 apply does not end the pause.`,
 		Args: oneJob,
 	}, []option.Option{
-		{FlagOnly: true, Name: "why", Value: "TEXT", Help: "the reason, for everybody who asks"},
+		{FlagOnly: true, Name: "why", Value: "TEXT", Help: "the reason, which the job shows"},
 	}, func(ctx context.Context, r command.Request) (job.DefinedJob, error) {
 		return r.PauseJob(ctx, r.Args[0], command.UserName(), r.Opts.Text("why"))
 	}, func(d job.DefinedJob) string {

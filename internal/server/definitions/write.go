@@ -29,7 +29,7 @@ const (
 var (
 	DocApply = route.Doc{
 		Text: "Applies definitions, all or none. The answer says what became of each, in words. Mistakes in the files are answered " +
-			"422 with all their places in mistakes. 409 names everything that stands against it: a job that was edited on the page since, " +
+			"422 with all their places in mistakes. 409 names every reason why not: a job that was edited on the page since, " +
 			"or belongs to another source (force overwrites that), or that more than half of a source would be deleted (yes does it). " +
 			"Which jobs are paused is not changed.",
 		Request: "application/json", Body: job.ApplyRequest{},

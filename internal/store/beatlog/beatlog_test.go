@@ -131,7 +131,7 @@ func TestBeatsComeBack(t *testing.T) {
 	})
 }
 
-// A log that is damaged anywhere holds what stands before the damage, and nothing else.
+// A log that is damaged anywhere holds what comes before the damage, and nothing else.
 func TestDamage(t *testing.T) {
 	var whole []byte
 	var beats []Beat

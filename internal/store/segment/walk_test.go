@@ -9,7 +9,7 @@ import (
 )
 
 // Copies are found again with what they are copies of, also behind damage: of bad bytes
-// only their own frame is lost, of a bad header what stands before the next page.
+// only their own frame is lost, of a bad header what comes before the next page.
 func TestWalkGoesOnBehindDamage(t *testing.T) {
 	l := open(t, t.TempDir(), segment.Options{})
 	b := l.Begin()
