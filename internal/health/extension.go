@@ -66,7 +66,7 @@ func (m *Monitor) tick(now time.Time) {
 		m.addOutage(now.Add(-LateLimit), now, "the server's clock was set back")
 		m.outages = outages{{to: now}}
 	}
-	if began := later(m.roundBegan, m.stored()); !m.roundBegan.IsZero() && now.Sub(began) > HungAfter {
+	if began := rules.Later(m.roundBegan, m.stored()); !m.roundBegan.IsZero() && now.Sub(began) > HungAfter {
 		m.addOutage(began, now, "the database does not respond")
 	}
 	if e := &m.extension; !e.Since.IsZero() && !now.Before(e.until) {
@@ -117,7 +117,7 @@ func (m *Monitor) endRound(now time.Time, err error) {
 	if err == nil {
 		m.roundEnded = now
 	} else {
-		m.addOutage(later(m.roundEnded, m.roundBegan.Add(-Interval)), now, "the database failed")
+		m.addOutage(rules.Later(m.roundEnded, m.roundBegan.Add(-Interval)), now, "the database failed")
 	}
 	m.roundBegan = time.Time{}
 }

@@ -3,6 +3,8 @@ package health
 import (
 	"slices"
 	"time"
+
+	"stint.dev/stint/internal/health/rules"
 )
 
 const (
@@ -35,7 +37,7 @@ func (o *outages) add(from, to time.Time) bool {
 	}
 	last := len(*o) - 1
 	if last >= 0 && !from.After((*o)[last].to) {
-		(*o)[last].to = later((*o)[last].to, to)
+		(*o)[last].to = rules.Later((*o)[last].to, to)
 		return false
 	}
 	*o = append(*o, outage{from, to})
@@ -49,7 +51,7 @@ func (o *outages) add(from, to time.Time) bool {
 func (o outages) since(from time.Time) time.Duration {
 	total := time.Duration(0)
 	for i := len(o) - 1; i >= 0 && o[i].to.After(from); i-- {
-		total += o[i].to.Sub(later(o[i].from, from))
+		total += o[i].to.Sub(rules.Later(o[i].from, from))
 	}
 	return total
 }
@@ -60,18 +62,4 @@ func (o outages) end() time.Time {
 		return time.Time{}
 	}
 	return o[len(o)-1].to
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }

@@ -239,9 +239,9 @@ func (m *Monitor) circumstances(l lease.Lease, closed closings, now time.Time) r
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c.Since = later(c.Since, m.outages.end())
+	c.Since = rules.Later(c.Since, m.outages.end())
 	if c.Outage = m.outages.since(c.LastSign(l)); c.Outage > 0 {
-		c.ExtendedTo = later(c.ExtendedTo, m.outages.end().Add(rules.TrustAfterOutage(l)))
+		c.ExtendedTo = rules.Later(c.ExtendedTo, m.outages.end().Add(rules.TrustAfterOutage(l)))
 	}
 	return c
 }
@@ -255,7 +255,7 @@ func (m *Monitor) judge(ctx context.Context, now time.Time, leases []lease.Lease
 		c := m.circumstances(l, closed, now)
 		v, changed := rules.Judge(l, now, c, m.policies.of(l.Job))
 		if !v.Lost {
-			deadline = earlier(deadline, rules.Deadline(l, c))
+			deadline = rules.Earlier(deadline, rules.Deadline(l, c))
 		}
 		if _, isCapped := rules.LeaseEnd(l, c); isCapped && rules.IsSilent(l, now, c) {
 			capped++

@@ -47,7 +47,7 @@ func (h *hold) update(now time.Time, silent, active int) holdChange {
 		return holdBegan
 	case !together && h.on:
 		h.on = false
-		h.until = earlier(h.until, now.Add(HoldAfter))
+		h.until = rules.Earlier(h.until, now.Add(HoldAfter))
 		return holdEnded
 	}
 	return holdSame
@@ -144,7 +144,7 @@ func (h holds) heldUntil(owner string, now time.Time) time.Time {
 // until returns the end of the longest delay.
 func (h holds) until() (end time.Time) {
 	for _, own := range h {
-		end = later(end, own.until)
+		end = rules.Later(end, own.until)
 	}
 	return end
 }

@@ -74,7 +74,7 @@ type Circumstances struct {
 }
 
 // LastSign returns when the last sign of life of the attempt arrived.
-func (c Circumstances) LastSign(l lease.Lease) time.Time { return later(l.ReportedAt, c.Arrived) }
+func (c Circumstances) LastSign(l lease.Lease) time.Time { return Later(l.ReportedAt, c.Arrived) }
 
 // IsDisconnected reports whether the connection of the attempt's heartbeats has closed and the attempt
 // has not reported since.
@@ -133,7 +133,7 @@ func IsSilent(l lease.Lease, now time.Time, c Circumstances) bool {
 	if isSuspended(l) {
 		return c.isGone(l)
 	}
-	return c.IsDisconnected(l) || now.Sub(later(c.LastSign(l), c.Since)) > QuietAfter(l.EveryPeriod)
+	return c.IsDisconnected(l) || now.Sub(Later(c.LastSign(l), c.Since)) > QuietAfter(l.EveryPeriod)
 }
 
 // TrustAfterOutage returns how long a run is trusted from the end of an outage on.
@@ -148,10 +148,10 @@ func TrustAfterOutage(l lease.Lease) time.Duration {
 func LeaseEnd(l lease.Lease, c Circumstances) (end time.Time, capped bool) {
 	end = l.ExpiresAt
 	if !c.Arrived.IsZero() {
-		end = later(end, c.Arrived.Add(l.Length))
+		end = Later(end, c.Arrived.Add(l.Length))
 	}
 	limit := c.LastSign(l).Add(l.Length + TrustAfterOutage(l) + c.Outage)
-	return later(end, earlier(c.ExtendedTo, limit)), c.ExtendedTo.After(later(end, limit))
+	return Later(end, Earlier(c.ExtendedTo, limit)), c.ExtendedTo.After(Later(end, limit))
 }
 
 // Deadline returns when a silent run is called lost: at the end of its lease; earlier, after a time in
@@ -161,9 +161,9 @@ func Deadline(l lease.Lease, c Circumstances) time.Time {
 	end, _ := LeaseEnd(l, c)
 	if c.isGone(l) {
 		confirm, _ := c.confirm(l)
-		end = earlier(end, c.Closed.At.Add(confirm))
+		end = Earlier(end, c.Closed.At.Add(confirm))
 	}
-	return later(end, earlier(c.HeldUntil, c.LastSign(l).Add(l.Length+HoldLimit+c.Outage)))
+	return Later(end, Earlier(c.HeldUntil, c.LastSign(l).Add(l.Length+HoldLimit+c.Outage)))
 }
 
 // Judge returns the verdict on a run, and whether it changes the run. A silent run keeps the findings from
@@ -299,14 +299,16 @@ func sameFinding(a, b job.Finding) bool {
 
 func sameTime(a, b time.Time) bool { return a.UnixMicro() == b.UnixMicro() }
 
-func later(a, b time.Time) time.Time {
+// Later returns the later one of two times.
+func Later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
 	}
 	return b
 }
 
-func earlier(a, b time.Time) time.Time {
+// Earlier returns the earlier one of two times.
+func Earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
 	}
