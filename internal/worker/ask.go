@@ -106,7 +106,7 @@ func (w *Worker) answered(a answer, now time.Time) {
 // pauseAfter is how long to wait after a request that failed.
 func (w *Worker) pauseAfter(err error) time.Duration {
 	w.backoff = min(max(2*w.backoff, firstPause), longestPause)
-	pause, kind := w.backoff, "outage"
+	pause, kind, text := w.backoff, "outage", err.Error()
 	var p *job.Problem
 	if errors.As(err, &p) && p.FromStint() {
 		kind = p.Type
@@ -114,8 +114,11 @@ func (w *Worker) pauseAfter(err error) time.Duration {
 			pause = refusedPause
 		}
 		pause = max(pause, min(p.RetryAfter, longestPause))
+		if p.Status == http.StatusNotFound {
+			text = "this server gives no runs to workers: it needs a version of stint that has a queue (HTTP 404)"
+		}
 	}
-	w.reportServer(kind, err.Error())
+	w.reportServer(kind, text)
 	return pause + rand.N(pause/4)
 }
 

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"net/http"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -147,6 +148,27 @@ func TestOutage(t *testing.T) {
 		synctest.Wait()
 		if len(f.system.begun) != 1 {
 			t.Errorf("%d agents after the outage", len(f.system.begun))
+		}
+	})
+}
+
+// A server of an older version has no route for workers; a newer one may take its place.
+func TestServerWithoutAQueue(t *testing.T) {
+	state := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(1)
+		s.err = &job.Problem{Type: job.ProblemNotFound, Status: http.StatusNotFound, Detail: "the API has no path"}
+		f := run(t, state, s, newSystem(), nil)
+		<-time.After(time.Hour)
+		synctest.Wait()
+		if text := f.lines.String(); strings.Count(text, "this server gives no runs to workers: it needs a version of stint that has a queue") != 1 {
+			t.Errorf("printed %q", text)
+		}
+		s.set(func() { s.err = nil })
+		<-time.After(2 * refusedPause)
+		synctest.Wait()
+		if len(f.system.begun) != 1 {
+			t.Errorf("%d agents once the server has a queue", len(f.system.begun))
 		}
 	})
 }
