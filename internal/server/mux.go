@@ -212,7 +212,7 @@ func (s *Server) handleUnrouted(w http.ResponseWriter, r *http.Request, mux *htt
 
 // isAPIPath reports whether a path belongs to the API and not to the web page.
 func isAPIPath(path string) bool {
-	for _, prefix := range []string{"/api", "/compat"} {
+	for _, prefix := range []string{"/api", "/compat", "/schema"} {
 		if path == prefix || strings.HasPrefix(path, prefix+"/") {
 			return true
 		}
