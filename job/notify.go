@@ -60,7 +60,9 @@ type Action struct {
 	DoneAt    *time.Time `json:"done_at"`
 	Message   string     `json:"message"`
 	By        string     `json:"by,omitempty"`
-	Ends      string     `json:"ends,omitempty"`
+	// ByPolicy is true if the policy of the job requested a cancel or a retry, see Cancel.
+	ByPolicy bool   `json:"by_policy,omitempty"`
+	Ends     string `json:"ends,omitempty"`
 	// Late is what the event late counts.
 	Late *LateRuns `json:"late,omitempty"`
 	// Cause is the id of the change: the same in every route and in every repetition.

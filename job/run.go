@@ -179,7 +179,13 @@ type Cancel struct {
 	By  string    `json:"by"`
 	Why string    `json:"why,omitempty"`
 	At  time.Time `json:"at"`
+	// ByPolicy is true if the policy of the job requested it: then Why is a sentence of the server,
+	// otherwise a text of whoever requested it. It is computed for readers from By.
+	ByPolicy bool `json:"by_policy,omitempty"`
 }
+
+// PolicyAuthor is the By of a cancel or a retry that the policy of a job requests.
+const PolicyAuthor = "the policy of the job"
 
 // Acknowledgement says that a person knows what is wrong with a run. It holds as long as that is
 // the same: see Covers.
@@ -353,6 +359,8 @@ type RunEvent struct {
 	// Rule is the event kind or the health rule that caused the change.
 	Rule     string `json:"rule"`
 	Evidence string `json:"evidence"` // one sentence
+	// ByPolicy is true for a stop or a retry that the policy of the job requested, see Cancel.
+	ByPolicy bool `json:"by_policy,omitempty"`
 	// SentenceTimes are the moments that the evidence names.
 	SentenceTimes []SentenceTime `json:"sentence_times,omitempty"`
 }

@@ -72,8 +72,14 @@ func timeBefore(text string, near time.Time) (SentenceTime, bool) {
 	return SentenceTime{clock + zoneSuffix, at}, true
 }
 
-// FindTimes sets SentenceTimes by the sentences of the run.
-func (r *Run) FindTimes() {
+// SetDerived sets what readers get and what is computed from other fields: SentenceTimes and
+// Cancel.ByPolicy.
+func (r *Run) SetDerived() {
+	if c := r.Cancel; c != nil && c.ByPolicy != (c.By == PolicyAuthor) {
+		derived := *c // the run may share it with others
+		derived.ByPolicy = c.By == PolicyAuthor
+		r.Cancel = &derived
+	}
 	near := r.CreatedAt
 	switch {
 	case r.EndedAt != nil:

@@ -67,7 +67,7 @@ func TestFindTimes(t *testing.T) {
 		Outcome:   &Outcome{Message: "Killed at 04:00:05 UTC."},
 		Steps:     []Step{{Message: "Killed at 2026-11-28 04:00:06 UTC."}},
 	}
-	r.FindTimes()
+	r.SetDerived()
 	for i, f := range r.SentenceTimes {
 		if want := at("2026-11-28T04:00:01Z").Add(time.Duration(i) * time.Second); !f.At.Equal(want) {
 			t.Errorf("%v, want %s", f, want)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"stint.dev/stint/job"
@@ -309,14 +308,8 @@ func (f *folder) stopping(rec journal.Record) error {
 	if err := f.decode(rec, &p); err != nil {
 		return err
 	}
-	evidence := "The agent began to stop the job: " + strings.ReplaceAll(CleanText(string(p.Reason), 50), "_", " ")
-	if p.By != "" {
-		evidence += ", by " + CleanText(p.By, 200)
-	}
-	if p.Why != "" {
-		evidence += ": " + CleanText(p.Why, 500)
-	}
-	f.fact(job.Event{Kind: job.StopRequested}, rec.At, evidence+".")
+	evidence := agentEvidence(reasonText(p.Reason), CleanText(p.By, 200), CleanText(p.Why, 500))
+	f.fact(job.Event{Kind: job.StopRequested}, rec.At, evidence)
 	return nil
 }
 

@@ -50,6 +50,7 @@ func outboxSuite(t *testing.T, open func(*testing.T) *store.Store) {
 		"retention of late runs":       lateAndOld,
 		"cancel without the agent":     cancelWithoutAgent,
 		"retry in place":               retryInPlace,
+		"requested by a policy":        requestedByPolicy,
 		"retry by the server's clock":  retryOnTheServersClock,
 		"retry that was asked for":     retryAskedFor,
 		"acknowledge":                  acknowledging,

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -280,5 +282,71 @@ func acknowledging(t *testing.T, s *store.Store) {
 	}
 	if yes, err := s.SucceededSince(t.Context(), "train", noon.Add(-time.Hour), time.Time{}); err != nil || yes {
 		t.Errorf("succeeded: %v %v", yes, err)
+	}
+}
+
+// What a policy requests is marked for readers, in the run, its events and its actions.
+func requestedByPolicy(t *testing.T, s *store.Store) {
+	byPolicy := func(id string) (marked []string) {
+		t.Helper()
+		run, err := s.Run(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run.Cancel != nil && run.Cancel.ByPolicy {
+			marked = append(marked, "cancel")
+		}
+		events, err := s.Events(t.Context(), id, 0, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			if e.ByPolicy {
+				marked = append(marked, "event "+e.Rule)
+			}
+		}
+		actions, err := s.Actions(t.Context(), query.Actions{Run: id, Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range actions {
+			if a.ByPolicy {
+				marked = append(marked, "action "+a.Kind)
+			}
+		}
+		return marked
+	}
+	for by, want := range map[string][]string{
+		job.PolicyAuthor:          {"cancel", "event stop_requested", "action cancel"},
+		"ada":                     nil,
+		"ada by the policy of it": nil,
+	} {
+		j := running(t, s, journal.Attempt{})
+		why := "stalled: no output for 5 min, by " + job.PolicyAuthor
+		if _, _, err := s.RequestCancel(t.Context(), j.id, job.Cancel{By: by, Why: why, At: noon}); err != nil {
+			t.Fatal(err)
+		}
+		if got := byPolicy(j.id); !slices.Equal(got, want) {
+			t.Errorf("canceled by %s: %v, want %v", by, got, want)
+		}
+		// The agent's record of the stop is all that a server has whose database was rebuilt.
+		k := running(t, s, journal.Attempt{})
+		k.json(journal.TypeStopping, journal.Stopping{Reason: job.ByCancel, By: by, Why: why})
+		offset, data := k.take()
+		one(t, s, k.id, 1, offset, data)
+		if got, marked := slices.Equal(byPolicy(k.id), []string{"event stop_requested"}), want != nil; got != marked {
+			t.Errorf("stopped by the agent for %s: marked %v, want %v", by, got, marked)
+		}
+	}
+	j := running(t, s, journal.Attempt{})
+	j.end(1)
+	offset, data := j.take()
+	one(t, s, j.id, 1, offset, data)
+	waitingBeat(t, s, j.id, 1)
+	if _, _, err := s.RequestRetry(t.Context(), j.id, 1, job.PolicyAuthor, "failed", noon); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := byPolicy(j.id), []string{"event retry_requested", "action retry"}; !slices.Equal(got, want) {
+		t.Errorf("retried: %v, want %v", got, want)
 	}
 }

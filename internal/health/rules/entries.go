@@ -9,9 +9,6 @@ import (
 	"stint.dev/stint/job"
 )
 
-// byPolicy is the author of actions that a policy asks for.
-const byPolicy = "the policy of the job"
-
 // lostEntries returns the entries of the outbox for a lost run. If the agent is only silent, the
 // notification is delayed, because the agent may report again.
 func lostEntries(l lease.Lease, v lease.Verdict, p policy.Policy) []outbox.Entry {
@@ -34,7 +31,7 @@ func lostEntries(l lease.Lease, v lease.Verdict, p policy.Policy) []outbox.Entry
 	if l.Attempt <= a.Retry {
 		out = append(out, outbox.Entry{
 			Kind: outbox.Retry, Run: l.Run, Attempt: l.Attempt, What: outbox.WhatLost, Message: v.Evidence,
-			At: v.At, After: v.At.Add(a.Backoff.D()), By: byPolicy,
+			At: v.At, After: v.At.Add(a.Backoff.D()), By: job.PolicyAuthor,
 		})
 	}
 	return out
@@ -54,7 +51,7 @@ func findingEntries(l lease.Lease, v lease.Verdict, p policy.Policy) []outbox.En
 		if f.NextCode == job.NextCanceling && before.Next != f.Next && l.State != job.Stopping {
 			out = append(out, outbox.Entry{
 				Kind: outbox.Cancel, Run: l.Run, Attempt: l.Attempt, What: f.Rule,
-				Message: fmt.Sprintf("%s: %s", f.Rule, f.Evidence), At: v.At, By: byPolicy,
+				Message: fmt.Sprintf("%s: %s", f.Rule, f.Evidence), At: v.At, By: job.PolicyAuthor,
 			})
 		}
 	}

@@ -21,7 +21,7 @@ func (s *Outbox) AcknowledgeRun(ctx context.Context, in *actionRequest) (*route.
 		return nil, s.ProblemOf(ctx, "acknowledge run "+id, err)
 	}
 	s.Notify(id)
-	run.FindTimes()
+	run.SetDerived()
 	return route.OK(run)
 }
 
@@ -42,7 +42,7 @@ func (s *Outbox) UnacknowledgeRun(ctx context.Context, in *unacknowledgeIn) (*ro
 		return nil, s.ProblemOf(ctx, "remove the acknowledgement of run "+id, err)
 	}
 	s.Notify(id)
-	run.FindTimes()
+	run.SetDerived()
 	return route.OK(run)
 }
 

@@ -27,7 +27,7 @@ func (s *Outbox) CancelRun(ctx context.Context, in *cancelIn) (*route.Response[j
 	if err != nil {
 		return nil, err
 	}
-	run.FindTimes()
+	run.SetDerived()
 	return route.OK(run)
 }
 

@@ -56,7 +56,7 @@ func (s *Outbox) RetryRun(ctx context.Context, in *actionRequest) (*route.Respon
 	}
 	s.Changed(events)
 	s.Notify(id)
-	run.FindTimes()
+	run.SetDerived()
 	return route.OK(run)
 }
 

@@ -159,7 +159,7 @@ func (s *DB) ForReader(run job.Run) job.Run {
 	if s.Gate != nil {
 		run = s.Gate.WithHeartbeat(run)
 	}
-	run.FindTimes()
+	run.SetDerived()
 	return run
 }
 

@@ -68,7 +68,7 @@ func applyAppend(row tables.RunRow, before *index.State, orphaned bool, f *index
 	run, events := index.Advance(run, facts, now)
 	out.events = outbox.CompleteLost(append(out.events, events...))
 	if run.State == job.Retrying && run.Cancel != nil { // the agent had not received it
-		stopped, event, err := index.Move(run, job.Event{Kind: job.StopRequested}, now, index.ServerClock, "Stop requested by "+run.Cancel.By+" before the attempt ended.")
+		stopped, event, err := index.Move(run, job.Event{Kind: job.StopRequested}, now, index.ServerClock, index.StopEvidence(run.Cancel.By, "")+" before the attempt ended.")
 		if err == nil && event != nil {
 			run, out.events = stopped, append(out.events, *event)
 		}

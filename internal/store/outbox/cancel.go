@@ -86,7 +86,7 @@ func (s *Outbox) RequestCancel(ctx context.Context, run string, c job.Cancel) (j
 		}
 		return insertEntries(ctx, t, []outbox.Entry{{
 			Kind: outbox.Cancel, Run: run, Attempt: row.Run.Attempt, What: outbox.WhatCanceled,
-			Message: "Stop requested by " + row.Run.Cancel.By, By: row.Run.Cancel.By, At: c.At,
+			Message: index.StopEvidence(row.Run.Cancel.By, ""), By: row.Run.Cancel.By, At: c.At,
 		}})
 	})
 	if err != nil {
@@ -103,10 +103,7 @@ func cancelRun(run job.Run, c job.Cancel) (next job.Run, events []job.RunEvent, 
 	}
 	c.By, c.Why, c.At = index.CleanText(c.By, 200), index.CleanText(c.Why, 1000), db.FromMicros(db.Micros(c.At))
 	run.Cancel = &c
-	evidence := "Stop requested by " + c.By
-	if c.Why != "" {
-		evidence += ": " + c.Why
-	}
+	evidence := index.StopEvidence(c.By, c.Why)
 	run, event, err := index.Move(run, job.Event{Kind: job.StopRequested}, c.At, index.ServerClock, evidence)
 	if err != nil || event == nil {
 		return run, nil, true

@@ -159,6 +159,7 @@ func (s *Outbox) Actions(ctx context.Context, q query.Actions) ([]job.Action, er
 		return nil, fmt.Errorf("list actions: %w", err)
 	}
 	for i := range actions {
+		actions[i].ByPolicy = actions[i].By == job.PolicyAuthor
 		actions[i].SentenceTimes = job.TimesIn(actions[i].CreatedAt, actions[i].Message)
 	}
 	return actions, nil

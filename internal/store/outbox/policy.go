@@ -68,7 +68,7 @@ func applyActions(entries []outbox.Entry, actions EndActions) []outbox.Entry {
 			out = append(out, e)
 		}
 		if e.Attempt <= a.Retry {
-			e.Kind, e.Severity, e.Ends, e.By = outbox.Retry, "", "", "the policy of the job"
+			e.Kind, e.Severity, e.Ends, e.By = outbox.Retry, "", "", job.PolicyAuthor
 			e.After = e.At.Add(time.Duration(a.BackoffSeconds * float64(time.Second)))
 			out = append(out, e)
 		}

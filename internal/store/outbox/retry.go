@@ -65,10 +65,7 @@ func mayRetry(run *job.Run, waits bool) error {
 
 func startRetry(ctx context.Context, t *db.Tx, row *tables.RunRow, events *[]job.RunEvent, by, why string, now time.Time) error {
 	by, why = index.CleanText(by, 200), index.CleanText(why, 1000)
-	evidence := "Retry requested by " + by
-	if why != "" {
-		evidence += ": " + why
-	}
+	evidence := index.RetryEvidence(by, why)
 	next, event, err := index.Move(row.Run, job.Event{Kind: job.RetryRequested}, now, index.ServerClock, evidence)
 	if err != nil || event == nil {
 		return err

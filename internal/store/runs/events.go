@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
@@ -66,6 +67,7 @@ func (s *Queries) readEvents(ctx context.Context, run string, after int64, limit
 			return nil, fmt.Errorf("read events after %d: %w", after, err)
 		}
 		e.At = db.FromMicros(at)
+		e.ByPolicy = index.RequestedByPolicy(e.Evidence)
 		e.SentenceTimes = job.TimesIn(e.At, e.Evidence)
 		events = append(events, e)
 	}

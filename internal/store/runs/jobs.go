@@ -64,7 +64,7 @@ func listedRun(r *job.Run) *job.Run {
 	short.Findings, short.Output.Gaps = []job.Finding{}, []job.Gap{}
 	short.StoppedProcesses = nil
 	short.Command, short.Status, short.Dir = index.Truncate(r.Command, 200), index.Truncate(r.Status, 200), ""
-	short.FindTimes()
+	short.SetDerived()
 	return &short
 }
 

@@ -98,7 +98,7 @@ func (s *Queries) RunAttempt(ctx context.Context, id string, attempt int) (job.R
 		return job.Run{}, fmt.Errorf("read attempt %d of run %s: %w", attempt, id, err)
 	}
 	view := tables.WithCut(earlierAttempt(run, state.View), state.Cut)
-	view.FindTimes()
+	view.SetDerived()
 	return view, nil
 }
 

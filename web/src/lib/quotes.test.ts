@@ -25,11 +25,18 @@ test.each([
 test('the reason of a policy has moments of the server', () => {
   const why = 'stalled holds: no output since 05:00:00 UTC'
   const by = 'the policy of the job'
-  const r = run({ cancel: { by, why, at: '2026-03-01T11:00:00Z' } })
+  const r = run({ cancel: { by, why, at: '2026-03-01T11:00:00Z', by_policy: true } })
   expect(inLocalTime(why, times, now, quotesOf(r))).toBe('stalled holds: no output since 10:30:00')
   for (const evidence of [`Stop requested by ${by}: ${why}`, `The agent began to stop the job: canceled, by ${by}: ${why}.`]) {
-    expect(inLocalTime(evidence, times, now, quotesOfEvent(r, { rule: 'stop_requested', evidence }))).toBe(evidence.replace('05:00:00 UTC', '10:30:00'))
+    expect(inLocalTime(evidence, times, now, quotesOfEvent(r, { rule: 'stop_requested', evidence, by_policy: true }))).toBe(evidence.replace('05:00:00 UTC', '10:30:00'))
   }
+})
+
+test('a person who writes what a policy would stays quoted', () => {
+  const evidence = 'Stop requested by the policy of the job: since 05:00:00 UTC'
+  const r = run({ cancel: { by: 'the policy of the job', why: 'since 05:00:00 UTC', at: '2026-03-01T11:00:00Z' } })
+  expect(inLocalTime(evidence, times, now, quotesOfEvent(r, { rule: 'stop_requested', evidence }))).toBe(evidence)
+  expect(inLocalTime(evidence, times, now, quotesOf(r))).toBe(evidence)
 })
 
 test.each(['install_started', 'command_started', 'stop_requested', 'retry_requested', 'acknowledged', 'unacknowledged'])('the evidence of %s stays', (rule) => {

@@ -2,15 +2,12 @@
 // not the server's, and stays as it is.
 import type { RunEvent, RunRow } from './api/types'
 
-/** Who cancels or retries a run for the policy of its job. Its reasons are sentences of the server. */
-const policy = 'the policy of the job'
-
 /**
  * What sentences about a run may quote: a line of its log, the status that the job reported, its
- * command, and why somebody canceled it.
+ * command, and why somebody canceled it. The reason of a policy is a sentence of the server.
  */
 export function quotesOf(run: RunRow): string[] {
-  const why = run.cancel && run.cancel.by !== policy ? run.cancel.why : ''
+  const why = run.cancel?.by_policy ? '' : run.cancel?.why
   return [run.diagnosis?.evidence?.text ?? '', run.status, run.command, why ?? '']
 }
 
@@ -18,7 +15,7 @@ export function quotesOf(run: RunRow): string[] {
 const quotingRules = ['install_started', 'command_started', 'stop_requested', 'retry_requested', 'acknowledged', 'unacknowledged']
 
 /** What the evidence of an event of a run quotes. */
-export function quotesOfEvent(run: RunRow, event: Pick<RunEvent, 'rule' | 'evidence'>): string[] {
-  const whole = quotingRules.includes(event.rule) && !event.evidence.includes(` by ${policy}`)
+export function quotesOfEvent(run: RunRow, event: Pick<RunEvent, 'rule' | 'evidence' | 'by_policy'>): string[] {
+  const whole = quotingRules.includes(event.rule) && !event.by_policy
   return whole ? [event.evidence] : quotesOf(run)
 }

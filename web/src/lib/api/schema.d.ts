@@ -18,6 +18,7 @@ export interface components {
             /** Format: int64 */
             batch?: number;
             by?: string;
+            by_policy?: boolean;
             /** Format: int64 */
             cause: number;
             /** Format: date-time */
@@ -168,6 +169,7 @@ export interface components {
             /** Format: date-time */
             at: string;
             by: string;
+            by_policy?: boolean;
             why?: string;
         };
         CancelBody: {
@@ -959,6 +961,7 @@ export interface components {
             at: string;
             /** Format: int64 */
             attempt: number;
+            by_policy?: boolean;
             clock: string;
             evidence: string;
             from: string;
