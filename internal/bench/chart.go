@@ -38,7 +38,7 @@ func (b *bench) chart() ([]row, error) {
 		return nil, err
 	}
 	defer func() { _ = s.stop() }() // the figures are what counts
-	if err := s.waitIdle(); err != nil {
+	if err := s.waitIdle(3 * time.Minute); err != nil {
 		return nil, err
 	}
 	what := fmt.Sprintf("chart of a run of %d days, %d samples: ", b.days, total)

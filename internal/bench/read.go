@@ -43,7 +43,7 @@ func (b *bench) read() ([]row, error) {
 	if _, err := b.timed(b.agent(s.url(), "--run-id", id, "cat", file)); err != nil {
 		return nil, err
 	}
-	if err := s.waitIdle(); err != nil {
+	if err := s.waitIdle(3 * time.Minute); err != nil {
 		return nil, err
 	}
 	if out, err := exec.Command("zstd", "-q", "-3", file).CombinedOutput(); err != nil {
@@ -68,7 +68,7 @@ func (b *bench) packed(s *service) error {
 			return err
 		}
 		if len(left) <= 1 {
-			return s.waitIdle()
+			return s.waitIdle(3 * time.Minute)
 		}
 	}
 	return fmt.Errorf("the log is not packed after two minutes: %w", errNoFigure)
@@ -128,11 +128,11 @@ func writeLog(path string, size int64) (lines int, err error) {
 }
 
 // waitIdle waits until the server has done what it does after the end of a run: it uses no CPU
-// for a while.
-func (s *service) waitIdle() error {
+// for a while, or until most has passed.
+func (s *service) waitIdle(most time.Duration) error {
 	quiet := 0
 	before, err := cpuOf(s.cmd.Process.Pid)
-	for late := time.Now().Add(3 * time.Minute); err == nil && quiet < 6 && time.Now().Before(late); {
+	for late := time.Now().Add(most); err == nil && quiet < 6 && time.Now().Before(late); {
 		<-time.After(500 * time.Millisecond)
 		var now float64
 		now, err = cpuOf(s.cmd.Process.Pid)

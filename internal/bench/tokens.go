@@ -20,6 +20,8 @@ import (
 )
 
 const (
+	// tokenAgents is how many agents each server has, however many tokens there are.
+	tokenAgents = 20_000
 	// tokenWorkers send at once, each a heartbeat or an append every tokenPause: far below
 	// what the server can do, as agents do.
 	tokenWorkers = 32
@@ -31,9 +33,12 @@ const (
 	// bursts: one request after the other goes to another server, so that a burst meets all alike,
 	// and the median of what 99 of 100 took in each round leaves out the rounds that it met.
 	tokenRounds = 3
+	// idleLimit bounds the wait for the end of what begins with the first use of a token. A server
+	// that watches over so many runs is never idle.
+	idleLimit = 30 * time.Second
 )
 
-// tokenFleet is a server whose every agent has a token of its own.
+// tokenFleet is a server whose agents share its tokens evenly.
 type tokenFleet struct {
 	*service
 	secrets []string
@@ -57,7 +62,8 @@ type tokenAgent struct {
 	sequence int
 }
 
-// tokens is what heartbeats and appends take with few and with many tokens in use.
+// tokens is what heartbeats and appends take with few and with many tokens in use, by the same number
+// of agents.
 func (b *bench) tokens() (rows []row, err error) {
 	counts := []int{20, 2_000, 20_000}
 	fleets := make([]*tokenFleet, len(counts))
@@ -68,7 +74,7 @@ func (b *bench) tokens() (rows []row, err error) {
 		defer fleets[i].close()
 	}
 	for _, f := range fleets { // the uses of 20,000 tokens are written down some at a time
-		if err := f.waitIdle(); err != nil {
+		if err := f.waitIdle(idleLimit); err != nil {
 			return nil, err
 		}
 	}
@@ -78,7 +84,7 @@ func (b *bench) tokens() (rows []row, err error) {
 		}
 	}
 	for i := 1; i < len(counts); i++ {
-		agents := fmt.Sprintf("%d agents with a token each, against %d: ", counts[i], counts[0])
+		agents := fmt.Sprintf("%d agents with %d tokens, against %d: ", tokenAgents, counts[i], counts[0])
 		what := agents + "99 of 100 "
 		rows = append(
 			rows,
@@ -97,7 +103,7 @@ func p99(all []float64) float64 {
 	return slices.Sorted(slices.Values(all))[len(all)*99/100]
 }
 
-// tokenFleet makes a server with n tokens, and an agent for each.
+// tokenFleet makes a server with n tokens and its agents.
 func (b *bench) tokenFleet(n int) (*tokenFleet, error) {
 	dir := filepath.Join(b.dir, "tokens-"+strconv.Itoa(n))
 	f := &tokenFleet{}
@@ -115,8 +121,8 @@ func (b *bench) tokenFleet(n int) (*tokenFleet, error) {
 		}
 		f.wires = append(f.wires, w)
 	}
-	for i, secret := range f.secrets {
-		f.agents = append(f.agents, &tokenAgent{secret: secret, path: "/api/v1/runs/" + fleet.RunID(time.Now(), i) + "/attempts/1"})
+	for i := range tokenAgents {
+		f.agents = append(f.agents, &tokenAgent{secret: f.secrets[i%n], path: "/api/v1/runs/" + fleet.RunID(time.Now(), i) + "/attempts/1"})
 	}
 	return f, each(tokenWorkers, func(worker, i int) (bool, error) {
 		if i >= len(f.agents) {
