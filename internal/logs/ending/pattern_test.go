@@ -12,7 +12,7 @@ import (
 func TestPatternsMatchAsTheirExpressions(t *testing.T) {
 	all := slices.Concat(asides, progress, consequences, diagnostics, noErrors, errorForms, signs{
 		warning, lowLevel, xtrace, errorWords, perlError, shellError, weakWords, frame, traceTitle, summaryTitle,
-		npmLine, errorAbove, rubyFrame, pytestError, carets, rustHead, exceptionHead, barBefore, bareException, exceptionGroup,
+		npmLine, errorAbove, rubyFrame, pytestError, carets, rustHead, exceptionHead, bareException, exceptionGroup,
 		nodeCause, goroutine, goFrame, rustFrame, numbered, titledFrame, placeInFile, failedTest, npmScript, sanitizerHead, sanitizerEnd, tapFailed, tapAllowed,
 		levelField, goTestFailed, goTestLine, goTestOther, goTestSays, goTestError, furtherCause, rubyHead,
 	})

@@ -12,7 +12,7 @@ import (
 // linesOf returns the lines of a text as output of a step and stream, numbered from a number.
 func linesOf(stream job.Stream, text string, from int64) []Line {
 	var out []Line
-	parts := maxParts
+	parts := maxMatched
 	for one := range strings.SplitSeq(text, "\n") {
 		if shown := show([]byte(one), &parts); strings.TrimSpace(shown) != "" {
 			out = append(out, Line{Stream: stream, Number: from, Text: shown})

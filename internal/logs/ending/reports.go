@@ -92,11 +92,14 @@ func npmReport(t *texts, at int) (statement, end int, ok bool) {
 	return statement, end, true
 }
 
-var errorAbove = newPattern(`^(error in .* :|cmake error at .*:)$`)
+var (
+	errorAbove  = newPattern(`^(error in .* :|cmake error at .*:|(\d\d:\d\d:\d\d +)?(database|compilation|runtime|parsing) error in .*\))$`)
+	matlabAbove = newPattern(`^error using \S+( \(line \d+\))?$`)
+)
 
-// messageBelow finds an error of R or CMake whose message is on the next line.
+// messageBelow finds an error of R, CMake, dbt or MATLAB whose message is on the next line.
 func messageBelow(t *texts, at int) (statement, end int, ok bool) {
-	if !errorAbove.match(t.low[at]) || at+1 >= len(t.text) || t.indent[at+1] <= t.indent[at] {
+	if at+1 >= len(t.text) || !matlabAbove.match(t.low[at]) && (!errorAbove.match(t.low[at]) || t.indent[at+1] <= t.indent[at]) {
 		return 0, 0, false
 	}
 	return at + 1, at + 2, true
@@ -189,4 +192,30 @@ func (t *texts) goTestStatement(from, to int) int {
 		}
 	}
 	return statement
+}
+
+// dotnetTest finds a failed test of .NET: a title, the message, and the frames below another title.
+func dotnetTest(t *texts, at int) (statement, end int, ok bool) {
+	if t.low[at] != "error message:" || at+1 >= len(t.text) || t.indent[at+1] <= t.indent[at] {
+		return 0, 0, false
+	}
+	const longestMessage = 30
+	title := t.while(at+1, func(i int) bool { return i <= at+longestMessage && t.low[i] != "stack trace:" })
+	if title == len(t.text) || t.low[title] != "stack trace:" {
+		return at + 1, at + 2, true
+	}
+	return at + 1, t.while(title+1, func(i int) bool { return frame.match(t.text[i]) }), true
+}
+
+// springReport finds the report of Spring Boot about an application that did not start.
+func springReport(t *texts, at int) (statement, end int, ok bool) {
+	if t.low[at] != "application failed to start" {
+		return 0, 0, false
+	}
+	const distance = 3
+	title := t.while(at+1, func(i int) bool { return i <= at+distance && t.low[i] != "description:" })
+	if title+1 >= len(t.text) || t.low[title] != "description:" {
+		return 0, 0, false
+	}
+	return title + 1, t.while(title+1, func(i int) bool { return t.low[i] != "action:" }), true
 }

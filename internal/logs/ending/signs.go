@@ -41,6 +41,9 @@ var asides = compile(
 	`^in addition: warning`, `^removing leading .* from member names`, `^tar: removing leading`,
 	`^\[notice\]`, `^lifecycle script`, `^exception ignored in`, `^\(core dumped\)$`, `^sentry is attempting`,
 	`^tar: skipping to next header`, `^(shared )?connection to \S+ closed\.$`, `^running as unit: `, `^(service runtime|cpu time consumed|memory peak|memory swap peak|io bytes \w+|ip traffic \w+): `,
+	`^% total +% received`, `^dload +upload `, // heads of curl's table
+	`^#\d+ +0x[0-9a-f]+ `, `^\d+: \(`, // frames of C and Lisp
+	`^error: called from$`, `^command (error|output|executed|exit status):$`, `^\[error\] total time: `, `^failed examples:$`, `^rspec \S+ # `, `^error termination\. backtrace:$`,
 	`^(real|user|sys)\s+(\d+m)?[\d.,]+s?$`, `^[\d.]+user [\d.]+system `, `^\d+inputs\+\d+outputs `, // measurements of time and systemd-run
 )
 
@@ -57,11 +60,27 @@ var xtrace = newPattern(`^\++ \S`)
 var progress = compile(
 	`^\S*.{0,40}?\d+(\.\d+)?%\s*(\||\[|▕|█|#)`, `^[\s.#=>-]*\d{1,3}(\.\d+)?%[\s.]*$`, `\[[=#>. -]{8,}\]`, `[█▉▊▋▌▍▎▏━╸]{3,}`,
 	`^\s*\d+ +[\d.]+[kmg]? +\d+ +[\d.]+[kmg]? +\d+ `, // curl's table
-	`\d+%\s+[\d.]+ ?[kmgt]?i?b/s\b`, `^\s*\d+k( \.{10}| \.*){3,}`,
+	`\d+%(\s+[\d.]+[kmgt]?i?b)?\s+[\d.]+ ?[kmgt]?i?b/s\b`, `^\s*\d+k( \.{10}| \.*){3,}`,
 )
 
-// barBefore matches a progress bar in front of other text on the same line.
-var barBefore = newPattern(`^.{0,80}?\d+%\|.{0,200}?\| [\d.]+\w?/[\d.?]+\w? \[[^\]]{0,80}\] ?`)
+// barsBefore match a progress bar in front of other text on the same line: of tqdm, curl, pv, and of scp
+// and rsync.
+var barsBefore = []*pattern{
+	newPattern(`^.{0,80}?\d+%\|.{0,200}?\| [\d.]+\w?/[\d.?]+\w? \[[^\]]{0,80}\] ?`),
+	newPattern(`^ *(\d+ +[\d.]+[kMGTP]? +){3}[\d.]+[kMGTP]? +[\d.]+[kMGTP]? +(([\d:dh]+|--:--:--) +){3}[\d.]+[kMGTP]?`),
+	newPattern(`^.{0,40}?\d:\d\d:\d\d \[[^\]]{0,20}/s\] \[[=<> -]{0,200}\] *(\d+% *)?(ETA [\d:+]+)?`),
+	newPattern(`^.{0,200}?\d+% +([\d.]+[KMGT]?B +)?[\d.]+[kKMGT]?B/s +(--:--|[\d:]+)( ETA)?(  \([^)]{0,60}\))?`),
+}
+
+// withoutBar returns a line without a progress bar in front of its text.
+func withoutBar(text string) string {
+	for _, bar := range barsBefore {
+		if bar.match(text) {
+			text = bar.regexp().ReplaceAllString(text, "")
+		}
+	}
+	return text
+}
 
 // goodbyes are the beginnings of lines that programs print when they exit for any reason.
 var goodbyes = []string{
@@ -97,6 +116,10 @@ var consequences = compile(
 	`^terminating\b`, `^\S*: (giving up|aborting)\.?$`, `^error: process completed with`, `^w?get: .*giving up`,
 	`^(\S+: )?(\w+ )?(error|failed|failure)( occurred)?( (on|at|near|in))?( \S+)?[: ]+line:? \d+[:.]?$`, // of a trap
 	`current transaction is aborted, commands ignored`, `^automatic merge failed`, `^errors were encountered while processing`,
+	`^compilation (failed; see|error\. see) `, `^there were failing tests\. see `, `^execution failed for task `, `^a failure occurred while executing `,
+	`^[\w.]*(error|exception):$`, `^error in rule \S+:$`, `^exiting because a job execution failed`, `\bchildfailederror\b`,
+	`terminated with an error exit status \(`, `^✖ \d+ problems? \(`, `^! (emergency stop| ==> fatal error)`, `^error: errors printed on page`,
+	`^error in \S+ \(line \d+\)$`, `^\[error\] (\w+ errors? found|\(.* / .*\) )`, `\b(error|fatal|severe)\b.*\s:$`,
 	`^finished with result: `, `^main processes terminated with: `,
 )
 
@@ -105,6 +128,7 @@ var diagnostics = compile(
 	`^(\[error\] )?(\S+[:(]\d+([:,]\d+)?\)?:?) (fatal )?error( \w+)?:`, // gcc, clang, javac, tsc
 	`^(\./)?\S+\.go:\d+:\d+: `, `^\S+_test\.go:\d+: `, `^\[error\] \S+\.\w+:\[\d+,\d+\] `, `^psql:\S+:\d+: (error|fatal)`, `^error\[e\d+\]: `,
 	`: undefined reference to `, `^\S+:\(\.\w+.*\): `, `^e: (file://)?\S+:\d+:\d+`, `^error: .* at line \d+`,
+	`^\[error\] \S+:\d+:\d+: `, `^\d+:\d+ +error  `, `^! [a-z]`, // sbt, ESLint, LaTeX
 )
 
 // errorWords are words of lines that state an error.
@@ -113,7 +137,7 @@ var errorWords = newPattern(`(^|[^a-z0-9_/.=-])([a-z0-9_.$]*(error|exception|err
 // errorForms are formats of errors only: of Google's loggers, of abbreviated levels, of curl, apt and make.
 var errorForms = compile(
 	`^[ef]\d{4} \d\d:\d\d:\d\d`, `^(erro|fata|pani)\[\d+\] `, `(^|[\s\[])(err|ftl|crit)[\s\]]`, `^curl: \(\d+\) `, `^e: `,
-	`^make(\[\d+\])?: \*\*\* `, `^\S+:\d+: \*\*\* `, `^conflict \(`,
+	`^make(\[\d+\])?: \*\*\* `, `^\S+:\d+: \*\*\* `, `^conflict \(`, `^failure/error: `,
 )
 
 // noErrors are lines with such a word that state no error.

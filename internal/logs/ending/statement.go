@@ -1,6 +1,7 @@
 package ending
 
 import (
+	"slices"
 	"strings"
 
 	"stint.dev/stint/job"
@@ -84,7 +85,7 @@ func bestOf(lines []Line, stream job.Stream) candidate {
 	}
 	for _, t := range text.traces() {
 		if s := strengthOf(text.low[t]); s == consequence {
-			consider(t, t, Stated, worth[Stated]-1) // the program that it ran printed more
+			consider(t, t, Stated, worth[Likely]+5) // the program that it ran printed more, maybe on stdout
 			continue
 		}
 		consider(t, t, Traced, worth[Traced])
@@ -144,8 +145,11 @@ type texts struct {
 func newTexts(lines []Line) *texts {
 	n := len(lines)
 	t := &texts{text: make([]string, n), low: make([]string, n), indent: make([]int, n), strength: make([]Strength, n), inTrace: make([]bool, n)}
-	for i, l := range lines {
-		t.text[i] = withoutGutter(withoutStamp(shorten(l.Text, matchedLength)))
+	left := maxMatched
+	for i, l := range slices.Backward(lines) {
+		text := shorten(l.Text, min(matchedLength, max(left, leastMatched)))
+		left -= len(text)
+		t.text[i] = withoutGutter(withoutStamp(text))
 		trimmed := strings.TrimSpace(strings.TrimLeft(t.text[i], gutters))
 		t.low[i] = strings.ToLower(trimmed)
 		t.indent[i] = len(t.text[i]) - len(strings.TrimLeft(t.text[i], " \t"))

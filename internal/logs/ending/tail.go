@@ -38,15 +38,18 @@ const MaxTextLength = 300
 // maxLineBytes bounds the printed bytes of one line that are examined.
 const maxLineBytes = 128 << 10
 
-// The number of parts between carriage returns that are searched for text under progress bars: in one
-// line, and in all lines together, beginning with the last.
-const (
-	maxLineParts = 100
-	maxParts     = 1000
-)
+// maxLineParts is the number of parts of one line between carriage returns that are searched for text under
+// progress bars, beginning with the last.
+const maxLineParts = 100
 
-// matchedLength bounds the part of a line that is matched with patterns, in characters.
-const matchedLength = 2000
+// Bounds of the text that is matched with patterns, in characters. The last lines are matched first; lines
+// beyond maxMatched are matched only at their two ends.
+const (
+	matchedLength = 2000      // of one line
+	maxBarLength  = 500       // of one line, to detect a progress bar
+	maxMatched    = 128 << 10 // of all lines of a stream, and of all parts under progress bars
+	leastMatched  = 128       // of a line beyond maxMatched
+)
 
 // Quoted returns the text of the line without indentation: at most MaxTextLength characters, none of which is
 // a control character.
@@ -268,7 +271,7 @@ func (t *tail) take(o output) {
 func (t *tail) shown() []Line {
 	var out []Line
 	left := map[job.Stream]int{job.Stdout: maxLines, job.Stderr: maxLines}
-	parts := maxParts
+	parts := maxMatched
 	for _, n := range slices.Backward(slices.Sorted(maps.Keys(t.lines))) {
 		raw := t.lines[n]
 		if left[raw.stream]--; left[raw.stream] < 0 {
@@ -283,25 +286,26 @@ func (t *tail) shown() []Line {
 }
 
 // show returns the text of a line like Screen, without a progress bar in front of the text or one that was
-// drawn over an error. It searches the last parts of the line, at most left of them, and subtracts
-// their number from left.
+// drawn over an error. It searches the last parts of the line, until they have left characters, and subtracts
+// their lengths from left.
 func show(line []byte, left *int) string {
 	if half := maxLineBytes / 2; len(line) > maxLineBytes { // the middle is never quoted
 		line = slices.Concat(line[:half], line[len(line)-half:])
 	}
 	text := Screen(line)
-	if !progress.match(strings.ToLower(shorten(text, matchedLength))) {
+	if !progress.match(strings.ToLower(shorten(text, maxBarLength))) {
 		return text
 	}
-	if rest := barBefore.regexp().ReplaceAllString(text, ""); strings.TrimSpace(rest) != "" {
+	if rest := withoutBar(text); strings.TrimSpace(rest) != "" && rest != text {
 		return rest
 	}
 	parts := bytes.Split(line, []byte{'\r'})
 	for _, part := range slices.Backward(parts[max(0, len(parts)-maxLineParts):]) {
-		if *left--; *left < 0 {
+		under := shorten(Screen(part), matchedLength)
+		if *left -= max(len(under), leastMatched); *left < 0 {
 			break
 		}
-		under := barBefore.regexp().ReplaceAllString(shorten(Screen(part), matchedLength), "")
+		under = withoutBar(under)
 		if strengthOf(strings.ToLower(strings.TrimSpace(under))) >= Likely {
 			return under
 		}

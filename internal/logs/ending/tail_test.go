@@ -336,7 +336,7 @@ func BenchmarkLongLines(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {
-				parts := maxParts
+				parts := maxMatched
 				ErrorLine([]Line{{Stream: job.Stderr, Number: 1, Text: show([]byte(text), &parts)}})
 			}
 		})

@@ -8,6 +8,7 @@ import (
 // none does, and the line after the trace.
 var traceKinds = []func(t *texts, at int) (statement, end int, ok bool){
 	pythonTrace, stackFrames, goPanic, rustPanic, causeList, cppTerminate, rubyTrace, headedTrace, nodeThrow, pytestSummary, pytestLine, gradleReport, npmReport, messageBelow, jestTest, sanitizerReport, tapTest, goTest,
+	dotnetTest, springReport,
 }
 
 // traces returns the lines that state the errors of traces, in order. It sets inTrace for the lines of the
@@ -75,7 +76,15 @@ func pythonTrace(t *texts, at int) (statement, end int, ok bool) {
 	if statement >= len(t.text) {
 		return 0, 0, false
 	}
-	if bareException.match(t.low[statement]) && statement+1 < len(t.text) && !strings.HasPrefix(t.low[statement+1], `"""`) {
+	for statement+1 < len(t.text) && strings.HasPrefix(t.low[statement+1], `file "`) && indentOf(statement+1) > indent {
+		// An exception of another process, with the frames of that process.
+		inner := t.while(statement+1, func(i int) bool { return indentOf(i) > indent })
+		if inner == len(t.text) {
+			break
+		}
+		statement = inner
+	}
+	if bareException.match(t.low[statement]) && statement+1 < len(t.text) && !strings.HasPrefix(t.low[statement+1], `"""`) && t.strength[statement+1] != aside {
 		statement++
 	}
 	if inner, behind, found := firstOfGroup(t, statement); found {
@@ -296,16 +305,26 @@ func rubyTrace(t *texts, at int) (statement, end int, ok bool) {
 }
 
 var (
-	traceTitle  = newPattern(`^(stack ?trace:|stack traceback:|callstack \(from .*\):)$`)
-	titledFrame = newPattern(`^(#\d+ |\s|Next |thrown in)`)
+	traceTitle  = newPattern(`^(stack ?trace:|stack traceback:|callstack \(from .*\):|while executing)$`)
+	titledFrame = newPattern(`^(#\d+ |\s|Next |thrown in|")`)
+	juliaHead   = newPattern(`^(error|caused by|nested task error): `)
 )
 
-// headedTrace finds a trace of PHP, Lua or Haskell: a title below the line that states the error.
+// headedTrace finds a trace of PHP, Lua, Haskell, Tcl or Julia: a title below the line that states the error.
+// In Julia a message of several lines may be between them.
 func headedTrace(t *texts, at int) (statement, end int, ok bool) {
 	if at == 0 || !traceTitle.match(t.low[at]) {
 		return 0, 0, false
 	}
-	return at - 1, t.while(at+1, func(i int) bool { return titledFrame.match(t.text[i]) || traceTitle.match(t.low[i]) }), true
+	const longestMessage = 40
+	statement = at - 1
+	for i := at - 1; t.low[at] == "stacktrace:" && i >= max(0, at-longestMessage) && !t.inTrace[i]; i-- {
+		if juliaHead.match(t.low[i]) {
+			statement = i
+			break
+		}
+	}
+	return statement, t.while(at+1, func(i int) bool { return titledFrame.match(t.text[i]) || traceTitle.match(t.low[i]) }), true
 }
 
 var (
