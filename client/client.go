@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stint.dev/stint/client/internal/compress"
 	"stint.dev/stint/client/internal/transport"
 	"stint.dev/stint/job"
 )
@@ -60,7 +61,7 @@ type Client struct {
 	held    *http.Client
 	holding transport.Holding
 	turn    chan struct{} // holds a token while the held connection is in use
-	zstd    compressor
+	zstd    compress.Compressor
 	// plainOnly is set when compressed journal bytes were refused.
 	plainOnly atomic.Bool
 }

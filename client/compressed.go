@@ -8,34 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"sync"
-
-	"github.com/klauspost/compress/zstd"
 
 	"stint.dev/stint/job"
 )
-
-// compressor is made when it is first needed: most agents never are on a link that is
-// slower than their disk.
-type compressor struct {
-	mu  sync.Mutex
-	enc *zstd.Encoder
-	buf []byte
-}
-
-// bytes compresses data, quickly rather than well. The result is valid until the next call.
-func (z *compressor) bytes(data []byte) ([]byte, error) {
-	if z.enc == nil {
-		enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-			zstd.WithWindowSize(256<<10), zstd.WithLowerEncoderMem(true))
-		if err != nil {
-			return nil, fmt.Errorf("make zstd writer: %w", err)
-		}
-		z.enc = enc
-	}
-	z.buf = z.enc.EncodeAll(data, z.buf[:0])
-	return z.buf, nil
-}
 
 // AppendCompressed is Append over a link that is slower than compressing. Where compressed
 // bytes are not taken, by the server or by something before it, this and every later call
@@ -67,9 +42,9 @@ func refusesType(err error) bool {
 func (c *Client) appendZstd(ctx context.Context, run string, attempt int, offset int64, data []byte, writer int) (job.AppendReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
-	c.zstd.mu.Lock()
-	defer c.zstd.mu.Unlock()
-	body, err := c.zstd.bytes(data)
+	c.zstd.Lock()
+	defer c.zstd.Unlock()
+	body, err := c.zstd.Bytes(data)
 	if err != nil {
 		return job.AppendReply{}, err
 	}
@@ -80,7 +55,7 @@ func (c *Client) appendZstd(ctx context.Context, run string, attempt int, offset
 	req.Header.Set("Content-Encoding", "zstd")
 	reply, err := c.append(c.calls, req, run, attempt)
 	if err != nil {
-		c.zstd.buf = nil // the transport may not be done with it
+		c.zstd.Forget() // the transport may not be done with it
 	}
 	return reply, err
 }

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/client/internal/events"
 	"stint.dev/stint/client/internal/resume"
 	"stint.dev/stint/job"
 )
@@ -20,16 +20,13 @@ const (
 	silence = 45 * time.Second
 	// slowHandle is how long an event may take before a break after it counts as caused by the handler.
 	slowHandle = 10 * time.Second
-	// maxEvent bounds one event in memory.
-	maxEvent = 8 << 20
 )
 
-// StreamEvent is one server-sent event.
-type StreamEvent struct {
-	ID   string
-	Type string
-	Data []byte // JSON
-}
+// StreamEvent is one server-sent event, whose data is JSON.
+type StreamEvent = events.Event
+
+// NewEventReader returns a reader of server-sent events, as the HTML standard defines them.
+func NewEventReader(r io.Reader) *events.Reader { return events.NewReader(r) }
 
 // Follow calls handle for each event of a run's live stream, from the beginning or the
 // last tail lines, until handle returns an error, the server sends the event "end", or ctx
@@ -107,9 +104,9 @@ func (c *Client) followOnce(ctx context.Context, ref string, q LogQuery, lastID 
 	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
 		return false, c.foreign(resp, nil, "is not a live stream")
 	}
-	events := NewEventReader(&touching{resp.Body, func() { watchdog.Reset(silence) }})
+	from := events.NewReader(events.Observe(resp.Body, func() { watchdog.Reset(silence) }))
 	for {
-		ev, err := events.Next()
+		ev, err := from.Next()
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				err = cause
@@ -132,77 +129,3 @@ func (c *Client) followOnce(ctx context.Context, ref string, q LogQuery, lastID 
 }
 
 var errSilent = errors.New("the server has sent nothing for too long")
-
-type touching struct {
-	r     io.Reader
-	touch func()
-}
-
-func (t *touching) Read(p []byte) (int, error) {
-	n, err := t.r.Read(p)
-	t.touch()
-	return n, err
-}
-
-// EventReader reads server-sent events as the HTML standard defines them.
-type EventReader struct{ r *bufio.Reader }
-
-// NewEventReader reads events from r.
-func NewEventReader(r io.Reader) *EventReader {
-	return &EventReader{bufio.NewReaderSize(r, 64<<10)}
-}
-
-// Next returns the next event that has data. It returns the reader's error, io.EOF at the
-// end, and an error for an event larger than 8 MiB.
-func (e *EventReader) Next() (StreamEvent, error) {
-	var ev StreamEvent
-	var data []byte
-	for {
-		line, err := e.line(maxEvent - len(data))
-		if err != nil {
-			return StreamEvent{}, err
-		}
-		if line == "" {
-			if data != nil {
-				ev.Data = data[:len(data)-1] // each data line added a newline
-				if ev.Type == "" {
-					ev.Type = "message"
-				}
-				return ev, nil
-			}
-			ev = StreamEvent{ID: ev.ID}
-			continue
-		}
-		field, value, _ := strings.Cut(line, ":")
-		value = strings.TrimPrefix(value, " ")
-		switch field {
-		case "id":
-			if !strings.Contains(value, "\x00") {
-				ev.ID = value
-			}
-		case "event":
-			ev.Type = value
-		case "data":
-			data = append(append(data, value...), '\n')
-		}
-	}
-}
-
-// line reads up to a newline and drops it and a carriage return before it.
-func (e *EventReader) line(most int) (string, error) {
-	var whole []byte
-	for {
-		part, err := e.r.ReadSlice('\n')
-		if len(whole)+len(part) > most {
-			return "", fmt.Errorf("an event of more than %s", job.Bytes(maxEvent))
-		}
-		whole = append(whole, part...)
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		return strings.TrimSuffix(string(whole[:len(whole)-1]), "\r"), nil
-	}
-}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -14,45 +13,6 @@ import (
 	"stint.dev/stint/client/internal/resume"
 	"stint.dev/stint/job"
 )
-
-func TestEventReader(t *testing.T) {
-	in := ": comment\n\nid: 1\nevent: output\ndata: {\"a\":1}\n\n" +
-		"data: two\r\ndata:lines\r\n\r\n" +
-		"event: dropped because it has no data\n\n" +
-		"id: 2\nunknown: x\ndata\n\n" +
-		"data: the last one is not finished\n"
-	r := NewEventReader(strings.NewReader(in))
-	want := []StreamEvent{
-		{"1", "output", []byte(`{"a":1}`)},
-		{"", "message", []byte("two\nlines")},
-		{"2", "message", []byte("")},
-	}
-	for i, w := range want {
-		got, err := r.Next()
-		if err != nil || got.ID != w.ID || got.Type != w.Type || string(got.Data) != string(w.Data) {
-			t.Fatalf("event %d: got %+v, %v; want %+v", i, got, err, w)
-		}
-	}
-	if ev, err := r.Next(); !errors.Is(err, io.EOF) {
-		t.Fatalf("got %+v, %v; want io.EOF", ev, err)
-	}
-}
-
-func TestEventReaderRefusesAFlood(t *testing.T) {
-	r := NewEventReader(io.MultiReader(strings.NewReader("data: "), endless{}))
-	if _, err := r.Next(); err == nil || !strings.Contains(err.Error(), "8 MiB") {
-		t.Fatalf("got %v, want a refusal that names the limit", err)
-	}
-}
-
-type endless struct{}
-
-func (endless) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = 'x'
-	}
-	return len(p), nil
-}
 
 // TestFollowResumes cuts the connection after any number of events: each comes once.
 func TestFollowResumes(t *testing.T) {

@@ -3,7 +3,6 @@ package querycmd
 import (
 	"bufio"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -122,12 +121,6 @@ type follower struct {
 	json bool
 }
 
-// outputEvent is the data of an output event. Bytes that are not UTF-8 come as base64.
-type outputEvent struct {
-	Text   string `json:"text"`
-	Base64 string `json:"base64"`
-}
-
 func (f *follower) event(ev client.StreamEvent) error {
 	if f.json {
 		line, err := json.Marshal(map[string]any{"type": ev.Type, "id": ev.ID, "data": json.RawMessage(ev.Data)})
@@ -142,17 +135,9 @@ func (f *follower) event(ev client.StreamEvent) error {
 	if ev.Type != "output" {
 		return nil
 	}
-	var o outputEvent
-	if err := json.Unmarshal(ev.Data, &o); err != nil {
-		return fmt.Errorf("output event: %w", err)
-	}
-	data := []byte(o.Text)
-	if o.Base64 != "" {
-		raw, err := base64.StdEncoding.DecodeString(o.Base64)
-		if err != nil {
-			return fmt.Errorf("output event: %w", err)
-		}
-		data = raw
+	data, err := ev.Output()
+	if err != nil {
+		return err
 	}
 	if _, err := f.out.Write(data); err != nil {
 		return err
