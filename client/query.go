@@ -107,6 +107,7 @@ type LogQuery struct {
 	Lines    int
 	FromTime time.Time // only lines printed then or later, unless zero
 	ToTime   time.Time // and up to then
+	NoOutput bool      // of a live stream: changes of the run only
 }
 
 // Values are the query parameters of q.
@@ -126,6 +127,9 @@ func (q LogQuery) Values() url.Values {
 	}
 	if q.Stream != "" {
 		v.Set("stream", q.Stream)
+	}
+	if q.NoOutput {
+		v.Set("output", "false")
 	}
 	for name, at := range map[string]time.Time{"from_time": q.FromTime, "to_time": q.ToTime} {
 		if !at.IsZero() {

@@ -97,6 +97,8 @@ type ReplayFinding struct {
 type Explanation struct {
 	Policy string       `json:"policy"` // "default", or "job" when the job has one of its own
 	Rules  []RuleResult `json:"rules" nullable:"false"`
+	// Waiting says why a queued run has not started; nil for a run that is not in the queue.
+	Waiting *QueuedRun `json:"waiting,omitempty"`
 }
 
 // EndedPrefix begins each sentence of the Explanation of a run that has ended.

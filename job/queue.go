@@ -73,6 +73,8 @@ type SubmitRequest struct {
 	NotBefore *time.Time        `json:"not_before,omitempty"`
 	After     []Dependency      `json:"after,omitempty"`
 	Overlap   string            `json:"overlap,omitempty"` // "queue" (default), "skip" or "allow"
+	// By is the name to record if the request has no login. It is not part of what is asked for.
+	By string `json:"by,omitempty"`
 }
 
 // SpecVersion is the version of Spec that this program writes and runs. A worker is only given
