@@ -52,6 +52,12 @@ func TestWrongUseExitsWith2(t *testing.T) {
 		{"apply x --prune", "--source NAME"},
 		{"diff", "needs the NAME of one job"},
 		{"job pause", "needs the NAME of one job"},
+		{"submit", "needs the JOB to run, or -- COMMAND"},
+		{"wait", "needs one RUN"},
+		{"queue bogus", `no command "bogus" below stint queue`},
+		{"queue move", "needs one RUN"},
+		{"group set", "needs the NAME of one group"},
+		{"worker drain", "needs the NAME of one worker"},
 	} {
 		code, _, stderr := stint(t, strings.Fields(c.args)...)
 		if code != console.ExitUsage || !strings.Contains(stderr, c.says) || strings.Count(stderr, "\n") != 1 {

@@ -1,5 +1,5 @@
-// Package defcmd holds the commands about jobs that the server starts: their definitions, and the
-// submission of runs.
+// Package defcmd holds the commands about jobs that the server starts: their definitions, the
+// submission of runs, and the queue.
 package defcmd
 
 import (
@@ -14,7 +14,7 @@ type program struct{ *command.Program }
 // Commands returns the commands of this package.
 func Commands(c *command.Program) []*cobra.Command {
 	p := &program{c}
-	return []*cobra.Command{p.apply(), p.diff(), p.schema()}
+	return []*cobra.Command{p.apply(), p.diff(), p.schema(), p.submit(), p.wait(), p.queue(), p.group()}
 }
 
 // JobCommands returns those that belong below the command job.

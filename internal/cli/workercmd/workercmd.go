@@ -16,5 +16,5 @@ func Command(c *command.Program) *cobra.Command {
 	return command.Group(&cobra.Command{
 		Use:   "worker",
 		Short: "Take queued runs on this host, or manage workers",
-	}, p.run())
+	}, p.run(), p.list(), p.drain(), p.resume())
 }
