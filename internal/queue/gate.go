@@ -1,0 +1,140 @@
+package queue
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// Gate is a reason why a queued run does not start now.
+type Gate string
+
+// The gates, in the order in which they are looked at. A run without a closed gate is ready.
+const (
+	Held     Gate = "held"       // until a person releases it
+	After    Gate = "after"      // runs that it depends on have not ended
+	Later    Gate = "not_before" // its time has not come
+	Paused   Gate = "paused"     // its definition is paused
+	Full     Gate = "group"      // its group has no free place
+	NoWorker Gate = "no_worker"  // no worker could ever take it
+	NoSlot   Gate = "no_slot"    // every worker that could take it is full
+)
+
+// Waits is what a queued run waits for.
+type Waits struct {
+	Held      bool
+	Unmet     int // dependencies that have not ended
+	NotBefore *time.Time
+	Paused    bool
+	GroupFull bool
+}
+
+// Closed returns the gates that are closed at a time, in their order.
+func Closed(w Waits, now time.Time) (closed []Gate) {
+	for _, g := range []struct {
+		gate   Gate
+		closed bool
+	}{
+		{Held, w.Held},
+		{After, w.Unmet > 0},
+		{Later, w.NotBefore != nil && w.NotBefore.After(now)},
+		{Paused, w.Paused},
+		{Full, w.GroupFull},
+	} {
+		if g.closed {
+			closed = append(closed, g.gate)
+		}
+	}
+	return closed
+}
+
+// Selector is what runs ask of a worker. Runs that ask the same have the same selector.
+type Selector struct {
+	Requires map[string]string // labels
+	Command  bool              // a command without a definition
+	Spec     int               // the version of the spec
+}
+
+// Worker is what a worker takes.
+type Worker struct {
+	Host     string
+	Labels   map[string]string
+	Allow    []string // jobs; empty for all
+	Commands bool     // also commands without a definition
+	Specs    []int    // versions of specs
+	Slots    int
+	Free     int
+}
+
+// Matches reports whether a worker takes runs of a selector, if it takes their job.
+func (w Worker) Matches(s Selector) bool {
+	if s.Command && !w.Commands || !slices.Contains(w.Specs, s.Spec) {
+		return false
+	}
+	for key, value := range s.Requires {
+		if has, ok := w.Labels[key]; !ok || has != value {
+			return false
+		}
+	}
+	return true
+}
+
+// Takes reports whether a worker takes runs of a selector and a job.
+func (w Worker) Takes(s Selector, name string) bool {
+	return w.Matches(s) && (len(w.Allow) == 0 || slices.Contains(w.Allow, name))
+}
+
+// Supply is the workers that could take a run.
+type Supply struct {
+	Workers, Matching int
+	Slots, Free       int // of the matching ones
+}
+
+// SupplyFor counts the workers for the runs of a selector and a job.
+func SupplyFor(workers []Worker, s Selector, name string) (n Supply) {
+	n.Workers = len(workers)
+	for _, w := range workers {
+		if w.Takes(s, name) {
+			n.Matching++
+			n.Slots += w.Slots
+			n.Free += max(w.Free, 0)
+		}
+	}
+	return n
+}
+
+// Gate returns why workers do not take a ready run now; "" for a free slot.
+func (n Supply) Gate() Gate {
+	switch {
+	case n.Matching == 0:
+		return NoWorker
+	case n.Free == 0:
+		return NoSlot
+	}
+	return ""
+}
+
+// Avoids reports whether a run is kept from a host on which it has failed: as long as another
+// worker could take it.
+func Avoids(hosts []string, host string, s Selector, name string, others []Worker) bool {
+	return slices.Contains(hosts, host) && slices.ContainsFunc(others, func(w Worker) bool {
+		return !slices.Contains(hosts, w.Host) && w.Takes(s, name)
+	})
+}
+
+// Requirements joins the labels that a definition and a request ask of a worker.
+func Requirements(definition, request map[string]string) (map[string]string, error) {
+	all := maps.Clone(definition)
+	for key, value := range request {
+		if before, ok := all[key]; ok && before != value {
+			return nil, &job.InvalidError{What: "required label " + job.Quote(key), Value: value, Why: "differs from the definition's, which is " + job.Quote(before)}
+		}
+		if all == nil {
+			all = map[string]string{}
+		}
+		all[key] = value
+	}
+	return all, nil
+}
