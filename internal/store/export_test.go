@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"stint.dev/stint/internal/store/db"
@@ -97,4 +99,28 @@ func (s *Store) CheckSecretKey(ctx context.Context) error { return s.CheckKey(ct
 func (s *Store) PostgresFiles(ctx context.Context) (dir string, err error) {
 	err = s.Reader.QueryRowContext(ctx, `SELECT current_setting('data_directory') || '/base/' || oid FROM pg_database WHERE datname = current_database()`).Scan(&dir)
 	return dir, err
+}
+
+// FillQueue adds n entries to the queue like that of a run.
+func (s *Store) FillQueue(ctx context.Context, like string, n int) error {
+	return s.Write(ctx, db.All, func(t *db.Tx) error {
+		for i := range n {
+			id := fmt.Sprintf("00000000-0000-7000-8000-%012d", i)
+			for _, table := range []struct{ name, key, rest string }{
+				{"runs", "id, number", "job, attempt, state, health, leased, created_at, start_at, reported_at, lease_us, expires_at, period_us, peak_memory, search, doc"},
+				{"queue_entries", "run_id", "attempt, job, definition, selector, group_name, weight, rank, gate, queued_at, held, avoid, memory"},
+			} {
+				key, id := "$1", id
+				if table.name == "runs" {
+					key = fmt.Sprintf("$1, %d", i+1000)
+				}
+				_, err := t.ExecContext(ctx, `INSERT INTO `+table.name+` (`+table.key+`, `+table.rest+`) SELECT `+key+`, `+table.rest+` FROM `+table.name+
+					` WHERE `+strings.TrimSuffix(table.key, ", number")+` = $2`, id, like)
+				if err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }

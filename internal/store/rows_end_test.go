@@ -22,6 +22,7 @@ import (
 const (
 	withRuns    = "goes with the run, which retention (--keep-days, --keep-runs, --keep-bytes) or DELETE /jobs deletes"
 	withJob     = "goes with the last run of the job, or with its policy if that goes later"
+	withQueue   = "goes when the run starts or ends, or once no run waits that needs it"
 	byPeople    = "goes when somebody deletes it"
 	byTime      = "goes some time after it was written, or has expired"
 	withObjects = "goes when the object is deleted from the archive, once no block refers to it"
@@ -35,6 +36,8 @@ var endOfRows = map[string]string{
 	"outbox": byTime + ", and " + withRuns, "troubled": byTime, "audit": byTime, "sessions": byTime, "logins": byTime,
 	"tokens": byPeople + ", or a while after it has expired", "routes": byPeople, "objects": withObjects,
 	"definitions": byPeople, "definition_versions": byPeople + ", with the job (DELETE /jobs)",
+	"submissions": withRuns, "queue_entries": withRuns + "; earlier when the run starts", "queue_ready": withQueue, "queue_after": withQueue,
+	"queue_places": withRuns + "; earlier when the run ends", "queue_selectors": withQueue, "queue_lanes": withQueue, "queue_groups": byPeople,
 	"stored_bytes": bounded, "installation": bounded, "schema_version": bounded,
 }
 
@@ -51,7 +54,7 @@ func TestRowsOfEveryTableEnd(t *testing.T) {
 		if diff := cmp.Diff(slices.Sorted(maps.Keys(endOfRows)), tables); diff != "" {
 			t.Fatalf("tables in endOfRows (-) and in the database (+):\n%s", diff)
 		}
-		fillTables(t, s)
+		waiting := fillTables(t, s)
 		for _, table := range tables {
 			if n, err := s.CountRows(t.Context(), table); err != nil || n == 0 {
 				t.Errorf("%s has %d rows, %v: this test needs some", table, n, err)
@@ -63,6 +66,13 @@ func TestRowsOfEveryTableEnd(t *testing.T) {
 		if _, err := s.DeleteJob(t.Context(), "defined"); err != nil {
 			t.Fatal(err)
 		}
+		must(t, s.DeleteGroup(t.Context(), "db"))
+		for _, id := range waiting {
+			if _, _, err := s.RequestCancel(t.Context(), id, job.Cancel{By: "ada", At: noon}); err != nil {
+				t.Error(err)
+			}
+		}
+		must(t, s.TidyQueue(t.Context()))
 		must(t, s.DeleteRoute(t.Context(), "chat", now))
 		must(t, s.RevokeToken(t.Context(), "for ever"))
 		tidy(t, s, now)
@@ -80,8 +90,8 @@ func TestRowsOfEveryTableEnd(t *testing.T) {
 	})
 }
 
-// fillTables makes rows in every table.
-func fillTables(t *testing.T, s *store.Store) {
+// fillTables makes rows in every table. It returns the runs that wait in the queue.
+func fillTables(t *testing.T, s *store.Store) (waiting []string) {
 	ctx, soon := t.Context(), noon.Add(time.Hour)
 	run := endedRun(t, s, "nightly", noon.Add(-time.Hour), 100<<10)
 	must(t, s.SetPolicy(ctx, policy.Stored{Job: "nightly", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)))
@@ -113,6 +123,17 @@ func fillTables(t *testing.T, s *store.Store) {
 	must(t, s.CreateSession(ctx, access.Session{Hash: []byte("h"), Who: "ada", Scope: "read", CreatedAt: noon, ExpiresAt: soon, UsedAt: noon}))
 	must(t, s.BeginLogin(ctx, access.Login{Hash: []byte("h"), ExpiresAt: soon}, noon))
 	must(t, s.Audit(ctx, access.AuditEntry{At: noon, Who: "ada", Action: "POST", Target: "/"}))
+	must(t, s.SetGroup(ctx, "db", 1, "ada"))
+	waiting = append(waiting, submitCommand(t, s, "first", func(r *job.SubmitRequest) { r.Group = "db" }))
+	must(t, s.Match(ctx))
+	if n := len(take(t, s, anyWorker(1))); n != 1 {
+		t.Fatalf("%d runs were taken", n)
+	}
+	waiting = append(waiting, submitCommand(t, s, "second", nil))
+	waiting = append(waiting, submitCommand(t, s, "third", func(r *job.SubmitRequest) {
+		r.After = []job.Dependency{{Run: waiting[0], When: "ended"}}
+	}))
 	tidy(t, s, noon.Add(time.Hour)) // packs, and makes searchable
 	must(t, s.Exec(ctx, `INSERT INTO troubled (kind, id, error, tries, since_at, last_at, next_at) VALUES ('run', 'x', 'e', 1, 0, 0, 0)`))
+	return waiting
 }

@@ -18,6 +18,7 @@ import (
 	"stint.dev/stint/internal/store/intake"
 	"stint.dev/stint/internal/store/maintenance"
 	"stint.dev/stint/internal/store/outbox"
+	"stint.dev/stint/internal/store/queue"
 	"stint.dev/stint/internal/store/runs"
 	"stint.dev/stint/internal/store/troubled"
 )
@@ -63,6 +64,7 @@ type Store struct {
 	*health.Health
 	*intake.Intake
 	*maintenance.Maintenance
+	*queue.Queue
 	dir     string       // the data directory; empty for PostgreSQL
 	release func() error // releases the data directory
 }
@@ -138,7 +140,7 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 	taken := intake.New(d, items, journals)
 	return &Store{
 		DB: d, Items: items, Journals: journals, Queries: asked,
-		Access: access.New(d), Definitions: definitions.New(d), Outbox: actions, Health: judged, Intake: taken,
+		Access: access.New(d), Definitions: definitions.New(d), Outbox: actions, Health: judged, Intake: taken, Queue: queue.New(d),
 		Maintenance: maintenance.New(d, items, journals, parts{Queries: asked, Health: judged, Outbox: actions, Intake: taken}, dir, o.Keep, o.Deleted),
 		dir:         dir, release: func() error { return nil },
 	}

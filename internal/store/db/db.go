@@ -26,6 +26,7 @@ type DB struct {
 	installation string      // the id of the database
 	copiedAt     time.Time   // see CopiedAt
 	leader       leader      // for PostgreSQL: see Lead
+	Signals      Signals
 	jobLocks     jobLocks
 }
 
@@ -117,7 +118,7 @@ func (s *DB) transact(ctx context.Context, fn func(*Tx) error) error {
 	if err != nil {
 		return &beginError{fmt.Errorf("begin a transaction in %s: %w", s.Dialect.Name, err)}
 	}
-	one := &Tx{Tx: t, Dialect: s.Dialect, prepared: s.prepared, Now: s.Now, pipeline: send}
+	one := &Tx{Tx: t, Dialect: s.Dialect, prepared: s.prepared, Now: s.Now, pipeline: send, Signals: &s.Signals}
 	err = fn(one)
 	if err := send.end(ctx, err); err != nil {
 		if rerr := t.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {

@@ -71,6 +71,7 @@ type Tx struct {
 	prepared *statements      // nil for PostgreSQL
 	Now      func() time.Time // the server's clock
 	pipeline *pipeline        // nil for SQLite
+	Signals  *Signals
 	// committed are called after the commit.
 	committed []func()
 }

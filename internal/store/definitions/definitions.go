@@ -11,6 +11,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/queue"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
@@ -164,6 +165,11 @@ func (s *Definitions) PauseJob(ctx context.Context, name string, pause *job.Paus
 		_, err = t.ExecContext(ctx, `UPDATE definitions SET paused_at = $2, paused_by = $3, paused_why = $4 WHERE job = $1`, name, at, stored.By, stored.Why)
 		if err != nil {
 			return fmt.Errorf("pause job %s: %w", job.Quote(name), err)
+		}
+		if pause == nil {
+			t.OnCommit(t.Signals.Match.Raise)
+		} else if err := queue.WithdrawPaused(ctx, t, name); err != nil {
+			return err
 		}
 		a.Paused = nil
 		if pause != nil {

@@ -2,11 +2,13 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/queue"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
@@ -81,8 +83,11 @@ func (s *Outbox) RequestCancel(ctx context.Context, run string, c job.Cancel) (j
 		if !changed {
 			return nil
 		}
-		if err := saveChange(ctx, t, &row, events, c.At); err != nil || row.Run.State.Terminal() {
+		if err := saveChange(ctx, t, &row, events, c.At); err != nil {
 			return err
+		}
+		if row.Run.State.Terminal() { // it waited in the queue, or was to be tried again
+			return errors.Join(queue.Leave(ctx, t, run), queue.FreePlaces(ctx, t, run))
 		}
 		return insertEntries(ctx, t, []outbox.Entry{{
 			Kind: outbox.Cancel, Run: run, Attempt: row.Run.Attempt, What: outbox.WhatCanceled,

@@ -21,7 +21,7 @@ func WithAttempt(run job.Run, view *job.Run) job.Run {
 	shown.CreatedAt, shown.StartAt, shown.DeliveredLateSeconds = run.CreatedAt, run.StartAt, run.DeliveredLateSeconds
 	shown.LastHeartbeatAt, shown.Cancel = run.LastHeartbeatAt, run.Cancel
 	shown.Acknowledged = validAcknowledgement(&run)
-	shown.SuspendedAt = run.SuspendedAt
+	shown.SuspendedAt, shown.Submitted = run.SuspendedAt, run.Submitted
 	shown.Expected, shown.Diagnosis = run.Expected, run.Diagnosis
 	if HasServerVerdict(run) && (view.Outcome == nil || view.Outcome.State != run.State) {
 		shown.Outcome = run.Outcome // what the agent reports later does not change the verdict

@@ -1,0 +1,38 @@
+package db
+
+import "sync"
+
+// Signals are those of a database, within this process.
+type Signals struct {
+	// Ready is raised when a run in the queue can be given to a worker.
+	Ready Signal
+	// Match is raised when the queue is to be looked at: a run may have become ready.
+	Match Signal
+}
+
+// Signal wakes those who wait for something that was committed.
+type Signal struct {
+	mu   sync.Mutex
+	next chan struct{}
+}
+
+// Raised returns a channel that is closed when the signal is raised the next time. Take it before
+// you look for what you wait for, so that nothing is missed.
+func (s *Signal) Raised() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next == nil {
+		s.next = make(chan struct{})
+	}
+	return s.next
+}
+
+// Raise wakes all who wait.
+func (s *Signal) Raise() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next != nil {
+		close(s.next)
+		s.next = nil
+	}
+}

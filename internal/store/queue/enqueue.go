@@ -1,0 +1,191 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"stint.dev/stint/internal/query"
+	rules "stint.dev/stint/internal/queue"
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/job"
+)
+
+// Enqueue adds an attempt of a submitted run to the queue, or replaces one that waits there. The
+// transaction has locked the row of the run.
+func Enqueue(ctx context.Context, t *db.Tx, e Entry) error {
+	return enqueue(ctx, t, e, nil)
+}
+
+// enqueue adds an attempt that depends on other runs.
+func enqueue(ctx context.Context, t *db.Tx, e Entry, after []job.Dependency) error {
+	var selector string
+	err := t.QueryRowContext(ctx, `SELECT job, definition, selector, group_name, weight FROM submissions WHERE run_id = $1`, e.Run).
+		Scan(&e.Job, &e.Definition, &selector, &e.Group, &e.Weight)
+	if errors.Is(err, sql.ErrNoRows) {
+		return &query.NotFoundError{What: "the submission of run " + e.Run}
+	}
+	if err != nil {
+		return fmt.Errorf("read the submission of run %s: %w", e.Run, err)
+	}
+	if err := Leave(ctx, t, e.Run); err != nil {
+		return err
+	}
+	of, err := findSelector(ctx, t, selector)
+	if err != nil {
+		return err
+	}
+	rank, err := nextRank(ctx, t, of, e.Job, e.Weight)
+	if err != nil {
+		return err
+	}
+	_, err = t.ExecContext(ctx, `INSERT INTO queue_entries (run_id, attempt, job, definition, selector, group_name, weight, rank, gate, queued_at, not_before, start_by, held, avoid, memory)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+		e.Run, e.Attempt, e.Job, e.Definition, of.id, e.Group, e.Weight, rank, taken, db.Micros(t.Now()),
+		db.NullableMicros(e.NotBefore), db.NullableMicros(e.StartBy), e.Held, avoidText(e.Avoid), e.MemoryBytes)
+	if err != nil {
+		return fmt.Errorf("queue attempt %d of run %s: %w", e.Attempt, e.Run, err)
+	}
+	for _, d := range after {
+		_, err := t.ExecContext(ctx, `INSERT INTO queue_after (run_id, needs, how) VALUES ($1, $2, $3)`, e.Run, d.Run, d.When)
+		if err != nil {
+			return fmt.Errorf("store that run %s waits for run %s: %w", e.Run, d.Run, err)
+		}
+	}
+	return admit(ctx, t, e.Run, false)
+}
+
+// selectorRow is a row of queue_selectors.
+type selectorRow struct{ id, virtual int64 }
+
+// findSelector returns the row of a selector, which it makes if there is none.
+func findSelector(ctx context.Context, t *db.Tx, text string) (row selectorRow, err error) {
+	keep := ""
+	if t.Dialect.Postgres {
+		keep = ` FOR KEY SHARE` // see TidyQueue
+	}
+	for {
+		err = t.QueryRowContext(ctx, `SELECT id, virtual_time FROM queue_selectors WHERE selector = $1`+keep, text).Scan(&row.id, &row.virtual)
+		if err == nil {
+			return row, nil
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return row, fmt.Errorf("read a selector of the queue: %w", err)
+		}
+		_, err = t.ExecContext(ctx, `INSERT INTO queue_selectors (selector, virtual_time) VALUES ($1, 0) ON CONFLICT DO NOTHING`, text)
+		if err != nil {
+			return row, fmt.Errorf("store a selector of the queue: %w", err)
+		}
+	}
+}
+
+// nextRank returns the rank of a run that joins a lane, and stores that of the next one.
+func nextRank(ctx context.Context, t *db.Tx, of selectorRow, lane string, weight int64) (int64, error) {
+	var next int64
+	err := t.QueryRowContext(ctx, `SELECT next FROM queue_lanes WHERE selector = $1 AND lane = $2`+t.Dialect.Lock, of.id, lane).Scan(&next)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("read the lane of job %s: %w", job.Quote(lane), err)
+	}
+	rank, following := rules.Rank(next, of.virtual, weight)
+	_, err = t.ExecContext(ctx, `INSERT INTO queue_lanes (selector, lane, next) VALUES ($1, $2, $3) ON CONFLICT (selector, lane) DO UPDATE SET next = excluded.next`, of.id, lane, following)
+	if err != nil {
+		return 0, fmt.Errorf("store the lane of job %s: %w", job.Quote(lane), err)
+	}
+	return rank, nil
+}
+
+// admit finds out what a run that is not ready waits for, and makes it ready if that is nothing. A run
+// of a group waits for the matcher, which knows that there is a place. It does nothing for a run that is
+// not in the queue.
+func admit(ctx context.Context, t *db.Tx, run string, hasPlace bool) error {
+	var held, group string
+	var notBefore sql.NullInt64
+	w := rules.Waits{}
+	var paused int
+	err := t.QueryRowContext(ctx, `SELECT held, group_name, not_before, (SELECT COUNT(*) FROM queue_after WHERE run_id = e.run_id),
+		(SELECT COUNT(*) FROM definitions d WHERE d.job = e.job AND d.paused_at IS NOT NULL AND e.definition <> '')
+		FROM queue_entries e WHERE run_id = $1`, run).Scan(&held, &group, &notBefore, &w.Unmet, &paused)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read what run %s waits for: %w", run, err)
+	}
+	w.Held, w.Paused, w.GroupFull, w.NotBefore = held != "", paused > 0, group != "" && !hasPlace, db.FromNullableMicros(notBefore)
+	gate := ready
+	if closed := rules.Closed(w, t.Now()); len(closed) > 0 {
+		gate = string(closed[0])
+	}
+	if _, err := t.ExecContext(ctx, `UPDATE queue_entries SET gate = $2 WHERE run_id = $1`, run, gate); err != nil {
+		return fmt.Errorf("store what run %s waits for: %w", run, err)
+	}
+	switch gate {
+	case ready:
+		return insertReady(ctx, t, run)
+	case string(rules.Full):
+		t.OnCommit(t.Signals.Match.Raise)
+	}
+	return nil
+}
+
+// insertReady makes an entry ready.
+func insertReady(ctx context.Context, t *db.Tx, run string) error {
+	_, err := t.ExecContext(ctx, `INSERT INTO queue_ready (selector, rank, run_id, job, group_name, weight, avoid, work)
+		SELECT selector, rank, run_id, job, group_name, weight, avoid, CASE WHEN definition = '' THEN job ELSE definition END
+		FROM queue_entries WHERE run_id = $1`, run)
+	if err != nil {
+		return fmt.Errorf("make run %s ready: %w", run, err)
+	}
+	t.OnCommit(t.Signals.Ready.Raise)
+	return nil
+}
+
+// Return puts an attempt back whose claim ended without a permit. It has its old rank. It does
+// nothing if no worker has it.
+func Return(ctx context.Context, t *db.Tx, run string) error {
+	var n int
+	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM queue_entries WHERE run_id = $1 AND gate = $2`, run, taken).Scan(&n)
+	if err != nil {
+		return fmt.Errorf("read the place of run %s in the queue: %w", run, err)
+	}
+	if n == 0 {
+		return nil
+	}
+	if err := FreePlaces(ctx, t, run); err != nil {
+		return err
+	}
+	return admit(ctx, t, run, false)
+}
+
+// Leave removes a run from the queue: it got its permit, or waits no more. Its place in its group
+// stays. It does nothing if the run is not in the queue.
+func Leave(ctx context.Context, t *db.Tx, run string) error {
+	if _, err := t.ExecContext(ctx, `DELETE FROM queue_entries WHERE run_id = $1`, run); err != nil {
+		return fmt.Errorf("remove run %s from the queue: %w", run, err)
+	}
+	return nil
+}
+
+// FreePlaces frees the place of a run that ended, and lets runs start that waited for the place or
+// for the end. It does nothing for a run without either.
+func FreePlaces(ctx context.Context, t *db.Tx, run string) error {
+	res, err := t.ExecContext(ctx, `DELETE FROM queue_places WHERE run_id = $1`, run)
+	var freed int64
+	if err == nil {
+		freed, err = res.RowsAffected()
+	}
+	if err != nil {
+		return fmt.Errorf("free the place of run %s: %w", run, err)
+	}
+	var waits int
+	if freed == 0 {
+		if err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM queue_after WHERE needs = $1 LIMIT 1) AS one`, run).Scan(&waits); err != nil {
+			return fmt.Errorf("read what waits for run %s: %w", run, err)
+		}
+	}
+	if freed+int64(waits) > 0 {
+		t.OnCommit(t.Signals.Match.Raise)
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
+	rules "stint.dev/stint/internal/queue"
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/job"
+)
+
+// MaxLimit is the highest limit of a group.
+const MaxLimit = 1_000_000
+
+// SetGroup sets how many runs of a group may be active. A limit below what is active starts nothing
+// until enough have ended.
+func (s *Queue) SetGroup(ctx context.Context, name string, limit int, by string) error {
+	if err := rules.CheckGroup(name); err != nil {
+		return err
+	}
+	if limit < 0 || limit > MaxLimit {
+		return &job.InvalidError{What: "limit", Value: fmt.Sprint(limit), Why: fmt.Sprintf("must be from 0 to %d", MaxLimit)}
+	}
+	return s.Write(ctx, db.None, func(t *db.Tx) error {
+		if err := lock(ctx, t); err != nil {
+			return err
+		}
+		_, err := t.ExecContext(ctx, `INSERT INTO queue_groups (name, run_limit, set_at, set_by) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (name) DO UPDATE SET run_limit = excluded.run_limit, set_at = excluded.set_at, set_by = excluded.set_by`,
+			name, limit, db.Micros(t.Now()), index.CleanText(by, 200))
+		if err != nil {
+			return fmt.Errorf("set the limit of group %s: %w", job.Quote(name), err)
+		}
+		t.OnCommit(t.Signals.Match.Raise)
+		return nil
+	})
+}
+
+// DeleteGroup deletes the limit of a group: its runs start without one.
+func (s *Queue) DeleteGroup(ctx context.Context, name string) error {
+	return s.Write(ctx, db.None, func(t *db.Tx) error {
+		if err := lock(ctx, t); err != nil {
+			return err
+		}
+		res, err := t.ExecContext(ctx, `DELETE FROM queue_groups WHERE name = $1`, name)
+		var n int64
+		if err == nil {
+			n, err = res.RowsAffected()
+		}
+		if err != nil {
+			return fmt.Errorf("delete the limit of group %s: %w", job.Quote(name), err)
+		}
+		if n == 0 {
+			return &query.NotFoundError{What: "a limit of group " + job.Quote(name)}
+		}
+		t.OnCommit(t.Signals.Match.Raise)
+		return nil
+	})
+}
+
+// IsAlone reports whether at most one run of the group of a submitted run may be active. The limit of a
+// run without a group, or of a group without a limit, is more than one.
+func IsAlone(ctx context.Context, t *db.Tx, run string) (bool, error) {
+	var n int
+	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM submissions s JOIN queue_groups g ON g.name = s.group_name WHERE s.run_id = $1 AND g.run_limit <= 1`, run).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("read the limit of the group of run %s: %w", run, err)
+	}
+	return n > 0, nil
+}

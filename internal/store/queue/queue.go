@@ -1,0 +1,95 @@
+// Package queue keeps the runs that wait for a worker: submissions, their ranks, what they wait
+// for, and the places of groups.
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	rules "stint.dev/stint/internal/queue"
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/job"
+)
+
+// Queue is the queue of one database.
+type Queue struct {
+	*db.DB
+	mu      sync.Mutex
+	waiting map[string]int64 // the entries of each job, as they were counted
+	counted time.Time
+}
+
+// New makes the queue of a database.
+func New(d *db.DB) *Queue { return &Queue{DB: d} }
+
+// Entry is an attempt that waits in the queue, or that a worker has claimed.
+type Entry struct {
+	Run     string
+	Attempt int
+	// NotBefore is when it may start; nil for now.
+	NotBefore *time.Time
+	// Avoid are hosts on which the run has failed.
+	Avoid []string
+	// MemoryBytes is the limit of this attempt; 0 for that of the spec.
+	MemoryBytes int64
+	// Held is why a person has to release it first; empty for nothing.
+	Held string
+
+	// What follows is of the submission. Enqueue reads it from there, and Take returns it.
+
+	Job        string
+	Definition string
+	Group      string
+	Weight     int64
+	StartBy    *time.Time // for an attempt that has not started
+	Spec       job.Spec   // with MemoryBytes
+	Parameters map[string]string
+}
+
+// States of entries besides the gates of rules.Gate.
+const (
+	ready = "ready" // it has a row in queue_ready
+	taken = "taken" // a worker has a claim
+)
+
+// lockKey is the advisory lock of transactions that take places ("StintQ").
+const lockKey = 0x5374696e7451
+
+// lock keeps two transactions from taking places or changing limits at the same time. SQLite has one
+// transaction at a time. Lock rows of runs before it, or skip those that are locked.
+func lock(ctx context.Context, t *db.Tx) error {
+	if !t.Dialect.Postgres {
+		return nil
+	}
+	if _, err := t.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, lockKey); err != nil {
+		return fmt.Errorf("lock the queue: %w", err)
+	}
+	return nil
+}
+
+// selectorText returns a selector as it is stored: the same one has the same text.
+func selectorText(s rules.Selector) (string, error) {
+	if len(s.Requires) == 0 {
+		s.Requires = nil
+	}
+	text, err := json.Marshal(s)
+	return string(text), err
+}
+
+// avoidText returns hosts as they are stored: each between two line feeds, so that one is found in the
+// text.
+func avoidText(hosts []string) string {
+	if len(hosts) == 0 {
+		return ""
+	}
+	return "\n" + strings.Join(hosts, "\n\n") + "\n"
+}
+
+func avoidHosts(text string) []string {
+	return slices.DeleteFunc(strings.Split(text, "\n"), func(host string) bool { return host == "" })
+}

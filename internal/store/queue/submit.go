@@ -1,0 +1,330 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"stint.dev/stint/internal/definition"
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
+	rules "stint.dev/stint/internal/queue"
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/job"
+)
+
+// Submit adds a run to the queue, in one transaction. The same request again returns the same run, and
+// created is false. author says that who asks may submit commands without a definition. The error is
+// *job.InvalidError or *definition.ValuesError for a bad request, *query.NotFoundError for a job
+// without a definition or another run that is not there, *rules.ConflictError for an id that another
+// request has, *rules.AuthorError, or *rules.FullError.
+func (s *Queue) Submit(ctx context.Context, run string, r job.SubmitRequest, by string, author bool) (stored job.Run, created bool, err error) {
+	if err := rules.Check(run, r); err != nil {
+		return job.Run{}, false, err
+	}
+	if r.Command != nil && !author {
+		return job.Run{}, false, &rules.AuthorError{}
+	}
+	digest, err := rules.Digest(r)
+	if err != nil {
+		return job.Run{}, false, err
+	}
+	err = s.Write(ctx, db.None, func(t *db.Tx) error {
+		one := submitting{SubmitRequest: r, t: t, id: run, by: by, digest: digest, now: db.FromMicros(db.Micros(t.Now()))}
+		var again bool
+		if stored, again, err = one.before(ctx); err != nil || again {
+			created = false
+			return err
+		}
+		if err := s.checkRoom(ctx, t, r.Job); err != nil {
+			return err
+		}
+		created = true
+		stored, err = one.store(ctx)
+		return err
+	})
+	if err != nil {
+		return job.Run{}, false, err
+	}
+	if created {
+		s.countOne(r.Job)
+	}
+	return s.ForReader(stored), created, nil
+}
+
+// submitting is a request in its transaction.
+type submitting struct {
+	job.SubmitRequest
+	t       *db.Tx
+	id      string
+	by      string
+	digest  string
+	now     time.Time
+	spec    job.Spec
+	values  map[string]string
+	version string // hash of the definition
+	within  time.Duration
+}
+
+// before returns the run that the same request has made.
+func (s *submitting) before(ctx context.Context) (job.Run, bool, error) {
+	row, err := tables.LockRun(ctx, s.t, s.id)
+	var none *query.NotFoundError
+	if errors.As(err, &none) {
+		return job.Run{}, false, nil
+	}
+	if err != nil {
+		return job.Run{}, false, err
+	}
+	var digest string
+	err = s.t.QueryRowContext(ctx, `SELECT request FROM submissions WHERE run_id = $1`, s.id).Scan(&digest)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return job.Run{}, false, &rules.ConflictError{Why: fmt.Sprintf("run %s was not submitted: it was started by hand as %s#%d", s.id, row.Run.Job, row.Run.Number)}
+	case err != nil:
+		return job.Run{}, false, fmt.Errorf("read the submission of run %s: %w", s.id, err)
+	case digest != s.digest:
+		return job.Run{}, false, &rules.ConflictError{Why: fmt.Sprintf("run %s was submitted by another request, as %s#%d: use another id or key", s.id, row.Run.Job, row.Run.Number)}
+	}
+	return row.Run, true, nil
+}
+
+// store makes the run, its submission and its entry.
+func (s *submitting) store(ctx context.Context) (job.Run, error) {
+	selector, err := s.resolve(ctx)
+	if err != nil {
+		return job.Run{}, err
+	}
+	if err := s.checkOverlap(ctx); err != nil {
+		return job.Run{}, err
+	}
+	after, err := s.dependencies(ctx)
+	if err != nil {
+		return job.Run{}, err
+	}
+	row, err := s.insertRun(ctx, selector)
+	if err != nil {
+		return job.Run{}, err
+	}
+	text, err := selectorText(selector)
+	if err != nil {
+		return job.Run{}, fmt.Errorf("encode what run %s requires: %w", s.id, err)
+	}
+	spec, err := json.Marshal(s.spec)
+	if err != nil {
+		return job.Run{}, fmt.Errorf("encode the spec of run %s: %w", s.id, err)
+	}
+	_, err = s.t.ExecContext(ctx, `INSERT INTO submissions (run_id, job, definition, request, selector, group_name, weight, spec) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		s.id, s.Job, s.version, s.digest, text, s.Group, s.Priority.Weight(), string(spec))
+	if err != nil {
+		return job.Run{}, fmt.Errorf("store the submission of run %s: %w", s.id, err)
+	}
+	e := Entry{Run: s.id, Attempt: 1, NotBefore: s.NotBefore, StartBy: row.Submitted.StartBy}
+	return row, enqueue(ctx, s.t, e, after)
+}
+
+// resolve finds the definition and the values of its parameters, and fills what the request leaves
+// open. It returns what the run asks of a worker.
+func (s *submitting) resolve(ctx context.Context) (rules.Selector, error) {
+	if s.DelayMS > 0 {
+		at := s.now.Add(time.Duration(s.DelayMS) * time.Millisecond)
+		s.NotBefore = &at
+	} else if s.NotBefore != nil {
+		at := db.FromMicros(db.Micros(*s.NotBefore))
+		s.NotBefore = &at
+	}
+	selector := rules.Selector{Requires: s.Requires, Command: s.Command != nil}
+	var err error
+	if s.Command != nil {
+		err = s.resolveCommand(ctx)
+	} else {
+		selector.Requires, err = s.resolveDefinition(ctx)
+	}
+	if s.Priority == "" {
+		s.Priority = job.PriorityNormal
+	}
+	s.Requires, selector.Spec = selector.Requires, s.spec.Version
+	return selector, err
+}
+
+func (s *submitting) resolveCommand(ctx context.Context) error {
+	_, _, err := readDefinition(ctx, s.t, s.Job, "")
+	if err == nil {
+		return &job.InvalidError{What: "job name", Value: s.Job, Why: "belongs to a job with a definition: submit that job, or choose another name for the command"}
+	}
+	var none *query.NotFoundError
+	if !errors.As(err, &none) {
+		return err
+	}
+	s.spec = *s.Command
+	s.spec.Version = job.SpecVersion
+	s.spec.Labels = joinLabels(s.spec.Labels, s.Labels)
+	return nil
+}
+
+func (s *submitting) resolveDefinition(ctx context.Context) (requires map[string]string, err error) {
+	d, version, err := readDefinition(ctx, s.t, s.Job, s.Version)
+	if err != nil {
+		return nil, err
+	}
+	if s.values, err = d.Resolve(s.Parameters, s.now); err != nil {
+		return nil, err
+	}
+	if requires, err = rules.Requirements(d.Requires, s.Requires); err != nil {
+		return nil, err
+	}
+	if s.Priority == "" {
+		s.Priority = d.Priority
+	}
+	s.version, s.Group, s.within = version, d.Group, time.Duration(d.StartWithin)
+	s.spec = d.Spec(s.values)
+	s.spec.Labels = joinLabels(s.Labels)
+	return requires, nil
+}
+
+func joinLabels(all ...map[string]string) map[string]string {
+	labels := map[string]string{}
+	for _, some := range all {
+		maps.Copy(labels, some)
+	}
+	return labels
+}
+
+// readDefinition reads a version of the definition of a job; the current one for "".
+func readDefinition(ctx context.Context, t *db.Tx, name, version string) (d definition.Definition, hash string, err error) {
+	what := "a definition of job " + job.Quote(name)
+	statement, args := `SELECT v.hash, v.canonical FROM definitions d JOIN definition_versions v ON v.job = d.job AND v.hash = d.version WHERE d.job = $1`, []any{name}
+	if version != "" {
+		what = fmt.Sprintf("version %s of job %s", job.Quote(version), job.Quote(name))
+		if !definition.IsHash(version) {
+			return d, "", &query.NotFoundError{What: what}
+		}
+		statement, args = `SELECT hash, canonical FROM definition_versions WHERE job = $1 AND hash >= $2 AND hash < $3 ORDER BY hash LIMIT 1`, []any{name, version, version + "g"}
+	}
+	var canonical []byte
+	err = t.QueryRowContext(ctx, statement, args...).Scan(&hash, &canonical)
+	if errors.Is(err, sql.ErrNoRows) {
+		return d, "", &query.NotFoundError{What: what}
+	}
+	if err != nil {
+		return d, "", fmt.Errorf("read %s: %w", what, err)
+	}
+	d, err = definition.FromCanonical(canonical)
+	return d, hash, err
+}
+
+// checkOverlap refuses the run while other work of its job goes on, if the request wants that.
+func (s *submitting) checkOverlap(ctx context.Context) error {
+	if s.Overlap != "skip" {
+		return nil
+	}
+	if err := tables.LockJob(ctx, s.t, s.Job); err != nil {
+		return err
+	}
+	var number int64
+	var state string
+	err := s.t.QueryRowContext(ctx, `SELECT number, state FROM runs WHERE job = $1
+		AND state IN ('queued', 'starting', 'installing', 'running', 'stopping', 'retrying') ORDER BY number LIMIT 1`, s.Job).Scan(&number, &state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the runs of job %s: %w", job.Quote(s.Job), err)
+	}
+	return &rules.ConflictError{Why: fmt.Sprintf("skipped, because %s#%d is %s: submit without overlap skip to queue the run all the same", s.Job, number, state)}
+}
+
+// dependencies returns the runs that the run still has to wait for.
+func (s *submitting) dependencies(ctx context.Context) (open []job.Dependency, err error) {
+	for _, d := range s.After {
+		var state string
+		err := s.t.QueryRowContext(ctx, `SELECT state FROM runs WHERE id = $1`, d.Run).Scan(&state)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, &query.NotFoundError{What: "run " + d.Run + ", which must end first,"}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read run %s: %w", d.Run, err)
+		}
+		switch rules.Judge(d.When, job.State(state)) {
+		case rules.Waiting:
+			open = append(open, d)
+		case rules.Impossible:
+			return nil, &job.InvalidError{What: "after", Value: d.Run + ":" + d.When, Why: "can never be met: the run is " + state}
+		}
+	}
+	return open, nil
+}
+
+// insertRun stores the run itself.
+func (s *submitting) insertRun(ctx context.Context, selector rules.Selector) (job.Run, error) {
+	run := index.NewState(s.id, 0).View
+	run.Job, run.CreatedAt, run.StartAt = s.Job, s.now, s.now
+	run.Args, run.Command, run.Dir, run.Labels = s.spec.Args, job.CommandLine(s.spec.Args), s.spec.Dir, s.spec.Labels
+	run.Submitted = &job.Submission{
+		By: index.CleanText(s.by, 200), At: s.now, Definition: s.version, Parameters: s.values, Given: s.Parameters,
+		Priority: s.Priority, Group: s.Group, Requires: selector.Requires, Key: s.Key,
+		NotBefore: s.NotBefore, StartBy: rules.StartBy(s.now, s.NotBefore, s.within), After: s.After,
+	}
+	row := tables.RunRow{Run: run, ReportedAt: s.now, ExpiresAt: s.now}
+	if err := tables.InsertRun(ctx, s.t, &row); err != nil {
+		return job.Run{}, err
+	}
+	if err := tables.UpdateRun(ctx, s.t, &row); err != nil {
+		return job.Run{}, err
+	}
+	return row.Run, tables.SetLabels(ctx, s.t, &row.Run)
+}
+
+// countsLast is how long the counts of waiting runs are used. Until then those that join are added,
+// and those that leave are not, so the queue has room again a little later than it could.
+const countsLast = time.Second
+
+// checkRoom returns *rules.FullError if the queue has no room for a run of a job.
+func (s *Queue) checkRoom(ctx context.Context, t *db.Tx, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if age := t.Now().Sub(s.counted); s.waiting == nil || age < 0 || age > countsLast {
+		waiting, err := countEntries(ctx, t)
+		if err != nil {
+			return err
+		}
+		s.waiting, s.counted = waiting, t.Now()
+	}
+	var all int64
+	for _, n := range s.waiting {
+		all += n
+	}
+	return rules.CheckRoom(name, all, s.waiting[name])
+}
+
+func countEntries(ctx context.Context, from db.Querier) (map[string]int64, error) {
+	rows, err := from.QueryContext(ctx, `SELECT job, COUNT(*) FROM queue_entries GROUP BY job`)
+	if err != nil {
+		return nil, fmt.Errorf("count the runs in the queue: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	waiting := map[string]int64{}
+	for rows.Next() {
+		var name string
+		var n int64
+		if err := rows.Scan(&name, &n); err != nil {
+			return nil, fmt.Errorf("count the runs in the queue: %w", err)
+		}
+		waiting[name] = n
+	}
+	return waiting, rows.Err()
+}
+
+// countOne adds a run to the counts.
+func (s *Queue) countOne(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting != nil {
+		s.waiting[name]++
+	}
+}

@@ -1,0 +1,337 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"stint.dev/stint/internal/query"
+	rules "stint.dev/stint/internal/queue"
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/job"
+)
+
+// Want is what a worker asks for.
+type Want struct {
+	Poll   string // identifies the question: the turns of selectors follow from it
+	N      int    // the most runs
+	Worker rules.Worker
+	// Others are the other workers that live: a run avoids a host on which it failed only while one
+	// of them could take it.
+	Others []rules.Worker
+	// Withheld are definitions, by their hashes, and jobs of commands without one, of which the worker
+	// gets no run.
+	Withheld []string
+}
+
+// maxRounds limits how often Take looks for further runs because the groups of those that it found
+// were full.
+const maxRounds = 10
+
+// Take takes up to n runs that are ready and that a worker takes, with the places of their groups. The
+// transaction locks their rows; runs that another transaction has locked are left to others.
+func Take(ctx context.Context, t *db.Tx, w Want) ([]Entry, error) {
+	if w.N <= 0 {
+		return nil, nil
+	}
+	if err := lock(ctx, t); err != nil {
+		return nil, err
+	}
+	one := taking{Want: w, t: t, free: map[string]int64{}, locked: map[string]bool{}}
+	if err := one.selectors(ctx); err != nil {
+		return nil, err
+	}
+	for range maxRounds {
+		again, err := one.round(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !again || len(one.entries) >= w.N {
+			break
+		}
+	}
+	return one.entries, nil
+}
+
+// taking is a Take in its transaction.
+type taking struct {
+	Want
+	t       *db.Tx
+	matches []match
+	free    map[string]int64 // places by group
+	locked  map[string]bool  // runs that another transaction has locked
+	entries []Entry
+}
+
+// match is a selector whose runs the worker takes.
+type match struct {
+	id       int64
+	selector rules.Selector
+	found    []candidate
+}
+
+// candidate is a row of queue_ready.
+type candidate struct {
+	run, job, group, avoid string
+	rank, weight           int64
+}
+
+// selectors finds the selectors whose runs the worker takes.
+func (k *taking) selectors(ctx context.Context) error {
+	rows, err := k.t.QueryContext(ctx, `SELECT id, selector FROM queue_selectors ORDER BY id`)
+	if err != nil {
+		return fmt.Errorf("read the selectors of the queue: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	for rows.Next() {
+		var m match
+		var text []byte
+		if err := rows.Scan(&m.id, &text); err != nil {
+			return fmt.Errorf("read the selectors of the queue: %w", err)
+		}
+		if json.Unmarshal(text, &m.selector) == nil && k.Worker.Matches(m.selector) {
+			k.matches = append(k.matches, m)
+		}
+	}
+	return rows.Err()
+}
+
+// round takes runs until there are enough or no more. It reports whether there may be more, because runs
+// whose group is full have left the ready ones.
+func (k *taking) round(ctx context.Context) (again bool, err error) {
+	for i := range k.matches {
+		if k.matches[i].found, err = k.candidates(ctx, &k.matches[i]); err != nil {
+			return false, err
+		}
+	}
+	for len(k.entries) < k.N {
+		m, c := k.pick()
+		if m == nil {
+			return again, nil
+		}
+		open, err := k.hasPlace(ctx, c.group)
+		if err != nil {
+			return false, err
+		}
+		if !open {
+			again = true
+			continue
+		}
+		if err := k.takeOne(ctx, m, c); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// pick removes the run from the candidates that is next.
+func (k *taking) pick() (*match, candidate) {
+	var filled []*match
+	var weights []int64
+	for i := range k.matches {
+		if m := &k.matches[i]; len(m.found) > 0 {
+			filled, weights = append(filled, m), append(weights, m.found[0].weight)
+		}
+	}
+	if len(filled) == 0 {
+		return nil, candidate{}
+	}
+	m := filled[rules.Turn(k.Poll, len(k.entries), weights)]
+	c := m.found[0]
+	m.found = m.found[1:]
+	return m, c
+}
+
+// candidates returns the first runs of a selector that the worker takes, without those that avoid its
+// host. If these are fewer than it wants, those that have no other host follow.
+func (k *taking) candidates(ctx context.Context, m *match) ([]candidate, error) {
+	host := avoidText([]string{k.Worker.Host})
+	found, err := k.readReady(ctx, m, `REPLACE(avoid, $2, '') = avoid`, host, k.N-len(k.entries)+len(k.locked))
+	if err != nil || len(found) >= k.N {
+		return found, err
+	}
+	const mostAvoiding = 100
+	avoiding, err := k.readReady(ctx, m, `avoid <> '' AND REPLACE(avoid, $2, '') <> avoid`, host, mostAvoiding)
+	for _, c := range avoiding {
+		if !rules.Avoids(avoidHosts(c.avoid), k.Worker.Host, m.selector, c.job, k.Others) {
+			found = append(found, c)
+		}
+	}
+	return found, err
+}
+
+// readReady reads the first rows of a selector that match a condition, in which $2 is the host.
+func (k *taking) readReady(ctx context.Context, m *match, which, host string, most int) ([]candidate, error) {
+	statement := `SELECT run_id, job, group_name, avoid, rank, weight FROM queue_ready WHERE selector = $1 AND ` + which
+	args := []any{m.id, host, most}
+	if len(k.Worker.Allow) > 0 {
+		from, list := k.t.Dialect.Table(4, db.Column{Texts: k.Worker.Allow})
+		statement, args = statement+` AND job IN (SELECT c0 FROM `+from+`)`, append(args, list...)
+	}
+	if len(k.Withheld) > 0 {
+		from, list := k.t.Dialect.Table(len(args)+1, db.Column{Texts: k.Withheld})
+		statement, args = statement+` AND work NOT IN (SELECT c0 FROM `+from+`)`, append(args, list...)
+	}
+	rows, err := k.t.QueryContext(ctx, statement+` ORDER BY rank, run_id LIMIT $3`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read the runs that are ready: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	var found []candidate
+	for rows.Next() {
+		var c candidate
+		if err := rows.Scan(&c.run, &c.job, &c.group, &c.avoid, &c.rank, &c.weight); err != nil {
+			return nil, fmt.Errorf("read the runs that are ready: %w", err)
+		}
+		if !k.locked[c.run] {
+			found = append(found, c)
+		}
+	}
+	return found, rows.Err()
+}
+
+// hasPlace reports whether a group has a free place. If it has none, its runs are not ready any more:
+// a lower limit, or another selector's runs, took what they were made ready for.
+func (k *taking) hasPlace(ctx context.Context, group string) (bool, error) {
+	if group == "" {
+		return true, nil
+	}
+	free, known := k.free[group]
+	if !known {
+		var err error
+		if free, err = freePlaces(ctx, k.t, group); err != nil {
+			return false, err
+		}
+		k.free[group] = free
+	}
+	if free > 0 {
+		return true, nil
+	}
+	return false, withdraw(ctx, k.t, rules.Full, `group_name = $1 AND group_name <> ''`, group)
+}
+
+// unlimited is the number of free places of a group without a limit.
+const unlimited = 1 << 40
+
+// freePlaces returns how many runs of a group may start; the transaction has the lock of the queue.
+func freePlaces(ctx context.Context, from db.RowQuerier, group string) (int64, error) {
+	var limit, used int64
+	err := from.QueryRowContext(ctx, `SELECT COALESCE((SELECT run_limit FROM queue_groups WHERE name = $1), CAST($2 AS BIGINT)),
+		(SELECT COUNT(*) FROM queue_places WHERE group_name = $1)`, group, int64(unlimited)).Scan(&limit, &used)
+	if err != nil {
+		return 0, fmt.Errorf("count the places of group %s: %w", job.Quote(group), err)
+	}
+	return max(limit-used, 0), nil
+}
+
+// withdraw takes runs out of the ready ones that match a condition, whose arguments begin with $1.
+func withdraw(ctx context.Context, t *db.Tx, gate rules.Gate, which string, args ...any) error {
+	for _, statement := range []string{
+		`UPDATE queue_entries SET gate = '` + string(gate) + `' WHERE gate = 'ready' AND run_id IN (SELECT run_id FROM queue_ready WHERE ` + which + `)`,
+		`DELETE FROM queue_ready WHERE ` + which,
+	} {
+		if _, err := t.ExecContext(ctx, statement, args...); err != nil {
+			return fmt.Errorf("withdraw runs that were ready: %w", err)
+		}
+	}
+	return nil
+}
+
+// takeOne gives a run to the worker, unless another transaction has locked it.
+func (k *taking) takeOne(ctx context.Context, m *match, c candidate) error {
+	skip := ""
+	if k.t.Dialect.Postgres {
+		skip = k.t.Dialect.Lock + ` SKIP LOCKED`
+	}
+	row, err := tables.ScanRun(k.t.QueryRowContext(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE id = $1`+skip, c.run))
+	var bad *query.UnreadableError
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		k.locked[c.run] = true
+		return nil
+	case errors.As(err, &bad):
+		return hold(ctx, k.t, c.run, "its stored document cannot be read")
+	case err != nil:
+		return fmt.Errorf("read run %s: %w", c.run, err)
+	}
+	res, err := k.t.ExecContext(ctx, `DELETE FROM queue_ready WHERE run_id = $1`, c.run)
+	var n int64
+	if err == nil {
+		n, err = res.RowsAffected()
+	}
+	if err != nil {
+		return fmt.Errorf("take run %s: %w", c.run, err)
+	}
+	if n == 0 { // it was canceled, and its row was locked, when it was found
+		k.locked[c.run] = true
+		return nil
+	}
+	if c.group != "" {
+		k.free[c.group]--
+	}
+	e, err := k.store(ctx, m, c)
+	if err != nil {
+		return err
+	}
+	e.Parameters = map[string]string{}
+	if s := row.Run.Submitted; s != nil && s.Parameters != nil {
+		e.Parameters = s.Parameters
+	}
+	k.entries = append(k.entries, e)
+	return nil
+}
+
+// store stores that a run was taken, and returns its entry.
+func (k *taking) store(ctx context.Context, m *match, c candidate) (e Entry, err error) {
+	now := db.Micros(k.t.Now())
+	if c.group != "" {
+		if _, err := k.t.ExecContext(ctx, `INSERT INTO queue_places (group_name, run_id, taken_at) VALUES ($1, $2, $3)
+			ON CONFLICT (run_id) DO UPDATE SET group_name = excluded.group_name, taken_at = excluded.taken_at`, c.group, c.run, now); err != nil {
+			return e, fmt.Errorf("take a place of group %s: %w", job.Quote(c.group), err)
+		}
+	}
+	if _, err := k.t.ExecContext(ctx, `UPDATE queue_selectors SET virtual_time = $2 WHERE id = $1 AND virtual_time < $2`, m.id, c.rank); err != nil {
+		return e, fmt.Errorf("store the virtual time of the queue: %w", err)
+	}
+	if _, err := k.t.ExecContext(ctx, `UPDATE queue_entries SET gate = $2 WHERE run_id = $1`, c.run, taken); err != nil {
+		return e, fmt.Errorf("take run %s: %w", c.run, err)
+	}
+	return readEntry(ctx, k.t, c.run)
+}
+
+// readEntry reads an entry with its spec.
+func readEntry(ctx context.Context, from db.RowQuerier, run string) (e Entry, err error) {
+	var notBefore, startBy sql.NullInt64
+	var avoid string
+	var spec []byte
+	e.Run = run
+	err = from.QueryRowContext(ctx, `SELECT e.attempt, e.job, e.definition, e.group_name, e.weight, e.not_before, e.start_by, e.held, e.avoid, e.memory, s.spec
+		FROM queue_entries e JOIN submissions s ON s.run_id = e.run_id WHERE e.run_id = $1`, run).
+		Scan(&e.Attempt, &e.Job, &e.Definition, &e.Group, &e.Weight, &notBefore, &startBy, &e.Held, &avoid, &e.MemoryBytes, &spec)
+	if err == nil {
+		err = json.Unmarshal(spec, &e.Spec)
+	}
+	if err != nil {
+		return e, fmt.Errorf("read the entry of run %s: %w", run, err)
+	}
+	e.NotBefore, e.StartBy, e.Avoid = db.FromNullableMicros(notBefore), db.FromNullableMicros(startBy), slices.Clip(avoidHosts(avoid))
+	if e.MemoryBytes > 0 {
+		e.Spec.MemoryBytes = e.MemoryBytes
+	}
+	return e, nil
+}
+
+// hold keeps a run in the queue until a person releases it.
+func hold(ctx context.Context, t *db.Tx, run, why string) error {
+	if _, err := t.ExecContext(ctx, `UPDATE queue_entries SET held = $2, gate = $3 WHERE run_id = $1`, run, why, string(rules.Held)); err != nil {
+		return fmt.Errorf("hold run %s: %w", run, err)
+	}
+	if _, err := t.ExecContext(ctx, `DELETE FROM queue_ready WHERE run_id = $1`, run); err != nil {
+		return fmt.Errorf("hold run %s: %w", run, err)
+	}
+	return nil
+}
