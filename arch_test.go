@@ -23,8 +23,9 @@ type row struct {
 
 var table = []row{
 	{"job", "", "", "the words and rules: everybody imports it, so it imports nobody"},
+	{"job/api", "job", "", "replies and requests of the API that agents and journals do not use: job would be too large with them"},
 	{"journal", "job", "", "the format needs the words, and nothing else"},
-	{"client", "client/internal/compress client/internal/events client/internal/reply client/internal/resume client/internal/transport job", "", "programs outside the repository import it: words and the standard library, and zstd for slow links"},
+	{"client", "client/internal/compress client/internal/events client/internal/reply client/internal/resume client/internal/transport job job/api", "", "programs outside the repository import it: words and the standard library, and zstd for slow links"},
 	{"client/internal/compress", "", "github.com/klauspost/compress", "bytes in, bytes out; it knows no calls"},
 	{"client/internal/events", "job", "", "bytes of a live stream in, events out; the client makes the requests"},
 	{"client/internal/reply", "job", "", "headers and bytes in, and whether a Stint server sent them; it knows no calls"},
@@ -75,10 +76,10 @@ var table = []row{
 	{"internal/agent/text", "", "", "pure: bytes from outside in, text for people out"},
 
 	{"internal/index", "job journal", "", "pure: journal bytes in, views out"},
-	{"internal/query", "job internal/index", "", "pure: what is asked of a store, what comes back, and how it is cut for lists and charts"},
+	{"internal/query", "job job/api internal/index", "", "pure: what is asked of a store, what comes back, and how it is cut for lists and charts"},
 	{"internal/band", "job", "", "pure: figures of good runs in, what is usual out"},
 	{"internal/lease", "job internal/index internal/outbox", "", "pure: heartbeats and times in, evidence and verdicts out"},
-	{"internal/outbox", "job", "", "pure: a run and its events in, entries of the outbox out"},
+	{"internal/outbox", "job job/api", "", "pure: a run and its events in, entries of the outbox out"},
 	{"internal/periodic", "", "", "pauses between rounds, and what the log says of them; knows nothing of Stint"},
 	{"internal/logs", "job journal internal/index internal/query", "", "a log needs blocks, and no HTTP"},
 	{"internal/logs/ending", "internal/index internal/query job journal", "", "the end of a log needs blocks, and no HTTP"},
@@ -92,11 +93,11 @@ var table = []row{
 	{"internal/store/troubled", "job internal/index internal/query internal/store/db", "", "one table that every part writes to"},
 	{"internal/store/tables", "job internal/index internal/query internal/store/db", "", "rows, and no rule about when they change"},
 	{"internal/store/blocks", "job journal internal/index internal/query internal/store/db internal/store/segment internal/store/tables", "github.com/klauspost/compress", "the bytes of journals; knows runs by their rows only"},
-	{"internal/store/runs", "job internal/band internal/index internal/lease internal/query internal/store/db internal/store/tables internal/store/troubled", "", "reads only"},
+	{"internal/store/runs", "job job/api internal/band internal/index internal/lease internal/query internal/store/db internal/store/tables internal/store/troubled", "", "reads only"},
 	{"internal/store/access", "internal/access internal/index internal/query internal/store/db", "", "tables of tokens touch no run"},
-	{"internal/store/definitions", "job internal/definition internal/index internal/query internal/store/db internal/store/outbox internal/store/queue internal/store/tables", "", "a definition and the policy that it brings are one transaction"},
+	{"internal/store/definitions", "job job/api internal/definition internal/index internal/query internal/store/db internal/store/outbox internal/store/queue internal/store/tables", "", "a definition and the policy that it brings are one transaction"},
 	{"internal/store/queue", "job internal/definition internal/index internal/query internal/queue internal/store/db internal/store/tables", "", "rows of what waits; parts that end runs or start them call it in their transactions"},
-	{"internal/store/outbox", "job internal/index internal/lease internal/outbox internal/query internal/store/db internal/store/queue internal/store/runs internal/store/secretkey internal/store/tables internal/store/troubled", "", "a change of a run and what it asks for are one transaction"},
+	{"internal/store/outbox", "job job/api internal/index internal/lease internal/outbox internal/query internal/store/db internal/store/queue internal/store/runs internal/store/secretkey internal/store/tables internal/store/troubled", "", "a change of a run and what it asks for are one transaction"},
 	{"internal/store/health", "job internal/index internal/lease internal/policy internal/query internal/store/db internal/store/outbox internal/store/runs internal/store/tables internal/store/troubled", "", "rows of judgements; the rules are elsewhere"},
 	{"internal/store/intake", "job journal internal/band internal/index internal/lease internal/outbox internal/query internal/store/beatlog internal/store/blocks internal/store/db internal/store/outbox internal/store/tables internal/store/troubled", "", "one group of appends and heartbeats, one transaction; nobody else knows which owners are known"},
 	{"internal/store/maintenance", "job journal internal/index internal/periodic internal/policy internal/query internal/store/blocks internal/store/datadir internal/store/db internal/store/runs internal/store/segment internal/store/tables internal/store/troubled", "github.com/google/uuid github.com/klauspost/compress", "what may be slow and is in no urgency; what it asks of other parts is an interface"},
@@ -109,27 +110,27 @@ var table = []row{
 	{"internal/store/postgrestest", "", "github.com/jackc/pgx/v5", "a real PostgreSQL for tests"},
 	{"internal/store/plantest", "internal/store/db internal/store/postgrestest", "", "query plans of large databases, for tests"},
 	{"internal/shares", "", "", "who may have how much of what there is little of; knows no HTTP"},
-	{"internal/server", "job internal/access internal/health internal/index internal/definition internal/lease internal/logs internal/metrics internal/query internal/shares internal/server/access internal/server/conns internal/server/definitions internal/server/health internal/server/httpio internal/server/intake internal/server/live internal/server/logs internal/server/outbox internal/server/ping internal/server/route internal/server/runs", "", "HTTP; the store is an interface that cli joins"},
+	{"internal/server", "job job/api internal/access internal/health internal/index internal/definition internal/lease internal/logs internal/metrics internal/query internal/shares internal/server/access internal/server/conns internal/server/definitions internal/server/health internal/server/httpio internal/server/intake internal/server/live internal/server/logs internal/server/outbox internal/server/ping internal/server/route internal/server/runs", "", "HTTP; the store is an interface that cli joins"},
 	{"internal/server/httpio", "job journal internal/access internal/index internal/logs internal/outbox internal/query internal/shares", "github.com/klauspost/compress", "requests in, answers out; it knows no route and nobody who asks"},
 	{"internal/server/conns", "job internal/access internal/lease internal/shares", "", "connections and whose they are; what is sent on them is for others"},
 	{"internal/server/route", "internal/access internal/server/httpio", "github.com/danielgtaylor/huma/v2", "rows and their description; what a row does is for others"},
-	{"internal/server/runs", "job internal/band internal/lease internal/query internal/shares internal/server/httpio internal/server/route", "", "what is stored of runs and jobs, shown; it stores nothing but that a job is deleted"},
-	{"internal/server/health", "job journal internal/access internal/health/diagnose internal/health/rules internal/index internal/policy internal/query internal/shares internal/server/httpio internal/server/route", "", "asks the rules about stored runs; it judges nothing"},
-	{"internal/server/definitions", "job internal/access internal/definition internal/policy internal/server/httpio internal/server/route", "", "reads texts and hands them to the store; what a definition means is elsewhere"},
-	{"internal/server/outbox", "job internal/access internal/outbox internal/query internal/server/httpio internal/server/route", "", "what people ask of runs, and routes; the worker that sends is an interface"},
+	{"internal/server/runs", "job job/api internal/band internal/lease internal/query internal/shares internal/server/httpio internal/server/route", "", "what is stored of runs and jobs, shown; it stores nothing but that a job is deleted"},
+	{"internal/server/health", "job job/api journal internal/access internal/health/diagnose internal/health/rules internal/index internal/policy internal/query internal/shares internal/server/httpio internal/server/route", "", "asks the rules about stored runs; it judges nothing"},
+	{"internal/server/definitions", "job job/api internal/access internal/definition internal/policy internal/server/httpio internal/server/route", "", "reads texts and hands them to the store; what a definition means is elsewhere"},
+	{"internal/server/outbox", "job job/api internal/access internal/outbox internal/query internal/server/httpio internal/server/route", "", "what people ask of runs, and routes; the worker that sends is an interface"},
 	{"internal/server/access", "job internal/access internal/index internal/periodic internal/query internal/shares internal/server/conns internal/server/httpio internal/server/route", "github.com/coreos/go-oidc/v3 github.com/google/uuid golang.org/x/oauth2", "who sent a request and whether they may; what it asks for is for others"},
 	{"internal/server/intake", "job journal internal/access internal/index internal/lease internal/metrics internal/shares internal/server/conns internal/server/httpio internal/server/route", "github.com/klauspost/compress", "what agents send; who follows a run, and who may write to one, are interfaces"},
 	{"internal/server/ping", "job journal internal/index internal/lease internal/query internal/server/httpio internal/server/route", "github.com/google/uuid", "a wire drives a run through an interface"},
 	{"internal/server/live", "job journal internal/access internal/index internal/logs internal/query internal/shares internal/server/httpio internal/server/route", "golang.org/x/sync", "streams of what was committed; who commits calls it"},
 	{"internal/server/logs", "job internal/access internal/logs internal/logs/search internal/query internal/shares internal/server/httpio internal/server/route", "github.com/klauspost/compress", "what runs printed, over HTTP; lines and matches are found elsewhere"},
 	{"internal/health", "job internal/health/diagnose internal/health/rules internal/lease internal/outbox internal/periodic internal/policy", "", "the loop that judges; the store is an interface"},
-	{"internal/health/diagnose", "job journal internal/health/rules internal/index internal/lease internal/logs/ending internal/policy internal/query", "", "reads one run and weighs causes; who is to be diagnosed, the monitor knows"},
-	{"internal/health/rules", "job internal/index internal/lease internal/outbox internal/policy", "", "pure: a lease, a time and a policy in, a verdict out"},
+	{"internal/health/diagnose", "job job/api journal internal/health/rules internal/index internal/lease internal/logs/ending internal/policy internal/query", "", "reads one run and weighs causes; who is to be diagnosed, the monitor knows"},
+	{"internal/health/rules", "job job/api internal/index internal/lease internal/outbox internal/policy", "", "pure: a lease, a time and a policy in, a verdict out"},
 	{"internal/yaml", "job", "", "text in, values out, every mistake with its place"},
 	{"internal/policy", "job internal/yaml", "", "text in, figures out, every mistake with its place"},
-	{"internal/definition", "job internal/policy internal/yaml", "", "text in, a definition out, every mistake with its place; the values of its parameters"},
-	{"internal/notify", "job internal/logs/ending internal/notify/message internal/outbox internal/periodic internal/query", "github.com/standard-webhooks github.com/nicholas-fedor/shoutrrr github.com/netresearch/go-cron", "the outbox worker and its channels"},
-	{"internal/notify/message", "job internal/outbox", "", "pure: rows of the outbox and runs in, a message out"},
+	{"internal/definition", "job job/api internal/policy internal/yaml", "", "text in, a definition out, every mistake with its place; the values of its parameters"},
+	{"internal/notify", "job job/api internal/logs/ending internal/notify/message internal/outbox internal/periodic internal/query", "github.com/standard-webhooks github.com/nicholas-fedor/shoutrrr github.com/netresearch/go-cron", "the outbox worker and its channels"},
+	{"internal/notify/message", "job job/api internal/outbox", "", "pure: rows of the outbox and runs in, a message out"},
 	{"internal/web", "", "", "serves embedded files"},
 	{"internal/demo", "job", "golang.org/x/sync", "the job of stint demo is a program like any other and knows nothing of servers"},
 
@@ -142,8 +143,8 @@ var table = []row{
 	{"internal/cli/doctor", "job client internal/agent/bounded internal/agent/freespace internal/agent/process internal/agent/process/contain internal/agent/spool internal/cli/console", "golang.org/x/sys", "checks a host for an agent; it reads no options and prints nothing"},
 	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/environment internal/agent/flush internal/agent/permit internal/agent/process internal/agent/process/contain internal/agent/process/member internal/agent/process/watch internal/agent/report internal/agent/retry internal/agent/signals internal/agent/spool/owner internal/agent/statedir internal/agent/stdio internal/cli/command internal/cli/doctor internal/cli/option internal/cli/console internal/cli/workercmd internal/worker", "github.com/google/uuid github.com/spf13/cobra golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
 	{"internal/cli/workercmd", "job client internal/agent/delivery internal/agent/flush internal/definition internal/agent/process internal/agent/spool/owner internal/cli/command internal/cli/console internal/cli/option internal/worker", "github.com/spf13/cobra", "the commands about workers, for both programs: links no server"},
-	{"internal/cli/defcmd", "job client internal/agent/exit internal/cli/command internal/cli/option internal/cli/console internal/definition", "github.com/google/uuid github.com/spf13/cobra", "hands definitions and submissions to a server over its API; the schema is its own, and the table of exit codes that of the agent"},
-	{"internal/cli/querycmd", "job client internal/cli/command internal/cli/option internal/cli/console internal/notify internal/policy", "github.com/spf13/cobra", "asks a server over its API; of the server's packages it takes the names of events and the size of a policy"},
+	{"internal/cli/defcmd", "job job/api client internal/agent/exit internal/cli/command internal/cli/option internal/cli/console internal/definition", "github.com/google/uuid github.com/spf13/cobra", "hands definitions and submissions to a server over its API; the schema is its own, and the table of exit codes that of the agent"},
+	{"internal/cli/querycmd", "job job/api client internal/cli/command internal/cli/option internal/cli/console internal/notify internal/policy", "github.com/spf13/cobra", "asks a server over its API; of the server's packages it takes the names of events and the size of a policy"},
 	{"internal/cli/servercmd", "job client internal/access internal/archive internal/demo internal/health internal/lease internal/logs/ending internal/notify internal/periodic internal/query internal/server internal/store internal/store/recovery internal/web internal/cli/command internal/cli/option internal/cli/console internal/server/conns internal/server/access", "github.com/spf13/cobra golang.org/x/sync", "joins the parts of the server"},
 	{"internal/cli", "internal/agent/signals internal/cli/agentcmd internal/cli/command internal/cli/console internal/cli/defcmd internal/cli/querycmd internal/cli/servercmd", "github.com/spf13/cobra", "joins the commands"},
 	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},
@@ -202,9 +203,9 @@ func TestImportTable(t *testing.T) {
 // only, so that there is no circle, and whoever knows a layer needs none above it.
 var layers = []string{
 	0:  "client/internal/compress client/internal/transport/transporttest internal/periodic internal/agent/bounded internal/agent/filelock internal/agent/freespace internal/agent/process/procfs internal/agent/process/terminal internal/agent/redact internal/agent/spool/room internal/agent/statedir internal/agent/text internal/archive internal/bench/noop internal/bench/wrapper internal/cli/option internal/faulttest internal/faulttest/deadfs internal/faulttest/extreme internal/faulttest/machine internal/faulttest/sequence internal/metrics internal/shares internal/store/datadir internal/store/durable internal/store/postgrestest internal/web job",
-	1:  "client/internal/events client/internal/reply client/internal/transport client/internal/resume internal/access internal/agent/cache internal/agent/environment internal/agent/exit internal/agent/gpu internal/agent/notify internal/agent/process/member internal/agent/retry internal/agent/signals internal/agent/sink internal/agent/spool/disk internal/band internal/demo internal/faulttest/printer internal/outbox internal/queue internal/store/beatlog internal/store/db internal/store/secretkey internal/store/segment internal/yaml journal",
-	2:  "client internal/bench/fleet internal/agent/process/children internal/agent/spool/owner internal/agent/spool/segment internal/cli/console internal/index internal/notify/message internal/policy internal/store/plantest",
-	3:  "internal/e2e internal/agent/process/contain internal/agent/spool internal/definition internal/lease internal/query",
+	1:  "client/internal/events client/internal/reply client/internal/transport client/internal/resume internal/access internal/agent/cache internal/agent/environment internal/agent/exit internal/agent/gpu internal/agent/notify internal/agent/process/member internal/agent/retry internal/agent/signals internal/agent/sink internal/agent/spool/disk internal/band internal/demo internal/faulttest/printer internal/queue internal/store/beatlog internal/store/db internal/store/secretkey internal/store/segment internal/yaml job/api journal",
+	2:  "client internal/bench/fleet internal/agent/process/children internal/agent/spool/owner internal/agent/spool/segment internal/cli/console internal/index internal/outbox internal/policy internal/store/plantest",
+	3:  "internal/e2e internal/agent/process/contain internal/agent/spool internal/definition internal/lease internal/notify/message internal/query",
 	4:  "internal/agent/delivery internal/health/rules internal/agent/process/watch internal/agent/record internal/logs internal/logs/ending internal/logs/logstest internal/server/conns internal/store/access internal/store/tables internal/store/troubled",
 	5:  "internal/agent/permit internal/agent/process internal/agent/report internal/agent/stdio internal/agent/suspend internal/health/diagnose internal/logs/search internal/notify internal/server/httpio internal/store/blocks internal/store/queue internal/store/runs",
 	6:  "internal/agent/diagnose internal/agent/flush internal/agent/install internal/agent/sample internal/agent/stall internal/cli/command internal/cli/doctor internal/health internal/server/route internal/store/maintenance internal/store/outbox",
@@ -244,16 +245,6 @@ const (
 	mostPackageFiles = 20
 )
 
-// large are packages that exceed these limits, with the most lines and files that they may have
-// until they are split: the figures only become less.
-var large = []struct {
-	pkg          string
-	lines, files int
-	why          string
-}{
-	{"job", 2700, 20, "the words of the API as types, and the rules about them"},
-}
-
 func TestPackagesAreSmall(t *testing.T) {
 	type size struct{ lines, files int }
 	sizes := map[string]size{}
@@ -263,24 +254,9 @@ func TestPackagesAreSmall(t *testing.T) {
 			sizes[f.pkg] = size{s.lines + f.length, s.files + 1}
 		}
 	}
-	most := map[string]size{}
-	for _, l := range large {
-		s := sizes[l.pkg]
-		if l.why == "" {
-			t.Errorf("the exception for %q has no reason", l.pkg)
-		}
-		if s.lines <= mostPackageLines && s.files <= mostPackageFiles {
-			t.Logf("the exception for %q is not needed any more: it has %d lines in %d files", l.pkg, s.lines, s.files)
-		}
-		most[l.pkg] = size{l.lines, l.files}
-	}
 	for pkg, s := range sizes {
-		m, exceeds := most[pkg]
-		if !exceeds {
-			m = size{mostPackageLines, mostPackageFiles}
-		}
-		if s.lines > m.lines || s.files > m.files {
-			t.Errorf("package %q has %d lines in %d files without tests; the most is %d in %d: split it by subject", pkg, s.lines, s.files, m.lines, m.files)
+		if s.lines > mostPackageLines || s.files > mostPackageFiles {
+			t.Errorf("package %q has %d lines in %d files without tests; the most is %d in %d: split it by subject", pkg, s.lines, s.files, mostPackageLines, mostPackageFiles)
 		}
 	}
 }
@@ -329,7 +305,7 @@ func TestThingsThatBelongInOnePlace(t *testing.T) {
 // The domain has no IO and no clock; the format has no files and no network of its own.
 func TestPurePackages(t *testing.T) {
 	for _, f := range goFiles(t) {
-		if f.test || !slices.Contains([]string{"job", "journal", "internal/index", "internal/band", "internal/health/rules", "internal/lease", "internal/notify/message", "internal/outbox", "internal/query", "internal/yaml", "internal/policy", "internal/definition", "internal/queue", "internal/agent/redact", "internal/agent/retry", "internal/agent/spool/room"}, f.pkg) {
+		if f.test || !slices.Contains([]string{"job", "job/api", "journal", "internal/index", "internal/band", "internal/health/rules", "internal/lease", "internal/notify/message", "internal/outbox", "internal/query", "internal/yaml", "internal/policy", "internal/definition", "internal/queue", "internal/agent/redact", "internal/agent/retry", "internal/agent/spool/room"}, f.pkg) {
 			continue
 		}
 		for _, bad := range []string{"os", "net", "time.Now", "time.Since", "time.After", "time.NewTimer", "time.NewTicker", "math/rand", "math/rand/v2", "sync", "context", "log/slog"} {

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // applyTimeout bounds an apply: a large set takes its time on a slow link.
@@ -18,10 +18,10 @@ const applyTimeout = 2 * time.Minute
 func definitionPath(name string) string { return "/api/v1/definitions/" + url.PathEscape(name) }
 
 // Apply sets definitions, all or none. Mistakes in them are a *job.Problem with all their places.
-func (c *Client) Apply(ctx context.Context, in job.ApplyRequest) (job.ApplyReply, error) {
+func (c *Client) Apply(ctx context.Context, in api.ApplyRequest) (api.ApplyReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	var out job.ApplyReply
+	var out api.ApplyReply
 	body, err := json.Marshal(in)
 	if err != nil {
 		return out, fmt.Errorf("encode definitions: %w", err)
@@ -32,7 +32,7 @@ func (c *Client) Apply(ctx context.Context, in job.ApplyRequest) (job.ApplyReply
 
 // DefinitionPage is a page of definitions; NextCursor is empty on the last one.
 type DefinitionPage struct {
-	Definitions []job.DefinedJob `json:"definitions"`
+	Definitions []api.DefinedJob `json:"definitions"`
 	NextCursor  string           `json:"next_cursor"`
 }
 
@@ -59,20 +59,20 @@ func (c *Client) Definitions(ctx context.Context, source, cursor string, limit i
 
 // Definition returns the definition of a job as it is, or as the version whose hash begins with
 // some digits.
-func (c *Client) Definition(ctx context.Context, name, version string) (job.DefinedJob, error) {
+func (c *Client) Definition(ctx context.Context, name, version string) (api.DefinedJob, error) {
 	path := definitionPath(name)
 	if version != "" {
 		path += "?version=" + url.QueryEscape(version)
 	}
-	var out job.DefinedJob
+	var out api.DefinedJob
 	err := c.get(ctx, path, &out)
 	return out, err
 }
 
 // DefinitionVersions lists the versions of a definition, the last first.
-func (c *Client) DefinitionVersions(ctx context.Context, name string) ([]job.DefinitionVersion, error) {
+func (c *Client) DefinitionVersions(ctx context.Context, name string) ([]api.DefinitionVersion, error) {
 	var out struct {
-		Versions []job.DefinitionVersion `json:"versions"`
+		Versions []api.DefinitionVersion `json:"versions"`
 	}
 	err := c.get(ctx, definitionPath(name)+"/versions", &out)
 	return out.Versions, err
@@ -103,15 +103,15 @@ func (c *Client) DeleteDefinition(ctx context.Context, name string) error {
 }
 
 // PauseJob keeps a job from being started until ResumeJob.
-func (c *Client) PauseJob(ctx context.Context, name, by, why string) (job.DefinedJob, error) {
-	var out job.DefinedJob
+func (c *Client) PauseJob(ctx context.Context, name, by, why string) (api.DefinedJob, error) {
+	var out api.DefinedJob
 	err := c.change(ctx, http.MethodPost, definitionPath(name)+"/pause", map[string]string{"by": by, "why": why}, &out)
 	return out, err
 }
 
 // ResumeJob ends a pause.
-func (c *Client) ResumeJob(ctx context.Context, name string) (job.DefinedJob, error) {
-	var out job.DefinedJob
+func (c *Client) ResumeJob(ctx context.Context, name string) (api.DefinedJob, error) {
+	var out api.DefinedJob
 	err := c.change(ctx, http.MethodPost, definitionPath(name)+"/resume", nil, &out)
 	return out, err
 }

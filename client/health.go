@@ -6,22 +6,23 @@ import (
 	"net/url"
 
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Explain returns the result of every health rule for a run.
-func (c *Client) Explain(ctx context.Context, ref string) (job.Explanation, error) {
-	var out job.Explanation
+func (c *Client) Explain(ctx context.Context, ref string) (api.Explanation, error) {
+	var out api.Explanation
 	err := c.get(ctx, runPath(ref)+"/explain", &out)
 	return out, err
 }
 
 // Changes returns what changed since the last good run, or since the run named with.
-func (c *Client) Changes(ctx context.Context, ref, with string) (job.Changes, error) {
+func (c *Client) Changes(ctx context.Context, ref, with string) (api.Changes, error) {
 	path := runPath(ref) + "/changes"
 	if with != "" {
 		path += "?with=" + url.QueryEscape(with)
 	}
-	var out job.Changes
+	var out api.Changes
 	err := c.get(ctx, path, &out)
 	return out, err
 }
@@ -34,29 +35,29 @@ func (c *Client) Job(ctx context.Context, name string) (job.Summary, error) {
 }
 
 // Policy returns the policy that holds for a job.
-func (c *Client) Policy(ctx context.Context, name string) (job.JobPolicy, error) {
-	var out job.JobPolicy
+func (c *Client) Policy(ctx context.Context, name string) (api.JobPolicy, error) {
+	var out api.JobPolicy
 	err := c.get(ctx, jobPath(name)+"/policy", &out)
 	return out, err
 }
 
 // SetPolicy sets the policy of a job. A mistake in it is a *job.Problem with its place.
-func (c *Client) SetPolicy(ctx context.Context, name string, yaml []byte) (job.JobPolicy, error) {
-	var out job.JobPolicy
+func (c *Client) SetPolicy(ctx context.Context, name string, yaml []byte) (api.JobPolicy, error) {
+	var out api.JobPolicy
 	err := c.put(ctx, http.MethodPut, jobPath(name)+"/policy", yaml, &out)
 	return out, err
 }
 
 // DeletePolicy removes the policy of a job: the default applies again.
-func (c *Client) DeletePolicy(ctx context.Context, name string) (job.JobPolicy, error) {
-	var out job.JobPolicy
+func (c *Client) DeletePolicy(ctx context.Context, name string) (api.JobPolicy, error) {
+	var out api.JobPolicy
 	err := c.put(ctx, http.MethodDelete, jobPath(name)+"/policy", nil, &out)
 	return out, err
 }
 
 // TestPolicy replays a policy over the stored runs of a job.
-func (c *Client) TestPolicy(ctx context.Context, name string, yaml []byte) (job.PolicyTest, error) {
-	var out job.PolicyTest
+func (c *Client) TestPolicy(ctx context.Context, name string, yaml []byte) (api.PolicyTest, error) {
+	var out api.PolicyTest
 	err := c.put(ctx, http.MethodPost, jobPath(name)+"/policy/test", yaml, &out)
 	return out, err
 }

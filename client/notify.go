@@ -9,12 +9,13 @@ import (
 	"strconv"
 
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Routes lists the routes of notifications.
-func (c *Client) Routes(ctx context.Context) ([]job.Route, error) {
+func (c *Client) Routes(ctx context.Context) ([]api.Route, error) {
 	var out struct {
-		Routes []job.Route `json:"routes"`
+		Routes []api.Route `json:"routes"`
 	}
 	err := c.get(ctx, "/api/v1/routes", &out)
 	return out.Routes, err
@@ -22,8 +23,8 @@ func (c *Client) Routes(ctx context.Context) ([]job.Route, error) {
 
 // SetRoute sets a route, new or changed, and returns it as the server shows it. A URL as
 // it is shown, and an empty secret, leave what was set before.
-func (c *Client) SetRoute(ctx context.Context, r job.Route) (job.Route, error) {
-	var out job.Route
+func (c *Client) SetRoute(ctx context.Context, r api.Route) (api.Route, error) {
+	var out api.Route
 	err := c.change(ctx, http.MethodPut, routePath(r.Name), r, &out)
 	return out, err
 }
@@ -47,13 +48,13 @@ func (c *Client) TestRoute(ctx context.Context, name string) (refused string, er
 }
 
 // Actions lists up to limit actions, newest first; of all runs when ref is empty.
-func (c *Client) Actions(ctx context.Context, ref string, limit int) ([]job.Action, error) {
+func (c *Client) Actions(ctx context.Context, ref string, limit int) ([]api.Action, error) {
 	path := "/api/v1/actions"
 	if ref != "" {
 		path = runPath(ref) + "/actions"
 	}
 	var out struct {
-		Actions []job.Action `json:"actions"`
+		Actions []api.Action `json:"actions"`
 	}
 	err := c.get(ctx, path+"?limit="+strconv.Itoa(limit), &out)
 	return out.Actions, err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // RunsQuery filters a list of runs. Zero fields do not filter.
@@ -166,8 +167,8 @@ func (c *Client) Jobs(ctx context.Context, cursor string, limit int) (JobPage, e
 
 // Overview returns the first page of what needs attention, of what is active and of the last day of
 // each job.
-func (c *Client) Overview(ctx context.Context) (job.Overview, error) {
-	var out job.Overview
+func (c *Client) Overview(ctx context.Context) (api.Overview, error) {
+	var out api.Overview
 	err := c.get(ctx, "/api/v1/overview", &out)
 	return out, err
 }

@@ -112,3 +112,11 @@ func (p *Problem) Temporary() bool {
 	}
 	return p.Status >= 500 && p.Status != http.StatusNotImplemented
 }
+
+// TextMistake is a mistake in a text that was sent.
+type TextMistake struct {
+	File   string `json:"file,omitempty"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Detail string `json:"detail"`
+}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Applied is a definition as the server keeps it.
@@ -19,7 +19,7 @@ type Applied struct {
 	AppliedBy string
 	EditedAt  *time.Time
 	EditedBy  string
-	Paused    *job.Pause
+	Paused    *api.Pause
 }
 
 // Version is a content that a definition had.

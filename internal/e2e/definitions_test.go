@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // writeFiles writes files into a new directory, by name and text.
@@ -65,7 +65,7 @@ func TestApplyDefinitions(t *testing.T) {
 	wantResult(t, h.run(at("diff", "report")...), 0, "limits.timeout: 2h → 3h")
 	versions := h.run(at("job", "versions", "report")...)
 	wantResult(t, versions, 0, "VERSION", "now", "reports", "limits.timeout: 2h → 3h")
-	var list struct{ Versions []job.DefinitionVersion }
+	var list struct{ Versions []api.DefinitionVersion }
 	if err := json.Unmarshal([]byte(h.run(at("job", "versions", "report", "--json")...).stdout), &list); err != nil || len(list.Versions) != 2 {
 		t.Fatalf("%+v, %v", list, err)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // receiver is who is notified. It notes when each run was first named, and in how many messages:
@@ -34,7 +35,7 @@ func (w *world) notified() *receiver {
 	r := &receiver{t: w.t, first: map[string]time.Time{}, times: map[string]int{}, seen: map[string]bool{}}
 	service := httptest.NewServer(r)
 	w.t.Cleanup(service.Close)
-	if _, err := w.api.SetRoute(w.t.Context(), job.Route{Name: "test", URL: service.URL, Enabled: true}); err != nil {
+	if _, err := w.api.SetRoute(w.t.Context(), api.Route{Name: "test", URL: service.URL, Enabled: true}); err != nil {
 		w.t.Fatal(err)
 	}
 	return r

@@ -9,6 +9,7 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 const (
@@ -50,7 +51,7 @@ func (w *Worker) act(ctx context.Context, now time.Time) error {
 }
 
 // actOn handles a cancel or retry.
-func (w *Worker) actOn(ctx context.Context, a job.Action, now time.Time) (outbox.Result, error) {
+func (w *Worker) actOn(ctx context.Context, a api.Action, now time.Time) (outbox.Result, error) {
 	switch {
 	case a.Kind == outbox.Cancel:
 		ask := job.Cancel{By: a.By, Why: a.Message, At: now}
@@ -82,7 +83,7 @@ func (w *Worker) actOn(ctx context.Context, a job.Action, now time.Time) (outbox
 }
 
 // followed returns the result of an action after a check of its run.
-func (w *Worker) followed(a job.Action, s outbox.Progress, now time.Time) outbox.Result {
+func (w *Worker) followed(a api.Action, s outbox.Progress, now time.Time) outbox.Result {
 	if s.Run != nil && w.Changed != nil {
 		w.Changed(a.Run)
 	}
@@ -95,6 +96,6 @@ func (w *Worker) followed(a job.Action, s outbox.Progress, now time.Time) outbox
 }
 
 // tried returns the result of a row after another try. Its Error is the result of an action as text.
-func tried(a job.Action, status, why string, now time.Time) outbox.Result {
+func tried(a api.Action, status, why string, now time.Time) outbox.Result {
 	return outbox.Result{ID: a.ID, Status: status, Tries: a.Tries + 1, NextAt: now, Error: why, At: now}
 }

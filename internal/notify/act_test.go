@@ -16,6 +16,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -51,7 +52,7 @@ func TestActionsHaveAnEnd(t *testing.T) {
 		}
 		counted(t, db, func(count map[string]int) bool { // and each was tried
 			all, err := db.Actions(t.Context(), query.Actions{Run: failed, Limit: 10})
-			tried := err == nil && slices.ContainsFunc(all, func(a job.Action) bool { return a.LastError != "" })
+			tried := err == nil && slices.ContainsFunc(all, func(a api.Action) bool { return a.LastError != "" })
 			return tried && count[outbox.Pending] == 1 && count[outbox.Done] == 1
 		})
 		run, err := db.Run(t.Context(), id)
@@ -60,11 +61,11 @@ func TestActionsHaveAnEnd(t *testing.T) {
 		}
 		for _, of := range []struct{ run, kind, status string }{{id, "cancel", "done"}, {failed, "retry", "pending"}} {
 			all, err := db.Actions(t.Context(), query.Actions{Run: of.run, Limit: 10})
-			if err != nil || !slices.ContainsFunc(all, func(a job.Action) bool { return a.Kind == of.kind && a.Status == of.status && a.LastError != "" }) {
+			if err != nil || !slices.ContainsFunc(all, func(a api.Action) bool { return a.Kind == of.kind && a.Status == of.status && a.LastError != "" }) {
 				t.Errorf("%s: %+v %v", of.kind, all, err)
 			}
 		}
-		last := job.Action{ID: 1, Kind: outbox.Retry, Run: failed, What: "failed", Tries: maxAgentChecks}
+		last := api.Action{ID: 1, Kind: outbox.Retry, Run: failed, What: "failed", Tries: maxAgentChecks}
 		if got, err := New(Config{Store: db}).actOn(t.Context(), last, time.Now()); err != nil || got.Status != outbox.Failed || !strings.Contains(got.Error, "does not wait") {
 			t.Errorf("after the last look: %+v %v", got, err)
 		}
@@ -83,7 +84,7 @@ func TestARetryByPolicyIsForOneAttempt(t *testing.T) {
 				t.Fatal(err, got)
 			}
 		}
-		policy := job.Action{ID: 1, Kind: outbox.Retry, Run: id, Attempt: 1, What: "failed", By: "the policy of the job"}
+		policy := api.Action{ID: 1, Kind: outbox.Retry, Run: id, Attempt: 1, What: "failed", By: "the policy of the job"}
 		w := New(Config{Store: db})
 		follow := func(status string) {
 			t.Helper()
@@ -108,7 +109,7 @@ func TestARetryByPolicyIsForOneAttempt(t *testing.T) {
 func TestTestMessage(t *testing.T) {
 	h := newRecorder()
 	w := New(Config{Options: Options{PrivateTargets: true}})
-	if err := w.TestRoute(t.Context(), job.Route{Name: "team", URL: receiver(t, h.ServeHTTP)}); err != nil {
+	if err := w.TestRoute(t.Context(), api.Route{Name: "team", URL: receiver(t, h.ServeHTTP)}); err != nil {
 		t.Fatal(err)
 	}
 	if got := fmt.Sprint(h.took[0].Type, " ", h.took[0].Data.Title); got != "server.test Stint: test message" {

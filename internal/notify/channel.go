@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/notify/message"
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Channel sends messages to one receiver. Send returns nil when the receiver has accepted the message. It returns
@@ -36,7 +36,7 @@ type SendError struct {
 func (e *SendError) Error() string { return e.Why }
 
 // open returns the channel of a route. The error is what is invalid in its URL.
-func open(r job.Route, g guard) (Channel, error) {
+func open(r api.Route, g guard) (Channel, error) {
 	u, err := url.Parse(r.URL)
 	if err != nil {
 		return nil, errors.New("url: it is not a valid URL") // the text of err may have a password

@@ -22,6 +22,7 @@ import (
 	"stint.dev/stint/internal/notify/message"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 func TestMain(m *testing.M) {
@@ -35,11 +36,11 @@ func TestMain(m *testing.M) {
 
 func sample() message.Message {
 	run := &job.Run{ID: "0199", Job: "train\r\nX-Evil: <!channel> @everyone", Number: 7, Host: "box", State: job.Failed}
-	a := job.Action{ID: 5, Cause: 5, Run: "0199", What: "failed", Severity: job.Critical, Message: "Exited with \x1b[31mcode\x1b[0m 3."}
+	a := api.Action{ID: 5, Cause: 5, Run: "0199", What: "failed", Severity: job.Critical, Message: "Exited with \x1b[31mcode\x1b[0m 3."}
 	return message.New("team", 5, []message.Item{message.ItemOf(a, run, "https://stint.example.org")}, false, time.Now())
 }
 
-func mustOpen(t *testing.T, r job.Route, private bool) Channel {
+func mustOpen(t *testing.T, r api.Route, private bool) Channel {
 	t.Helper()
 	c, err := open(r, guard{private})
 	if err != nil {
@@ -74,7 +75,7 @@ func TestWebhookIsSigned(t *testing.T) {
 			t.Error("the signature does not cover the body")
 		}
 	})
-	if err := mustOpen(t, job.Route{URL: url, Secret: secret}, true).Send(t.Context(), sample()); err != nil {
+	if err := mustOpen(t, api.Route{URL: url, Secret: secret}, true).Send(t.Context(), sample()); err != nil {
 		t.Fatal(err)
 	}
 	var got webhookBody
@@ -108,7 +109,7 @@ func TestWebhookAnswers(t *testing.T) {
 		}, SendError{Refused: true}, "redirects are not followed"},
 		"cut": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, SendError{}, "did not respond"},
 	} {
-		err := mustOpen(t, job.Route{URL: receiver(t, c.h)}, true).Send(t.Context(), sample())
+		err := mustOpen(t, api.Route{URL: receiver(t, c.h)}, true).Send(t.Context(), sample())
 		var e *SendError
 		if !errors.As(err, &e) || e.Refused != c.want.Refused || e.Never != c.want.Never || e.After != c.want.After || !strings.Contains(e.Why, c.says) || strings.Contains(e.Why, "\x1b") {
 			t.Errorf("%s: %+v", name, err)
@@ -122,7 +123,7 @@ func TestWebhookAnswers(t *testing.T) {
 			}
 		}
 	}
-	if err := mustOpen(t, job.Route{URL: receiver(t, endless)}, true).Send(t.Context(), sample()); err != nil {
+	if err := mustOpen(t, api.Route{URL: receiver(t, endless)}, true).Send(t.Context(), sample()); err != nil {
 		t.Errorf("an endless answer of 200: %v", err)
 	}
 }
@@ -139,7 +140,7 @@ func TestSlowReceiverIsCutOffWithItsContext(t *testing.T) {
 	t.Cleanup(func() { close(free) })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	c := mustOpen(t, job.Route{URL: url}, true)
+	c := mustOpen(t, api.Route{URL: url}, true)
 	go func() { done <- c.Send(ctx, sample()) }()
 	<-arrived
 	cancel()
@@ -167,10 +168,10 @@ func TestPrivateTargets(t *testing.T) {
 		t.Errorf("mail to this host: %v", err)
 	}
 	for _, private := range []string{target, "https://10.0.0.1/", "http://[::1]:80/", "https://192.168.1.1", "http://169.254.169.254/latest", "http://localhost:1", "smtp://127.0.0.1/?from=a@b.c&to=a@b.c"} {
-		if _, err := open(job.Route{URL: private}, guard{}); err == nil || !strings.Contains(err.Error(), "private") {
+		if _, err := open(api.Route{URL: private}, guard{}); err == nil || !strings.Contains(err.Error(), "private") {
 			t.Errorf("%s: %v", private, err)
 		}
-		if _, err := open(job.Route{URL: private}, guard{true}); err != nil {
+		if _, err := open(api.Route{URL: private}, guard{true}); err != nil {
 			t.Errorf("%s, when allowed: %v", private, err)
 		}
 	}
@@ -217,7 +218,7 @@ func TestChatsAreGuarded(t *testing.T) {
 		"bark://:key@" + u.Host + "/?scheme=http",
 		"signal://" + u.Host + "/+15550001111/+15550002222?disabletls=yes",
 	} {
-		c, err := open(job.Route{URL: raw}, guard{})
+		c, err := open(api.Route{URL: raw}, guard{})
 		if err != nil {
 			t.Errorf("%s: %v", raw, err)
 			continue
@@ -253,7 +254,7 @@ func TestEveryChatUsesTheClientItIsGiven(t *testing.T) {
 		"lark://open.feishu.cn/token":                                                "open.feishu.cn",
 		"wecom://key":                                                                "qyapi.weixin.qq.com",
 	} {
-		c, err := open(job.Route{URL: raw}, guard{})
+		c, err := open(api.Route{URL: raw}, guard{})
 		if err != nil {
 			t.Errorf("%s: %v", raw, err)
 			continue
@@ -298,7 +299,7 @@ func TestChatSendsTextThatMeansNothing(t *testing.T) {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, `{"id":"x","time":1,"event":"message","topic":"t"}`)
 	})
-	c := mustOpen(t, job.Route{URL: "ntfy://" + strings.TrimPrefix(target, "http://") + "/topic?scheme=http"}, true)
+	c := mustOpen(t, api.Route{URL: "ntfy://" + strings.TrimPrefix(target, "http://") + "/topic?scheme=http"}, true)
 	if err := c.Send(t.Context(), sample()); err != nil {
 		t.Fatal(err)
 	}
@@ -314,31 +315,31 @@ func TestChatSendsTextThatMeansNothing(t *testing.T) {
 }
 
 func TestCheckRefusesWithPlaceAndReason(t *testing.T) {
-	good := job.Route{Name: "team", URL: "https://example.org/hook"}
+	good := api.Route{Name: "team", URL: "https://example.org/hook"}
 	if err := Check(good, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	for place, change := range map[string]func(*job.Route){
-		"name:":                 func(r *job.Route) { r.Name = "a b" },
-		"url: it has no":        func(r *job.Route) { r.URL = "example.org" },
-		"url: the scheme":       func(r *job.Route) { r.URL = "gopher://example.org" },
-		"url: it has no host":   func(r *job.Route) { r.URL = "https:///x" },
-		"url: it is not":        func(r *job.Route) { r.URL = "https://a b\x7f/" },
-		"url: it has asterisks": func(r *job.Route) { r.URL = "smtp://u:*****@h/?from=a@b.c&to=a@b.c" },
-		"url: from":             func(r *job.Route) { r.URL = "smtp://example.org/?to=a@b.c" },
-		"url: to":               func(r *job.Route) { r.URL = "smtp://example.org/?from=a@b.c&to=nobody" },
-		"url: smtp has":         func(r *job.Route) { r.URL = "smtp://example.org/?from=a@b.c&to=a@b.c&cc=x" },
-		"url: matrix":           func(r *job.Route) { r.URL = "matrix://user:pw@example.org/" },
-		"url: ":                 func(r *job.Route) { r.URL = "slack://nonsense" },
-		"url: it is longer":     func(r *job.Route) { r.URL = "https://" + strings.Repeat("a", 5000) },
-		"secret:":               func(r *job.Route) { r.Secret = "whsec_!!!" },
-		"match.job":             func(r *job.Route) { r.Match.Job = "[a" },
-		"match.severity":        func(r *job.Route) { r.Match.Severity = "bad" },
-		"match.labels":          func(r *job.Route) { r.Match.Labels = map[string]string{"a=b": ""} },
-		"match.events[1]":       func(r *job.Route) { r.Match.Events = []string{"failed", "exploded"} },
-		"quiet.cron":            func(r *job.Route) { r.Quiet = &job.QuietHours{Cron: "x", Duration: "1h"} },
-		"group_seconds":         func(r *job.Route) { r.GroupSeconds = -1 },
-		"repeat_seconds":        func(r *job.Route) { r.RepeatSeconds = 5 },
+	for place, change := range map[string]func(*api.Route){
+		"name:":                 func(r *api.Route) { r.Name = "a b" },
+		"url: it has no":        func(r *api.Route) { r.URL = "example.org" },
+		"url: the scheme":       func(r *api.Route) { r.URL = "gopher://example.org" },
+		"url: it has no host":   func(r *api.Route) { r.URL = "https:///x" },
+		"url: it is not":        func(r *api.Route) { r.URL = "https://a b\x7f/" },
+		"url: it has asterisks": func(r *api.Route) { r.URL = "smtp://u:*****@h/?from=a@b.c&to=a@b.c" },
+		"url: from":             func(r *api.Route) { r.URL = "smtp://example.org/?to=a@b.c" },
+		"url: to":               func(r *api.Route) { r.URL = "smtp://example.org/?from=a@b.c&to=nobody" },
+		"url: smtp has":         func(r *api.Route) { r.URL = "smtp://example.org/?from=a@b.c&to=a@b.c&cc=x" },
+		"url: matrix":           func(r *api.Route) { r.URL = "matrix://user:pw@example.org/" },
+		"url: ":                 func(r *api.Route) { r.URL = "slack://nonsense" },
+		"url: it is longer":     func(r *api.Route) { r.URL = "https://" + strings.Repeat("a", 5000) },
+		"secret:":               func(r *api.Route) { r.Secret = "whsec_!!!" },
+		"match.job":             func(r *api.Route) { r.Match.Job = "[a" },
+		"match.severity":        func(r *api.Route) { r.Match.Severity = "bad" },
+		"match.labels":          func(r *api.Route) { r.Match.Labels = map[string]string{"a=b": ""} },
+		"match.events[1]":       func(r *api.Route) { r.Match.Events = []string{"failed", "exploded"} },
+		"quiet.cron":            func(r *api.Route) { r.Quiet = &api.QuietHours{Cron: "x", Duration: "1h"} },
+		"group_seconds":         func(r *api.Route) { r.GroupSeconds = -1 },
+		"repeat_seconds":        func(r *api.Route) { r.RepeatSeconds = 5 },
 	} {
 		r := good
 		change(&r)
@@ -358,7 +359,7 @@ func TestShownHasNoSecrets(t *testing.T) {
 		"ntfy://s3cret@ntfy.sh/s3cret":                   "ntfy://*****",
 		"s3cret\x7f":                                     "*****",
 	} {
-		if got := Redacted(job.Route{URL: raw, Secret: "s3cret"}); got.URL != want || got.Secret != "" {
+		if got := Redacted(api.Route{URL: raw, Secret: "s3cret"}); got.URL != want || got.Secret != "" {
 			t.Errorf("%q is shown as %q", raw, got.URL)
 		}
 	}

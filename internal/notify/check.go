@@ -13,6 +13,7 @@ import (
 
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Limits of the figures of a route.
@@ -31,7 +32,7 @@ type Options struct {
 }
 
 // Check returns an error, with the field and the reason, for a route that cannot work. It does not use the network.
-func Check(r job.Route, o Options) error {
+func Check(r api.Route, o Options) error {
 	if !routeName.MatchString(r.Name) {
 		return errors.New("name: it has 1 to 100 letters, digits, dots, hyphens and underscores, and begins with a letter or digit")
 	}
@@ -60,7 +61,7 @@ func Check(r job.Route, o Options) error {
 }
 
 // checkMatch returns an error for invalid conditions of a route.
-func checkMatch(m job.RouteMatch) error {
+func checkMatch(m api.RouteMatch) error {
 	if _, err := path.Match(m.Job, ""); err != nil || len(m.Job) > job.MaxNameBytes {
 		return fmt.Errorf("match.job: %s is not a glob such as nightly-*", job.Quote(m.Job))
 	}
@@ -100,7 +101,7 @@ const mask = "*****"
 
 // Redacted returns a route without its secret, and without the parts of its URL that may be secret: of a chat
 // everything except the scheme, of a webhook the path and the query, of e-mail the password.
-func Redacted(r job.Route) job.Route {
+func Redacted(r api.Route) api.Route {
 	r.Secret = ""
 	u, err := url.Parse(r.URL)
 	if err != nil || r.Error != "" {

@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 const (
@@ -31,7 +32,7 @@ const (
 
 // deliverOne does the next step of a route. It returns when the one after it is due: a time that has passed for at
 // once, zero if there are no rows.
-func (w *Worker) deliverOne(ctx context.Context, r job.Route, channel Channel, quiet hours) (time.Time, error) {
+func (w *Worker) deliverOne(ctx context.Context, r api.Route, channel Channel, quiet hours) (time.Time, error) {
 	rows, err := w.Store.RouteRows(ctx, r.Name, maxJoined)
 	if err != nil {
 		return time.Time{}, err
@@ -78,7 +79,7 @@ func (w *Worker) deliverOne(ctx context.Context, r job.Route, channel Channel, q
 
 // outcome returns the results of the rows of a message after a try. chance, from 0 to 1, is the jitter of the next
 // try.
-func outcome(r job.Route, batch []job.Action, err error, now time.Time, chance float64) []outbox.Result {
+func outcome(r api.Route, batch []api.Action, err error, now time.Time, chance float64) []outbox.Result {
 	all := make([]outbox.Result, len(batch))
 	for i, a := range batch {
 		one := outbox.Result{ID: a.ID, Status: outbox.Done, Tries: a.Tries + 1, NextAt: now, Batch: a.Batch, At: now}
@@ -95,7 +96,7 @@ func outcome(r job.Route, batch []job.Action, err error, now time.Time, chance f
 
 // retryResult returns the result of a row after a failed try: whether it is tried again, and when. It is
 // the same for all rows of the message.
-func retryResult(one outbox.Result, batch []job.Action, err error, now time.Time, chance float64) outbox.Result {
+func retryResult(one outbox.Result, batch []api.Action, err error, now time.Time, chance float64) outbox.Result {
 	one.Error = err.Error()
 	var e *SendError
 	if !errors.As(err, &e) {
@@ -141,7 +142,7 @@ func laterOf(a, b time.Time) time.Time {
 
 // dropResolved reads the runs of a batch, and drops the rows whose problem has been resolved. A batch that was sent
 // before is not changed.
-func (w *Worker) dropResolved(ctx context.Context, batch []job.Action, now time.Time) (left []job.Action, runs map[string]*job.Run, dropped []outbox.Result, err error) {
+func (w *Worker) dropResolved(ctx context.Context, batch []api.Action, now time.Time) (left []api.Action, runs map[string]*job.Run, dropped []outbox.Result, err error) {
 	runs = map[string]*job.Run{}
 	for _, a := range batch {
 		run, err := w.run(ctx, runs, a.Run)
@@ -170,15 +171,15 @@ func (w *Worker) dropResolved(ctx context.Context, batch []job.Action, now time.
 }
 
 // healedIn reports whether a batch has an unsent row about the attempt of a that reports again.
-func healedIn(batch []job.Action, a job.Action) bool {
-	return slices.ContainsFunc(batch, func(other job.Action) bool {
+func healedIn(batch []api.Action, a api.Action) bool {
+	return slices.ContainsFunc(batch, func(other api.Action) bool {
 		return other.What == outbox.WhatHealed && other.Batch == 0 && other.Run == a.Run && other.Attempt == a.Attempt && !other.CreatedAt.Before(a.CreatedAt)
 	})
 }
 
 // succeededLater reports whether a later run of the job succeeded; for a first notification, while it waited. If it
 // was due before, it is sent with the later event, also if both were delayed by the route.
-func (w *Worker) succeededLater(ctx context.Context, a job.Action, run *job.Run) (bool, error) {
+func (w *Worker) succeededLater(ctx context.Context, a api.Action, run *job.Run) (bool, error) {
 	if a.Repeat > 0 {
 		return w.Store.SucceededSince(ctx, run.Job, run.StartAt, time.Time{})
 	}
@@ -192,14 +193,14 @@ func (w *Worker) succeededLater(ctx context.Context, a job.Action, run *job.Run)
 
 // withoutHealed drops the row about a run that reports again if the first notification that it was lost is dropped
 // from the same batch, because the receiver knows of neither.
-func withoutHealed(left, batch []job.Action, dropped []outbox.Result, now time.Time) ([]job.Action, []outbox.Result) {
+func withoutHealed(left, batch []api.Action, dropped []outbox.Result, now time.Time) ([]api.Action, []outbox.Result) {
 	lost := map[attemptKey]bool{}
 	for _, a := range batch {
 		if a.What == outbox.WhatLost && a.Repeat == 0 && slices.ContainsFunc(dropped, func(d outbox.Result) bool { return d.ID == a.ID }) {
 			lost[attemptKey{a.Run, a.Attempt}] = true
 		}
 	}
-	left = slices.DeleteFunc(left, func(a job.Action) bool {
+	left = slices.DeleteFunc(left, func(a api.Action) bool {
 		needless := a.What == outbox.WhatHealed && a.Batch == 0 && lost[attemptKey{a.Run, a.Attempt}]
 		if needless {
 			dropped = append(dropped, outbox.Result{
@@ -239,13 +240,13 @@ func (w *Worker) run(ctx context.Context, runs map[string]*job.Run, id string) (
 
 // itemsOf returns an item for each row of a batch, or for all rows of a delivery of late runs, and the first row of
 // each item.
-func itemsOf(batch []job.Action, runs map[string]*job.Run, base string) (items []message.Item, of []job.Action) {
+func itemsOf(batch []api.Action, runs map[string]*job.Run, base string) (items []message.Item, of []api.Action) {
 	for i, a := range batch {
 		switch {
 		case a.Late == nil:
 			items, of = append(items, message.ItemOf(a, runs[a.Run], base)), append(of, a)
-		case !slices.ContainsFunc(batch[:i], func(b job.Action) bool { return sameDelivery(a, b) }):
-			var rows []job.Action
+		case !slices.ContainsFunc(batch[:i], func(b api.Action) bool { return sameDelivery(a, b) }):
+			var rows []api.Action
 			for _, b := range batch[i:] {
 				if sameDelivery(a, b) {
 					rows = append(rows, b)
@@ -259,7 +260,7 @@ func itemsOf(batch []job.Action, runs map[string]*job.Run, base string) (items [
 
 // items returns the items of a message. For failures they have the line that states the error and the last lines of
 // the log, if these can be read.
-func (w *Worker) items(ctx context.Context, batch []job.Action, runs map[string]*job.Run) []message.Item {
+func (w *Worker) items(ctx context.Context, batch []api.Action, runs map[string]*job.Run) []message.Item {
 	items, of := itemsOf(batch, runs, w.PublicURL)
 	if w.Ending == nil {
 		return items
@@ -332,13 +333,13 @@ func (w *Worker) ending(ctx context.Context, of attemptKey) (end ending.Ending, 
 }
 
 // CheckRoute returns an error for a route that cannot work on this server; see Check.
-func (w *Worker) CheckRoute(r job.Route) error { return Check(r, w.Options) }
+func (w *Worker) CheckRoute(r api.Route) error { return Check(r, w.Options) }
 
 // ShowRoute returns a route without its secrets; see Redacted.
-func (w *Worker) ShowRoute(r job.Route) job.Route { return Redacted(r) }
+func (w *Worker) ShowRoute(r api.Route) api.Route { return Redacted(r) }
 
 // TestRoute sends a test message through a route at once, before everything that waits for it.
-func (w *Worker) TestRoute(ctx context.Context, r job.Route) error {
+func (w *Worker) TestRoute(ctx context.Context, r api.Route) error {
 	channel, err := w.open(r)
 	if err != nil {
 		return err

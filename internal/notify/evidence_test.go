@@ -24,6 +24,7 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -103,9 +104,9 @@ func TestMessagesHaveTheLineThatStatesTheError(t *testing.T) {
 		_, _ = io.WriteString(w, `{"id":"x","time":1,"event":"message","topic":"t"}`)
 		chat <- string(raw)
 	})
-	setRoute(t, db, job.Route{Name: "hook", URL: receiver(t, h.ServeHTTP)})
-	setRoute(t, db, job.Route{Name: "mail", URL: "smtp://" + office.addr + "/?from=stint@example.org&to=ada@example.org"})
-	setRoute(t, db, job.Route{Name: "chat", URL: "ntfy://" + strings.TrimPrefix(ntfy, "http://") + "/topic?scheme=http"})
+	setRoute(t, db, api.Route{Name: "hook", URL: receiver(t, h.ServeHTTP)})
+	setRoute(t, db, api.Route{Name: "mail", URL: "smtp://" + office.addr + "/?from=stint@example.org&to=ada@example.org"})
+	setRoute(t, db, api.Route{Name: "chat", URL: "ntfy://" + strings.TrimPrefix(ntfy, "http://") + "/topic?scheme=http"})
 	w, _ := worker(t, db, readingEndings(db))
 	for _, name := range []string{"python", "node", "java", "go", "rust", "tar", "psql", "npm", "make", "bash"} {
 		dir := filepath.Join("../logs/ending/testdata/failures", name)
@@ -145,7 +146,7 @@ func TestMessagesHaveTheLineThatStatesTheError(t *testing.T) {
 func TestMessagesAboutSeveralRuns(t *testing.T) {
 	db := openSQLite(t)
 	runs := map[string]*job.Run{}
-	var batch []job.Action
+	var batch []api.Action
 	var want []string
 	for _, text := range []string{"error: a", "error: b", "error: c", "error: d"} {
 		id := printing(t, db, "train", "rows\n", text+"\n")
@@ -154,7 +155,7 @@ func TestMessagesAboutSeveralRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 		runs[id] = &run
-		batch = append(batch, job.Action{Run: id, Attempt: 1, What: outbox.WhatFailed})
+		batch = append(batch, api.Action{Run: id, Attempt: 1, What: outbox.WhatFailed})
 		want = append(want, text)
 	}
 	c := Config{Store: db}
@@ -177,37 +178,37 @@ func TestMessagesAboutFailedAndLateRuns(t *testing.T) {
 	db := openSQLite(t)
 	runs := map[string]*job.Run{}
 	at := time.Date(2026, 11, 28, 5, 0, 0, 0, time.UTC)
-	row := func(name string, change func(*job.Action)) job.Action {
+	row := func(name string, change func(*api.Action)) api.Action {
 		id := printing(t, db, name, "rows\n", "error: "+name+"\n")
 		run, err := db.Run(t.Context(), id)
 		if err != nil {
 			t.Fatal(err)
 		}
 		runs[id] = &run
-		a := job.Action{Run: id, Attempt: 1, What: outbox.WhatFailed, Severity: job.Critical, CreatedAt: at}
+		a := api.Action{Run: id, Attempt: 1, What: outbox.WhatFailed, Severity: job.Critical, CreatedAt: at}
 		change(&a)
 		return a
 	}
-	failed := func(*job.Action) {}
-	late := func(host string, n, bad int, hours int) func(*job.Action) {
-		return func(a *job.Action) {
+	failed := func(*api.Action) {}
+	late := func(host string, n, bad int, hours int) func(*api.Action) {
+		return func(a *api.Action) {
 			a.What, a.Severity, a.Attempt, a.CreatedAt = outbox.WhatLate, "", 0, at.Add(time.Duration(hours)*time.Hour)
-			a.Late = &job.LateRuns{Host: host, Runs: n, Failed: bad, From: at, To: at}
+			a.Late = &api.LateRuns{Host: host, Runs: n, Failed: bad, From: at, To: at}
 		}
 	}
 	c := Config{Store: db}
 	readingEndings(db)(&c)
 	w := New(c)
 	for name, tt := range map[string]struct {
-		batch []job.Action
+		batch []api.Action
 		want  []string // of each item
 	}{
 		"three items": {
-			[]job.Action{row("a", late("box", 3, 1, 0)), row("b", failed), row("c", late("box", 4, 1, 0)), row("d", late("tower", 2, 0, 0))},
+			[]api.Action{row("a", late("box", 3, 1, 0)), row("b", failed), row("c", late("box", 4, 1, 0)), row("d", late("tower", 2, 0, 0))},
 			[]string{"late box 7 2 [a: 3 c: 4]", "failed error: b [rows error: b]", "late tower 2 0 [d: 2]"},
 		},
 		"five items": {
-			[]job.Action{row("e", failed), row("f", late("box", 3, 1, 0)), row("g", failed), row("h", late("box", 1, 0, 1)), row("i", late("box", 2, 0, 0)), row("j", failed)},
+			[]api.Action{row("e", failed), row("f", late("box", 3, 1, 0)), row("g", failed), row("h", late("box", 1, 0, 1)), row("i", late("box", 2, 0, 0)), row("j", failed)},
 			[]string{"failed error: e []", "late box 5 1 [f: 3 i: 2]", "failed error: g []", "late box 1 0 [h: 1]", "failed error: j []"},
 		},
 	} {
@@ -270,7 +271,7 @@ func TestMessagesAfterAProgressBar(t *testing.T) {
 		}
 		c := Config{Store: db}
 		readingEndings(db)(&c)
-		item := New(c).items(t.Context(), []job.Action{{Run: id, Attempt: 1, What: outbox.WhatFailed}}, map[string]*job.Run{id: &run})[0]
+		item := New(c).items(t.Context(), []api.Action{{Run: id, Attempt: 1, What: outbox.WhatFailed}}, map[string]*job.Run{id: &run})[0]
 		if n := len(item.Lines); n != lines || item.Lines[n-1] != "ValueError: the reason" || item.Evidence.Text != "ValueError: the reason" {
 			t.Errorf("%q: %q, %+v", end, item.Lines, item.Evidence)
 		}
@@ -281,10 +282,10 @@ func TestMessagesAfterAProgressBar(t *testing.T) {
 // logged once, with the run, and the other runs of the message have theirs.
 func TestMessagesAboutRunsWhoseEndingPanics(t *testing.T) {
 	runs := map[string]*job.Run{}
-	var batch []job.Action
+	var batch []api.Action
 	for _, id := range []string{"good", "bad", "fine"} {
 		runs[id] = &job.Run{ID: id, Job: id, Attempt: 1, State: job.Failed}
-		batch = append(batch, job.Action{Run: id, Attempt: 1, What: outbox.WhatFailed})
+		batch = append(batch, api.Action{Run: id, Attempt: 1, What: outbox.WhatFailed})
 	}
 	var log bytes.Buffer
 	w := New(Config{

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // postOffice is a mail server that takes one letter per connection.
@@ -92,7 +92,7 @@ func orOK(s string) string {
 
 func TestMail(t *testing.T) {
 	office := newPostOffice(t, "")
-	c := mustOpen(t, job.Route{URL: "smtp://" + office.addr + "/?from=Stint+%3Cstint@example.org%3E&to=ada@example.org,bob@example.org"}, true)
+	c := mustOpen(t, api.Route{URL: "smtp://" + office.addr + "/?from=Stint+%3Cstint@example.org%3E&to=ada@example.org,bob@example.org"}, true)
 	if err := c.Send(t.Context(), sample()); err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestMail(t *testing.T) {
 func TestMailThatIsNotTaken(t *testing.T) {
 	for reply, refused := range map[string]bool{"550 nobody here": true, "451 later": false} {
 		office := newPostOffice(t, reply)
-		err := mustOpen(t, job.Route{URL: "smtp://" + office.addr + "/?from=a@example.org&to=b@example.org"}, true).Send(t.Context(), sample())
+		err := mustOpen(t, api.Route{URL: "smtp://" + office.addr + "/?from=a@example.org&to=b@example.org"}, true).Send(t.Context(), sample())
 		var e *SendError
 		if !errors.As(err, &e) || e.Refused != refused || !strings.Contains(e.Why, reply) {
 			t.Errorf("%s: %+v", reply, err)

@@ -8,10 +8,11 @@ import (
 	"stint.dev/stint/internal/notify/message"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Takes reports whether a notification matches a route. run is nil for one about the server.
-func Takes(r job.Route, a job.Action, run *job.Run) bool {
+func Takes(r api.Route, a api.Action, run *job.Run) bool {
 	m := r.Match
 	if !r.Enabled || !takesEvent(m.Events, a) || !isSevereEnough(m.Severity, a.Severity) {
 		return false
@@ -33,7 +34,7 @@ func Takes(r job.Route, a job.Action, run *job.Run) bool {
 }
 
 // takesEvent reports whether a notification matches the events of a route.
-func takesEvent(events []string, a job.Action) bool {
+func takesEvent(events []string, a api.Action) bool {
 	if len(events) == 0 {
 		return message.CompareSeverity(a.Severity, job.Warning) >= 0
 	}
@@ -60,7 +61,7 @@ func isSevereEnough(lowest, is job.Health) bool {
 }
 
 // routesOf returns the names of the routes that match a cause, or the reason why none does.
-func routesOf(all []outbox.Delivery, a job.Action, run *job.Run) (names []string, why string) {
+func routesOf(all []outbox.Delivery, a api.Action, run *job.Run) (names []string, why string) {
 	for _, d := range all {
 		if Takes(d.Route, a, run) {
 			names = append(names, d.Route.Name)

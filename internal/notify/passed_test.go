@@ -16,6 +16,7 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -48,13 +49,13 @@ func TestLossAndSuccessThatWereHeld(t *testing.T) {
 				for _, code := range c.codes {
 					fail(t, db, "job", code)
 				}
-				if _, err := db.Dispatch(t.Context(), time.Now(), 10, func(job.Action, *job.Run) ([]string, string) { return []string{"team"}, "" }); err != nil {
+				if _, err := db.Dispatch(t.Context(), time.Now(), 10, func(api.Action, *job.Run) ([]string, string) { return []string{"team"}, "" }); err != nil {
 					t.Fatal(err)
 				}
 				b := &itemsTaken{}
 				w := New(Config{Store: db, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return begin.Add(2 * time.Hour) }})
 				for range 2 { // the second time there is nothing left
-					if _, err := w.deliverOne(t.Context(), job.Route{Name: "team", Enabled: true, GroupSeconds: 600}, b, hours{}); err != nil {
+					if _, err := w.deliverOne(t.Context(), api.Route{Name: "team", Enabled: true, GroupSeconds: 600}, b, hours{}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -87,7 +88,7 @@ func TestLossAndTheNextAttempt(t *testing.T) {
 				ended := time.Now().Truncate(time.Microsecond)
 				id := loseRun(t, db, ended.Add(2*due), ended.Add(due))
 				dispatch := func() {
-					if _, err := db.Dispatch(t.Context(), ended, 10, func(job.Action, *job.Run) ([]string, string) { return []string{"team"}, "" }); err != nil {
+					if _, err := db.Dispatch(t.Context(), ended, 10, func(api.Action, *job.Run) ([]string, string) { return []string{"team"}, "" }); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -97,7 +98,7 @@ func TestLossAndTheNextAttempt(t *testing.T) {
 				b := &itemsTaken{}
 				w := New(Config{Store: db, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return ended.Add(time.Hour) }})
 				for range 2 { // the second time there is nothing left
-					if _, err := w.deliverOne(t.Context(), job.Route{Name: "team", Enabled: true, GroupSeconds: 600}, b, hours{}); err != nil {
+					if _, err := w.deliverOne(t.Context(), api.Route{Name: "team", Enabled: true, GroupSeconds: 600}, b, hours{}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -167,18 +168,18 @@ func loseRun(t *testing.T, db *store.Store, lost, due time.Time) string {
 // That an attempt was lost and reported again is dropped together, and only of what came before.
 func TestHealedIn(t *testing.T) {
 	at := time.Unix(1000, 0)
-	lost := job.Action{Run: "r", Attempt: 1, What: outbox.WhatLost, CreatedAt: at}
+	lost := api.Action{Run: "r", Attempt: 1, What: outbox.WhatLost, CreatedAt: at}
 	for name, c := range map[string]struct {
-		healed job.Action
+		healed api.Action
 		want   bool
 	}{
-		"after it":            {job.Action{Run: "r", Attempt: 1, What: outbox.WhatHealed, CreatedAt: at.Add(time.Minute)}, true},
-		"before it":           {job.Action{Run: "r", Attempt: 1, What: outbox.WhatHealed, CreatedAt: at.Add(-time.Minute)}, false},
-		"sent before":         {job.Action{Run: "r", Attempt: 1, What: outbox.WhatHealed, CreatedAt: at.Add(time.Minute), Batch: 7}, false},
-		"of the next attempt": {job.Action{Run: "r", Attempt: 2, What: outbox.WhatHealed, CreatedAt: at.Add(time.Minute)}, false},
-		"of another run":      {job.Action{Run: "s", Attempt: 1, What: outbox.WhatHealed, CreatedAt: at.Add(time.Minute)}, false},
+		"after it":            {api.Action{Run: "r", Attempt: 1, What: outbox.WhatHealed, CreatedAt: at.Add(time.Minute)}, true},
+		"before it":           {api.Action{Run: "r", Attempt: 1, What: outbox.WhatHealed, CreatedAt: at.Add(-time.Minute)}, false},
+		"sent before":         {api.Action{Run: "r", Attempt: 1, What: outbox.WhatHealed, CreatedAt: at.Add(time.Minute), Batch: 7}, false},
+		"of the next attempt": {api.Action{Run: "r", Attempt: 2, What: outbox.WhatHealed, CreatedAt: at.Add(time.Minute)}, false},
+		"of another run":      {api.Action{Run: "s", Attempt: 1, What: outbox.WhatHealed, CreatedAt: at.Add(time.Minute)}, false},
 	} {
-		if got := healedIn([]job.Action{lost, c.healed}, lost); got != c.want {
+		if got := healedIn([]api.Action{lost, c.healed}, lost); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

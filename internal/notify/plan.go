@@ -6,6 +6,7 @@ import (
 
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 
 // step is the next step of a route: to send a batch, or to wait.
 type step struct {
-	batch   []job.Action
+	batch   []api.Action
 	summary bool
 	// wait is when the next row is due, if there is no batch; zero if there are no rows.
 	wait time.Time
@@ -27,7 +28,7 @@ type step struct {
 // plan returns the next step of a route from its pending rows, oldest first. A batch that was tried is not changed
 // until it is done, and all other rows wait for it, so that the order is kept. startedAt is since when this server
 // delivers: older rows were delayed because no server did.
-func plan(r job.Route, quiet hours, rows []job.Action, now, startedAt time.Time) step {
+func plan(r api.Route, quiet hours, rows []api.Action, now, startedAt time.Time) step {
 	if len(rows) == 0 {
 		return step{}
 	}
@@ -44,7 +45,7 @@ func plan(r job.Route, quiet hours, rows []job.Action, now, startedAt time.Time)
 	if end := quiet.until(now); !end.IsZero() {
 		return step{wait: end}
 	}
-	var ready []job.Action
+	var ready []api.Action
 	var wait time.Time
 	for _, row := range rows {
 		if row.NextAt.After(now) {
@@ -67,7 +68,7 @@ func plan(r job.Route, quiet hours, rows []job.Action, now, startedAt time.Time)
 
 // groupDue returns when the time ends for which the oldest row waits for others; zero if it does not wait, as a
 // repetition.
-func groupDue(r job.Route, ready []job.Action, startedAt time.Time) time.Time {
+func groupDue(r api.Route, ready []api.Action, startedAt time.Time) time.Time {
 	oldest := ready[0]
 	if r.GroupSeconds <= 0 || oldest.Repeat > 0 || oldest.CreatedAt.Before(startedAt) {
 		return time.Time{}
@@ -76,7 +77,7 @@ func groupDue(r job.Route, ready []job.Action, startedAt time.Time) time.Time {
 }
 
 // isJoined reports whether all rows that are due are sent in one message.
-func isJoined(r job.Route, quiet hours, ready []job.Action, startedAt time.Time) bool {
+func isJoined(r api.Route, quiet hours, ready []api.Action, startedAt time.Time) bool {
 	if r.GroupSeconds > 0 || len(ready) > maxSeparate {
 		return true
 	}
@@ -91,7 +92,7 @@ func isJoined(r job.Route, quiet hours, ready []job.Action, startedAt time.Time)
 
 // firstBatch returns the first row with those that are sent in the same message: about the same run, because one
 // cause often has several rows, or about runs that arrived late in the same delivery.
-func firstBatch(ready []job.Action) []job.Action {
+func firstBatch(ready []api.Action) []api.Action {
 	batch := ready[:1:1]
 	for _, row := range ready[1:] {
 		if sameDelivery(row, batch[0]) || row.Run != "" && row.Run == batch[0].Run && row.Late == nil && batch[0].Late == nil {
@@ -102,13 +103,13 @@ func firstBatch(ready []job.Action) []job.Action {
 }
 
 // sameDelivery reports whether two rows are about runs that one host delivered late at once.
-func sameDelivery(a, b job.Action) bool {
+func sameDelivery(a, b api.Action) bool {
 	return a.Late != nil && b.Late != nil && a.Late.Host == b.Late.Host && a.CreatedAt.Equal(b.CreatedAt)
 }
 
 // sameBatch returns the rows of a batch.
-func sameBatch(rows []job.Action, id int64) []job.Action {
-	var batch []job.Action
+func sameBatch(rows []api.Action, id int64) []api.Action {
+	var batch []api.Action
 	for _, row := range rows {
 		if row.Batch == id {
 			batch = append(batch, row)
@@ -127,7 +128,7 @@ func sooner(a, b time.Time) time.Time {
 
 // needsCheck reports whether the cause of a row is read again before it is sent: that of a repetition, and of a
 // notification that was delayed.
-func needsCheck(a job.Action) bool {
+func needsCheck(a api.Action) bool {
 	return a.Batch == 0 && (a.Repeat > 0 || a.NextAt != nil && a.NextAt.After(a.CreatedAt))
 }
 
@@ -140,7 +141,7 @@ type situation struct {
 }
 
 // resolvedBy returns why nobody is notified of a problem any more; empty if it still exists.
-func resolvedBy(a job.Action, s situation) string {
+func resolvedBy(a api.Action, s situation) string {
 	switch {
 	case s.run == nil:
 		return "the run was deleted"
@@ -173,7 +174,7 @@ func resolvedBy(a job.Action, s situation) string {
 }
 
 // isRepeated reports whether a notification is repeated until somebody acknowledges the event.
-func isRepeated(a job.Action) bool {
+func isRepeated(a api.Action) bool {
 	switch a.What {
 	case outbox.WhatHealed, outbox.WhatRecovered, outbox.WhatCanceled, outbox.WhatNetwork, outbox.WhatTest:
 		return false

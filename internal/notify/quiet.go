@@ -7,7 +7,7 @@ import (
 
 	cron "github.com/netresearch/go-cron"
 
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // quietLimit is the longest duration of quiet hours. A route that is silent for longer should be disabled.
@@ -21,7 +21,7 @@ type hours struct {
 }
 
 // parseQuiet parses quiet hours. The error has the invalid field.
-func parseQuiet(q *job.QuietHours) (hours, error) {
+func parseQuiet(q *api.QuietHours) (hours, error) {
 	if q == nil {
 		return hours{}, nil
 	}

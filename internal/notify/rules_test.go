@@ -13,10 +13,11 @@ import (
 
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
-func event(what string, severity job.Health) job.Action {
-	return job.Action{What: what, Severity: severity, Kind: outbox.Notify}
+func event(what string, severity job.Health) api.Action {
+	return api.Action{What: what, Severity: severity, Kind: outbox.Notify}
 }
 
 func TestTakes(t *testing.T) {
@@ -26,43 +27,43 @@ func TestTakes(t *testing.T) {
 	passed := recovered
 	passed.Ends = "overdue"
 	for name, c := range map[string]struct {
-		match job.RouteMatch
-		a     job.Action
+		match api.RouteMatch
+		a     api.Action
 		run   *job.Run
 		want  bool
 	}{
-		"everything":                    {job.RouteMatch{}, failed, run, true},
-		"a notice about the server":     {job.RouteMatch{}, event("network", job.Warning), nil, true},
-		"success is no trouble":         {job.RouteMatch{}, event("succeeded", outbox.Info), run, false},
-		"success by name":               {job.RouteMatch{Events: []string{"succeeded"}}, event("succeeded", outbox.Info), run, true},
-		"a person's cancel":             {job.RouteMatch{}, event("canceled", outbox.Info), run, false},
-		"the agent's end":               {job.RouteMatch{}, event("canceled", job.Warning), run, true},
-		"glob":                          {job.RouteMatch{Job: "nightly-*"}, failed, run, true},
-		"another glob":                  {job.RouteMatch{Job: "weekly-*"}, failed, run, false},
-		"server notice, route of a job": {job.RouteMatch{Job: "*"}, event("network", job.Warning), nil, false},
-		"label":                         {job.RouteMatch{Labels: map[string]string{"team": "ml"}}, failed, run, true},
-		"another label":                 {job.RouteMatch{Labels: map[string]string{"team": "web"}}, failed, run, false},
-		"missing label":                 {job.RouteMatch{Labels: map[string]string{"x": ""}}, failed, run, false},
-		"severe enough":                 {job.RouteMatch{Severity: job.Critical}, failed, run, true},
-		"not severe enough":             {job.RouteMatch{Severity: job.Critical}, warning, run, false},
-		"warning and above":             {job.RouteMatch{Severity: job.Warning}, failed, run, true},
-		"event":                         {job.RouteMatch{Events: []string{"failed"}}, failed, run, true},
-		"another event":                 {job.RouteMatch{Events: []string{"failed"}}, warning, run, false},
-		"healed belongs to lost":        {job.RouteMatch{Events: []string{"lost"}}, event("healed", job.Critical), run, true},
-		"a passed finding":              {job.RouteMatch{Events: []string{"overdue"}}, passed, run, true},
-		"another passed finding":        {job.RouteMatch{Events: []string{"memory"}}, passed, run, false},
-		"late runs are no trouble":      {job.RouteMatch{}, event("late", outbox.Info), run, false},
-		"late runs by name":             {job.RouteMatch{Events: []string{"late"}}, event("late", outbox.Info), run, true},
-		"late, and severe":              {job.RouteMatch{Events: []string{"late", "failed"}, Severity: job.Critical}, event("late", outbox.Info), run, true},
-		"an older server's":             {job.RouteMatch{}, event("succeeded", ""), run, false},
-		"late runs of another job":      {job.RouteMatch{Events: []string{"late"}, Job: "weekly-*"}, event("late", outbox.Info), run, false},
-		"recovered is a success":        {job.RouteMatch{Events: []string{"succeeded"}}, recovered, run, true},
+		"everything":                    {api.RouteMatch{}, failed, run, true},
+		"a notice about the server":     {api.RouteMatch{}, event("network", job.Warning), nil, true},
+		"success is no trouble":         {api.RouteMatch{}, event("succeeded", outbox.Info), run, false},
+		"success by name":               {api.RouteMatch{Events: []string{"succeeded"}}, event("succeeded", outbox.Info), run, true},
+		"a person's cancel":             {api.RouteMatch{}, event("canceled", outbox.Info), run, false},
+		"the agent's end":               {api.RouteMatch{}, event("canceled", job.Warning), run, true},
+		"glob":                          {api.RouteMatch{Job: "nightly-*"}, failed, run, true},
+		"another glob":                  {api.RouteMatch{Job: "weekly-*"}, failed, run, false},
+		"server notice, route of a job": {api.RouteMatch{Job: "*"}, event("network", job.Warning), nil, false},
+		"label":                         {api.RouteMatch{Labels: map[string]string{"team": "ml"}}, failed, run, true},
+		"another label":                 {api.RouteMatch{Labels: map[string]string{"team": "web"}}, failed, run, false},
+		"missing label":                 {api.RouteMatch{Labels: map[string]string{"x": ""}}, failed, run, false},
+		"severe enough":                 {api.RouteMatch{Severity: job.Critical}, failed, run, true},
+		"not severe enough":             {api.RouteMatch{Severity: job.Critical}, warning, run, false},
+		"warning and above":             {api.RouteMatch{Severity: job.Warning}, failed, run, true},
+		"event":                         {api.RouteMatch{Events: []string{"failed"}}, failed, run, true},
+		"another event":                 {api.RouteMatch{Events: []string{"failed"}}, warning, run, false},
+		"healed belongs to lost":        {api.RouteMatch{Events: []string{"lost"}}, event("healed", job.Critical), run, true},
+		"a passed finding":              {api.RouteMatch{Events: []string{"overdue"}}, passed, run, true},
+		"another passed finding":        {api.RouteMatch{Events: []string{"memory"}}, passed, run, false},
+		"late runs are no trouble":      {api.RouteMatch{}, event("late", outbox.Info), run, false},
+		"late runs by name":             {api.RouteMatch{Events: []string{"late"}}, event("late", outbox.Info), run, true},
+		"late, and severe":              {api.RouteMatch{Events: []string{"late", "failed"}, Severity: job.Critical}, event("late", outbox.Info), run, true},
+		"an older server's":             {api.RouteMatch{}, event("succeeded", ""), run, false},
+		"late runs of another job":      {api.RouteMatch{Events: []string{"late"}, Job: "weekly-*"}, event("late", outbox.Info), run, false},
+		"recovered is a success":        {api.RouteMatch{Events: []string{"succeeded"}}, recovered, run, true},
 	} {
-		if got := Takes(job.Route{Match: c.match, Enabled: true}, c.a, c.run); got != c.want {
+		if got := Takes(api.Route{Match: c.match, Enabled: true}, c.a, c.run); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if Takes(job.Route{}, failed, run) {
+	if Takes(api.Route{}, failed, run) {
 		t.Error("a disabled route takes a message")
 	}
 }
@@ -76,7 +77,7 @@ func at(clock string) time.Time {
 }
 
 func TestQuietHours(t *testing.T) {
-	night, err := parseQuiet(&job.QuietHours{Cron: "0 22 * * *", Duration: "9h"})
+	night, err := parseQuiet(&api.QuietHours{Cron: "0 22 * * *", Duration: "9h"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +89,7 @@ func TestQuietHours(t *testing.T) {
 			t.Errorf("at %s quiet until %s%v, want %q", clock, got, end, want)
 		}
 	}
-	berlin, err := parseQuiet(&job.QuietHours{Cron: "0 22 * * 1-5", Duration: "8h", Zone: "Europe/Berlin"})
+	berlin, err := parseQuiet(&api.QuietHours{Cron: "0 22 * * 1-5", Duration: "8h", Zone: "Europe/Berlin"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,18 +100,18 @@ func TestQuietHours(t *testing.T) {
 		t.Error("no quiet hours are quiet")
 	}
 	for _, bad := range []struct {
-		q    job.QuietHours
+		q    api.QuietHours
 		want string
 	}{
-		{job.QuietHours{Cron: "0 25 * * *", Duration: "9h"}, "quiet.cron"},
-		{job.QuietHours{Cron: "", Duration: "9h"}, "quiet.cron"},
-		{job.QuietHours{Cron: "0 0 30 2 *", Duration: "9h"}, "quiet.cron"},
-		{job.QuietHours{Cron: "0 22 * * *", Duration: "9"}, "quiet.duration"},
-		{job.QuietHours{Cron: "0 22 * * *", Duration: "-9h"}, "quiet.duration"},
-		{job.QuietHours{Cron: "0 22 * * *", Duration: "400h"}, "quiet.duration"},
-		{job.QuietHours{Cron: "0 22 * * *", Duration: "9h", Zone: "Mars/Olympus"}, "quiet.zone"},
-		{job.QuietHours{Cron: "0 22 * * *", Duration: "24h"}, "never end"},
-		{job.QuietHours{Cron: "* * * * *", Duration: "5m"}, "never end"},
+		{api.QuietHours{Cron: "0 25 * * *", Duration: "9h"}, "quiet.cron"},
+		{api.QuietHours{Cron: "", Duration: "9h"}, "quiet.cron"},
+		{api.QuietHours{Cron: "0 0 30 2 *", Duration: "9h"}, "quiet.cron"},
+		{api.QuietHours{Cron: "0 22 * * *", Duration: "9"}, "quiet.duration"},
+		{api.QuietHours{Cron: "0 22 * * *", Duration: "-9h"}, "quiet.duration"},
+		{api.QuietHours{Cron: "0 22 * * *", Duration: "400h"}, "quiet.duration"},
+		{api.QuietHours{Cron: "0 22 * * *", Duration: "9h", Zone: "Mars/Olympus"}, "quiet.zone"},
+		{api.QuietHours{Cron: "0 22 * * *", Duration: "24h"}, "never end"},
+		{api.QuietHours{Cron: "* * * * *", Duration: "5m"}, "never end"},
 	} {
 		if _, err := parseQuiet(&bad.q); err == nil || !strings.Contains(err.Error(), bad.want) {
 			t.Errorf("%+v: %v", bad.q, err)
@@ -118,16 +119,16 @@ func TestQuietHours(t *testing.T) {
 	}
 }
 
-func rows(from time.Time, n int) []job.Action {
-	out := make([]job.Action, n)
+func rows(from time.Time, n int) []api.Action {
+	out := make([]api.Action, n)
 	for i := range out {
 		next := from.Add(time.Duration(i) * time.Second)
-		out[i] = job.Action{ID: int64(i + 1), Run: fmt.Sprint("run", i), CreatedAt: next, NextAt: &next}
+		out[i] = api.Action{ID: int64(i + 1), Run: fmt.Sprint("run", i), CreatedAt: next, NextAt: &next}
 	}
 	return out
 }
 
-func ids(all []job.Action) []int64 {
+func ids(all []api.Action) []int64 {
 	var out []int64
 	for _, a := range all {
 		out = append(out, a.ID)
@@ -138,7 +139,7 @@ func ids(all []job.Action) []int64 {
 func TestPlan(t *testing.T) {
 	now := at("12:00")
 	early := now.Add(-time.Hour)
-	night, err := parseQuiet(&job.QuietHours{Cron: "0 11 * * *", Duration: "30m"})
+	night, err := parseQuiet(&api.QuietHours{Cron: "0 11 * * *", Duration: "30m"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,15 +152,15 @@ func TestPlan(t *testing.T) {
 	same[2].Run = same[0].Run
 	late := rows(now.Add(-time.Minute), 5)
 	for i, host := range []string{"a", "b", "a", "a"} {
-		late[i].Late, late[i].CreatedAt = &job.LateRuns{Host: host}, late[0].CreatedAt
+		late[i].Late, late[i].CreatedAt = &api.LateRuns{Host: host}, late[0].CreatedAt
 	}
 	late[3].CreatedAt, late[4].Run = late[3].CreatedAt.Add(time.Second), late[0].Run
 	repeat := rows(now.Add(-time.Minute), 2)
 	repeat[0].NextAt, repeat[0].Repeat = &soon, 1
 	for name, c := range map[string]struct {
-		route   job.Route
+		route   api.Route
 		quiet   hours
-		rows    []job.Action
+		rows    []api.Action
 		opened  time.Time
 		batch   []int64
 		summary bool
@@ -173,13 +174,13 @@ func TestPlan(t *testing.T) {
 		"behind a tried one":           {rows: tried, opened: early, wait: soon},
 		"a repetition holds nobody up": {rows: repeat, opened: early, batch: []int64{2}},
 		"only a repetition":            {rows: repeat[:1], opened: early, wait: soon},
-		"collecting":                   {route: job.Route{GroupSeconds: 300}, rows: rows(now.Add(-time.Minute), 2), opened: early, wait: now.Add(4 * time.Minute)},
-		"collected":                    {route: job.Route{GroupSeconds: 30}, rows: rows(now.Add(-time.Minute), 2), opened: early, batch: []int64{1, 2}, summary: true},
+		"collecting":                   {route: api.Route{GroupSeconds: 300}, rows: rows(now.Add(-time.Minute), 2), opened: early, wait: now.Add(4 * time.Minute)},
+		"collected":                    {route: api.Route{GroupSeconds: 30}, rows: rows(now.Add(-time.Minute), 2), opened: early, batch: []int64{1, 2}, summary: true},
 		"quiet":                        {quiet: night, rows: rows(at("11:05"), 2), opened: at("01:00"), batch: []int64{1, 2}, summary: true},
 		"one in quiet hours":           {quiet: night, rows: rows(at("11:05"), 1), opened: at("01:00"), batch: []int64{1}},
 		"after our own outage":         {rows: rows(now.Add(-time.Minute), 3), opened: now.Add(-time.Second), batch: []int64{1, 2, 3}, summary: true},
 		"one after our own outage":     {rows: rows(now.Add(-time.Minute), 1), opened: now, batch: []int64{1}},
-		"outage while it collected":    {route: job.Route{GroupSeconds: 3600}, rows: rows(now.Add(-time.Minute), 2), opened: now, batch: []int64{1, 2}, summary: true},
+		"outage while it collected":    {route: api.Route{GroupSeconds: 3600}, rows: rows(now.Add(-time.Minute), 2), opened: now, batch: []int64{1, 2}, summary: true},
 		"as many as a person can read": {rows: rows(now.Add(-time.Minute), maxSeparate), opened: early, batch: []int64{1}},
 		"a storm":                      {rows: rows(now.Add(-time.Minute), maxSeparate+1), opened: early, batch: ids(rows(now, maxSeparate+1)), summary: true},
 	} {
@@ -188,7 +189,7 @@ func TestPlan(t *testing.T) {
 			t.Errorf("%s: %v %v %v, want %v %v %v", name, ids(got.batch), got.summary, got.wait, c.batch, c.summary, c.wait)
 		}
 	}
-	if got := plan(job.Route{}, night, rows(at("11:05"), 2), at("11:10"), early); len(got.batch) != 0 || !got.wait.Equal(at("11:30")) {
+	if got := plan(api.Route{}, night, rows(at("11:05"), 2), at("11:10"), early); len(got.batch) != 0 || !got.wait.Equal(at("11:30")) {
 		t.Errorf("in quiet hours: %+v", got)
 	}
 }
@@ -216,7 +217,7 @@ func TestWhatIsNotToldAgain(t *testing.T) {
 		"deleted":                {"failed", situation{}, true},
 		"another attempt":        {"failed", situation{run: &job.Run{State: job.Failed, Attempt: 2}}, true},
 	} {
-		if got := resolvedBy(job.Action{What: c.what, Attempt: 1, Repeat: 1}, c.s); (got != "") != c.over {
+		if got := resolvedBy(api.Action{What: c.what, Attempt: 1, Repeat: 1}, c.s); (got != "") != c.over {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
@@ -230,7 +231,7 @@ func TestWhatIsNotToldAgain(t *testing.T) {
 		"another attempt, then a success": {situation{run: again, later: true}, true}, "the same attempt": {situation{run: run(job.Running)}, true},
 		"it reported again, then another attempt": {situation{run: again, healed: true}, true}, "it was lost again": {situation{run: run(job.Lost)}, false},
 	} {
-		if got := resolvedBy(job.Action{What: outbox.WhatLost, Attempt: 1}, c.s); (got != "") != c.over {
+		if got := resolvedBy(api.Action{What: outbox.WhatLost, Attempt: 1}, c.s); (got != "") != c.over {
 			t.Errorf("for the first time, %s: %q", name, got)
 		}
 	}
@@ -239,14 +240,14 @@ func TestWhatIsNotToldAgain(t *testing.T) {
 func TestWhichRowsAreChecked(t *testing.T) {
 	now, soon := at("12:00"), at("12:01")
 	for name, tt := range map[string]struct {
-		a    job.Action
+		a    api.Action
 		want bool
 	}{
-		"at once":           {job.Action{CreatedAt: now, NextAt: &now}, false},
-		"to wait":           {job.Action{CreatedAt: now, NextAt: &soon}, true},
-		"tried once":        {job.Action{CreatedAt: now, NextAt: &soon, Batch: 1}, false},
-		"repeated":          {job.Action{CreatedAt: now, NextAt: &soon, Repeat: 1}, true},
-		"repeated, sending": {job.Action{CreatedAt: now, NextAt: &soon, Repeat: 1, Batch: 1}, false},
+		"at once":           {api.Action{CreatedAt: now, NextAt: &now}, false},
+		"to wait":           {api.Action{CreatedAt: now, NextAt: &soon}, true},
+		"tried once":        {api.Action{CreatedAt: now, NextAt: &soon, Batch: 1}, false},
+		"repeated":          {api.Action{CreatedAt: now, NextAt: &soon, Repeat: 1}, true},
+		"repeated, sending": {api.Action{CreatedAt: now, NextAt: &soon, Repeat: 1, Batch: 1}, false},
 	} {
 		if got := needsCheck(tt.a); got != tt.want {
 			t.Errorf("%s: %t", name, got)
@@ -255,24 +256,24 @@ func TestWhichRowsAreChecked(t *testing.T) {
 }
 
 func TestHealedIsDroppedWithLost(t *testing.T) {
-	action := func(id int64, what, run string, attempt, repeat int) job.Action {
-		return job.Action{ID: id, What: what, Run: run, Attempt: attempt, Repeat: repeat}
+	action := func(id int64, what, run string, attempt, repeat int) api.Action {
+		return api.Action{ID: id, What: what, Run: run, Attempt: attempt, Repeat: repeat}
 	}
 	lost, healed := action(1, "lost", "r", 1, 0), action(2, "healed", "r", 1, 0)
 	for name, c := range map[string]struct {
-		batch   []job.Action
+		batch   []api.Action
 		dropped []int64
 		want    []int64 // left
 	}{
-		"lost was sent before":            {[]job.Action{healed}, nil, []int64{2}},
-		"both are sent":                   {[]job.Action{lost, healed}, nil, []int64{1, 2}},
-		"lost is dropped":                 {[]job.Action{lost, healed}, []int64{1}, nil},
-		"a repetition is dropped":         {[]job.Action{action(1, "lost", "r", 1, 2), healed}, []int64{1}, []int64{2}},
-		"another run's is dropped":        {[]job.Action{action(1, "lost", "s", 1, 0), healed}, []int64{1}, []int64{2}},
-		"an earlier attempt's is dropped": {[]job.Action{action(1, "lost", "r", 1, 0), action(2, "healed", "r", 2, 0)}, []int64{1}, []int64{2}},
-		"with others":                     {[]job.Action{lost, healed, action(3, "failed", "r", 1, 0)}, []int64{1}, []int64{3}},
+		"lost was sent before":            {[]api.Action{healed}, nil, []int64{2}},
+		"both are sent":                   {[]api.Action{lost, healed}, nil, []int64{1, 2}},
+		"lost is dropped":                 {[]api.Action{lost, healed}, []int64{1}, nil},
+		"a repetition is dropped":         {[]api.Action{action(1, "lost", "r", 1, 2), healed}, []int64{1}, []int64{2}},
+		"another run's is dropped":        {[]api.Action{action(1, "lost", "s", 1, 0), healed}, []int64{1}, []int64{2}},
+		"an earlier attempt's is dropped": {[]api.Action{action(1, "lost", "r", 1, 0), action(2, "healed", "r", 2, 0)}, []int64{1}, []int64{2}},
+		"with others":                     {[]api.Action{lost, healed, action(3, "failed", "r", 1, 0)}, []int64{1}, []int64{3}},
 	} {
-		var left []job.Action
+		var left []api.Action
 		var dropped []outbox.Result
 		for _, a := range c.batch {
 			if slices.Contains(c.dropped, a.ID) {
@@ -290,8 +291,8 @@ func TestHealedIsDroppedWithLost(t *testing.T) {
 
 func TestOutcomeOfATry(t *testing.T) {
 	now := at("12:00")
-	batch := []job.Action{{ID: 1, Run: "r", Severity: job.Critical, What: "failed", Batch: 1, CreatedAt: now.Add(-time.Minute)}}
-	route := job.Route{RepeatSeconds: 600}
+	batch := []api.Action{{ID: 1, Run: "r", Severity: job.Critical, What: "failed", Batch: 1, CreatedAt: now.Add(-time.Minute)}}
+	route := api.Route{RepeatSeconds: 600}
 	got := outcome(route, batch, nil, now, 0)[0]
 	if got.Status != outbox.Done || !got.Again.Equal(now.Add(10*time.Minute)) || got.Error != "" {
 		t.Errorf("taken: %+v", got)

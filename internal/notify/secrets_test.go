@@ -9,7 +9,7 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // While the secrets of a route cannot be decrypted, nothing is dropped or given up: what it
@@ -25,7 +25,7 @@ func TestMessagesWaitForTheKey(t *testing.T) {
 	}
 	lost, fine := newRecorder(), newRecorder()
 	db := open()
-	setRoute(t, db, job.Route{Name: "lost", URL: receiver(t, lost.ServeHTTP)})
+	setRoute(t, db, api.Route{Name: "lost", URL: receiver(t, lost.ServeHTTP)})
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestMessagesWaitForTheKey(t *testing.T) {
 	}
 	db = open()
 	defer db.Close() //nolint:errcheck // only read from here on
-	setRoute(t, db, job.Route{Name: "fine", URL: receiver(t, fine.ServeHTTP)})
+	setRoute(t, db, api.Route{Name: "fine", URL: receiver(t, fine.ServeHTTP)})
 	defer work(t, db, nil)()
 	run := fail(t, db, "train", 1)
 	fine.wait(t, 1)

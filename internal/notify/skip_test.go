@@ -14,7 +14,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // onBothWithSQL is onBothEngines for tests that damage the database.
@@ -57,8 +57,8 @@ func TestBadRowsHoldUpNoMessage(t *testing.T) {
 			t.Fatal(err)
 		}
 		h := newRecorder()
-		setRoute(t, db, job.Route{Name: "a-damaged", URL: "https://example.com/", Secret: NewSecret()})
-		setRoute(t, db, job.Route{Name: "team", URL: receiver(t, h.ServeHTTP), Secret: NewSecret()})
+		setRoute(t, db, api.Route{Name: "a-damaged", URL: "https://example.com/", Secret: NewSecret()})
+		setRoute(t, db, api.Route{Name: "team", URL: receiver(t, h.ServeHTTP), Secret: NewSecret()})
 		for statement, arg := range map[string]string{
 			`UPDATE runs SET doc = '{' WHERE id = $1`:     bad,
 			`UPDATE routes SET doc = 'x' WHERE name = $1`: "a-damaged",
@@ -156,10 +156,10 @@ func kindsInTrouble(t *testing.T, db *store.Store) []string {
 
 // Hundreds of cancels that are followed one by one hold up no message.
 func TestManyCancelsHoldUpNoMessage(t *testing.T) {
-	inTime(t, job.Route{}, func(m *memory, b *mailbox) {
+	inTime(t, api.Route{}, func(m *memory, b *mailbox) {
 		m.locked(func() {
 			for n := range 500 {
-				m.cancels = append(m.cancels, job.Action{ID: int64(1000 + n), Kind: outbox.Cancel, Run: "x"})
+				m.cancels = append(m.cancels, api.Action{ID: int64(1000 + n), Kind: outbox.Cancel, Run: "x"})
 			}
 			m.cancelTakes = time.Minute
 		})

@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/notify/message"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // none is a host without addresses.
@@ -50,7 +51,7 @@ func TestNothingInvisibleIsSent(t *testing.T) {
 	}
 	for _, what := range append(Events(), outbox.WhatTest, hostile) {
 		for _, of := range []*job.Run{run, nil} {
-			item := message.ItemOf(job.Action{What: what, Message: hostile, Ends: hostile, Repeat: 2}, of, "https://stint.example.org")
+			item := message.ItemOf(api.Action{What: what, Message: hostile, Ends: hostile, Repeat: 2}, of, "https://stint.example.org")
 			item.Lines, item.Evidence = []string{hostile}, &job.Evidence{Text: hostile}
 			m := message.New("team", 5, []message.Item{item, item}, true, at("11:00"))
 			body, err := json.Marshal(m.Items)

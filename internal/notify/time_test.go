@@ -17,6 +17,7 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 func TestEveryRuleCanBeAskedFor(t *testing.T) {
@@ -30,16 +31,16 @@ func TestEveryRuleCanBeAskedFor(t *testing.T) {
 // memory is an outbox without a database, for tests of time. It is used by one goroutine
 // at a time.
 type memory struct {
-	route   job.Route
+	route   api.Route
 	deleted bool // the route
-	rows    []job.Action
+	rows    []api.Action
 	lock    chan struct{}
 	// cancels are due, and following one takes so long.
-	cancels     []job.Action
+	cancels     []api.Action
 	cancelTakes time.Duration
 }
 
-func newMemory(r job.Route) *memory {
+func newMemory(r api.Route) *memory {
 	r.Name, r.Enabled = "team", true
 	return &memory{route: r, lock: make(chan struct{}, 1)}
 }
@@ -51,14 +52,14 @@ func (m *memory) raise(run string) {
 	m.locked(func() {
 		now := time.Now()
 		id := int64(len(m.rows) + 1)
-		m.rows = append(m.rows, job.Action{
+		m.rows = append(m.rows, api.Action{
 			ID: id, Cause: id, Kind: outbox.Notify, Run: run, Route: "team", What: "failed", Severity: job.Critical,
 			Status: outbox.Pending, CreatedAt: now, NextAt: &now, Attempt: 1,
 		})
 	})
 }
 
-func (m *memory) pending() (left []job.Action) {
+func (m *memory) pending() (left []api.Action) {
 	m.locked(func() {
 		for _, row := range m.rows {
 			if row.Status == outbox.Pending {
@@ -69,7 +70,7 @@ func (m *memory) pending() (left []job.Action) {
 	return left
 }
 
-func (m *memory) Dispatch(context.Context, time.Time, int, func(job.Action, *job.Run) ([]string, string)) (int, error) {
+func (m *memory) Dispatch(context.Context, time.Time, int, func(api.Action, *job.Run) ([]string, string)) (int, error) {
 	return 0, nil
 }
 
@@ -87,7 +88,7 @@ func (m *memory) ReserveRoute(context.Context, string, string, time.Time, time.T
 	return true, nil
 }
 
-func (m *memory) RouteRows(context.Context, string, int) ([]job.Action, error) {
+func (m *memory) RouteRows(context.Context, string, int) ([]api.Action, error) {
 	return m.pending(), nil
 }
 
@@ -119,14 +120,14 @@ func (m *memory) SucceededSince(context.Context, string, time.Time, time.Time) (
 	return false, nil
 }
 
-func (m *memory) DueActions(context.Context, time.Time, int) (due []job.Action, err error) {
+func (m *memory) DueActions(context.Context, time.Time, int) (due []api.Action, err error) {
 	m.locked(func() { due = slices.Clone(m.cancels) })
 	return due, nil
 }
 
-func (m *memory) ActionFailed(context.Context, job.Action, error, time.Time) error { return nil }
+func (m *memory) ActionFailed(context.Context, api.Action, error, time.Time) error { return nil }
 
-func (m *memory) ActionFollowed(context.Context, job.Action) {}
+func (m *memory) ActionFollowed(context.Context, api.Action) {}
 
 func (m *memory) FollowCancel(ctx context.Context, _ string, _ int, _ job.Cancel, _ bool) (outbox.Progress, error) {
 	var takes time.Duration
@@ -188,18 +189,18 @@ func (b *mailbox) Send(ctx context.Context, m message.Message) error {
 
 // inTime runs a worker over an outbox and a mailbox in a bubble of fake time, which
 // begins at midnight UTC.
-func inTime(t *testing.T, r job.Route, test func(m *memory, b *mailbox)) {
+func inTime(t *testing.T, r api.Route, test func(m *memory, b *mailbox)) {
 	t.Helper()
 	inTimeWith(t, r, func(m *memory, b *mailbox, _ *Worker) { test(m, b) })
 }
 
-func inTimeWith(t *testing.T, r job.Route, test func(m *memory, b *mailbox, w *Worker)) {
+func inTimeWith(t *testing.T, r api.Route, test func(m *memory, b *mailbox, w *Worker)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m, b := newMemory(r), &mailbox{}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
-		w := New(Config{Store: m, Log: slog.New(slog.DiscardHandler), open: func(job.Route) (Channel, error) { return b, nil }})
+		w := New(Config{Store: m, Log: slog.New(slog.DiscardHandler), open: func(api.Route) (Channel, error) { return b, nil }})
 		go func() { w.Run(ctx); close(done) }()
 		synctest.Wait()
 		test(m, b, w)
@@ -215,7 +216,7 @@ func pass(d time.Duration) {
 
 // A worker that is woken, often, sends what waits at once, and once.
 func TestAWokenWorkerSendsAtOnce(t *testing.T) {
-	inTimeWith(t, job.Route{}, func(m *memory, b *mailbox, w *Worker) {
+	inTimeWith(t, api.Route{}, func(m *memory, b *mailbox, w *Worker) {
 		pass(100 * time.Millisecond)
 		m.raise("run")
 		woken := time.Now()
@@ -236,7 +237,7 @@ func TestAWokenWorkerSendsAtOnce(t *testing.T) {
 // Pauses double with jitter, so the first try after a minute comes when 2^7-1 = 127
 // seconds have passed at the latest.
 func TestAMinuteOfADeadReceiver(t *testing.T) {
-	inTime(t, job.Route{}, func(m *memory, b *mailbox) {
+	inTime(t, api.Route{}, func(m *memory, b *mailbox) {
 		start := time.Now()
 		b.down = start.Add(time.Minute)
 		var want []string
@@ -261,7 +262,7 @@ func TestAMinuteOfADeadReceiver(t *testing.T) {
 }
 
 func TestQuietHoursEndWithOneMessage(t *testing.T) {
-	inTime(t, job.Route{Quiet: &job.QuietHours{Cron: "0 22 * * *", Duration: "9h"}}, func(m *memory, b *mailbox) {
+	inTime(t, api.Route{Quiet: &api.QuietHours{Cron: "0 22 * * *", Duration: "9h"}}, func(m *memory, b *mailbox) {
 		for n := range 3 {
 			m.raise(fmt.Sprint("night", n))
 			pass(time.Hour)
@@ -281,7 +282,7 @@ func TestQuietHoursEndWithOneMessage(t *testing.T) {
 }
 
 func TestGroupingAndStorms(t *testing.T) {
-	inTime(t, job.Route{GroupSeconds: 120}, func(m *memory, b *mailbox) {
+	inTime(t, api.Route{GroupSeconds: 120}, func(m *memory, b *mailbox) {
 		m.raise("a")
 		pass(time.Minute)
 		m.raise("b")
@@ -297,7 +298,7 @@ func TestGroupingAndStorms(t *testing.T) {
 			t.Errorf("taken (-want +got):\n%s", diff)
 		}
 	})
-	inTime(t, job.Route{}, func(m *memory, b *mailbox) {
+	inTime(t, api.Route{}, func(m *memory, b *mailbox) {
 		for n := range 1100 {
 			m.raise(fmt.Sprint(n))
 		}
@@ -309,7 +310,7 @@ func TestGroupingAndStorms(t *testing.T) {
 }
 
 func TestAWorkerEndsInTheMiddleOfATry(t *testing.T) {
-	inTime(t, job.Route{}, func(m *memory, b *mailbox) {
+	inTime(t, api.Route{}, func(m *memory, b *mailbox) {
 		b.slow = true
 		m.raise("a")
 		pass(10 * time.Second)
@@ -321,7 +322,7 @@ func TestAWorkerEndsInTheMiddleOfATry(t *testing.T) {
 
 // A route that is disabled, changed or deleted in the middle of its backlog is left at once.
 func TestARouteThatChangesWhileItIsServed(t *testing.T) {
-	inTime(t, job.Route{}, func(m *memory, b *mailbox) {
+	inTime(t, api.Route{}, func(m *memory, b *mailbox) {
 		b.takes = 5 * time.Second
 		m.raise("first")
 		pass(2 * time.Second)
@@ -349,7 +350,7 @@ func TestARouteThatChangesWhileItIsServed(t *testing.T) {
 
 // Quiet hours that this server cannot read are named as the reason.
 func TestQuietHoursThatCannotBeRead(t *testing.T) {
-	inTime(t, job.Route{Quiet: &job.QuietHours{Cron: "0 22 * * *", Duration: "9h", Zone: "Nowhere/At_All"}}, func(m *memory, b *mailbox) {
+	inTime(t, api.Route{Quiet: &api.QuietHours{Cron: "0 22 * * *", Duration: "9h", Zone: "Nowhere/At_All"}}, func(m *memory, b *mailbox) {
 		m.raise("run")
 		pass(time.Minute)
 		m.locked(func() {

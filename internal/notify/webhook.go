@@ -15,7 +15,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"stint.dev/stint/internal/notify/message"
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // webhook posts messages as JSON, signed according to the Standard Webhooks specification.
@@ -26,7 +26,7 @@ type webhook struct {
 	now    func() time.Time
 }
 
-func newWebhook(r job.Route, u *url.URL, g guard) (*webhook, error) {
+func newWebhook(r api.Route, u *url.URL, g guard) (*webhook, error) {
 	if err := checkHost(u.Hostname(), g); err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/periodic"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Store is the part of the database that the worker uses.
@@ -30,13 +31,13 @@ type Store interface {
 type RouteStore interface {
 	// Dispatch assigns up to limit causes, oldest first, to the routes that to returns, and returns how
 	// many they were.
-	Dispatch(ctx context.Context, now time.Time, limit int, to func(job.Action, *job.Run) (routes []string, why string)) (int, error)
+	Dispatch(ctx context.Context, now time.Time, limit int, to func(api.Action, *job.Run) (routes []string, why string)) (int, error)
 	// Deliveries returns all routes with their secrets, and whether something waits for them.
 	Deliveries(ctx context.Context) ([]outbox.Delivery, error)
 	// ReserveRoute makes owner the only one that delivers to a route until a time, and reports whether it is.
 	ReserveRoute(ctx context.Context, name, owner string, now, until time.Time) (bool, error)
 	// RouteRows returns the pending rows of a route, oldest first.
-	RouteRows(ctx context.Context, route string, limit int) ([]job.Action, error)
+	RouteRows(ctx context.Context, route string, limit int) ([]api.Action, error)
 	// StoreResults stores the results of rows.
 	StoreResults(ctx context.Context, results []outbox.Result) error
 	// TidyOutbox drops the rows of deleted routes, and deletes up to limit rows that were done before a
@@ -60,9 +61,9 @@ type RunStore interface {
 type ActionStore interface {
 	// DueActions returns pending cancels and retries that are due. ActionFailed records that one failed,
 	// so that it is tried again later, and ActionFollowed that it did not.
-	DueActions(ctx context.Context, now time.Time, limit int) ([]job.Action, error)
-	ActionFailed(ctx context.Context, a job.Action, cause error, now time.Time) error
-	ActionFollowed(ctx context.Context, a job.Action)
+	DueActions(ctx context.Context, now time.Time, limit int) ([]api.Action, error)
+	ActionFailed(ctx context.Context, a api.Action, cause error, now time.Time) error
+	ActionFollowed(ctx context.Context, a api.Action)
 	FollowCancel(ctx context.Context, run string, attempt int, c job.Cancel, force bool) (outbox.Progress, error)
 	WatchRetry(ctx context.Context, run string, attempt int, announced, now time.Time) (outbox.Progress, error)
 	RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
@@ -84,7 +85,7 @@ type Config struct {
 	// Changed is called with each run that an action changed. It must not block, and may be nil.
 	Changed func(run string)
 	// open returns the channel of a route; tests replace it.
-	open func(job.Route) (Channel, error)
+	open func(api.Route) (Channel, error)
 }
 
 const (
@@ -130,7 +131,7 @@ func New(c Config) *Worker {
 	}
 	if c.open == nil {
 		g := guard{c.Options.PrivateTargets}
-		c.open = func(r job.Route) (Channel, error) { return open(r, g) }
+		c.open = func(r api.Route) (Channel, error) { return open(r, g) }
 	}
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails
@@ -186,7 +187,7 @@ func (w *Worker) deliver(ctx context.Context) error {
 		return err
 	}
 	for n := maxDispatch; n == maxDispatch; {
-		n, err = w.Store.Dispatch(ctx, now, maxDispatch, func(a job.Action, run *job.Run) ([]string, string) {
+		n, err = w.Store.Dispatch(ctx, now, maxDispatch, func(a api.Action, run *job.Run) ([]string, string) {
 			return routesOf(routes, a, run)
 		})
 		if err != nil {
@@ -246,7 +247,7 @@ func (w *Worker) start(ctx context.Context, routes []outbox.Delivery, now time.T
 
 // isCurrent reports whether a route has not been changed since r was read, because a change must also apply to a
 // backlog that is being delivered.
-func (w *Worker) isCurrent(r job.Route) bool {
+func (w *Worker) isCurrent(r api.Route) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	at, known := w.known[r.Name]
@@ -254,7 +255,7 @@ func (w *Worker) isCurrent(r job.Route) bool {
 }
 
 // serve delivers what is due for a route, and returns when something is due again; zero for the next round.
-func (w *Worker) serve(ctx context.Context, r job.Route) time.Time {
+func (w *Worker) serve(ctx context.Context, r api.Route) time.Time {
 	channel, err := w.open(r)
 	quiet, qerr := parseQuiet(r.Quiet)
 	if err = errors.Join(err, qerr); err != nil {

@@ -24,6 +24,7 @@ import (
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -146,7 +147,7 @@ func (h *recorder) wait(t *testing.T, n int) {
 	}
 }
 
-func setRoute(t *testing.T, db *store.Store, r job.Route) {
+func setRoute(t *testing.T, db *store.Store, r api.Route) {
 	t.Helper()
 	r.Enabled, r.ChangedAt = true, time.Now()
 	if err := db.SetRoute(t.Context(), r); err != nil {
@@ -219,9 +220,9 @@ func counted(t *testing.T, db *store.Store, enough func(map[string]int) bool) ma
 func TestLateRunsAreOneMessage(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, db *store.Store) {
 		some, all, trouble := newRecorder(), newRecorder(), newRecorder()
-		setRoute(t, db, job.Route{Name: "some", URL: receiver(t, some.ServeHTTP), Match: job.RouteMatch{Events: []string{"late"}, Job: "backup"}})
-		setRoute(t, db, job.Route{Name: "all", URL: receiver(t, all.ServeHTTP), Match: job.RouteMatch{Events: []string{"late"}}})
-		setRoute(t, db, job.Route{Name: "trouble", URL: receiver(t, trouble.ServeHTTP)})
+		setRoute(t, db, api.Route{Name: "some", URL: receiver(t, some.ServeHTTP), Match: api.RouteMatch{Events: []string{"late"}, Job: "backup"}})
+		setRoute(t, db, api.Route{Name: "all", URL: receiver(t, all.ServeHTTP), Match: api.RouteMatch{Events: []string{"late"}}})
+		setRoute(t, db, api.Route{Name: "trouble", URL: receiver(t, trouble.ServeHTTP)})
 		now := time.Now()
 		night := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC).AddDate(0, 0, -1)
 		for i := range 7 {
@@ -273,7 +274,7 @@ func TestAReceiverThatWasDown(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, db *store.Store) {
 		h := newRecorder()
 		h.down = 2
-		setRoute(t, db, job.Route{Name: "team", URL: receiver(t, h.ServeHTTP), Secret: NewSecret()})
+		setRoute(t, db, api.Route{Name: "team", URL: receiver(t, h.ServeHTTP), Secret: NewSecret()})
 		work(t, db, func(c *Config) { c.Now = func() time.Time { return time.Now().Add(-time.Second) } })
 		var want []string
 		for n := range 10 {
@@ -317,8 +318,8 @@ func TestASlowReceiverAndARestart(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, db *store.Store) {
 		fast, slow := newRecorder(), newRecorder()
 		arrived, first := make(chan string, 1), true
-		setRoute(t, db, job.Route{Name: "fast", URL: receiver(t, fast.ServeHTTP)})
-		setRoute(t, db, job.Route{Name: "slow", URL: receiver(t, func(w http.ResponseWriter, r *http.Request) {
+		setRoute(t, db, api.Route{Name: "fast", URL: receiver(t, fast.ServeHTTP)})
+		setRoute(t, db, api.Route{Name: "slow", URL: receiver(t, func(w http.ResponseWriter, r *http.Request) {
 			if first {
 				first = false
 				raw, _ := io.ReadAll(r.Body) // whoever has not read cannot see the other side hang up
@@ -369,7 +370,7 @@ func TestTwoServersTellOnce(t *testing.T) {
 		})
 		if first == nil {
 			first = db
-			setRoute(t, db, job.Route{Name: "team", URL: target})
+			setRoute(t, db, api.Route{Name: "team", URL: target})
 		}
 		work(t, db, func(c *Config) { c.Now = func() time.Time { return time.Now().Add(-time.Second) } })
 	}
@@ -399,7 +400,7 @@ func TestDroppedAndRefused(t *testing.T) {
 		}
 		stop()
 		h := newRecorder()
-		setRoute(t, db, job.Route{Name: "team", URL: receiver(t, func(w http.ResponseWriter, r *http.Request) {
+		setRoute(t, db, api.Route{Name: "team", URL: receiver(t, func(w http.ResponseWriter, r *http.Request) {
 			raw, _ := io.ReadAll(r.Body)
 			if bytes.Contains(raw, []byte("poison")) {
 				w.WriteHeader(http.StatusBadRequest)
@@ -421,7 +422,7 @@ func TestDroppedAndRefused(t *testing.T) {
 func TestRepeatedUntilAcknowledged(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, db *store.Store) {
 		h := newRecorder()
-		setRoute(t, db, job.Route{Name: "team", URL: receiver(t, h.ServeHTTP), RepeatSeconds: 60})
+		setRoute(t, db, api.Route{Name: "team", URL: receiver(t, h.ServeHTTP), RepeatSeconds: 60})
 		var mu sync.Mutex
 		var ahead time.Duration
 		work(t, db, func(c *Config) {

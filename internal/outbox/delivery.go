@@ -1,10 +1,10 @@
 package outbox
 
-import "stint.dev/stint/job"
+import "stint.dev/stint/job/api"
 
 // Delivery is a route with its secret, and whether it has pending rows.
 type Delivery struct {
-	Route   job.Route
+	Route   api.Route
 	Pending bool // some row of it is pending
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Kinds of entries.
@@ -62,7 +63,7 @@ type Entry struct {
 	// By is who or what requested a cancel or a retry: a person, a program, or job.PolicyAuthor.
 	By string
 	// Late is what WhatLate counts: runs of one job. Run is the last of them.
-	Late *job.LateRuns
+	Late *api.LateRuns
 }
 
 // Result is the result of an outbox row after a try, or without one.

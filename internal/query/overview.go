@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 const (
@@ -118,13 +119,13 @@ func EndOnServer(attempt int, start time.Time, started, ended *time.Time, lastSi
 }
 
 // ShortRun returns what an overview shows of a run.
-func ShortRun(r *job.Run) job.OverviewRun {
-	out := job.OverviewRun{
+func ShortRun(r *job.Run) api.OverviewRun {
+	out := api.OverviewRun{
 		ID: r.ID, Job: r.Job, Number: r.Number, Attempt: r.Attempt, State: r.State, Health: r.Health,
 		Acknowledged: r.Acknowledged, Outcome: r.Outcome, Command: index.Truncate(r.Command, 200), Status: index.Truncate(r.Status, 200), Host: r.Host,
 		CreatedAt: r.CreatedAt, StartAt: r.StartAt, DeliveredLateSeconds: r.DeliveredLateSeconds,
 		StartedAt: r.StartedAt, EndedAt: r.EndedAt, LastHeartbeatAt: r.LastHeartbeatAt, SuspendedAt: r.SuspendedAt,
-		Cancel: r.Cancel, Usage: job.MemoryUsage{MemoryBytes: r.Usage.MemoryBytes, PeakMemoryBytes: r.Usage.PeakMemoryBytes},
+		Cancel: r.Cancel, Usage: api.MemoryUsage{MemoryBytes: r.Usage.MemoryBytes, PeakMemoryBytes: r.Usage.PeakMemoryBytes},
 		Usual: UsualOf(r.Expected), SentenceTimes: r.SentenceTimes,
 	}
 	if worst := WorstFinding(r.Findings); worst != nil {
@@ -165,8 +166,8 @@ func UsualOf(e *job.Expected) *job.Usual {
 }
 
 // RecentRuns sums up what the last runs of a job, the last one first, say of how often it fails.
-func RecentRuns(last []job.LastRun, all job.Summary) job.RecentRuns {
-	out := job.RecentRuns{JobEnded: all.Runs - all.Active, JobSucceeded: all.Succeeded}
+func RecentRuns(last []api.LastRun, all job.Summary) api.RecentRuns {
+	out := api.RecentRuns{JobEnded: all.Runs - all.Active, JobSucceeded: all.Succeeded}
 	for _, r := range last {
 		if !r.State.Terminal() || out.Ended == OverviewRecent {
 			continue
@@ -180,9 +181,9 @@ func RecentRuns(last []job.LastRun, all job.Summary) job.RecentRuns {
 }
 
 // DayOf returns the last day of a job, of whose last runs the last one is first.
-func DayOf(last []job.LastRun, now time.Time) job.JobDay {
-	day := job.Day{Numbers: []int64{}, States: []job.State{}, AgesSeconds: []int64{}}
-	out := job.JobDay{}
+func DayOf(last []api.LastRun, now time.Time) api.JobDay {
+	day := api.Day{Numbers: []int64{}, States: []job.State{}, AgesSeconds: []int64{}}
+	out := api.JobDay{}
 	for i, r := range last {
 		if i == 0 {
 			out.LastRun = &last[i]

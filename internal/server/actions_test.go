@@ -17,6 +17,7 @@ import (
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 func withNotifier(t *testing.T) *live {
@@ -25,14 +26,14 @@ func withNotifier(t *testing.T) *live {
 }
 
 type routeAnswer struct {
-	Routes []job.Route `json:"routes"`
+	Routes []api.Route `json:"routes"`
 }
 
 func TestRoutesAreSetAndShownWithoutSecrets(t *testing.T) {
 	l := withNotifier(t)
 	const url = "https://example.org/hook/s3cret"
 	put := func(name, body string) reply { return l.do("PUT", "/api/v1/routes/"+name, []byte(body)) }
-	var r job.Route
+	var r api.Route
 	put("team", `{"url":"`+url+`","secret":"whsec_c2VjcmV0","match":{"job":"n*","severity":"critical","events":["failed"],"labels":{"team":"ml"}},
 		"quiet":{"cron":"0 22 * * *","duration":"9h","zone":"Europe/Berlin"},"group_seconds":60,"repeat_seconds":3600}`).ok(t, &r)
 	if r.URL != "https://example.org/*****" || r.Secret != "" || !r.Enabled || r.Match.Job != "n*" || r.Quiet == nil || r.ChangedAt.IsZero() {
@@ -44,7 +45,7 @@ func TestRoutesAreSetAndShownWithoutSecrets(t *testing.T) {
 	if len(all.Routes) != 1 || strings.Contains(string(list.body), "s3cret") || strings.Contains(string(list.body), "whsec") {
 		t.Errorf("list: %s", list.body)
 	}
-	stored := func() job.Route {
+	stored := func() api.Route {
 		t.Helper()
 		r, err := l.store.Route(t.Context(), "team")
 		if err != nil {
@@ -75,7 +76,7 @@ func TestRoutesWithoutTheirSecrets(t *testing.T) {
 	dir, url := t.TempDir(), "https://example.org/hook/s3cret"
 	st := openStore(t, dir)
 	for _, name := range []string{"team", "other"} {
-		if err := st.SetRoute(t.Context(), job.Route{Name: name, URL: url, Secret: "whsec_c2VjcmV0", Enabled: true}); err != nil {
+		if err := st.SetRoute(t.Context(), api.Route{Name: name, URL: url, Secret: "whsec_c2VjcmV0", Enabled: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -103,7 +104,7 @@ func TestRoutesWithoutTheirSecrets(t *testing.T) {
 	if p := l.do("PUT", "/api/v1/routes/team", shown).problem(t, http.StatusUnprocessableEntity); !strings.Contains(p.Detail, "give the whole URL") {
 		t.Errorf("set as shown: %s", p.Detail)
 	}
-	var r job.Route
+	var r api.Route
 	l.do("PUT", "/api/v1/routes/team", []byte(`{"url":"`+url+`","secret":"whsec_c2VjcmV0"}`)).ok(t, &r)
 	if r.Error != "" || r.URL != "https://example.org/*****" {
 		t.Errorf("set again: %+v", r)
@@ -164,7 +165,7 @@ func TestRoutesThatMakeNoSense(t *testing.T) {
 // deaf is a notifier whose receivers take nothing.
 type deaf struct{ *notify.Worker }
 
-func (deaf) TestRoute(context.Context, job.Route) error { return errors.New("it answered 500") }
+func (deaf) TestRoute(context.Context, api.Route) error { return errors.New("it answered 500") }
 
 func TestTestOfARoute(t *testing.T) {
 	l := start(t, server.Config{Notifier: deaf{notify.New(notify.Config{})}})
@@ -180,7 +181,7 @@ func TestTestOfARoute(t *testing.T) {
 }
 
 type actionsAnswer struct {
-	Actions    []job.Action `json:"actions"`
+	Actions    []api.Action `json:"actions"`
 	NextCursor int64        `json:"next_cursor"`
 }
 

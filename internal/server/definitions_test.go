@@ -15,6 +15,7 @@ import (
 	"stint.dev/stint/internal/definition"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 const report = `job: report
@@ -30,7 +31,7 @@ group: warehouse
 `
 
 // apply sends files with definitions.
-func (l *live) apply(in job.ApplyRequest) reply {
+func (l *live) apply(in api.ApplyRequest) reply {
 	l.t.Helper()
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -39,9 +40,9 @@ func (l *live) apply(in job.ApplyRequest) reply {
 	return l.do("POST", "/api/v1/definitions", body, "Content-Type", "application/json")
 }
 
-func files(texts ...string) (all []job.ApplyFile) {
+func files(texts ...string) (all []api.ApplyFile) {
 	for i, text := range texts {
-		all = append(all, job.ApplyFile{Name: fmt.Sprintf("%d.yaml", i+1), YAML: text})
+		all = append(all, api.ApplyFile{Name: fmt.Sprintf("%d.yaml", i+1), YAML: text})
 	}
 	return all
 }
@@ -50,21 +51,21 @@ func TestApplyDefinitions(t *testing.T) {
 	c := newClock()
 	c.at = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	l := start(t, server.Config{Now: c.now})
-	var out job.ApplyReply
-	l.apply(job.ApplyRequest{Files: files(report, "job: etl\nscript: x\n"), Source: "reports", DryRun: true, By: "ada"}).ok(t, &out)
-	if !out.DryRun || len(out.Results) != 2 || out.Results[1].Result != job.ApplyCreated {
+	var out api.ApplyReply
+	l.apply(api.ApplyRequest{Files: files(report, "job: etl\nscript: x\n"), Source: "reports", DryRun: true, By: "ada"}).ok(t, &out)
+	if !out.DryRun || len(out.Results) != 2 || out.Results[1].Result != api.ApplyCreated {
 		t.Errorf("%+v", out)
 	}
 	l.get("/api/v1/definitions/report").problem(t, http.StatusNotFound)
-	l.apply(job.ApplyRequest{Files: files(report, "job: etl\nscript: x\n"), Source: "reports", By: "ada"}).ok(t, nil)
+	l.apply(api.ApplyRequest{Files: files(report, "job: etl\nscript: x\n"), Source: "reports", By: "ada"}).ok(t, nil)
 
-	var got job.DefinedJob
+	var got api.DefinedJob
 	l.get("/api/v1/definitions/report").ok(t, &got)
 	day, pdf := "yesterday", "pdf"
 	resolved := "2026-11-27"
-	want := job.DefinedJob{
+	want := api.DefinedJob{
 		Job: "report", Version: got.Version, Source: "reports", Description: "Orders of the day", YAML: report, Command: "python report.py",
-		Parameters: []job.ParameterInput{
+		Parameters: []api.ParameterInput{
 			{Name: "DAY", Type: "date", Default: &day, Resolved: &resolved, Help: "the day to report"},
 			{Name: "FORMAT", Type: "choice", Default: &pdf, Resolved: &pdf, Choices: []string{"pdf", "html"}},
 			{Name: "CUSTOMER", Type: "text"},
@@ -77,11 +78,11 @@ func TestApplyDefinitions(t *testing.T) {
 
 	c.add(time.Minute)
 	changed := strings.Replace(report, "2h", "3h", 1)
-	l.apply(job.ApplyRequest{Files: files(changed)}).ok(t, &out)
+	l.apply(api.ApplyRequest{Files: files(changed)}).ok(t, &out)
 	if diff := cmp.Diff([]string{"limits.timeout: 2h → 3h"}, out.Results[0].Changes); diff != "" || out.Results[0].Before != got.Version || out.Results[0].File != "1.yaml" {
 		t.Errorf("%+v %s", out, diff)
 	}
-	var versions struct{ Versions []job.DefinitionVersion }
+	var versions struct{ Versions []api.DefinitionVersion }
 	l.get("/api/v1/definitions/report/versions").ok(t, &versions)
 	if v := versions.Versions; len(v) != 2 || !v[0].Current || v[1].Current || v[1].Version != got.Version || !slices.Equal(v[0].Changes, out.Results[0].Changes) || v[1].Changes == nil {
 		t.Errorf("%+v", v)
@@ -106,7 +107,7 @@ func TestApplyDefinitions(t *testing.T) {
 	l.get("/api/v1/definitions/report/diff").problem(t, http.StatusBadRequest)
 
 	var list struct {
-		Definitions []job.DefinedJob
+		Definitions []api.DefinedJob
 		NextCursor  *string `json:"next_cursor"`
 	}
 	l.get("/api/v1/definitions?limit=1").ok(t, &list)
@@ -122,7 +123,7 @@ func TestApplyDefinitions(t *testing.T) {
 // All mistakes of all files come at once, with their places.
 func TestMistakesOfDefinitions(t *testing.T) {
 	l := start(t, server.Config{})
-	p := l.apply(job.ApplyRequest{Files: files("job: a\ncommand: ls\nzone: Nowhere\n", "job: b\nscript: x\n", "job: b\nscript: y\n", "job: c\nscript: x\nkeep: {days: 3}\n")}).
+	p := l.apply(api.ApplyRequest{Files: files("job: a\ncommand: ls\nzone: Nowhere\n", "job: b\nscript: x\n", "job: b\nscript: y\n", "job: c\nscript: x\nkeep: {days: 3}\n")}).
 		problem(t, http.StatusUnprocessableEntity)
 	var got []string
 	for _, m := range p.Mistakes {
@@ -139,20 +140,20 @@ func TestMistakesOfDefinitions(t *testing.T) {
 	l.get("/api/v1/definitions/b").problem(t, http.StatusNotFound)
 
 	for name, c := range map[string]struct {
-		in     job.ApplyRequest
+		in     api.ApplyRequest
 		status int
 		says   string
 	}{
-		"no file":        {job.ApplyRequest{}, 400, "no file"},
-		"many files":     {job.ApplyRequest{Files: make([]job.ApplyFile, 1001)}, 400, "1000"},
-		"no source":      {job.ApplyRequest{Files: files("job: a\nscript: x\n"), Prune: true}, 400, "needs a source"},
-		"a source":       {job.ApplyRequest{Files: files("job: a\nscript: x\n"), Source: "a/b"}, 400, "source"},
-		"10 MB":          {job.ApplyRequest{Files: files(strings.Repeat("# x\n", 10<<18))}, 422, "at most 262144 bytes"},
-		"16 MiB":         {job.ApplyRequest{Files: files(strings.Repeat("x", 16<<20))}, 413, "at most"},
-		"brackets":       {job.ApplyRequest{Files: files(strings.Repeat("[", 200_000))}, 422, "keys and values"},
-		"billion laughs": {job.ApplyRequest{Files: files("job: a\nenv: {A: &a [x], B: &b [*a, *a]}\n")}, 422, "anchors"},
-		"NUL":            {job.ApplyRequest{Files: files("job: a\nscript: \"x\\0\"\n")}, 422, "NUL"},
-		"retry":          {job.ApplyRequest{Files: files("job: a\nscript: x\npolicy: {actions: {failed: {retry: 1}}}\n")}, 422, "retries: {limit: 2}"},
+		"no file":        {api.ApplyRequest{}, 400, "no file"},
+		"many files":     {api.ApplyRequest{Files: make([]api.ApplyFile, 1001)}, 400, "1000"},
+		"no source":      {api.ApplyRequest{Files: files("job: a\nscript: x\n"), Prune: true}, 400, "needs a source"},
+		"a source":       {api.ApplyRequest{Files: files("job: a\nscript: x\n"), Source: "a/b"}, 400, "source"},
+		"10 MB":          {api.ApplyRequest{Files: files(strings.Repeat("# x\n", 10<<18))}, 422, "at most 262144 bytes"},
+		"16 MiB":         {api.ApplyRequest{Files: files(strings.Repeat("x", 16<<20))}, 413, "at most"},
+		"brackets":       {api.ApplyRequest{Files: files(strings.Repeat("[", 200_000))}, 422, "keys and values"},
+		"billion laughs": {api.ApplyRequest{Files: files("job: a\nenv: {A: &a [x], B: &b [*a, *a]}\n")}, 422, "anchors"},
+		"NUL":            {api.ApplyRequest{Files: files("job: a\nscript: \"x\\0\"\n")}, 422, "NUL"},
+		"retry":          {api.ApplyRequest{Files: files("job: a\nscript: x\npolicy: {actions: {failed: {retry: 1}}}\n")}, 422, "retries: {limit: 2}"},
 	} {
 		if p := l.apply(c.in).problem(t, c.status); !strings.Contains(p.Detail, c.says) {
 			t.Errorf("%s: %q does not say %q", name, p.Detail, c.says)
@@ -168,7 +169,7 @@ func TestEditDefinition(t *testing.T) {
 	put := func(name, query, text string) reply {
 		return l.do("PUT", "/api/v1/definitions/"+name+query, []byte(text), "Content-Type", "application/yaml")
 	}
-	var first, second job.DefinedJob
+	var first, second api.DefinedJob
 	put("etl", "", "job: etl\nscript: x\n").ok(t, &first)
 	if first.EditedAt == nil || first.Version == "" {
 		t.Errorf("%+v", first)
@@ -191,7 +192,7 @@ func TestEditDefinition(t *testing.T) {
 	put("etl", "", strings.Repeat("#", definition.MaxSize+1)).problem(t, http.StatusRequestEntityTooLarge)
 
 	// An apply from a file names what it would overwrite.
-	if p := l.apply(job.ApplyRequest{Files: files("job: etl\nscript: w\n")}).problem(t, http.StatusConflict); !strings.Contains(p.Detail, "was edited on the page") {
+	if p := l.apply(api.ApplyRequest{Files: files("job: etl\nscript: w\n")}).problem(t, http.StatusConflict); !strings.Contains(p.Detail, "was edited on the page") {
 		t.Error(p.Detail)
 	}
 
@@ -200,12 +201,12 @@ func TestEditDefinition(t *testing.T) {
 		t.Error(p.Detail)
 	}
 
-	var paused job.DefinedJob
+	var paused api.DefinedJob
 	l.do("POST", "/api/v1/definitions/etl/pause", []byte(`{"by":"ada","why":"broken"}`), "Content-Type", "application/json").ok(t, &paused)
 	if paused.Paused == nil || paused.Paused.By != "ada" || paused.Paused.Why != "broken" {
 		t.Errorf("%+v", paused)
 	}
-	var resumed job.DefinedJob
+	var resumed api.DefinedJob
 	l.do("POST", "/api/v1/definitions/etl/resume", nil).ok(t, &resumed)
 	if resumed.Paused != nil {
 		t.Errorf("%+v", resumed)
@@ -233,7 +234,7 @@ func TestDefinitionsAreAudited(t *testing.T) {
 	c := newClock()
 	l := start(t, server.Config{RequireToken: true, Now: c.now})
 	secret := l.mint(access.Author, time.Time{}, c.now())
-	body, err := json.Marshal(job.ApplyRequest{Files: files("job: etl\nscript: x\n"), By: "somebody else"})
+	body, err := json.Marshal(api.ApplyRequest{Files: files("job: etl\nscript: x\n"), By: "somebody else"})
 	if err != nil {
 		t.Fatal(err)
 	}

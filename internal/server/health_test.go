@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -38,7 +39,7 @@ func goodRun(t *testing.T, name string, megabytes int64) *sketch {
 func TestPolicyOverHTTP(t *testing.T) {
 	l := start(t, server.Config{})
 	const own = "/api/v1/jobs/nightly/policy"
-	var p job.JobPolicy
+	var p api.JobPolicy
 	l.get(own).ok(t, &p)
 	if !p.Default || p.YAML != "" || p.SetAt != nil || p.Effective["stalled"].(map[string]any)["after_seconds"] != 900.0 {
 		t.Errorf("the default: %+v", p)
@@ -54,7 +55,7 @@ func TestPolicyOverHTTP(t *testing.T) {
 	}
 	l.do("PUT", own, []byte(strings.Repeat("#", 70<<10))).problem(t, http.StatusRequestEntityTooLarge)
 	l.do("PUT", "/api/v1/jobs/%20/policy", []byte(text)).problem(t, http.StatusBadRequest)
-	var after job.JobPolicy
+	var after api.JobPolicy
 	l.get(own).ok(t, &after)
 	if after.YAML != text {
 		t.Errorf("a refused policy changed the stored one: %+v", after)
@@ -92,9 +93,9 @@ func TestBandsChangesAndDiagnosis(t *testing.T) {
 	if sum.Expected == nil || sum.Expected.Runs != 3 {
 		t.Errorf("job: %+v", sum.Expected)
 	}
-	var changes job.Changes
+	var changes api.Changes
 	l.get("/api/v1/runs/"+bad.id+"/changes").ok(t, &changes)
-	if changes.Since == nil || changes.Since.Number != 3 || len(changes.Changes) == 0 || changes.Changes[0] != (job.Change{What: "labels", After: "team=b"}) {
+	if changes.Since == nil || changes.Since.Number != 3 || len(changes.Changes) == 0 || changes.Changes[0] != (api.Change{What: "labels", After: "team=b"}) {
 		t.Errorf("changes %+v", changes)
 	}
 	l.get("/api/v1/runs/train%231/changes").ok(t, &changes)
@@ -106,9 +107,9 @@ func TestBandsChangesAndDiagnosis(t *testing.T) {
 		t.Errorf("changes since the first run %+v", changes)
 	}
 	for run, want := range map[string]string{"train%231": " 2", "train%232": "1 3", bad.id: "3 "} {
-		var beside job.Neighbors
+		var beside api.Neighbors
 		l.get("/api/v1/runs/"+run+"/neighbors").ok(t, &beside)
-		number := func(n *job.Neighbor) string {
+		number := func(n *api.Neighbor) string {
 			if n == nil {
 				return ""
 			}
@@ -118,9 +119,9 @@ func TestBandsChangesAndDiagnosis(t *testing.T) {
 			t.Errorf("beside %s: %q, want %q", run, got, want)
 		}
 	}
-	var band job.Band
+	var band api.Band
 	l.get("/api/v1/runs/"+bad.id+"/band?points=10").ok(t, &band)
-	if band.Runs != 3 || len(band.Points) != 10 || band.Points[0].MemoryBytes != (job.Spread{P10: 100 << 20, P50: 200 << 20, P90: 300 << 20}) || band.Points[9].CPUCores.P50 < 8 {
+	if band.Runs != 3 || len(band.Points) != 10 || band.Points[0].MemoryBytes != (api.Spread{P10: 100 << 20, P50: 200 << 20, P90: 300 << 20}) || band.Points[9].CPUCores.P50 < 8 {
 		t.Errorf("band %+v", band)
 	}
 	l.get("/api/v1/runs/train%231/band").ok(t, &band)
@@ -139,7 +140,7 @@ func TestExplainAndReplay(t *testing.T) {
 	l.send(s)
 	hb := `{"sequence":1,"sent_at":%q,"uptime_ms":60000,"output_age_ms":-1,"processes":1,"memory_bytes":95,"memory_limit_bytes":100,"period_ms":1000}`
 	l.do("POST", "/api/v1/runs/"+s.id+"/attempts/1/heartbeat", fmt.Appendf(nil, hb, time.Now().UTC().Format(time.RFC3339Nano))).ok(t, nil)
-	var e job.Explanation
+	var e api.Explanation
 	l.get("/api/v1/runs/"+s.id+"/explain").ok(t, &e)
 	fires := map[string]bool{}
 	for _, r := range e.Rules {
@@ -157,7 +158,7 @@ func TestExplainAndReplay(t *testing.T) {
 	}
 
 	l.send(goodRun(t, "fast", 100))
-	var test job.PolicyTest
+	var test api.PolicyTest
 	l.do("POST", "/api/v1/jobs/fast/policy/test", []byte("rules: {overdue: {limit: 5s}, no_output: {after: 1h}}")).ok(t, &test)
 	if test.Runs != 1 || len(test.WouldRaise) != 1 || test.WouldRaise[0].Rule != "overdue" || len(test.WouldMiss) != 0 {
 		t.Errorf("replayed: %+v", test)
@@ -183,7 +184,7 @@ func TestExplainAndReplay(t *testing.T) {
 	}
 	l.send(lost)
 	l.get("/api/v1/runs/"+lost.id+"/explain").ok(t, &e)
-	if e.Rules[0].Fires || e.Rules[0].Sentence != job.EndedPrefix(job.Lost)+"The agent died." {
+	if e.Rules[0].Fires || e.Rules[0].Sentence != api.EndedPrefix(job.Lost)+"The agent died." {
 		t.Errorf("a lost run explained: %+v", e.Rules[0])
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 func beatPath(id string, attempt int) string {
@@ -278,7 +279,7 @@ func TestSuspendedOverHTTP(t *testing.T) {
 	if run.SuspendedAt == nil || run.State != job.Running || run.Health != job.Healthy {
 		t.Errorf("suspended, the run is %s %s, suspended at %v", run.State, run.Health, run.SuspendedAt)
 	}
-	var e job.Explanation
+	var e api.Explanation
 	l.get("/api/v1/runs/"+s.id+"/explain").ok(t, &e)
 	for _, r := range e.Rules {
 		rests := r.Rule == "quiet" || r.Rule == "stalled" || r.Rule == "no_output"

@@ -11,11 +11,12 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // overviewBody is the answer as another program reads it.
 type overviewBody struct {
-	job.Overview
+	api.Overview
 	Fleet struct {
 		Agents     int `json:"agents"`
 		HostsTotal int `json:"hosts_total"`

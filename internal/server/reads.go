@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 const (
@@ -122,8 +123,8 @@ func (s *sharedReads) Jobs(ctx context.Context, q query.Jobs) (query.JobPage, er
 	return readInTurn(ctx, s, func() (query.JobPage, error) { return s.Store.Jobs(ctx, q) })
 }
 
-func (s *sharedReads) Overview(ctx context.Context, q query.Overview) (job.Overview, error) {
-	return readInTurn(ctx, s, func() (job.Overview, error) { return s.Store.Overview(ctx, q) })
+func (s *sharedReads) Overview(ctx context.Context, q query.Overview) (api.Overview, error) {
+	return readInTurn(ctx, s, func() (api.Overview, error) { return s.Store.Overview(ctx, q) })
 }
 
 func (s *sharedReads) Job(ctx context.Context, name string) (job.Summary, error) {
@@ -134,8 +135,8 @@ func (s *sharedReads) Expected(ctx context.Context, names ...string) (map[string
 	return readInTurn(ctx, s, func() (map[string]*job.Expected, error) { return s.Store.Expected(ctx, names...) })
 }
 
-func (s *sharedReads) Neighbors(ctx context.Context, run job.Run) (job.Neighbors, error) {
-	return readInTurn(ctx, s, func() (job.Neighbors, error) { return s.Store.Neighbors(ctx, run) })
+func (s *sharedReads) Neighbors(ctx context.Context, run job.Run) (api.Neighbors, error) {
+	return readInTurn(ctx, s, func() (api.Neighbors, error) { return s.Store.Neighbors(ctx, run) })
 }
 
 func (s *sharedReads) GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error) {

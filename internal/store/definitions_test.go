@@ -16,6 +16,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // defined reads a definition for the store.
@@ -106,12 +107,12 @@ func definitionsOfJobs(t *testing.T, s *store.Store) {
 		t.Errorf("the same content has changed something: %v %s", err, cmp.Diff(got, again))
 	}
 
-	pause := &job.Pause{At: noon, By: "bob", Why: "migration"}
+	pause := &api.Pause{At: noon, By: "bob", Why: "migration"}
 	paused, err := s.PauseJob(t.Context(), "backup", pause)
 	if err != nil || !cmp.Equal(paused.Paused, pause) {
 		t.Fatalf("%+v, %v", paused.Paused, err)
 	}
-	paused, err = s.PauseJob(t.Context(), "backup", &job.Pause{At: noon.Add(time.Hour), By: "eve"})
+	paused, err = s.PauseJob(t.Context(), "backup", &api.Pause{At: noon.Add(time.Hour), By: "eve"})
 	if err != nil || !cmp.Equal(paused.Paused, pause) {
 		t.Errorf("a second pause is %+v, %v", paused.Paused, err)
 	}
@@ -330,9 +331,9 @@ func definitionRace(t *testing.T, s *store.Store) {
 	created := 0
 	for _, r := range results {
 		switch r {
-		case job.ApplyCreated:
+		case api.ApplyCreated:
 			created++
-		case job.ApplyUnchanged:
+		case api.ApplyUnchanged:
 		default:
 			t.Error(r)
 		}

@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -147,7 +148,7 @@ func lateHostInParts(t *testing.T, s *store.Store) {
 		second, data := lateJournal(t, name, "failed")
 		at = deliverParts(t, s, second, data, []int{len(data) / 2}, at, pause)
 		round(t, s, at.Add(afterDelivery))
-		var late []job.Action
+		var late []api.Action
 		for _, run := range []string{first, second} {
 			for _, a := range outboxOf(t, s, run) {
 				if a.What == outbox.WhatLate {

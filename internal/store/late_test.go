@@ -15,6 +15,7 @@ import (
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -68,7 +69,7 @@ func outageOfANight(t *testing.T, s *store.Store) {
 	report(t, s, noon.Add(2*afterDelivery))
 	wantPending(t, s, "failed other#1", "late backup#3: 7 runs from 01:10 to 04:30 arrived late, 2 of them failed.")
 	late := outboxOf(t, s, "")[1]
-	want := &job.LateRuns{Host: "box", Runs: 7, Failed: 2, From: night, To: night.Add(6 * each)}
+	want := &api.LateRuns{Host: "box", Runs: 7, Failed: 2, From: night, To: night.Add(6 * each)}
 	if diff := cmp.Diff(want, late.Late); diff != "" || late.Severity != outbox.Info {
 		t.Errorf("the entry has severity %q and counts (-want +got):\n%s", late.Severity, diff)
 	}

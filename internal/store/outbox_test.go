@@ -17,6 +17,7 @@ import (
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -60,7 +61,7 @@ func outboxSuite(t *testing.T, open func(*testing.T) *store.Store) {
 }
 
 // outboxOf lists what the outbox holds, oldest first.
-func outboxOf(t *testing.T, s *store.Store, run string) []job.Action {
+func outboxOf(t *testing.T, s *store.Store, run string) []api.Action {
 	t.Helper()
 	actions, err := s.Actions(t.Context(), query.Actions{Run: run, Limit: 100})
 	if err != nil {
@@ -70,7 +71,7 @@ func outboxOf(t *testing.T, s *store.Store, run string) []job.Action {
 	return actions
 }
 
-func words(actions []job.Action) []string {
+func words(actions []api.Action) []string {
 	var out []string
 	for _, a := range actions {
 		out = append(out, a.Kind+" "+a.What)
@@ -78,7 +79,7 @@ func words(actions []job.Action) []string {
 	return out
 }
 
-func wantWords(t *testing.T, s *store.Store, run string, want ...string) []job.Action {
+func wantWords(t *testing.T, s *store.Store, run string, want ...string) []api.Action {
 	t.Helper()
 	actions := outboxOf(t, s, run)
 	if diff := cmp.Diff(want, words(actions)); diff != "" {
@@ -132,7 +133,7 @@ func lostWithdrawn(t *testing.T, s *store.Store) {
 	}
 	dispatch := func() {
 		t.Helper()
-		if _, err := s.Dispatch(t.Context(), noon, 10, func(job.Action, *job.Run) ([]string, string) { return []string{"a", "b"}, "" }); err != nil {
+		if _, err := s.Dispatch(t.Context(), noon, 10, func(api.Action, *job.Run) ([]string, string) { return []string{"a", "b"}, "" }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -286,7 +287,7 @@ func goodNews(t *testing.T, s *store.Store) {
 		t.Fatal(err)
 	}
 	wantWords(t, s, good, "notify recovered")
-	if err := s.SetRoute(t.Context(), job.Route{Name: "all", Match: job.RouteMatch{Events: []string{"succeeded"}}}); err != nil {
+	if err := s.SetRoute(t.Context(), api.Route{Name: "all", Match: api.RouteMatch{Events: []string{"succeeded"}}}); err != nil {
 		t.Fatal(err)
 	}
 	wantWords(t, s, run(0), "notify succeeded")
@@ -298,7 +299,7 @@ func dispatching(t *testing.T, s *store.Store) {
 	if err := s.AddOutbox(t.Context(), []outbox.Entry{{Kind: outbox.Notify, What: "network", Severity: job.Warning, At: noon}}); err != nil {
 		t.Fatal(err)
 	}
-	n, err := s.Dispatch(t.Context(), noon, 10, func(a job.Action, run *job.Run) ([]string, string) {
+	n, err := s.Dispatch(t.Context(), noon, 10, func(a api.Action, run *job.Run) ([]string, string) {
 		if run == nil {
 			return nil, "nobody asked"
 		}
@@ -339,7 +340,7 @@ func TestTwoServersDispatch(t *testing.T) {
 	for _, s := range []*store.Store{a, b} {
 		wg.Go(func() {
 			for range 25 {
-				if _, err := s.Dispatch(t.Context(), noon, 7, func(job.Action, *job.Run) ([]string, string) { return []string{"r"}, "" }); err != nil {
+				if _, err := s.Dispatch(t.Context(), noon, 7, func(api.Action, *job.Run) ([]string, string) { return []string{"r"}, "" }); err != nil {
 					t.Error(err)
 				}
 			}
@@ -363,11 +364,11 @@ func TestTwoServersDispatch(t *testing.T) {
 func storingResults(t *testing.T, s *store.Store) {
 	id, data := whole(t, journal.Attempt{}, 3)
 	one(t, s, id, 1, 0, data)
-	if _, err := s.Dispatch(t.Context(), noon, 10, func(job.Action, *job.Run) ([]string, string) { return []string{"r"}, "" }); err != nil {
+	if _, err := s.Dispatch(t.Context(), noon, 10, func(api.Action, *job.Run) ([]string, string) { return []string{"r"}, "" }); err != nil {
 		t.Fatal(err)
 	}
 	row := outboxOf(t, s, id)[0]
-	storeResult := func(one outbox.Result) job.Action {
+	storeResult := func(one outbox.Result) api.Action {
 		t.Helper()
 		if err := s.StoreResults(t.Context(), []outbox.Result{one}); err != nil {
 			t.Fatal(err)
@@ -406,7 +407,7 @@ func routeRows(t *testing.T, s *store.Store) {
 	if _, err := s.Route(ctx, "x"); !errors.As(err, &missing) {
 		t.Errorf("no route: %v", err)
 	}
-	r := job.Route{Name: "x", URL: "https://example.org/hook", Secret: "whsec_c2VjcmV0", Enabled: true, ChangedAt: noon, Match: job.RouteMatch{Job: "n*"}, Quiet: &job.QuietHours{Cron: "0 22 * * *", Duration: "9h"}}
+	r := api.Route{Name: "x", URL: "https://example.org/hook", Secret: "whsec_c2VjcmV0", Enabled: true, ChangedAt: noon, Match: api.RouteMatch{Job: "n*"}, Quiet: &api.QuietHours{Cron: "0 22 * * *", Duration: "9h"}}
 	if err := s.SetRoute(ctx, r); err != nil {
 		t.Fatal(err)
 	}
@@ -436,7 +437,7 @@ func routeRows(t *testing.T, s *store.Store) {
 	if err := s.AddOutbox(ctx, []outbox.Entry{{Kind: outbox.Notify, What: "network", At: noon}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Dispatch(ctx, noon, 10, func(job.Action, *job.Run) ([]string, string) { return []string{"x"}, "" }); err != nil {
+	if _, err := s.Dispatch(ctx, noon, 10, func(api.Action, *job.Run) ([]string, string) { return []string{"x"}, "" }); err != nil {
 		t.Fatal(err)
 	}
 	all, err := s.Deliveries(ctx)

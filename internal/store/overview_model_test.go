@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // overviewRandom compares the overview after random changes with a model that looks at every run.
@@ -180,15 +181,15 @@ func (m *overviewModel) attention(all []job.Run, older bool) []string {
 }
 
 // days are the jobs as all runs show them, the run that started last first.
-func (m *overviewModel) days(all []job.Run) []job.JobDay {
-	byName := map[string]*job.JobDay{}
+func (m *overviewModel) days(all []job.Run) []api.JobDay {
+	byName := map[string]*api.JobDay{}
 	var names []string
 	for _, r := range all {
 		d := byName[r.Job]
 		if d == nil {
-			d = &job.JobDay{
-				Name: r.Job, LastRun: &job.LastRun{Number: r.Number, State: r.State, StartAt: r.StartAt},
-				Day: job.Day{Numbers: []int64{}, States: []job.State{}, AgesSeconds: []int64{}},
+			d = &api.JobDay{
+				Name: r.Job, LastRun: &api.LastRun{Number: r.Number, State: r.State, StartAt: r.StartAt},
+				Day: api.Day{Numbers: []int64{}, States: []job.State{}, AgesSeconds: []int64{}},
 			}
 			byName[r.Job], names = d, append(names, r.Job)
 		}
@@ -211,7 +212,7 @@ func (m *overviewModel) days(all []job.Run) []job.JobDay {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	var out []job.JobDay
+	var out []api.JobDay
 	for _, name := range names {
 		byName[name].Usual = query.UsualOf(expected[name])
 		out = append(out, *byName[name])

@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -42,7 +43,7 @@ func overviewConformance(t *testing.T, open func(*testing.T) *store.Store) {
 	}
 }
 
-func overviewAt(t *testing.T, s *store.Store, now time.Time) job.Overview {
+func overviewAt(t *testing.T, s *store.Store, now time.Time) api.Overview {
 	t.Helper()
 	got, err := s.Overview(t.Context(), query.Overview{Now: now, Limit: 100})
 	if err != nil {
@@ -79,9 +80,9 @@ func wantAttention(t *testing.T, s *store.Store, now time.Time, want ...string) 
 }
 
 func overviewOfNothing(t *testing.T, s *store.Store) {
-	want := job.Overview{
-		At: noon, Attention: job.Attention{Runs: []job.OverviewRun{}},
-		Active: job.ActiveRuns{Runs: []job.OverviewRun{}}, Jobs: job.JobDays{Jobs: []job.JobDay{}},
+	want := api.Overview{
+		At: noon, Attention: api.Attention{Runs: []api.OverviewRun{}},
+		Active: api.ActiveRuns{Runs: []api.OverviewRun{}}, Jobs: api.JobDays{Jobs: []api.JobDay{}},
 	}
 	if diff := gocmp.Diff(want, overviewAt(t, s, noon)); diff != "" {
 		t.Errorf("of nothing (-want +got):\n%s", diff)
@@ -206,7 +207,7 @@ func overviewAttention(t *testing.T, s *store.Store) {
 	if r := rows[5]; len(r.Findings) != 1 || r.Findings[0].Rule != "quiet" || r.Findings[0].Facts != nil || r.Recent != nil {
 		t.Errorf("an unwell run: %+v", r)
 	}
-	want := &job.RecentRuns{Ended: 2, Wrong: 1, JobEnded: 2, JobSucceeded: 1}
+	want := &api.RecentRuns{Ended: 2, Wrong: 1, JobEnded: 2, JobSucceeded: 1}
 	if diff := gocmp.Diff(want, rows[2].Recent); diff != "" {
 		t.Errorf("recent runs of failed (-want +got):\n%s", diff)
 	}
@@ -336,14 +337,14 @@ func overviewDays(t *testing.T, s *store.Store) {
 	if usual == nil || usual.Runs != 3 || usual.DurationP50Seconds <= 0 {
 		t.Errorf("usual: %+v", usual)
 	}
-	want := []job.JobDay{
+	want := []api.JobDay{
 		{
-			Name: "nightly", Runs: 4, Active: 1, Usual: usual, LastRun: &job.LastRun{Number: 4, State: job.Running, StartAt: mustRun(t, s, active.id).StartAt},
-			Day: job.Day{Numbers: []int64{4, 3, 2}, States: []job.State{job.Running, job.Succeeded, job.Succeeded}, AgesSeconds: []int64{3600, 7200, 22 * 3600}},
+			Name: "nightly", Runs: 4, Active: 1, Usual: usual, LastRun: &api.LastRun{Number: 4, State: job.Running, StartAt: mustRun(t, s, active.id).StartAt},
+			Day: api.Day{Numbers: []int64{4, 3, 2}, States: []job.State{job.Running, job.Succeeded, job.Succeeded}, AgesSeconds: []int64{3600, 7200, 22 * 3600}},
 		},
 		{
-			Name: "weekly", Runs: 1, LastRun: &job.LastRun{Number: 1, State: job.Failed, StartAt: noon.Add(-5 * 24 * time.Hour)},
-			Day: job.Day{Numbers: []int64{}, States: []job.State{}, AgesSeconds: []int64{}},
+			Name: "weekly", Runs: 1, LastRun: &api.LastRun{Number: 1, State: job.Failed, StartAt: noon.Add(-5 * 24 * time.Hour)},
+			Day: api.Day{Numbers: []int64{}, States: []job.State{}, AgesSeconds: []int64{}},
 		},
 	}
 	if diff := gocmp.Diff(want, o.Jobs.Jobs); diff != "" {
@@ -491,9 +492,9 @@ func overviewPages(t *testing.T, s *store.Store) {
 }
 
 // overviewPagesOf reads all pages of both lists, which never are longer than limit.
-func overviewPagesOf(t *testing.T, s *store.Store, now time.Time, limit int, older bool) (attention []job.OverviewRun, jobs []job.JobDay) {
+func overviewPagesOf(t *testing.T, s *store.Store, now time.Time, limit int, older bool) (attention []api.OverviewRun, jobs []api.JobDay) {
 	t.Helper()
-	read := func(q query.Overview) job.Overview {
+	read := func(q query.Overview) api.Overview {
 		t.Helper()
 		q.Now, q.Limit, q.Older = now, limit, older
 		o, err := s.Overview(t.Context(), q)

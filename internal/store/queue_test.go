@@ -20,6 +20,7 @@ import (
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/queue"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -390,7 +391,7 @@ func pausedDefinitions(t *testing.T, s *store.Store) {
 	applied(t, s, definition.Set{New: []definition.New{defined(t, "job: a\nscript: echo\n")}, By: "ada"})
 	worker := queue.Want{Poll: "p", N: 10, Worker: rules.Worker{Specs: []int{1}}}
 	submit(t, s, job.SubmitRequest{Job: "a"})
-	if _, err := s.PauseJob(t.Context(), "a", &job.Pause{At: noon, By: "bob"}); err != nil {
+	if _, err := s.PauseJob(t.Context(), "a", &api.Pause{At: noon, By: "bob"}); err != nil {
 		t.Fatal(err)
 	}
 	wantText(t, namesOf(take(t, s, worker)), "")

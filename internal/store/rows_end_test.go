@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -99,12 +100,12 @@ func fillTables(t *testing.T, s *store.Store) (waiting []string) {
 	if _, err := s.ApplyDefinitions(ctx, set); err != nil {
 		t.Fatal(err)
 	}
-	must(t, s.SetRoute(ctx, job.Route{Name: "chat", URL: "https://example.org/", Enabled: true, ChangedAt: noon}))
+	must(t, s.SetRoute(ctx, api.Route{Name: "chat", URL: "https://example.org/", Enabled: true, ChangedAt: noon}))
 	must(t, s.AddOutbox(ctx, []outbox.Entry{
 		{Kind: outbox.Notify, Run: run, Attempt: 1, What: "failed", Severity: job.Critical, Message: "m", At: noon},
 		{Kind: outbox.Notify, What: "network", Severity: job.Warning, Message: "about no run", At: noon},
 	}))
-	if _, err := s.Dispatch(ctx, noon, 100, func(job.Action, *job.Run) ([]string, string) { return []string{"chat"}, "" }); err != nil {
+	if _, err := s.Dispatch(ctx, noon, 100, func(api.Action, *job.Run) ([]string, string) { return []string{"chat"}, "" }); err != nil {
 		t.Fatal(err)
 	}
 	must(t, s.Exec(ctx, `INSERT INTO waiting_agents (run_id, attempt, until, requested_by, why) VALUES ('`+run+`', 1, 0, '', '')`))

@@ -20,7 +20,7 @@ import (
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/internal/store/secretkey"
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -46,14 +46,14 @@ func during(t *testing.T, o store.Options, do func(s *store.Store)) {
 	do(s)
 }
 
-func secretRoute(name string) job.Route {
-	return job.Route{
+func secretRoute(name string) api.Route {
+	return api.Route{
 		Name: name, URL: "https://hooks.example.org/T0/" + name + "/S3cretPath", Secret: "whsec_c2VjcmV0", Enabled: true, ChangedAt: noon,
-		Match: job.RouteMatch{Job: "nightly-*"},
+		Match: api.RouteMatch{Job: "nightly-*"},
 	}
 }
 
-func wantRoute(t *testing.T, s *store.Store, want job.Route) {
+func wantRoute(t *testing.T, s *store.Store, want api.Route) {
 	t.Helper()
 	got, err := s.Route(t.Context(), want.Name)
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
@@ -106,10 +106,10 @@ func hostName(t *testing.T) string {
 // Any route comes back as it was set, also after a restart, and its row shows no secret of it.
 func TestRouteSecretsRoundTrip(t *testing.T) {
 	onBothKeyed(t, func(t *testing.T, o store.Options) {
-		set := map[string]job.Route{}
+		set := map[string]api.Route{}
 		during(t, o, func(s *store.Store) {
 			rapid.Check(t, func(rt *rapid.T) {
-				r := job.Route{
+				r := api.Route{
 					Name: rapid.StringMatching(`[A-Za-z0-9][A-Za-z0-9._-]{0,20}`).Draw(rt, "name"), ChangedAt: noon,
 					URL:    "x" + strings.ReplaceAll(rapid.StringN(0, 2000, 4000).Draw(rt, "url"), "\x00", ""),
 					Secret: rapid.StringMatching(`(whsec_[A-Za-z0-9+/=]{8,40})?`).Draw(rt, "secret"),

@@ -15,14 +15,14 @@ import (
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/internal/store/recovery"
 	"stint.dev/stint/internal/store/secretkey"
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // clearMark is in every secret that these tests store in clear.
 const clearMark = "S3cretInClear"
 
 // clearRoute is a route with secrets that the tests look for. A long one needs pages of its own.
-func clearRoute(n, length int) job.Route {
+func clearRoute(n, length int) api.Route {
 	r := secretRoute(fmt.Sprintf("r%d", n))
 	r.URL = "https://hooks.example.org/" + clearMark + strings.Repeat("u", length)
 	r.Secret = "whsec_" + clearMark
@@ -30,7 +30,7 @@ func clearRoute(n, length int) job.Route {
 }
 
 // storeInClear stores a route as versions before the encryption did.
-func storeInClear(t *testing.T, s *store.Store, r job.Route) {
+func storeInClear(t *testing.T, s *store.Store, r api.Route) {
 	t.Helper()
 	secret := r.Secret
 	r.Secret = ""
@@ -41,7 +41,7 @@ func storeInClear(t *testing.T, s *store.Store, r job.Route) {
 }
 
 // oldRoutes stores many routes in clear, and changes and deletes most of them.
-func oldRoutes(t *testing.T, s *store.Store) (left []job.Route) {
+func oldRoutes(t *testing.T, s *store.Store) (left []api.Route) {
 	t.Helper()
 	for n := range 60 {
 		storeInClear(t, s, clearRoute(n, 3900))
@@ -49,7 +49,7 @@ func oldRoutes(t *testing.T, s *store.Store) (left []job.Route) {
 	}
 	must(t, s.Exec(t.Context(), `DELETE FROM routes WHERE name NOT IN ('r1', 'r2', 'r3')`))
 	storeInClear(t, s, clearRoute(2, 3900))
-	return []job.Route{clearRoute(1, 1), clearRoute(2, 3900), clearRoute(3, 3)}
+	return []api.Route{clearRoute(1, 1), clearRoute(2, 3900), clearRoute(3, 3)}
 }
 
 // filesWith lists the files below a directory that hold a text.
@@ -118,7 +118,7 @@ func TestClearSecretsLeaveTheFiles(t *testing.T) {
 func TestClearSecretsLeavePostgreSQL(t *testing.T) {
 	o := store.Options{URL: postgrestest.URL(t), SecretKeyFile: filepath.Join(t.TempDir(), "secret.key")}
 	var dir string
-	var left []job.Route
+	var left []api.Route
 	during(t, store.Options{URL: o.URL}, func(s *store.Store) {
 		left = oldRoutes(t, s)
 		must(t, s.Exec(t.Context(), `CHECKPOINT`))

@@ -15,6 +15,7 @@ import (
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -250,7 +251,7 @@ func TestRoutesOfAKilledServerAreReleased(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.SetRoute(t.Context(), job.Route{Name: "team", ChangedAt: noon}); err != nil {
+		if err := s.SetRoute(t.Context(), api.Route{Name: "team", ChangedAt: noon}); err != nil {
 			t.Fatal(err)
 		}
 		mine, err := s.ReserveRoute(t.Context(), "team", owner, noon, noon.Add(time.Minute))

@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -249,7 +250,7 @@ func refusedDispatch(t *testing.T, s *store.Store) {
 	dispatch := func() (sent []string) {
 		t.Helper()
 		for n := 1; n > 0; {
-			if n, err = s.Dispatch(t.Context(), now, 10, func(a job.Action, _ *job.Run) ([]string, string) { return []string{"team"}, "" }); err != nil {
+			if n, err = s.Dispatch(t.Context(), now, 10, func(a api.Action, _ *job.Run) ([]string, string) { return []string{"team"}, "" }); err != nil {
 				t.Fatal(err)
 			}
 		}

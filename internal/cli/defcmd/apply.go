@@ -17,6 +17,7 @@ import (
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/definition"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // apply sets definitions from files.
@@ -46,17 +47,17 @@ scope author. docs/jobs.md describes definitions.`,
 		{FlagOnly: true, Name: "prune", Kind: option.Switch, Help: "delete the definitions of the source that are not in the files"},
 		{FlagOnly: true, Name: "force", Kind: option.Switch, Help: "overwrite what was edited on the page since, or belongs to another source"},
 		{FlagOnly: true, Name: "yes", Kind: option.Switch, Help: "prune also more than half of the source"},
-	}, func(ctx context.Context, r command.Request) (job.ApplyReply, error) {
-		in := job.ApplyRequest{
+	}, func(ctx context.Context, r command.Request) (api.ApplyReply, error) {
+		in := api.ApplyRequest{
 			Source: r.Opts.Text("source"), DryRun: r.Opts.On("dry-run"), Prune: r.Opts.On("prune"), Force: r.Opts.On("force"), Yes: r.Opts.On("yes"),
 			By: command.UserName(),
 		}
 		if in.Prune && in.Source == "" {
-			return job.ApplyReply{}, option.Usagef("--prune: it deletes the definitions of a source that are not in the files: give --source NAME too")
+			return api.ApplyReply{}, option.Usagef("--prune: it deletes the definitions of a source that are not in the files: give --source NAME too")
 		}
 		var err error
 		if in.Files, err = p.readFiles(r.Args); err != nil {
-			return job.ApplyReply{}, err
+			return api.ApplyReply{}, err
 		}
 		reply, err := r.Apply(ctx, in)
 		return reply, p.inFiles(err)
@@ -67,7 +68,7 @@ scope author. docs/jobs.md describes definitions.`,
 const mostFiles = 1000
 
 // readFiles reads the files that arguments name.
-func (p *program) readFiles(args []string) ([]job.ApplyFile, error) {
+func (p *program) readFiles(args []string) ([]api.ApplyFile, error) {
 	var names []string
 	for _, arg := range args {
 		more, err := filesOf(arg)
@@ -79,7 +80,7 @@ func (p *program) readFiles(args []string) ([]job.ApplyFile, error) {
 	if len(names) > mostFiles {
 		return nil, fmt.Errorf("there are %d files, and at most %d can be applied at once: apply them in parts, each with a source of its own", len(names), mostFiles)
 	}
-	var files []job.ApplyFile
+	var files []api.ApplyFile
 	for i, name := range names {
 		if slices.Contains(names[:i], name) {
 			continue // a file, and the directory that it is in
@@ -88,7 +89,7 @@ func (p *program) readFiles(args []string) ([]job.ApplyFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, job.ApplyFile{Name: name, YAML: string(text)})
+		files = append(files, api.ApplyFile{Name: name, YAML: string(text)})
 	}
 	return files, nil
 }
@@ -162,21 +163,21 @@ func (p *program) inFiles(err error) error {
 }
 
 // appliedText prints what became of each definition.
-func (p *program) appliedText(reply job.ApplyReply) string {
+func (p *program) appliedText(reply api.ApplyReply) string {
 	s := p.StyleFor(p.Out)
 	var b strings.Builder
 	unchanged := 0
 	for _, r := range reply.Results {
 		paint, version := s.Muted, shortVersion(r.Version)
 		switch r.Result {
-		case job.ApplyUnchanged:
+		case api.ApplyUnchanged:
 			unchanged++
 			continue
-		case job.ApplyCreated:
+		case api.ApplyCreated:
 			paint = s.Green
-		case job.ApplyUpdated:
+		case api.ApplyUpdated:
 			paint, version = s.Yellow, shortVersion(r.Before)+" → "+shortVersion(r.Version)
-		case job.ApplyDeleted:
+		case api.ApplyDeleted:
 			paint, version = s.Red, shortVersion(r.Before)
 		}
 		fmt.Fprintf(&b, "%s  %s  %s\n", paint(fmt.Sprintf("%-9s", r.Result)), s.Bold(console.Clean(r.Job)), s.Muted(version))

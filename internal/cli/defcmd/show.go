@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/definition"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // diff compares versions of a definition.
@@ -87,9 +88,9 @@ func (p *program) export() *cobra.Command {
 		Args:  oneJob,
 	}, []option.Option{
 		{FlagOnly: true, Name: "version", Value: "VERSION", Help: "print this version: its hash or 4 or more of its first digits"},
-	}, func(ctx context.Context, r command.Request) (job.DefinedJob, error) {
+	}, func(ctx context.Context, r command.Request) (api.DefinedJob, error) {
 		return r.Definition(ctx, r.Args[0], r.Opts.Text("version"))
-	}, func(d job.DefinedJob) string {
+	}, func(d api.DefinedJob) string {
 		if strings.HasSuffix(d.YAML, "\n") {
 			return d.YAML
 		}
@@ -100,7 +101,7 @@ func (p *program) export() *cobra.Command {
 // versions lists the versions of a definition.
 func (p *program) versions() *cobra.Command {
 	type list struct {
-		Versions []job.DefinitionVersion `json:"versions"`
+		Versions []api.DefinitionVersion `json:"versions"`
 	}
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "versions [flags] NAME",
@@ -136,9 +137,9 @@ apply does not end the pause.`,
 		Args: oneJob,
 	}, []option.Option{
 		{FlagOnly: true, Name: "why", Value: "TEXT", Help: "the reason, which the job shows"},
-	}, func(ctx context.Context, r command.Request) (job.DefinedJob, error) {
+	}, func(ctx context.Context, r command.Request) (api.DefinedJob, error) {
 		return r.PauseJob(ctx, r.Args[0], command.UserName(), r.Opts.Text("why"))
-	}, func(d job.DefinedJob) string {
+	}, func(d api.DefinedJob) string {
 		if d.Paused == nil {
 			return "" // it was resumed meanwhile
 		}
@@ -152,9 +153,9 @@ func (p *program) resume() *cobra.Command {
 		Use:   "resume [flags] NAME",
 		Short: "End the pause of a job",
 		Args:  oneJob,
-	}, nil, func(ctx context.Context, r command.Request) (job.DefinedJob, error) {
+	}, nil, func(ctx context.Context, r command.Request) (api.DefinedJob, error) {
 		return r.ResumeJob(ctx, r.Args[0])
-	}, func(d job.DefinedJob) string {
+	}, func(d api.DefinedJob) string {
 		return console.Clean(d.Job+" can be submitted again") + "\n"
 	})
 }

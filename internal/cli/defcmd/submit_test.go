@@ -20,6 +20,7 @@ import (
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -98,7 +99,7 @@ func newQueueServer(t *testing.T) *queueServer {
 		answer(t, w, run(job.Run{Job: s.got.Job, State: job.Queued}))
 	})
 	s.HandleFunc("GET /api/v1/runs/{run}/explain", func(w http.ResponseWriter, _ *http.Request) {
-		answer(t, w, job.Explanation{Waiting: &job.QueuedRun{Gates: s.gates}})
+		answer(t, w, api.Explanation{Waiting: &job.QueuedRun{Gates: s.gates}})
 	})
 	s.HandleFunc("GET /api/v1/runs/{run}/stream", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // explain prints the results of the health rules for a run.
@@ -40,12 +41,12 @@ good run of the job. RUN is an id, the first characters of one, or job#number.`,
 
 // explained is an explanation, and what is printed with it as text.
 type explained struct {
-	job.Explanation
+	api.Explanation
 	run     job.Run
-	changes job.Changes
+	changes api.Changes
 }
 
-func (p *program) explanation(run job.Run, e job.Explanation, changes job.Changes, now time.Time) string {
+func (p *program) explanation(run job.Run, e api.Explanation, changes api.Changes, now time.Time) string {
 	s := p.StyleFor(p.Out)
 	var b strings.Builder
 	of := "default policy"
@@ -59,7 +60,7 @@ func (p *program) explanation(run job.Run, e job.Explanation, changes job.Change
 	fmt.Fprintf(&b, "%s: %s; %s\n\n", s.Bold(console.Clean(runName(run))), state, of)
 	ended := ""
 	if run.State.Terminal() {
-		ended = job.EndedPrefix(run.State)
+		ended = api.EndedPrefix(run.State)
 		b.WriteString(console.Clean(strings.TrimSuffix(ended, " ")) + "\n\n")
 	}
 	for _, r := range e.Rules {

@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // job holds the commands about one job.
@@ -34,7 +35,7 @@ func oneJob(cmd *cobra.Command, args []string) error {
 func (p *program) jobShow() *cobra.Command {
 	type page struct {
 		job.Summary
-		Policy job.JobPolicy `json:"policy"`
+		Policy api.JobPolicy `json:"policy"`
 	}
 	return replyCommand(p, &cobra.Command{
 		Use:   "show [flags] NAME",
@@ -104,7 +105,7 @@ func (p *program) confirmDeletion(ctx context.Context, c *client.Client, name st
 	return err
 }
 
-func (p *program) jobPage(sum job.Summary, policy job.JobPolicy, now time.Time) string {
+func (p *program) jobPage(sum job.Summary, policy api.JobPolicy, now time.Time) string {
 	s := p.StyleFor(p.Out)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s, %d active, %d succeeded\n", s.Bold(console.Clean(sum.Name)), console.Count(sum.Runs, "run"), sum.Active, sum.Succeeded)
@@ -168,7 +169,7 @@ policy test replays one over the stored runs.`,
 
 // namedPolicy is a policy, and the job that has it.
 type namedPolicy struct {
-	job.JobPolicy
+	api.JobPolicy
 	job string
 }
 

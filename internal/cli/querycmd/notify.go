@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/notify"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // notify manages the routes of notifications.
@@ -40,7 +41,7 @@ func oneName(cmd *cobra.Command, args []string) error {
 
 func (p *program) notifyList() *cobra.Command {
 	type list struct {
-		Routes []job.Route `json:"routes"`
+		Routes []api.Route `json:"routes"`
 	}
 	return replyCommand(p, &cobra.Command{Use: "list [flags]", Short: "List the routes", Args: command.NoArgs}, nil,
 		func(ctx context.Context, r request) (list, error) {
@@ -49,7 +50,7 @@ func (p *program) notifyList() *cobra.Command {
 		}, func(l list) string { return p.routesTable(l.Routes) })
 }
 
-func (p *program) routesTable(routes []job.Route) string {
+func (p *program) routesTable(routes []api.Route) string {
 	if len(routes) == 0 {
 		p.Say("there are no routes, so no notification is sent; make one with: stint notify set NAME --url URL")
 		return ""
@@ -65,7 +66,7 @@ func (p *program) routesTable(routes []job.Route) string {
 }
 
 // matchText describes the messages that a route takes.
-func matchText(r job.Route) string {
+func matchText(r api.Route) string {
 	var parts []string
 	if len(r.Match.Events) > 0 {
 		parts = append(parts, strings.Join(r.Match.Events, ", "))
@@ -86,7 +87,7 @@ func matchText(r job.Route) string {
 }
 
 // paceText describes when a route is sent messages.
-func paceText(r job.Route) string {
+func paceText(r api.Route) string {
 	var parts []string
 	switch {
 	case r.Error != "":
@@ -117,7 +118,7 @@ func (p *program) notifySet() *cobra.Command {
 		Use: "set [flags] NAME", Short: "Make a route, or replace it", Args: oneName,
 		Long: `Make a route, or replace it: what is not given is empty. A webhook gets a new secret, which
 is shown once, unless one is given or --unsigned.`,
-	}, setRows(), func(ctx context.Context, r request) (job.Route, error) {
+	}, setRows(), func(ctx context.Context, r request) (api.Route, error) {
 		route, err := routeOf(r.args[0], r.opts)
 		if err != nil {
 			return route, err
@@ -130,7 +131,7 @@ is shown once, unless one is given or --unsigned.`,
 			set.Secret = secret
 		}
 		return set, err
-	}, func(r job.Route) string {
+	}, func(r api.Route) string {
 		if secret != "" {
 			p.Say("this is the only time that the secret is shown; the receiver verifies signatures with it: %s", secret)
 		}
@@ -158,10 +159,10 @@ func setRows() []option.Option {
 }
 
 // routeOf reads a route from options.
-func routeOf(name string, opts *option.Set) (job.Route, error) {
-	r := job.Route{
+func routeOf(name string, opts *option.Set) (api.Route, error) {
+	r := api.Route{
 		Name: name, URL: opts.Text("url"), Secret: opts.Text("secret"), Enabled: !opts.On("disabled"),
-		Match: job.RouteMatch{
+		Match: api.RouteMatch{
 			Job: opts.Text("match-job"), Severity: job.Health(opts.Text("severity")), Events: opts.List("event"), Labels: map[string]string{},
 		},
 		GroupSeconds: int64(opts.Duration("group").Seconds()), RepeatSeconds: int64(opts.Duration("repeat").Seconds()),
@@ -177,7 +178,7 @@ func routeOf(name string, opts *option.Set) (job.Route, error) {
 		r.Match.Labels[k] = v
 	}
 	if opts.Text("quiet-cron") != "" || opts.Text("quiet-for") != "" {
-		r.Quiet = &job.QuietHours{Cron: opts.Text("quiet-cron"), Duration: opts.Text("quiet-for"), Zone: opts.Text("quiet-zone")}
+		r.Quiet = &api.QuietHours{Cron: opts.Text("quiet-cron"), Duration: opts.Text("quiet-for"), Zone: opts.Text("quiet-zone")}
 	}
 	if r.Secret == "" && !opts.On("unsigned") && strings.HasPrefix(strings.ToLower(r.URL), "http") {
 		r.Secret = notify.NewSecret()
@@ -222,7 +223,7 @@ func orDash(text string) string {
 
 func (p *program) notifyLog() *cobra.Command {
 	type list struct {
-		Actions []job.Action `json:"actions"`
+		Actions []api.Action `json:"actions"`
 	}
 	return replyCommand(p, &cobra.Command{
 		Use: "log [flags] [RUN]", Short: "List notifications and actions, newest first",
@@ -238,7 +239,7 @@ func (p *program) notifyLog() *cobra.Command {
 	}, func(l list) string { return p.actionsTable(l.Actions) })
 }
 
-func (p *program) actionsTable(actions []job.Action) string {
+func (p *program) actionsTable(actions []api.Action) string {
 	if len(actions) == 0 {
 		p.Say("no notifications and actions yet; stint notify list shows the routes")
 		return ""

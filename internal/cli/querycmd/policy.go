@@ -15,6 +15,7 @@ import (
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // policy holds the commands about policies.
@@ -34,14 +35,14 @@ and which bad ends and findings it would have missed. Nothing is changed.`,
 		Args: oneJob,
 	}, []option.Option{
 		{FlagOnly: true, Name: "policy", Value: "FILE", Help: "the policy (YAML); - reads standard input"},
-	}, func(ctx context.Context, r request) (job.PolicyTest, error) {
+	}, func(ctx context.Context, r request) (api.PolicyTest, error) {
 		file := r.opts.Text("policy")
 		if file == "" {
-			return job.PolicyTest{}, option.Usagef("give the policy to test with --policy FILE")
+			return api.PolicyTest{}, option.Usagef("give the policy to test with --policy FILE")
 		}
 		text, err := p.readPolicy(file)
 		if err != nil {
-			return job.PolicyTest{}, err
+			return api.PolicyTest{}, err
 		}
 		wait := p.Wait("replaying over the runs of %s", r.args[0])
 		defer wait.Done()
@@ -50,13 +51,13 @@ and which bad ends and findings it would have missed. Nothing is changed.`,
 	}, testText)
 }
 
-func testText(t job.PolicyTest) string {
+func testText(t api.PolicyTest) string {
 	if t.Runs == 0 {
 		return "the policy is valid; the job has no stored runs to test it on\n"
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "over %s: %d would be raised, %d missed\n", console.Count(int64(t.Runs), "run"), len(t.WouldRaise), len(t.WouldMiss))
-	list := func(head string, all []job.ReplayFinding) {
+	list := func(head string, all []api.ReplayFinding) {
 		for _, r := range all {
 			fmt.Fprintf(&b, "%s  %s  %s  %s: %s\n", head, r.Run[:min(len(r.Run), 13)], r.At.Local().Format(time.DateTime), console.Clean(r.Rule), console.Clean(r.Sentence))
 		}

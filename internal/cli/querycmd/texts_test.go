@@ -9,15 +9,16 @@ import (
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 func TestExplanationOfAnEndedRunSaysSoOnce(t *testing.T) {
 	p := &program{&command.Program{Console: &console.Console{Out: os.Stdout, Getenv: func(string) string { return "" }}}}
-	ended := job.EndedPrefix(job.Failed)
-	text := p.explanation(job.Run{Job: "a", Number: 1, State: job.Failed}, job.Explanation{Rules: []job.RuleResult{
+	ended := api.EndedPrefix(job.Failed)
+	text := p.explanation(job.Run{Job: "a", Number: 1, State: job.Failed}, api.Explanation{Rules: []api.RuleResult{
 		{Rule: "quiet", On: true, Sentence: ended + "A heartbeat arrived."},
 		{Rule: "memory", On: true, Sentence: ended + "Near no limit.", Inputs: map[string]any{"percent": 1.23456}},
-	}}, job.Changes{}, time.Now())
+	}}, api.Changes{}, time.Now())
 	if strings.Count(text, "nothing is judged") != 1 || !strings.Contains(text, "memory     Near no limit.") || !strings.Contains(text, "percent=1.235\n") {
 		t.Errorf("got\n%s", text)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/health/rules"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -20,11 +21,11 @@ type Side struct {
 }
 
 // Changes returns the differences between two runs of a job.
-func Changes(before, after Side) []job.Change {
-	out := []job.Change{}
+func Changes(before, after Side) []api.Change {
+	out := []api.Change{}
 	add := func(what, old, now string) {
 		if old != now {
-			out = append(out, job.Change{What: what, Before: old, After: now})
+			out = append(out, api.Change{What: what, Before: old, After: now})
 		}
 	}
 	a, b := before.Identity, after.Identity
@@ -122,13 +123,13 @@ func limits(a journal.Attempt) string {
 }
 
 // profile compares what two runs have used. A change is at least a factor of 1.5.
-func profile(before, after Side) []job.Change {
-	var out []job.Change
+func profile(before, after Side) []api.Change {
+	var out []api.Change
 	add := func(name string, old, now, least float64, write func(float64) string) {
 		if old <= 0 || now <= 0 || max(old, now) < least || max(old, now) < 1.5*min(old, now) {
 			return
 		}
-		out = append(out, job.Change{What: "profile", Before: name + " " + write(old), After: name + " " + write(now)})
+		out = append(out, api.Change{What: "profile", Before: name + " " + write(old), After: name + " " + write(now)})
 	}
 	size := func(f float64) string { return job.Bytes(int64(f)) }
 	lasting := func(f float64) string { return rules.Span(rules.Seconds(f)) }

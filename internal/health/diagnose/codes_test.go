@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 func TestCausesNameWhatTheyRepeat(t *testing.T) {
@@ -24,7 +25,7 @@ func TestCausesNameWhatTheyRepeat(t *testing.T) {
 			map[string]job.CauseSource{"stopped_making_progress": job.SourceFinding},
 		},
 		"words of its own": {
-			ended(job.Lost, job.AgentLost, func(c *Clues) { c.Since, c.Changes = "#3", []job.Change{{What: "command"}} }),
+			ended(job.Lost, job.AgentLost, func(c *Clues) { c.Since, c.Changes = "#3", []api.Change{{What: "command"}} }),
 			map[string]job.CauseSource{"agent_killed": "", "changed": ""},
 		},
 	} {

@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/logs/ending"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Clues are the data from which a diagnosis of a failed, lost or stalled run is made.
@@ -21,7 +22,7 @@ type Clues struct {
 	Evidence lease.Evidence // of its heartbeats
 	Samples  []job.Sample   // the last ones, in the order of time
 	Ending   ending.Ending  // of its output
-	Changes  []job.Change   // since the last good run
+	Changes  []api.Change   // since the last good run
 	Since    string         // that run as text ("#12"); empty if there is none
 	// TokenInvalid reports that the token of its agent was revoked or had expired when it was lost.
 	TokenInvalid bool

@@ -10,6 +10,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/logs/ending"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -91,9 +92,9 @@ func TestDiagnose(t *testing.T) {
 		{"lost after an error", ended(job.Lost, job.AgentLost, saying("error: no leader")), "agent_killed", "Possibly: The host failed", "said_so_itself"},
 		{"memory in other words", ended(job.Failed, job.ExitCode, saying("CUDA out of memory is handled", "ValueError: no rows")), "said_so_itself", "ValueError: no rows", ""},
 		{"only the change is known", ended(job.Failed, job.ExitCode, func(c *Clues) {
-			c.Since, c.Changes = "#7", []job.Change{{What: "lock_file"}, {What: "host"}, {What: "host"}}
+			c.Since, c.Changes = "#7", []api.Change{{What: "lock_file"}, {What: "host"}, {What: "host"}}
 		}), "changed", "Possibly: Changed since the last good run, #7: lock file, host.", ""},
-		{"a cause and a change", ended(job.Failed, job.BySignal, signal("SIGSEGV"), func(c *Clues) { c.Since, c.Changes = "#7", []job.Change{{What: "agent_version"}} }), "crashed", "since the last good run, #7: agent version.", "changed"},
+		{"a cause and a change", ended(job.Failed, job.BySignal, signal("SIGSEGV"), func(c *Clues) { c.Since, c.Changes = "#7", []api.Change{{What: "agent_version"}} }), "crashed", "since the last good run, #7: agent version.", "changed"},
 		{"hostile words", ended(job.Failed, job.ExitCode, saying(ending.Screen([]byte("\x1b[31merror\x1b[0m \x1b]0;x\x07 \xff")))), "said_so_itself", "error", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -122,7 +123,7 @@ func TestDiagnose(t *testing.T) {
 // A line of the log is quoted as it is, with no word of ours, and says where it is. What changed
 // since the last good run follows it.
 func TestDiagnoseQuotesALine(t *testing.T) {
-	changed := func(c *Clues) { c.Since, c.Changes = "#7", []job.Change{{What: "host"}} }
+	changed := func(c *Clues) { c.Since, c.Changes = "#7", []api.Change{{What: "host"}} }
 	long := "ValueError: " + strings.Repeat("\"wrapped\" ", 100)
 	for name, c := range map[string]Clues{
 		"no such module": ended(job.Failed, job.ExitCode, saying("x", "ModuleNotFoundError: No module named 'numpy'"), changed),
@@ -211,7 +212,7 @@ func TestChanges(t *testing.T) {
 	b.LockFiles = map[string]string{"r.txt": "12"}
 	b.Environment, b.TimeoutMS = "HOME LANG PATH", 0
 	after := Side{Identity: b, Usage: job.Usage{CPUSeconds: 14, PeakMemoryBytes: 300 << 20}, Duration: 29e9}
-	want := []job.Change{
+	want := []api.Change{
 		{What: "command", Before: "python a.py", After: "python 'b c.py'"},
 		{What: "command", Before: "in /srv", After: "in /tmp"},
 		{What: "install", Before: "pip install x"},

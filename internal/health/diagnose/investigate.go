@@ -11,6 +11,7 @@ import (
 	"stint.dev/stint/internal/logs/ending"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -84,7 +85,7 @@ func readEnding(ctx context.Context, a Store, run job.Run) (ending.Ending, error
 
 // Compare returns the changes from one run to another. If the journal of one was deleted, it compares only
 // what both have used.
-func Compare(ctx context.Context, a ending.Blocks, before, after job.Run) ([]job.Change, error) {
+func Compare(ctx context.Context, a ending.Blocks, before, after job.Run) ([]api.Change, error) {
 	x, ok1, err := identityOf(ctx, a, before)
 	if err != nil {
 		return nil, err

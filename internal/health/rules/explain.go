@@ -6,6 +6,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Current returns the evidence of a lease with its last heartbeat.
@@ -18,18 +19,18 @@ func Current(l lease.Lease) lease.Evidence {
 }
 
 // Explain returns the results of all rules for a run, also of those that are off or do not fire.
-func Explain(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) []job.RuleResult {
-	out := []job.RuleResult{explainQuiet(l, now, c, p)}
+func Explain(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) []api.RuleResult {
+	out := []api.RuleResult{explainQuiet(l, now, c, p)}
 	e := evidence{Evidence: Current(l), state: l.State, policy: p, now: now}
 	for _, r := range rules {
 		if e.At.IsZero() && r.name != policy.Overdue {
-			out = append(out, job.RuleResult{Rule: r.name, On: p.On(r.name), Inputs: map[string]any{}, Sentence: "No heartbeat has arrived yet."})
+			out = append(out, api.RuleResult{Rule: r.name, On: p.On(r.name), Inputs: map[string]any{}, Sentence: "No heartbeat has arrived yet."})
 			continue
 		}
 		before, had := FindingOf(l.Findings, r.name)
 		e.before = before
 		o := r.of(e)
-		explained := job.RuleResult{Rule: r.name, On: p.On(r.name), Fires: o.fires, Inputs: o.inputs, Sentence: o.sentence}
+		explained := api.RuleResult{Rule: r.name, On: p.On(r.name), Fires: o.fires, Inputs: o.inputs, Sentence: o.sentence}
 		if o.fires {
 			f := asFinding(r.name, o, before, had, now, p)
 			explained.Health, explained.Since = f.Health, &f.Since
@@ -41,12 +42,12 @@ func Explain(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) []j
 }
 
 // explainQuiet returns the result of the rule quiet.
-func explainQuiet(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) job.RuleResult {
+func explainQuiet(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) api.RuleResult {
 	deadline := Deadline(l, c)
 	if stored, had := FindingOf(l.Findings, policy.Quiet); had && stored.NextAt != nil {
 		deadline = *stored.NextAt // the server that judges may have extended the lease
 	}
-	r := job.RuleResult{
+	r := api.RuleResult{
 		Rule: policy.Quiet, On: p.Quiet.On, Fires: IsSilent(l, now, c),
 		Next: nextTexts[job.NextLost], NextCode: job.NextLost, NextAt: &deadline,
 		Inputs: map[string]any{

@@ -8,6 +8,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Past is the stored data of a run.
@@ -21,7 +22,7 @@ type Past struct {
 // Replay returns the findings that a policy would have raised in a run, of each rule the first one. Each
 // stored sample counts as a heartbeat without delay, so that the rules about the connection to the server
 // (quiet, spool, clock_skew) and about the agent's timers cannot be replayed.
-func Replay(past Past, p policy.Policy) []job.ReplayFinding {
+func Replay(past Past, p policy.Policy) []api.ReplayFinding {
 	r := past.Run
 	if r.StartedAt == nil {
 		return nil
@@ -30,13 +31,13 @@ func Replay(past Past, p policy.Policy) []job.ReplayFinding {
 		Run: r.ID, Attempt: r.Attempt, Job: r.Job, State: job.Running, Health: job.Healthy, ReportedAt: *r.StartedAt, EveryPeriod: DefaultPeriod,
 		Evidence: lease.BeginEvidence(past.Limits, r.Expected, *r.StartedAt),
 	}
-	var out []job.ReplayFinding
+	var out []api.ReplayFinding
 	judge := func(at time.Time) {
 		l.ReportedAt, l.ExpiresAt = at, at.Add(time.Hour)
 		v, _ := Judge(l, at, Circumstances{Since: at}, p)
 		for _, f := range v.Findings {
-			if !slices.ContainsFunc(out, func(had job.ReplayFinding) bool { return had.Rule == f.Rule }) {
-				out = append(out, job.ReplayFinding{Run: r.ID, Rule: f.Rule, At: at, Sentence: f.Evidence})
+			if !slices.ContainsFunc(out, func(had api.ReplayFinding) bool { return had.Rule == f.Rule }) {
+				out = append(out, api.ReplayFinding{Run: r.ID, Rule: f.Rule, At: at, Sentence: f.Evidence})
 			}
 		}
 		l.Findings, l.Health = v.Findings, v.Health

@@ -12,6 +12,7 @@ import (
 
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Message is sent to one receiver at once. It has one event, or several in order.
@@ -36,7 +37,7 @@ type Item struct {
 	Repeat   int        `json:"repeat,omitempty"`
 	Run      *RunFacts  `json:"run,omitempty"`
 	// Late counts the runs of the event late, of all jobs that match the route.
-	Late *job.LateRuns `json:"late,omitempty"`
+	Late *api.LateRuns `json:"late,omitempty"`
 	// Evidence is the line of the log that states the error; nil if there is none.
 	Evidence *job.Evidence `json:"evidence,omitempty"`
 	// Lines are the last lines of the log, for some events.
@@ -131,7 +132,7 @@ func (i Item) plain() Item {
 
 // ItemOf returns the item for a row of the outbox. run is nil for an event of the server; base is the
 // address of the web page.
-func ItemOf(a job.Action, run *job.Run, base string) Item {
+func ItemOf(a api.Action, run *job.Run, base string) Item {
 	i := Item{
 		ID: a.Cause, What: a.What, Severity: a.Severity, At: a.CreatedAt, Message: a.Message, Ends: a.Ends,
 		Repeat: a.Repeat, Run: factsOf(run, base),
@@ -154,8 +155,8 @@ func HasEvidence(what string) bool {
 }
 
 // LateItem returns the item for all rows about late runs that one host delivered at once, with a line for each job.
-func LateItem(rows []job.Action, runs map[string]*job.Run) Item {
-	all := job.LateRuns{Host: rows[0].Late.Host}
+func LateItem(rows []api.Action, runs map[string]*job.Run) Item {
+	all := api.LateRuns{Host: rows[0].Late.Host}
 	var lines []string
 	for n, row := range rows {
 		all.Join(*row.Late)

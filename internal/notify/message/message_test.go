@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 func at(clock string) time.Time {
@@ -56,7 +57,7 @@ func TestForeignTextIsHarmless(t *testing.T) {
 func TestMessage(t *testing.T) {
 	begun, ended := at("11:00"), at("11:42")
 	run := &job.Run{ID: "0199", Job: "train", Number: 7, Attempt: 2, Host: "box", State: job.Failed, StartedAt: &begun, EndedAt: &ended, Outcome: &job.Outcome{Reason: job.ExitCode}}
-	a := job.Action{ID: 5, Cause: 4, Run: "0199", What: "failed", Severity: job.Critical, Message: "Exited with code 3.", CreatedAt: ended}
+	a := api.Action{ID: 5, Cause: 4, Run: "0199", What: "failed", Severity: job.Critical, Message: "Exited with code 3.", CreatedAt: ended}
 	item := ItemOf(a, run, "https://stint.example.org/")
 	item.Lines = []string{"Traceback", "KeyError: 'x'"}
 	m := New("team", 5, []Item{item}, false, ended)

@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Store keeps definitions. Methods that name a job return *query.NotFoundError when it has no
@@ -31,7 +32,7 @@ type Store interface {
 	ApplyDefinitions(ctx context.Context, set definition.Set) ([]definition.Result, error)
 	DeleteDefinition(ctx context.Context, job string) error
 	// PauseJob keeps a job from being started; nil ends that.
-	PauseJob(ctx context.Context, job string, pause *job.Pause) (definition.Applied, error)
+	PauseJob(ctx context.Context, job string, pause *api.Pause) (definition.Applied, error)
 }
 
 // Routes answers the calls.
@@ -104,25 +105,25 @@ func asProblem(err error) error {
 }
 
 // view shows a definition.
-func view(a definition.Applied, at time.Time) (job.DefinedJob, error) {
+func view(a definition.Applied, at time.Time) (api.DefinedJob, error) {
 	d, err := definition.FromCanonical(a.Canonical)
 	if err != nil {
-		return job.DefinedJob{}, fmt.Errorf("read the definition of job %s: %w", job.Quote(a.Job), err)
+		return api.DefinedJob{}, fmt.Errorf("read the definition of job %s: %w", job.Quote(a.Job), err)
 	}
 	zone, err := d.Location()
 	if err != nil {
-		return job.DefinedJob{}, err
+		return api.DefinedJob{}, err
 	}
-	out := job.DefinedJob{
+	out := api.DefinedJob{
 		Job: a.Job, Version: a.Version, Source: a.Source, Description: d.Description, YAML: a.YAML,
-		Command: job.CommandLine(d.Spec(nil).Args), Parameters: []job.ParameterInput{}, Zone: d.Zone, Priority: job.PriorityNormal,
+		Command: job.CommandLine(d.Spec(nil).Args), Parameters: []api.ParameterInput{}, Zone: d.Zone, Priority: job.PriorityNormal,
 		Group: d.Group, AppliedAt: a.AppliedAt, AppliedBy: a.AppliedBy, EditedAt: a.EditedAt, EditedBy: a.EditedBy, Paused: a.Paused,
 	}
 	if d.Priority != "" {
 		out.Priority = d.Priority
 	}
 	for _, p := range d.Parameters {
-		in := job.ParameterInput{
+		in := api.ParameterInput{
 			Name: p.Name, Type: p.Type, Default: p.Default, Choices: p.Choices, Min: p.Min, Max: p.Max, Pattern: p.Pattern, Help: p.Help,
 		}
 		if p.Default != nil {

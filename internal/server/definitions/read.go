@@ -8,6 +8,7 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // DocSchema describes GetSchema.
@@ -32,7 +33,7 @@ type listIn struct {
 }
 
 type definitionList struct {
-	Definitions []job.DefinedJob `json:"definitions" nullable:"false"`
+	Definitions []api.DefinedJob `json:"definitions" nullable:"false"`
 	NextCursor  *string          `json:"next_cursor" doc:"Ask for the next page with this as cursor; null on the last page."`
 }
 
@@ -47,7 +48,7 @@ func (s *Routes) ListDefinitions(ctx context.Context, in *listIn) (*route.Respon
 	if err != nil {
 		return nil, s.ProblemOf(ctx, "list definitions", err)
 	}
-	out := definitionList{Definitions: []job.DefinedJob{}}
+	out := definitionList{Definitions: []api.DefinedJob{}}
 	if len(all) > in.Limit {
 		all = all[:in.Limit]
 		out.NextCursor = &all[in.Limit-1].Job
@@ -69,7 +70,7 @@ type definitionIn struct {
 }
 
 // GetDefinition answers the definition of a job, or what it was as one version.
-func (s *Routes) GetDefinition(ctx context.Context, in *definitionIn) (*route.Response[job.DefinedJob], error) {
+func (s *Routes) GetDefinition(ctx context.Context, in *definitionIn) (*route.Response[api.DefinedJob], error) {
 	if in.Version != "" {
 		v, err := s.Store.DefinitionVersion(ctx, in.Job, in.Version)
 		if err != nil {
@@ -86,7 +87,7 @@ func (s *Routes) GetDefinition(ctx context.Context, in *definitionIn) (*route.Re
 	return s.show(ctx, a)
 }
 
-func (s *Routes) show(ctx context.Context, a definition.Applied) (*route.Response[job.DefinedJob], error) {
+func (s *Routes) show(ctx context.Context, a definition.Applied) (*route.Response[api.DefinedJob], error) {
 	out, err := view(a, s.Now())
 	if err != nil {
 		return nil, s.ProblemOf(ctx, "show the definition of job "+job.Quote(a.Job), err)
@@ -98,7 +99,7 @@ func (s *Routes) show(ctx context.Context, a definition.Applied) (*route.Respons
 const mostVersions = 200
 
 type versionList struct {
-	Versions []job.DefinitionVersion `json:"versions" nullable:"false"`
+	Versions []api.DefinitionVersion `json:"versions" nullable:"false"`
 }
 
 // ListVersions answers the versions of a definition, the last first, with what each changed. It
@@ -112,9 +113,9 @@ func (s *Routes) ListVersions(ctx context.Context, in *route.JobPath) (*route.Re
 	if err != nil && httpio.AsProblem(err).Status != http.StatusNotFound {
 		return nil, s.ProblemOf(ctx, "read the definition of job "+job.Quote(in.Job), err)
 	}
-	out := versionList{Versions: []job.DefinitionVersion{}}
+	out := versionList{Versions: []api.DefinitionVersion{}}
 	for i, v := range all[:min(len(all), mostVersions)] {
-		one := job.DefinitionVersion{
+		one := api.DefinitionVersion{
 			Version: v.Hash, Current: v.Hash == current.Version, FirstAt: v.FirstAt, AppliedAt: v.AppliedAt, AppliedBy: v.AppliedBy,
 			Source: v.Source, Changes: []string{},
 		}

@@ -15,6 +15,7 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Limits of what is applied at once.
@@ -32,8 +33,8 @@ var (
 			"422 with all their places in mistakes. 409 names every reason why not: a job that was edited on the page since, " +
 			"or belongs to another source (force overwrites that), or that more than half of a source would be deleted (yes does it). " +
 			"Which jobs are paused is not changed.",
-		Request: "application/json", Body: job.ApplyRequest{},
-		Answers: []route.Content{route.JSON(job.ApplyReply{})},
+		Request: "application/json", Body: api.ApplyRequest{},
+		Answers: []route.Content{route.JSON(api.ApplyReply{})},
 		Errors:  []int{400, 409, 413, 422},
 	}
 	DocPut = route.Doc{
@@ -44,14 +45,14 @@ var (
 			route.Query("force", "true overwrites what somebody else changed.", "boolean"),
 		},
 		Request: "application/yaml",
-		Answers: []route.Content{route.JSON(job.DefinedJob{})},
+		Answers: []route.Content{route.JSON(api.DefinedJob{})},
 		Errors:  []int{400, 409, 413, 422},
 	}
 )
 
 // PostApply applies a set of definitions.
 func (s *Routes) PostApply(w http.ResponseWriter, r *http.Request) {
-	var in job.ApplyRequest
+	var in api.ApplyRequest
 	err := httpio.NewParams(r).Err
 	if err == nil {
 		r.Body = http.MaxBytesReader(w, httpio.NewPacedReader(w, r, bodyPause, bodyTime), MaxApply)
@@ -69,29 +70,29 @@ func (s *Routes) PostApply(w http.ResponseWriter, r *http.Request) {
 	httpio.OK(w, reply)
 }
 
-func (s *Routes) apply(ctx context.Context, in job.ApplyRequest) (job.ApplyReply, error) {
+func (s *Routes) apply(ctx context.Context, in api.ApplyRequest) (api.ApplyReply, error) {
 	set := definition.Set{
 		Source: in.Source, Prune: in.Prune, DryRun: in.DryRun, Force: in.Force, Yes: in.Yes, By: caller(ctx, in.By), At: s.Now().UTC(),
 	}
 	switch {
 	case len(in.Files) == 0:
-		return job.ApplyReply{}, httpio.NewProblem(http.StatusBadRequest, "there is no file to apply")
+		return api.ApplyReply{}, httpio.NewProblem(http.StatusBadRequest, "there is no file to apply")
 	case len(in.Files) > mostFiles:
-		return job.ApplyReply{}, httpio.NewProblem(http.StatusBadRequest, "there are %d files, and at most %d can be applied at once", len(in.Files), mostFiles)
+		return api.ApplyReply{}, httpio.NewProblem(http.StatusBadRequest, "there are %d files, and at most %d can be applied at once", len(in.Files), mostFiles)
 	case in.Prune && in.Source == "":
-		return job.ApplyReply{}, httpio.NewProblem(http.StatusBadRequest, "prune needs a source: it deletes the definitions of the source that are not among the files")
+		return api.ApplyReply{}, httpio.NewProblem(http.StatusBadRequest, "prune needs a source: it deletes the definitions of the source that are not among the files")
 	case in.Source != "" && job.CheckName(in.Source) != nil:
-		return job.ApplyReply{}, httpio.NewProblem(http.StatusBadRequest, "source %s cannot be a name: at most %d printable characters, none of # / \\", job.Quote(in.Source), job.MaxNameBytes)
+		return api.ApplyReply{}, httpio.NewProblem(http.StatusBadRequest, "source %s cannot be a name: at most %d printable characters, none of # / \\", job.Quote(in.Source), job.MaxNameBytes)
 	}
 	files := map[string]string{} // by job
 	var mistakes []job.TextMistake
 	for _, f := range in.Files {
 		if ctx.Err() != nil {
-			return job.ApplyReply{}, ctx.Err()
+			return api.ApplyReply{}, ctx.Err()
 		}
 		n, wrong, err := readNew(httpio.Printable(f.Name), f.YAML)
 		if err != nil {
-			return job.ApplyReply{}, err
+			return api.ApplyReply{}, err
 		}
 		if other, twice := files[n.Job]; twice && len(wrong) == 0 {
 			wrong = []job.TextMistake{{File: httpio.Printable(f.Name), Line: 1, Column: 1, Detail: fmt.Sprintf("the job %s is defined in %s too", job.Quote(n.Job), job.Quote(other))}}
@@ -102,31 +103,31 @@ func (s *Routes) apply(ctx context.Context, in job.ApplyRequest) (job.ApplyReply
 		}
 	}
 	if len(mistakes) > 0 {
-		return job.ApplyReply{}, refused(mistakes)
+		return api.ApplyReply{}, refused(mistakes)
 	}
 	results, err := s.Store.ApplyDefinitions(ctx, set)
 	if err != nil {
-		return job.ApplyReply{}, asProblem(err)
+		return api.ApplyReply{}, asProblem(err)
 	}
 	return s.reply(ctx, set, results, files)
 }
 
 // reply says in words what became of each definition.
-func (s *Routes) reply(ctx context.Context, set definition.Set, results []definition.Result, files map[string]string) (job.ApplyReply, error) {
-	out := job.ApplyReply{DryRun: set.DryRun, Results: []job.ApplyResult{}}
+func (s *Routes) reply(ctx context.Context, set definition.Set, results []definition.Result, files map[string]string) (api.ApplyReply, error) {
+	out := api.ApplyReply{DryRun: set.DryRun, Results: []api.ApplyResult{}}
 	var changed []string
 	for _, r := range results {
-		one := job.ApplyResult{
+		one := api.ApplyResult{
 			Job: r.Job, File: files[r.Job], Result: r.Result, Version: r.Version, Before: r.Before.Hash, Changes: []string{}, Overwrites: r.Overwrites,
 		}
-		if r.Result == job.ApplyUpdated {
+		if r.Result == api.ApplyUpdated {
 			i := slices.IndexFunc(set.New, func(n definition.New) bool { return n.Job == r.Job })
 			var err error
 			if one.Changes, err = changes(r.Before.Canonical, set.New[i].Canonical); err != nil {
 				return out, err
 			}
 		}
-		if r.Result != job.ApplyUnchanged {
+		if r.Result != api.ApplyUnchanged {
 			changed = append(changed, fmt.Sprintf("%s %s %.12s", r.Result, r.Job, r.Version))
 		}
 		out.Results = append(out.Results, one)
@@ -149,7 +150,7 @@ func (s *Routes) PutDefinition(w http.ResponseWriter, r *http.Request) {
 	httpio.OK(w, out)
 }
 
-func (s *Routes) put(w http.ResponseWriter, r *http.Request) (job.DefinedJob, error) {
+func (s *Routes) put(w http.ResponseWriter, r *http.Request) (api.DefinedJob, error) {
 	name := r.PathValue("job")
 	p := httpio.NewParams(r, "base", "force")
 	base, force := p.Values.Get("base"), p.Bool("force", false)
@@ -157,36 +158,36 @@ func (s *Routes) put(w http.ResponseWriter, r *http.Request) (job.DefinedJob, er
 		p.Refuse("base=%s: want the whole hash of a version", job.Quote(base))
 	}
 	if err := errors.Join(job.CheckName(name), p.Err); err != nil {
-		return job.DefinedJob{}, err
+		return api.DefinedJob{}, err
 	}
 	text, err := io.ReadAll(http.MaxBytesReader(w, httpio.NewPacedReader(w, r, bodyPause, bodyTime), definition.MaxSize))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return job.DefinedJob{}, httpio.NewProblem(http.StatusRequestEntityTooLarge, "a definition has at most %d bytes", definition.MaxSize)
+		return api.DefinedJob{}, httpio.NewProblem(http.StatusRequestEntityTooLarge, "a definition has at most %d bytes", definition.MaxSize)
 	case err != nil:
-		return job.DefinedJob{}, httpio.NewProblem(http.StatusRequestTimeout, "the definition did not arrive")
+		return api.DefinedJob{}, httpio.NewProblem(http.StatusRequestTimeout, "the definition did not arrive")
 	}
 	n, wrong, err := readNew("", string(text))
 	switch {
 	case err != nil:
-		return job.DefinedJob{}, err
+		return api.DefinedJob{}, err
 	case len(wrong) > 0:
-		return job.DefinedJob{}, refused(wrong)
+		return api.DefinedJob{}, refused(wrong)
 	case n.Job != name:
-		return job.DefinedJob{}, httpio.NewProblem(http.StatusUnprocessableEntity, "the text defines the job %s, and the path names %s", job.Quote(n.Job), job.Quote(name))
+		return api.DefinedJob{}, httpio.NewProblem(http.StatusUnprocessableEntity, "the text defines the job %s, and the path names %s", job.Quote(n.Job), job.Quote(name))
 	}
 	ctx := r.Context()
 	_, err = s.Store.ApplyDefinitions(ctx, definition.Set{
 		New: []definition.New{n}, Edit: true, Base: base, Force: force, By: caller(ctx, ""), At: s.Now().UTC(),
 	})
 	if err != nil {
-		return job.DefinedJob{}, asProblem(err)
+		return api.DefinedJob{}, asProblem(err)
 	}
 	access.SetDetail(ctx, "version "+n.Version)
 	a, err := s.Store.Definition(ctx, name)
 	if err != nil {
-		return job.DefinedJob{}, err
+		return api.DefinedJob{}, err
 	}
 	return view(a, s.Now())
 }
@@ -210,8 +211,8 @@ type pauseIn struct {
 }
 
 // PauseJob keeps a job from being started until somebody resumes it. Runs that wait or work go on.
-func (s *Routes) PauseJob(ctx context.Context, in *pauseIn) (*route.Response[job.DefinedJob], error) {
-	pause := &job.Pause{At: s.Now().UTC(), By: caller(ctx, "")}
+func (s *Routes) PauseJob(ctx context.Context, in *pauseIn) (*route.Response[api.DefinedJob], error) {
+	pause := &api.Pause{At: s.Now().UTC(), By: caller(ctx, "")}
 	if in.Body != nil {
 		pause.By, pause.Why = caller(ctx, in.Body.By), httpio.Printable(in.Body.Why)
 	}
@@ -219,11 +220,11 @@ func (s *Routes) PauseJob(ctx context.Context, in *pauseIn) (*route.Response[job
 }
 
 // ResumeJob ends that.
-func (s *Routes) ResumeJob(ctx context.Context, in *route.JobPath) (*route.Response[job.DefinedJob], error) {
+func (s *Routes) ResumeJob(ctx context.Context, in *route.JobPath) (*route.Response[api.DefinedJob], error) {
 	return s.setPause(ctx, in.Job, nil)
 }
 
-func (s *Routes) setPause(ctx context.Context, name string, pause *job.Pause) (*route.Response[job.DefinedJob], error) {
+func (s *Routes) setPause(ctx context.Context, name string, pause *api.Pause) (*route.Response[api.DefinedJob], error) {
 	a, err := s.Store.PauseJob(ctx, name, pause)
 	if err != nil {
 		return nil, s.ProblemOf(ctx, "pause job "+job.Quote(name), err)

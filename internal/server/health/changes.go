@@ -6,6 +6,7 @@ import (
 	"stint.dev/stint/internal/health/diagnose"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 type changesIn struct {
@@ -14,7 +15,7 @@ type changesIn struct {
 }
 
 // ListChanges responds with the differences between a run and the last good run before it, or another run.
-func (s *Routes) ListChanges(ctx context.Context, in *changesIn) (*route.Response[job.Changes], error) {
+func (s *Routes) ListChanges(ctx context.Context, in *changesIn) (*route.Response[api.Changes], error) {
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -23,7 +24,7 @@ func (s *Routes) ListChanges(ctx context.Context, in *changesIn) (*route.Respons
 	if err != nil {
 		return nil, s.ProblemOf(ctx, "read run "+id, err)
 	}
-	out := job.Changes{Changes: []job.Change{}}
+	out := api.Changes{Changes: []api.Change{}}
 	before, err := s.compareWith(ctx, run, in.With)
 	if err != nil {
 		return nil, err
@@ -31,7 +32,7 @@ func (s *Routes) ListChanges(ctx context.Context, in *changesIn) (*route.Respons
 	if before == nil {
 		return route.OK(out)
 	}
-	out.Since = &job.ChangesSince{ID: before.ID, Number: before.Number, EndedAt: before.EndedAt}
+	out.Since = &api.ChangesSince{ID: before.ID, Number: before.Number, EndedAt: before.EndedAt}
 	if out.Changes, err = diagnose.Compare(ctx, s.Store, *before, run); err != nil {
 		return nil, s.ProblemOf(ctx, "compare run "+id+" with run "+before.ID, err)
 	}
@@ -39,7 +40,7 @@ func (s *Routes) ListChanges(ctx context.Context, in *changesIn) (*route.Respons
 }
 
 // GetNeighbors responds with the runs of the same job that started just before and just after a run.
-func (s *Routes) GetNeighbors(ctx context.Context, in *route.RunPath) (*route.Response[job.Neighbors], error) {
+func (s *Routes) GetNeighbors(ctx context.Context, in *route.RunPath) (*route.Response[api.Neighbors], error) {
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err

@@ -9,11 +9,12 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // ExplainRun responds with the result of every health rule for a run; for a run that has ended, with the
 // last results.
-func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Response[job.Explanation], error) {
+func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Response[api.Explanation], error) {
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -26,7 +27,7 @@ func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Resp
 	if err != nil {
 		return nil, s.ProblemOf(ctx, "read the policy of job "+l.Job, err)
 	}
-	out := job.Explanation{Policy: "default"}
+	out := api.Explanation{Policy: "default"}
 	if stored.YAML != "" {
 		out.Policy = "job"
 	}
@@ -39,7 +40,7 @@ func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Resp
 		r := &out.Rules[i]
 		if !l.State.Active() {
 			r.Fires, r.Health, r.Since, r.Next, r.NextCode, r.NextAt = false, "", nil, "", "", nil
-			r.Sentence = job.EndedPrefix(l.State) + r.Sentence
+			r.Sentence = api.EndedPrefix(l.State) + r.Sentence
 		}
 	}
 	if l.State == job.Lost {
@@ -54,14 +55,14 @@ func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Resp
 }
 
 // explainLost sets the sentence of the rule quiet to the reason why a run was called lost.
-func (s *Routes) explainLost(ctx context.Context, id string, results []job.RuleResult) error {
+func (s *Routes) explainLost(ctx context.Context, id string, results []api.RuleResult) error {
 	run, err := s.Store.Run(ctx, id)
 	if err != nil {
 		return s.ProblemOf(ctx, "read run "+id, err)
 	}
 	for i := range results {
 		if results[i].Rule == policy.Quiet && run.Outcome != nil {
-			results[i].Sentence = job.EndedPrefix(job.Lost) + run.Outcome.Message
+			results[i].Sentence = api.EndedPrefix(job.Lost) + run.Outcome.Message
 		}
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -28,14 +29,14 @@ var (
 			"absent have the values of the default policy. An unknown key or an invalid value is refused with " +
 			"422 and the line and column of the error. The policy applies within seconds.",
 		Request: "application/yaml",
-		Answers: []route.Content{route.JSON(job.JobPolicy{})},
+		Answers: []route.Content{route.JSON(api.JobPolicy{})},
 		Errors:  []int{400, 413, 422},
 	}
 	DocTestPolicy = route.Doc{
 		Text: "Replays a policy over the last stored runs of the job, and returns the findings that it would have raised, and the failures " +
 			"and findings that it would have missed. Nothing is stored. The rules about the connection to the server cannot be replayed.",
 		Request: "application/yaml",
-		Answers: []route.Content{route.JSON(job.PolicyTest{})},
+		Answers: []route.Content{route.JSON(api.PolicyTest{})},
 		Errors:  []int{400, 413, 422},
 	}
 )
@@ -92,8 +93,8 @@ func (s *Routes) PutPolicy(w http.ResponseWriter, r *http.Request) {
 }
 
 // jobPolicy returns the response for a policy and how it was set.
-func jobPolicy(p policy.Policy, stored policy.Stored) (job.JobPolicy, error) {
-	out := job.JobPolicy{YAML: stored.YAML, Default: stored.SetAt.IsZero(), SetBy: stored.SetBy}
+func jobPolicy(p policy.Policy, stored policy.Stored) (api.JobPolicy, error) {
+	out := api.JobPolicy{YAML: stored.YAML, Default: stored.SetAt.IsZero(), SetBy: stored.SetBy}
 	if !out.Default {
 		out.SetAt = &stored.SetAt
 	}
@@ -108,7 +109,7 @@ func jobPolicy(p policy.Policy, stored policy.Stored) (job.JobPolicy, error) {
 }
 
 // GetPolicy responds with the policy that applies to a job.
-func (s *Routes) GetPolicy(ctx context.Context, in *route.JobPath) (*route.Response[job.JobPolicy], error) {
+func (s *Routes) GetPolicy(ctx context.Context, in *route.JobPath) (*route.Response[api.JobPolicy], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, httpio.AsProblem(err)
 	}
@@ -124,7 +125,7 @@ func (s *Routes) GetPolicy(ctx context.Context, in *route.JobPath) (*route.Respo
 }
 
 // DeletePolicy deletes the policy of a job, so that the default policy applies.
-func (s *Routes) DeletePolicy(ctx context.Context, in *route.JobPath) (*route.Response[job.JobPolicy], error) {
+func (s *Routes) DeletePolicy(ctx context.Context, in *route.JobPath) (*route.Response[api.JobPolicy], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, httpio.AsProblem(err)
 	}
@@ -171,8 +172,8 @@ func (s *Routes) TestPolicy(w http.ResponseWriter, r *http.Request) {
 }
 
 // replay replays a policy over the last runs of a job, within the limits.
-func (s *Routes) replay(ctx context.Context, place *shares.Place, name string, p policy.Policy) (job.PolicyTest, error) {
-	out := job.PolicyTest{WouldRaise: []job.ReplayFinding{}, WouldMiss: []job.ReplayFinding{}}
+func (s *Routes) replay(ctx context.Context, place *shares.Place, name string, p policy.Policy) (api.PolicyTest, error) {
+	out := api.PolicyTest{WouldRaise: []api.ReplayFinding{}, WouldMiss: []api.ReplayFinding{}}
 	page, err := s.Store.Runs(ctx, query.Runs{Job: name, Limit: replayRuns})
 	if err != nil {
 		return out, err
@@ -197,7 +198,7 @@ func (s *Routes) replay(ctx context.Context, place *shares.Place, name string, p
 		}
 		out.WouldMiss = append(out.WouldMiss, missed...)
 	}
-	for _, found := range [][]job.ReplayFinding{out.WouldRaise, out.WouldMiss} {
+	for _, found := range [][]api.ReplayFinding{out.WouldRaise, out.WouldMiss} {
 		for i := range found {
 			found[i].SentenceTimes = job.TimesIn(found[i].At, found[i].Sentence)
 		}
@@ -229,15 +230,15 @@ func (s *Routes) pastOf(ctx context.Context, run job.Run) (past rules.Past, err 
 
 // missed returns the failure of a run of which nobody would have been notified, and the findings that were
 // raised and would not be raised by the policy.
-func (s *Routes) missed(ctx context.Context, run job.Run, raised []job.ReplayFinding, p policy.Policy) ([]job.ReplayFinding, error) {
-	var out []job.ReplayFinding
+func (s *Routes) missed(ctx context.Context, run job.Run, raised []api.ReplayFinding, p policy.Policy) ([]api.ReplayFinding, error) {
+	var out []api.ReplayFinding
 	state := string(run.State)
 	if slices.Contains(policy.Ends(), state) && !p.Actions[state].Notify && len(raised) == 0 {
 		at := run.CreatedAt
 		if run.EndedAt != nil {
 			at = *run.EndedAt
 		}
-		out = append(out, job.ReplayFinding{Run: run.ID, Rule: state, At: at, Sentence: run.Outcome.Message})
+		out = append(out, api.ReplayFinding{Run: run.ID, Rule: state, At: at, Sentence: run.Outcome.Message})
 	}
 	events, err := s.Store.Events(ctx, run.ID, 0, 500)
 	if err != nil {
@@ -245,9 +246,9 @@ func (s *Routes) missed(ctx context.Context, run job.Run, raised []job.ReplayFin
 	}
 	for _, e := range events {
 		known := slices.Contains(policy.Rules(), e.Rule) && e.Rule != policy.Quiet
-		made := slices.ContainsFunc(append(raised, out...), func(r job.ReplayFinding) bool { return r.Rule == e.Rule })
+		made := slices.ContainsFunc(append(raised, out...), func(r api.ReplayFinding) bool { return r.Rule == e.Rule })
 		if e.Kind == "health" && known && !made && (isReplayable(e.Rule) || !p.On(e.Rule)) {
-			out = append(out, job.ReplayFinding{Run: run.ID, Rule: e.Rule, At: e.At, Sentence: e.Evidence})
+			out = append(out, api.ReplayFinding{Run: run.ID, Rule: e.Rule, At: e.At, Sentence: e.Evidence})
 		}
 	}
 	return out, nil

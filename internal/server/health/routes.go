@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Store is the part of the database that the handlers use. Methods that take the name of a run or job
@@ -44,7 +45,7 @@ type PastStore interface {
 	// beginning with the one that holds journal offset from (or the first after it).
 	Blocks(ctx context.Context, run string, attempt int, from int64, limit int) ([]index.BlockHead, error)
 	// Neighbors returns the runs of the same job that started just before and just after a run.
-	Neighbors(ctx context.Context, run job.Run) (job.Neighbors, error)
+	Neighbors(ctx context.Context, run job.Run) (api.Neighbors, error)
 }
 
 // Routes handles the requests about health and policies.

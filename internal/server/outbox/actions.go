@@ -5,7 +5,7 @@ import (
 
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/route"
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 type runActionsIn struct {
@@ -21,7 +21,7 @@ type actionsIn struct {
 }
 
 type actionPage struct {
-	Actions    []job.Action `json:"actions" nullable:"false"`
+	Actions    []api.Action `json:"actions" nullable:"false"`
 	NextCursor int64        `json:"next_cursor,omitempty" doc:"The cursor of the next page, with older actions; absent on the last page"`
 }
 

@@ -10,6 +10,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Store is the part of the database that the handlers use. Methods that take the name of a run or route
@@ -22,7 +23,7 @@ type Store interface {
 // ActionStore records what people ask of runs.
 type ActionStore interface {
 	// Actions returns entries of the outbox, newest first.
-	Actions(ctx context.Context, q query.Actions) ([]job.Action, error)
+	Actions(ctx context.Context, q query.Actions) ([]api.Action, error)
 	// RequestCancel records that a run is to stop, changes its state by job.StopRequested, and returns
 	// the run and the changes. A repeated request changes nothing.
 	RequestCancel(ctx context.Context, run string, c job.Cancel) (job.Run, []job.RunEvent, error)
@@ -41,8 +42,8 @@ type ActionStore interface {
 type RouteStore interface {
 	// Deliveries returns all routes with their secrets, and Route returns one of them.
 	Deliveries(ctx context.Context) ([]outbox.Delivery, error)
-	Route(ctx context.Context, name string) (job.Route, error)
-	SetRoute(ctx context.Context, r job.Route) error
+	Route(ctx context.Context, name string) (api.Route, error)
+	SetRoute(ctx context.Context, r api.Route) error
 	DeleteRoute(ctx context.Context, name string, now time.Time) error
 }
 

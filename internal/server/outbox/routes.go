@@ -9,21 +9,22 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Notifier checks and tests routes. The worker of the outbox implements it.
 type Notifier interface {
 	// CheckRoute returns an error, with the field and the reason, for a route that cannot work. It does
 	// not use the network.
-	CheckRoute(r job.Route) error
+	CheckRoute(r api.Route) error
 	// ShowRoute returns a route without its secrets.
-	ShowRoute(r job.Route) job.Route
+	ShowRoute(r api.Route) api.Route
 	// TestRoute sends a message through a route at once.
-	TestRoute(ctx context.Context, r job.Route) error
+	TestRoute(ctx context.Context, r api.Route) error
 }
 
 type routeList struct {
-	Routes []job.Route `json:"routes" nullable:"false"`
+	Routes []api.Route `json:"routes" nullable:"false"`
 }
 
 // notifier returns the Notifier, or a problem if there is none.
@@ -44,7 +45,7 @@ func (s *Outbox) ListRoutes(ctx context.Context, _ *struct{}) (*route.Response[r
 	if err != nil {
 		return nil, s.ProblemOf(ctx, "list routes", err)
 	}
-	out := routeList{Routes: []job.Route{}}
+	out := routeList{Routes: []api.Route{}}
 	for _, d := range all {
 		out.Routes = append(out.Routes, n.ShowRoute(d.Route))
 	}
@@ -58,7 +59,7 @@ type routeBody struct {
 	URL           string          `json:"url" maxLength:"4000" doc:"https://… for a signed webhook, smtp://… for e-mail, or the service URL of a chat (slack://…, ntfy://…). The URL as it is shown, with asterisks, keeps the present one."`
 	Secret        string          `json:"secret,omitempty" maxLength:"500" doc:"The secret that signs webhooks: whsec_ and base64. If absent, the present one is kept. It is never shown."`
 	Match         matchBody       `json:"match,omitempty"`
-	Quiet         *job.QuietHours `json:"quiet,omitempty" doc:"Hours in which nothing is sent; at their end all notifications are sent in one message."`
+	Quiet         *api.QuietHours `json:"quiet,omitempty" doc:"Hours in which nothing is sent; at their end all notifications are sent in one message."`
 	GroupSeconds  int64           `json:"group_seconds,omitempty" doc:"How long the first notification waits for others, to be sent in one message."`
 	RepeatSeconds int64           `json:"repeat_seconds,omitempty" doc:"After how long a notification is repeated that nobody has acknowledged; 0 for never."`
 	Enabled       *bool           `json:"enabled,omitempty" doc:"false: the route is kept, and nothing new is sent through it. The default is true."`
@@ -81,7 +82,7 @@ type putRouteIn struct {
 
 // PutRoute creates or changes a route. It refuses a route that cannot work, so that the error does not
 // appear when somebody should be notified.
-func (s *Outbox) PutRoute(ctx context.Context, in *putRouteIn) (*route.Response[job.Route], error) {
+func (s *Outbox) PutRoute(ctx context.Context, in *putRouteIn) (*route.Response[api.Route], error) {
 	n, err := s.notifier()
 	if err != nil {
 		return nil, err
@@ -90,9 +91,9 @@ func (s *Outbox) PutRoute(ctx context.Context, in *putRouteIn) (*route.Response[
 	if b.Name != "" && b.Name != in.Name {
 		return nil, httpio.NewProblem(http.StatusUnprocessableEntity, "name: %s differs from the name in the path, %s", job.Quote(b.Name), job.Quote(in.Name))
 	}
-	r := job.Route{
+	r := api.Route{
 		Name: in.Name, URL: b.URL, Secret: b.Secret, Quiet: b.Quiet,
-		Match:        job.RouteMatch{Job: b.Match.Job, Labels: b.Match.Labels, Severity: b.Match.Severity, Events: b.Match.Events},
+		Match:        api.RouteMatch{Job: b.Match.Job, Labels: b.Match.Labels, Severity: b.Match.Severity, Events: b.Match.Events},
 		GroupSeconds: b.GroupSeconds, RepeatSeconds: b.RepeatSeconds, Enabled: b.Enabled == nil || *b.Enabled,
 		ChangedAt: s.Now().UTC(),
 	}
@@ -117,7 +118,7 @@ func (s *Outbox) PutRoute(ctx context.Context, in *putRouteIn) (*route.Response[
 
 // keepSecrets returns r with the URL and secret of the route before it, where r has them as they are shown.
 // The secret of one URL is never used for another.
-func keepSecrets(r, before, shown job.Route) job.Route {
+func keepSecrets(r, before, shown api.Route) api.Route {
 	if r.URL == shown.URL {
 		r.URL = before.URL
 	}

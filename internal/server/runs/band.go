@@ -10,6 +10,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 type bandIn struct {
@@ -18,7 +19,7 @@ type bandIn struct {
 }
 
 // GetBand responds with what the last good runs before a run used, by the time since their start.
-func (s *Runs) GetBand(ctx context.Context, in *bandIn) (*route.Response[job.Band], error) {
+func (s *Runs) GetBand(ctx context.Context, in *bandIn) (*route.Response[api.Band], error) {
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -126,8 +127,8 @@ func profileOf(samples []job.Sample, began time.Time) profile {
 
 // bandOf returns the percentiles of profiles at n times, from the start to the end of the longest. At each
 // time those are used that had not ended.
-func bandOf(profiles []profile, n int) job.Band {
-	out := job.Band{Runs: len(profiles), Points: []job.BandPoint{}}
+func bandOf(profiles []profile, n int) api.Band {
+	out := api.Band{Runs: len(profiles), Points: []api.BandPoint{}}
 	var longest time.Duration
 	for _, p := range profiles {
 		longest = max(longest, p[len(p)-1].at)
@@ -148,7 +149,7 @@ func bandOf(profiles []profile, n int) job.Band {
 		if len(cores) == 0 {
 			continue
 		}
-		out.Points = append(out.Points, job.BandPoint{AtSeconds: at.Seconds(), CPUCores: spread(cores), MemoryBytes: spread(bytes)})
+		out.Points = append(out.Points, api.BandPoint{AtSeconds: at.Seconds(), CPUCores: spread(cores), MemoryBytes: spread(bytes)})
 	}
 	return out
 }
@@ -166,10 +167,10 @@ func (p profile) pointAt(at time.Duration) (profilePoint, bool) {
 }
 
 // spread returns percentiles of values; zeros without values.
-func spread(values []float64) job.Spread {
+func spread(values []float64) api.Spread {
 	if len(values) == 0 {
-		return job.Spread{}
+		return api.Spread{}
 	}
 	slices.Sort(values)
-	return job.Spread{P10: band.Percentile(values, 10), P50: band.Percentile(values, 50), P90: band.Percentile(values, 90)}
+	return api.Spread{P10: band.Percentile(values, 10), P50: band.Percentile(values, 50), P90: band.Percentile(values, 90)}
 }

@@ -7,6 +7,7 @@ import (
 
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // steadyStore has runs whose memory is the same all the time.
@@ -40,10 +41,10 @@ func TestABandHasMemoryInUseOnly(t *testing.T) {
 	old, recent := of("old", 0), of("new", 100)
 	for name, c := range map[string]struct {
 		profiles []profile
-		want     job.Spread
+		want     api.Spread
 	}{
-		"old and new": {[]profile{old, recent}, job.Spread{P10: 100, P50: 100, P90: 100}},
-		"old":         {[]profile{old}, job.Spread{}},
+		"old and new": {[]profile{old, recent}, api.Spread{P10: 100, P50: 100, P90: 100}},
+		"old":         {[]profile{old}, api.Spread{}},
 	} {
 		b := bandOf(c.profiles, 5)
 		if b.Runs != len(c.profiles) || len(b.Points) != 5 {

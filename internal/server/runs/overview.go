@@ -7,7 +7,7 @@ import (
 
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/route"
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // overviewHosts is how many hosts an overview lists.
@@ -22,7 +22,7 @@ type overviewIn struct {
 
 type (
 	overviewAnswer struct {
-		job.Overview
+		api.Overview
 		Fleet  fleetAnswer     `json:"fleet"`
 		Server serverCondition `json:"server"`
 	}

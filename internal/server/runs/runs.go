@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Store is the part of the database that the handlers read, and from which they delete jobs. Methods that
@@ -33,7 +34,7 @@ type RunStore interface {
 	// Events returns the changes after an id, oldest first; of all runs if run is empty.
 	Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error)
 	// Overview returns what the first view of all runs and jobs shows.
-	Overview(ctx context.Context, q query.Overview) (job.Overview, error)
+	Overview(ctx context.Context, q query.Overview) (api.Overview, error)
 	// LiveAgents returns the active attempts with their last heartbeats.
 	LiveAgents(ctx context.Context) ([]lease.LiveAgent, error)
 	// Troubled returns items that could not be processed and are tried again later.

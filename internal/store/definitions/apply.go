@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // ApplyDefinitions sets definitions, with the policies that they bring, in one transaction: all, or none with
@@ -80,11 +81,11 @@ func (a *applying) judge(ctx context.Context) error {
 }
 
 func (a *applying) result(n definition.New, before *definition.Applied, overwrites []string) {
-	r := definition.Result{Job: n.Job, Result: job.ApplyCreated, Version: n.Version}
+	r := definition.Result{Job: n.Job, Result: api.ApplyCreated, Version: n.Version}
 	if before != nil {
-		r.Result = job.ApplyUpdated
+		r.Result = api.ApplyUpdated
 		if before.Version == n.Version {
-			r.Result = job.ApplyUnchanged
+			r.Result = api.ApplyUnchanged
 		}
 		r.Before = definition.Version{Hash: before.Version, Canonical: before.Canonical, YAML: before.YAML}
 	}
@@ -155,7 +156,7 @@ func (a *applying) judgePrune(ctx context.Context) error {
 			return err
 		}
 		a.pruned = append(a.pruned, old)
-		r := definition.Result{Job: name, Result: job.ApplyDeleted, Before: definition.Version{Hash: old.Version, Canonical: old.Canonical, YAML: old.YAML}}
+		r := definition.Result{Job: name, Result: api.ApplyDeleted, Before: definition.Version{Hash: old.Version, Canonical: old.Canonical, YAML: old.YAML}}
 		if old.EditedAt != nil {
 			r.Overwrites = "was edited on the page by " + nameOf(old.EditedBy)
 			if !a.Force {

@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/store/queue"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Definitions are those of one database.
@@ -27,7 +28,7 @@ const columns = `d.job, d.version, d.source, d.yaml, v.canonical, d.applied_at, 
 
 func scan(row db.Scanner) (definition.Applied, error) {
 	var a definition.Applied
-	var pause job.Pause
+	var pause api.Pause
 	var applied int64
 	var edited, paused sql.NullInt64
 	err := row.Scan(&a.Job, &a.Version, &a.Source, &a.YAML, &a.Canonical, &applied, &a.AppliedBy, &edited, &a.EditedBy, &paused, &pause.By, &pause.Why)
@@ -148,7 +149,7 @@ func (s *Definitions) DefinitionVersion(ctx context.Context, name, digits string
 }
 
 // PauseJob keeps a job from being started, or no longer with nil. It returns the definition.
-func (s *Definitions) PauseJob(ctx context.Context, name string, pause *job.Pause) (a definition.Applied, err error) {
+func (s *Definitions) PauseJob(ctx context.Context, name string, pause *api.Pause) (a definition.Applied, err error) {
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
 		if a, err = find(ctx, t, name, t.Dialect.Lock); err != nil {
 			return err
@@ -157,9 +158,9 @@ func (s *Definitions) PauseJob(ctx context.Context, name string, pause *job.Paus
 			return nil // it is known since when
 		}
 		var at sql.NullInt64
-		stored := job.Pause{}
+		stored := api.Pause{}
 		if pause != nil {
-			stored = job.Pause{At: pause.At, By: index.CleanText(pause.By, 200), Why: index.CleanText(pause.Why, 1000)}
+			stored = api.Pause{At: pause.At, By: index.CleanText(pause.By, 200), Why: index.CleanText(pause.Why, 1000)}
 			at = db.NotNull(db.Micros(pause.At))
 		}
 		_, err = t.ExecContext(ctx, `UPDATE definitions SET paused_at = $2, paused_by = $3, paused_why = $4 WHERE job = $1`, name, at, stored.By, stored.Why)

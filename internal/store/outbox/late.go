@@ -11,6 +11,7 @@ import (
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // A delivery of the late runs of a host is over when its last journal is complete and nothing more has
@@ -106,12 +107,12 @@ func reportLateOf(ctx context.Context, t *db.Tx, host string, now time.Time) err
 	}
 	ids := make([]string, len(late))
 	var names []string
-	counts, last := map[string]*job.LateRuns{}, map[string]lateRun{}
+	counts, last := map[string]*api.LateRuns{}, map[string]lateRun{}
 	for i, r := range late {
 		ids[i] = r.id
 		if counts[r.job] == nil {
 			names = append(names, r.job)
-			counts[r.job] = &job.LateRuns{Host: host}
+			counts[r.job] = &api.LateRuns{Host: host}
 		}
 		counts[r.job].Add(r.start, r.state)
 		if _, any := last[r.job]; !any || r.state == job.Succeeded || r.state.EndedBadly() {

@@ -17,6 +17,7 @@ import (
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Announce stores entries that are not about a single run.
@@ -44,7 +45,7 @@ func New(d *db.DB, items *troubled.Items, q *runs.Queries) *Outbox {
 func insertEntries(ctx context.Context, t *db.Tx, entries []outbox.Entry) error {
 	for _, e := range entries {
 		at := db.Micros(e.At)
-		a := job.Action{
+		a := api.Action{
 			Kind: e.Kind, Run: e.Run, Attempt: e.Attempt, What: index.CleanText(e.What, 100), Severity: e.Severity,
 			Message: index.CleanText(e.Message, 2000), By: index.CleanText(e.By, 200), Ends: index.CleanText(e.Ends, 100), Late: e.Late,
 		}
@@ -56,7 +57,7 @@ func insertEntries(ctx context.Context, t *db.Tx, entries []outbox.Entry) error 
 }
 
 // insertAction stores a pending row.
-func insertAction(ctx context.Context, t *db.Tx, a job.Action, created, next int64) error {
+func insertAction(ctx context.Context, t *db.Tx, a api.Action, created, next int64) error {
 	late, err := tables.JSONOrNull(a.Late)
 	if err != nil {
 		return fmt.Errorf("encode an outbox row (%s %s) of run %s: %w", a.Kind, a.What, a.Run, err)
@@ -97,8 +98,8 @@ func (s *Outbox) AddOutbox(ctx context.Context, entries []outbox.Entry) error {
 	return s.Write(ctx, db.None, func(t *db.Tx) error { return insertEntries(ctx, t, entries) })
 }
 
-func scanAction(from db.Scanner) (job.Action, error) {
-	var a job.Action
+func scanAction(from db.Scanner) (api.Action, error) {
+	var a api.Action
 	var run sql.NullString
 	var severity string
 	var next, created int64
@@ -120,9 +121,9 @@ func scanAction(from db.Scanner) (job.Action, error) {
 	return a, err
 }
 
-func scanActions(rows *sql.Rows) ([]job.Action, error) {
+func scanActions(rows *sql.Rows) ([]api.Action, error) {
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	actions := []job.Action{}
+	actions := []api.Action{}
 	for rows.Next() {
 		a, err := scanAction(rows)
 		if err != nil {
@@ -134,7 +135,7 @@ func scanActions(rows *sql.Rows) ([]job.Action, error) {
 }
 
 // Actions returns outbox rows, newest first.
-func (s *Outbox) Actions(ctx context.Context, q query.Actions) ([]job.Action, error) {
+func (s *Outbox) Actions(ctx context.Context, q query.Actions) ([]api.Action, error) {
 	statement, args := `SELECT `+outboxColumns+` FROM outbox WHERE 1 = 1`, []any{}
 	add := func(condition string, value any) {
 		args = append(args, value)
@@ -166,7 +167,7 @@ func (s *Outbox) Actions(ctx context.Context, q query.Actions) ([]job.Action, er
 }
 
 // DueActions returns pending cancels and retries that are due, those that are due longest first.
-func (s *Outbox) DueActions(ctx context.Context, now time.Time, limit int) ([]job.Action, error) {
+func (s *Outbox) DueActions(ctx context.Context, now time.Time, limit int) ([]api.Action, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
 		WHERE status = 'pending' AND route = '' AND kind <> 'notify' AND next_at <= $1 ORDER BY next_at, id LIMIT $2`, db.Micros(now), limit)
 	if err != nil {
@@ -181,7 +182,7 @@ func (s *Outbox) DueActions(ctx context.Context, now time.Time, limit int) ([]jo
 
 // ActionFailed records that a cancel or a retry failed, so that it is tried again after a pause and does
 // not hold up others. If that cannot be stored, it is tried again in the next round.
-func (s *Outbox) ActionFailed(ctx context.Context, a job.Action, cause error, now time.Time) error {
+func (s *Outbox) ActionFailed(ctx context.Context, a api.Action, cause error, now time.Time) error {
 	if err := s.Skip(ctx, troubled.Action, a.Run, cause); err != nil {
 		return err
 	}
@@ -195,7 +196,7 @@ func (s *Outbox) ActionFailed(ctx context.Context, a job.Action, cause error, no
 }
 
 // ActionFollowed removes the troubled item of a cancel or a retry.
-func (s *Outbox) ActionFollowed(ctx context.Context, a job.Action) {
+func (s *Outbox) ActionFollowed(ctx context.Context, a api.Action) {
 	s.ClearFailure(ctx, troubled.Action, a.Run)
 }
 
@@ -203,7 +204,7 @@ func (s *Outbox) ActionFollowed(ctx context.Context, a job.Action) {
 // cause without a route is dropped with the reason that to returns. The run is nil for a cause about
 // the server. to may be called twice for a cause, and must not use the store. Dispatch returns the
 // number of causes.
-func (s *Outbox) Dispatch(ctx context.Context, now time.Time, limit int, to func(job.Action, *job.Run) (routes []string, why string)) (int, error) {
+func (s *Outbox) Dispatch(ctx context.Context, now time.Time, limit int, to func(api.Action, *job.Run) (routes []string, why string)) (int, error) {
 	var n int
 	// Usually there is none, and a transaction that writes is expensive.
 	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox
@@ -216,7 +217,7 @@ func (s *Outbox) Dispatch(ctx context.Context, now time.Time, limit int, to func
 	}
 	// If a batch fails, smaller ones are tried, until the causes are found that fail alone.
 	for some := limit; ; some = max(some/2, 1) {
-		var causes []job.Action
+		var causes []api.Action
 		err := s.Write(ctx, db.None, func(t *db.Tx) (err error) {
 			causes, err = dispatchSome(ctx, t, now, s.Now(), some, to)
 			return err
@@ -241,7 +242,7 @@ func (s *Outbox) Dispatch(ctx context.Context, now time.Time, limit int, to func
 }
 
 // dispatchSome dispatches up to limit causes and returns them, also if that fails.
-func dispatchSome(ctx context.Context, t *db.Tx, now, resting time.Time, limit int, to func(job.Action, *job.Run) ([]string, string)) ([]job.Action, error) {
+func dispatchSome(ctx context.Context, t *db.Tx, now, resting time.Time, limit int, to func(api.Action, *job.Run) ([]string, string)) ([]api.Action, error) {
 	// Locked rows are not skipped, so that the messages about a run stay in order.
 	rows, err := t.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox WHERE status = 'pending' AND route = '' AND kind = 'notify'
 		AND`+troubled.NotPaused(troubled.Notify, "CAST(outbox.id AS TEXT)", 1)+` ORDER BY id LIMIT `+strconv.Itoa(limit)+t.Dialect.Lock, db.Micros(resting))
@@ -260,7 +261,7 @@ func dispatchSome(ctx context.Context, t *db.Tx, now, resting time.Time, limit i
 	return causes, nil
 }
 
-func dispatchOne(ctx context.Context, t *db.Tx, now time.Time, c job.Action, to func(job.Action, *job.Run) ([]string, string)) error {
+func dispatchOne(ctx context.Context, t *db.Tx, now time.Time, c api.Action, to func(api.Action, *job.Run) ([]string, string)) error {
 	var run *job.Run
 	if c.Run != "" {
 		row, err := tables.ScanRun(t.QueryRowContext(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE id = $1`, c.Run))
@@ -290,7 +291,7 @@ func dispatchOne(ctx context.Context, t *db.Tx, now time.Time, c job.Action, to 
 }
 
 // RouteRows returns the pending rows of a route, the oldest first.
-func (s *Outbox) RouteRows(ctx context.Context, route string, limit int) ([]job.Action, error) {
+func (s *Outbox) RouteRows(ctx context.Context, route string, limit int) ([]api.Action, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
 		WHERE status = 'pending' AND route = $1 ORDER BY id LIMIT $2`, route, limit)
 	if err != nil {

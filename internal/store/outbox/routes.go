@@ -14,7 +14,7 @@ import (
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/secretkey"
 	"stint.dev/stint/internal/store/troubled"
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Deliveries returns all routes with their secrets, sorted by name, and whether rows are pending for
@@ -68,8 +68,8 @@ func (s *Outbox) Deliveries(ctx context.Context) ([]outbox.Delivery, error) {
 
 // Route returns one route with its secrets. If they cannot be decrypted, URL and Secret are
 // empty, and Error says why.
-func (s *Outbox) Route(ctx context.Context, name string) (job.Route, error) {
-	var r job.Route
+func (s *Outbox) Route(ctx context.Context, name string) (api.Route, error) {
+	var r api.Route
 	var doc []byte
 	var secret string
 	err := s.Reader.QueryRowContext(ctx, `SELECT doc, secret FROM routes WHERE name = $1`, name).Scan(&doc, &secret)
@@ -91,7 +91,7 @@ func (s *Outbox) Route(ctx context.Context, name string) (job.Route, error) {
 
 // SetRoute stores a valid route, new or changed, with its secrets encrypted. The error is
 // *outbox.SecretKeyError if this server has no key.
-func (s *Outbox) SetRoute(ctx context.Context, r job.Route) error {
+func (s *Outbox) SetRoute(ctx context.Context, r api.Route) error {
 	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		key, err := s.keyToEncrypt(ctx, t)
 		if err != nil {

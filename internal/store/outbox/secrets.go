@@ -13,7 +13,7 @@ import (
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/secretkey"
 	"stint.dev/stint/internal/store/troubled"
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // secrets holds the keys for the secrets in the database.
@@ -60,7 +60,7 @@ type routeSecrets struct {
 func routeRow(name string) string { return "routes/" + name }
 
 // encryptRoute splits a route into a readable document and encrypted secrets.
-func encryptRoute(k secretkey.Key, r job.Route) (doc, secret string, err error) {
+func encryptRoute(k secretkey.Key, r api.Route) (doc, secret string, err error) {
 	hidden, err := json.Marshal(routeSecrets{URL: r.URL, Secret: r.Secret})
 	if err != nil {
 		return "", "", fmt.Errorf("encode the secrets of route %s: %w", r.Name, err)
@@ -75,7 +75,7 @@ func encryptRoute(k secretkey.Key, r job.Route) (doc, secret string, err error) 
 }
 
 // decryptRoute sets the secrets of a route. Those that an older version stored are not encrypted.
-func decryptRoute(r *job.Route, secret string, decrypt func(text, row string) ([]byte, error)) error {
+func decryptRoute(r *api.Route, secret string, decrypt func(text, row string) ([]byte, error)) error {
 	if _, encrypted := secretkey.Encrypted(secret); !encrypted {
 		r.Secret = secret
 		return nil

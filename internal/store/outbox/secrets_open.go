@@ -9,7 +9,7 @@ import (
 
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/secretkey"
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // OpenSecrets reads the keys, encrypts all secrets with the first of them, and removes remains of
@@ -107,7 +107,7 @@ func encryptStored(ctx context.Context, t *db.Tx, keys secretkey.Keys, alone boo
 	}
 	changed := false
 	for _, one := range stored {
-		var r job.Route
+		var r api.Route
 		if json.Unmarshal(one.doc, &r) != nil {
 			continue // a troubled item says so
 		}

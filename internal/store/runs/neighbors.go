@@ -8,6 +8,7 @@ import (
 
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // previousRun and nextRun select the runs of a job that started just before and just after a run.
@@ -19,17 +20,17 @@ const (
 )
 
 // Neighbors returns the runs of the job of a run that started just before and just after it.
-func (s *Queries) Neighbors(ctx context.Context, run job.Run) (job.Neighbors, error) {
+func (s *Queries) Neighbors(ctx context.Context, run job.Run) (api.Neighbors, error) {
 	previous, err := s.neighbor(ctx, previousRun, run)
 	if err != nil {
-		return job.Neighbors{}, err
+		return api.Neighbors{}, err
 	}
 	next, err := s.neighbor(ctx, nextRun, run)
-	return job.Neighbors{Previous: previous, Next: next}, err
+	return api.Neighbors{Previous: previous, Next: next}, err
 }
 
-func (s *Queries) neighbor(ctx context.Context, query string, of job.Run) (*job.Neighbor, error) {
-	var n job.Neighbor
+func (s *Queries) neighbor(ctx context.Context, query string, of job.Run) (*api.Neighbor, error) {
+	var n api.Neighbor
 	err := s.Reader.QueryRowContext(ctx, query, of.Job, db.Micros(of.StartAt), of.ID).Scan(&n.ID, &n.Number)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil

@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // overview reads an overview in one transaction, so that it is consistent.
@@ -20,13 +21,13 @@ type overview struct {
 	*sql.Tx
 	store   *Queries
 	query   query.Overview
-	out     job.Overview
+	out     api.Overview
 	skipped []*query.UnreadableError
 }
 
 // Overview returns an overview of all runs and jobs. The error is *job.InvalidError for a cursor that this
 // server did not return.
-func (s *Queries) Overview(ctx context.Context, q query.Overview) (job.Overview, error) {
+func (s *Queries) Overview(ctx context.Context, q query.Overview) (api.Overview, error) {
 	q.Limit = min(max(q.Limit, 1), maxJobs)
 	isolation := sql.LevelDefault // SQLite reads one state of the database in each transaction
 	if s.Dialect.Postgres {
@@ -34,13 +35,13 @@ func (s *Queries) Overview(ctx context.Context, q query.Overview) (job.Overview,
 	}
 	t, err := s.Reader.BeginTx(ctx, &sql.TxOptions{Isolation: isolation, ReadOnly: true})
 	if err != nil {
-		return job.Overview{}, fmt.Errorf("read the overview: %w", err)
+		return api.Overview{}, fmt.Errorf("read the overview: %w", err)
 	}
-	o := &overview{Tx: t, store: s, query: q, out: job.Overview{
+	o := &overview{Tx: t, store: s, query: q, out: api.Overview{
 		At:        q.Now.UTC(),
-		Attention: job.Attention{Runs: []job.OverviewRun{}},
-		Active:    job.ActiveRuns{Runs: []job.OverviewRun{}},
-		Jobs:      job.JobDays{Jobs: []job.JobDay{}},
+		Attention: api.Attention{Runs: []api.OverviewRun{}},
+		Active:    api.ActiveRuns{Runs: []api.OverviewRun{}},
+		Jobs:      api.JobDays{Jobs: []api.JobDay{}},
 	}}
 	err = o.read(ctx)
 	if rerr := t.Rollback(); err == nil && rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
@@ -48,7 +49,7 @@ func (s *Queries) Overview(ctx context.Context, q query.Overview) (job.Overview,
 	}
 	s.RecordUnreadable(ctx, troubled.Run, o.skipped)
 	if err != nil {
-		return job.Overview{}, fmt.Errorf("read the overview: %w", err)
+		return api.Overview{}, fmt.Errorf("read the overview: %w", err)
 	}
 	return o.out, nil
 }
@@ -82,7 +83,7 @@ const unhealthyRuns = `SELECT id, attempt, state, health, acknowledged, start_at
 	WHERE leased = 1 AND health IN ('warning', 'critical')`
 
 // attention counts the runs that need attention and, if list is set, reads a page of them.
-func (o *overview) attention(ctx context.Context, list bool) ([]job.OverviewRun, error) {
+func (o *overview) attention(ctx context.Context, list bool) ([]api.OverviewRun, error) {
 	var all []query.Trouble
 	for _, query := range []string{lastDecided, unhealthyRuns} {
 		some, err := o.troubles(ctx, query)
@@ -168,20 +169,20 @@ func (o *overview) troubles(ctx context.Context, statement string) ([]query.Trou
 }
 
 // runs returns runs in the order of ids. A run whose document cannot be read has the values of its columns.
-func (o *overview) runs(ctx context.Context, ids []string) ([]job.OverviewRun, error) {
+func (o *overview) runs(ctx context.Context, ids []string) ([]api.OverviewRun, error) {
 	if len(ids) == 0 {
-		return []job.OverviewRun{}, nil
+		return []api.OverviewRun{}, nil
 	}
 	table, args := o.store.Dialect.Table(1, db.Column{Texts: ids})
 	found, err := o.shortRuns(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`)`, args...)
 	if err != nil {
 		return nil, err
 	}
-	byID := make(map[string]job.OverviewRun, len(found))
+	byID := make(map[string]api.OverviewRun, len(found))
 	for _, r := range found {
 		byID[r.ID] = r
 	}
-	out := make([]job.OverviewRun, 0, len(ids))
+	out := make([]api.OverviewRun, 0, len(ids))
 	for _, id := range ids {
 		if r, ok := byID[id]; ok {
 			out = append(out, r)
@@ -191,7 +192,7 @@ func (o *overview) runs(ctx context.Context, ids []string) ([]job.OverviewRun, e
 }
 
 // shortRuns returns the runs of a query of RunColumns. Those that cannot be read come last.
-func (o *overview) shortRuns(ctx context.Context, statement string, args ...any) ([]job.OverviewRun, error) {
+func (o *overview) shortRuns(ctx context.Context, statement string, args ...any) ([]api.OverviewRun, error) {
 	rows, err := o.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, err
@@ -204,7 +205,7 @@ func (o *overview) shortRuns(ctx context.Context, statement string, args ...any)
 	for _, bad := range skipped {
 		found = append(found, bad.Run)
 	}
-	out := make([]job.OverviewRun, len(found))
+	out := make([]api.OverviewRun, len(found))
 	for i := range found {
 		run := o.store.ForReader(found[i])
 		out[i] = query.ShortRun(&run)
@@ -256,7 +257,7 @@ func (o *overview) active(ctx context.Context, list bool) error {
 	if err != nil {
 		return fmt.Errorf("list active runs: %w", err)
 	}
-	slices.SortStableFunc(out.Runs, func(a, b job.OverviewRun) int {
+	slices.SortStableFunc(out.Runs, func(a, b api.OverviewRun) int {
 		if c := b.StartAt.Compare(a.StartAt); c != 0 {
 			return c
 		}

@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // jobNames counts the jobs and, if list is set, returns the names of a page of them.
@@ -38,7 +39,7 @@ func (o *overview) jobNames(ctx context.Context, list bool) ([]string, error) {
 }
 
 // jobs adds a page of jobs, and the recent runs of their jobs to runs that ended badly.
-func (o *overview) jobs(ctx context.Context, names []string, troubles []job.OverviewRun) error {
+func (o *overview) jobs(ctx context.Context, names []string, troubles []api.OverviewRun) error {
 	wanted := map[string]bool{}
 	for _, name := range names {
 		wanted[name] = true
@@ -106,14 +107,14 @@ func lastRunsQuery(d db.Dialect, names []string) (string, []any) {
 }
 
 // lastRuns returns the runs of each job that started last, the last one first.
-func (o *overview) lastRuns(ctx context.Context, names []string) (map[string][]job.LastRun, error) {
+func (o *overview) lastRuns(ctx context.Context, names []string) (map[string][]api.LastRun, error) {
 	query, args := lastRunsQuery(o.store.Dialect, names)
 	rows, err := o.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	out := make(map[string][]job.LastRun, len(names))
+	out := make(map[string][]api.LastRun, len(names))
 	for rows.Next() {
 		var name string
 		var words sql.NullString
@@ -128,12 +129,12 @@ func (o *overview) lastRuns(ctx context.Context, names []string) (map[string][]j
 }
 
 // readLastRuns parses the words of lastRunsQuery for a job.
-func readLastRuns(text string) ([]job.LastRun, error) {
+func readLastRuns(text string) ([]api.LastRun, error) {
 	words := strings.Fields(text)
 	if len(words)%3 != 0 {
 		return nil, fmt.Errorf("%d words are not three for each run", len(words))
 	}
-	runs := make([]job.LastRun, 0, len(words)/3)
+	runs := make([]api.LastRun, 0, len(words)/3)
 	for some := range slices.Chunk(words, 3) {
 		number, err := strconv.ParseInt(some[0], 10, 64)
 		if err != nil {
@@ -143,8 +144,8 @@ func readLastRuns(text string) ([]job.LastRun, error) {
 		if err != nil {
 			return nil, err
 		}
-		runs = append(runs, job.LastRun{Number: number, State: job.State(some[1]), StartAt: db.FromMicros(start)})
+		runs = append(runs, api.LastRun{Number: number, State: job.State(some[1]), StartAt: db.FromMicros(start)})
 	}
-	slices.SortStableFunc(runs, func(a, b job.LastRun) int { return b.StartAt.Compare(a.StartAt) })
+	slices.SortStableFunc(runs, func(a, b api.LastRun) int { return b.StartAt.Compare(a.StartAt) })
 	return runs, nil
 }

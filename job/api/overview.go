@@ -1,6 +1,10 @@
-package job
+package api
 
-import "time"
+import (
+	"time"
+
+	"stint.dev/stint/job"
+)
 
 // Overview is a summary of all runs and jobs.
 type Overview struct {
@@ -52,56 +56,56 @@ type JobDay struct {
 	// LastRun is the run that started last.
 	LastRun *LastRun `json:"last_run"`
 	// Usual is what the last good runs took; nil before the third.
-	Usual *Usual `json:"usual,omitempty"`
-	Day   Day    `json:"day"`
+	Usual *job.Usual `json:"usual,omitempty"`
+	Day   Day        `json:"day"`
 }
 
 // LastRun is a run in short. JOB#NUMBER names it.
 type LastRun struct {
 	Number  int64     `json:"number"`
-	State   State     `json:"state"`
+	State   job.State `json:"state"`
 	StartAt time.Time `json:"start_at"`
 }
 
 // Day holds the runs of a job that started in the last 24 hours, the last one first, in columns of
 // one length: row i is run JOB#Numbers[i]. There are at most 20.
 type Day struct {
-	Numbers     []int64 `json:"numbers" nullable:"false"`
-	States      []State `json:"states" nullable:"false"`
-	AgesSeconds []int64 `json:"ages_seconds" nullable:"false"` // since its start
+	Numbers     []int64     `json:"numbers" nullable:"false"`
+	States      []job.State `json:"states" nullable:"false"`
+	AgesSeconds []int64     `json:"ages_seconds" nullable:"false"` // since its start
 	// More says that further runs started in these 24 hours, before those listed.
 	More bool `json:"more"`
 }
 
 // OverviewRun is a run as a list shows it: some fields of Run, with the same meaning.
 type OverviewRun struct {
-	ID       string    `json:"id"`
-	Job      string    `json:"job"`
-	Number   int64     `json:"number"`
-	Attempt  int       `json:"attempt"`
-	State    State     `json:"state"`
-	Health   Health    `json:"health"`
-	Findings []Finding `json:"findings,omitempty"` // the worst one only, without facts
+	ID       string        `json:"id"`
+	Job      string        `json:"job"`
+	Number   int64         `json:"number"`
+	Attempt  int           `json:"attempt"`
+	State    job.State     `json:"state"`
+	Health   job.Health    `json:"health"`
+	Findings []job.Finding `json:"findings,omitempty"` // the worst one only, without facts
 	// Acknowledged is nil unless a person acknowledged the run.
-	Acknowledged         *Acknowledgement `json:"acknowledged,omitempty"`
-	Diagnosis            *Diagnosis       `json:"diagnosis,omitempty"` // with the likeliest cause only
-	Outcome              *Outcome         `json:"outcome"`
-	Command              string           `json:"command"` // cut to 200 bytes
-	Status               string           `json:"status,omitempty"`
-	Host                 string           `json:"host"`
-	CreatedAt            time.Time        `json:"created_at"`
-	StartAt              time.Time        `json:"start_at"`
-	DeliveredLateSeconds float64          `json:"delivered_late_seconds,omitempty"`
-	StartedAt            *time.Time       `json:"started_at"`
-	EndedAt              *time.Time       `json:"ended_at"`
-	LastHeartbeatAt      *time.Time       `json:"last_heartbeat_at"`
-	SuspendedAt          *time.Time       `json:"suspended_at,omitempty"`
-	Cancel               *Cancel          `json:"cancel,omitempty"`
-	Usage                MemoryUsage      `json:"usage"`
-	Usual                *Usual           `json:"usual,omitempty"` // when the attempt began
+	Acknowledged         *job.Acknowledgement `json:"acknowledged,omitempty"`
+	Diagnosis            *job.Diagnosis       `json:"diagnosis,omitempty"` // with the likeliest cause only
+	Outcome              *job.Outcome         `json:"outcome"`
+	Command              string               `json:"command"` // cut to 200 bytes
+	Status               string               `json:"status,omitempty"`
+	Host                 string               `json:"host"`
+	CreatedAt            time.Time            `json:"created_at"`
+	StartAt              time.Time            `json:"start_at"`
+	DeliveredLateSeconds float64              `json:"delivered_late_seconds,omitempty"`
+	StartedAt            *time.Time           `json:"started_at"`
+	EndedAt              *time.Time           `json:"ended_at"`
+	LastHeartbeatAt      *time.Time           `json:"last_heartbeat_at"`
+	SuspendedAt          *time.Time           `json:"suspended_at,omitempty"`
+	Cancel               *job.Cancel          `json:"cancel,omitempty"`
+	Usage                MemoryUsage          `json:"usage"`
+	Usual                *job.Usual           `json:"usual,omitempty"` // when the attempt began
 	// Recent is there for a run that went wrong.
-	Recent        *RecentRuns    `json:"recent,omitempty"`
-	SentenceTimes []SentenceTime `json:"sentence_times,omitempty"`
+	Recent        *RecentRuns        `json:"recent,omitempty"`
+	SentenceTimes []job.SentenceTime `json:"sentence_times,omitempty"`
 }
 
 // MemoryUsage holds some fields of Usage, with the same meaning.

@@ -1,8 +1,10 @@
-package job
+package api
 
 import (
 	"fmt"
 	"time"
+
+	"stint.dev/stint/job"
 )
 
 // LateRuns counts runs that one host delivered late, at once.
@@ -15,7 +17,7 @@ type LateRuns struct {
 }
 
 // Add counts a run.
-func (l *LateRuns) Add(start time.Time, state State) {
+func (l *LateRuns) Add(start time.Time, state job.State) {
 	one := LateRuns{Runs: 1, From: start, To: start}
 	if state.EndedBadly() {
 		one.Failed = 1

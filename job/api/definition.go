@@ -1,6 +1,10 @@
-package job
+package api
 
-import "time"
+import (
+	"time"
+
+	"stint.dev/stint/job"
+)
 
 // DefinedJob is a job that the server can start: its definition, as it is now or as one version.
 type DefinedJob struct {
@@ -14,7 +18,7 @@ type DefinedJob struct {
 	Command    string           `json:"command"` // as a shell would read it
 	Parameters []ParameterInput `json:"parameters"`
 	Zone       string           `json:"zone,omitempty"` // empty for UTC
-	Priority   Priority         `json:"priority"`
+	Priority   job.Priority     `json:"priority"`
 	Group      string           `json:"group,omitempty"`
 	AppliedAt  time.Time        `json:"applied_at"`
 	AppliedBy  string           `json:"applied_by,omitempty"`
@@ -107,12 +111,4 @@ type ApplyResult struct {
 	Changes []string `json:"changes"`
 	// Overwrites says what Force overwrites; empty for nothing.
 	Overwrites string `json:"overwrites,omitempty"`
-}
-
-// TextMistake is a mistake in a text that was sent.
-type TextMistake struct {
-	File   string `json:"file,omitempty"`
-	Line   int    `json:"line"`
-	Column int    `json:"column"`
-	Detail string `json:"detail"`
 }

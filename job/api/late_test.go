@@ -1,24 +1,26 @@
-package job
+package api
 
 import (
 	"testing"
 	"time"
+
+	"stint.dev/stint/job"
 )
 
 func TestLateRuns(t *testing.T) {
 	night := time.Date(2026, 3, 1, 1, 10, 0, 0, time.UTC)
 	var all, other LateRuns
-	all.Add(night.Add(time.Hour), Failed)
-	all.Add(night, Succeeded)
-	other.Add(night.Add(200*time.Minute), Lost)
-	other.Add(night.Add(30*time.Minute), Canceled)
+	all.Add(night.Add(time.Hour), job.Failed)
+	all.Add(night, job.Succeeded)
+	other.Add(night.Add(200*time.Minute), job.Lost)
+	other.Add(night.Add(30*time.Minute), job.Canceled)
 	for range 3 {
-		other.Add(night.Add(30*time.Minute), Succeeded)
+		other.Add(night.Add(30*time.Minute), job.Succeeded)
 	}
 	all.Join(other)
 	var one, bad LateRuns
-	one.Add(night, Succeeded)
-	bad.Add(night, TimedOut)
+	one.Add(night, job.Succeeded)
+	bad.Add(night, job.TimedOut)
 	for _, tt := range []struct {
 		l    LateRuns
 		at   time.Time

@@ -1,6 +1,10 @@
-package job
+package api
 
-import "time"
+import (
+	"time"
+
+	"stint.dev/stint/job"
+)
 
 // Route says who is notified of what. Which values make sense is checked when it is set.
 type Route struct {
@@ -30,7 +34,7 @@ type Route struct {
 type RouteMatch struct {
 	Job      string            `json:"job,omitempty"` // a glob: *, ? and [a-z]
 	Labels   map[string]string `json:"labels,omitempty"`
-	Severity Health            `json:"severity,omitempty"` // at least: warning or critical
+	Severity job.Health        `json:"severity,omitempty"` // at least: warning or critical
 	Events   []string          `json:"events,omitempty"`
 }
 
@@ -44,12 +48,12 @@ type QuietHours struct {
 
 // Action is a message on its way through one route, or something to be done to a run.
 type Action struct {
-	ID       int64  `json:"id"`
-	Kind     string `json:"kind"` // notify, cancel or retry
-	Run      string `json:"run,omitempty"`
-	Attempt  int    `json:"attempt,omitempty"`
-	What     string `json:"what"`
-	Severity Health `json:"severity,omitempty"`
+	ID       int64      `json:"id"`
+	Kind     string     `json:"kind"` // notify, cancel or retry
+	Run      string     `json:"run,omitempty"`
+	Attempt  int        `json:"attempt,omitempty"`
+	What     string     `json:"what"`
+	Severity job.Health `json:"severity,omitempty"`
 	// Route is empty until the routes are chosen, and for a cancel and a retry.
 	Route     string     `json:"route,omitempty"`
 	Status    string     `json:"status"` // pending, done, failed or dropped
@@ -73,5 +77,5 @@ type Action struct {
 	// once there is one, so that a receiver recognises a repetition.
 	Batch int64 `json:"batch,omitempty"`
 	// SentenceTimes are the moments that the message names.
-	SentenceTimes []SentenceTime `json:"sentence_times,omitempty"`
+	SentenceTimes []job.SentenceTime `json:"sentence_times,omitempty"`
 }
