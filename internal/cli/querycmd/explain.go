@@ -20,10 +20,11 @@ import (
 func (p *program) explain() *cobra.Command {
 	return replyCommand(p, &cobra.Command{
 		Use:   "explain [flags] RUN",
-		Short: "Show the result of every health rule for a run, and why",
+		Short: "Show what a queued run waits for, or the result of every health rule, and why",
 		Long: `Show the result of every health rule for a run: whether it fires, on which figures, and what
 would happen next and when; then the diagnosis of the run, and what changed since the last
-good run of the job. RUN is an id, the first characters of one, or job#number.`,
+good run of the job. Of a queued run it shows what the run waits for, and when it will probably
+start. RUN is an id, the first characters of one, or job#number.`,
 		Args: oneRun,
 	}, nil, func(ctx context.Context, r request) (e explained, err error) {
 		if e.Explanation, err = r.Explain(ctx, r.args[0]); err != nil || r.opts.On("json") {
@@ -62,6 +63,9 @@ func (p *program) explanation(run job.Run, e api.Explanation, changes api.Change
 	if run.State.Terminal() {
 		ended = api.EndedPrefix(run.State)
 		b.WriteString(console.Clean(strings.TrimSuffix(ended, " ")) + "\n\n")
+	}
+	if e.Waiting != nil {
+		b.WriteString(waitingText(*e.Waiting, now, s))
 	}
 	for _, r := range e.Rules {
 		mark, paint := "no ", s.Muted

@@ -85,6 +85,7 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 			facts = append(facts, [2]string{name, text})
 		}
 	}
+	submissionFacts(r.Submitted, add, now)
 	add("command", r.Command)
 	add("directory", r.Dir)
 	host := r.Host
