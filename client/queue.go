@@ -81,12 +81,8 @@ func (c *Client) Queue(ctx context.Context, q QueueQuery) (job.QueuePage, error)
 	if q.Limit > 0 {
 		v.Set("limit", strconv.Itoa(q.Limit))
 	}
-	path := "/api/v1/queue"
-	if len(v) > 0 {
-		path += "?" + v.Encode()
-	}
 	var out job.QueuePage
-	err := c.get(ctx, path, &out)
+	err := c.get(ctx, "/api/v1/queue?"+v.Encode(), &out)
 	return out, err
 }
 

@@ -79,7 +79,7 @@ func TestQueueCalls(t *testing.T) {
 	})
 	ctx := context.Background()
 	for want, call := range map[string]func() error{
-		"GET /api/v1/queue ": func() error { _, err := c.Queue(ctx, QueueQuery{}); return err },
+		"GET /api/v1/queue? ": func() error { _, err := c.Queue(ctx, QueueQuery{}); return err },
 		"GET /api/v1/queue?cursor=c&group=g&held=true&job=a&limit=5 ": func() error {
 			_, err := c.Queue(ctx, QueueQuery{Job: "a", Group: "g", Held: true, Limit: 5, Cursor: "c"})
 			return err

@@ -16,6 +16,7 @@ type Token struct {
 	CreatedAt  time.Time  `json:"created_at"`
 	ExpiresAt  *time.Time `json:"expires_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`
+	TokenWorker
 }
 
 // NewToken is a token that was just made, with its secret, which is shown this once.
@@ -33,12 +34,20 @@ func (c *Client) Tokens(ctx context.Context) ([]Token, error) {
 	return out.Tokens, err
 }
 
+// TokenWorker is the worker that a token of the scope worker is for, and the labels that it may have.
+type TokenWorker struct {
+	Worker string            `json:"worker,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
 // CreateToken makes a token that is valid for a time; 0 for ever.
-func (c *Client) CreateToken(ctx context.Context, name, scope string, valid time.Duration) (NewToken, error) {
-	in := map[string]any{"name": name, "scope": scope}
-	if valid > 0 {
-		in["expires_seconds"] = valid.Seconds()
-	}
+func (c *Client) CreateToken(ctx context.Context, name, scope string, valid time.Duration, of TokenWorker) (NewToken, error) {
+	in := struct {
+		Name           string  `json:"name"`
+		Scope          string  `json:"scope"`
+		ExpiresSeconds float64 `json:"expires_seconds,omitempty"`
+		TokenWorker
+	}{name, scope, valid.Seconds(), of}
 	var out NewToken
 	err := c.change(ctx, http.MethodPost, "/api/v1/tokens", in, &out)
 	return out, err

@@ -2,8 +2,12 @@ package access
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 
 	"stint.dev/stint/internal/shares"
+	"stint.dev/stint/job"
 )
 
 // Caller is the sender of a request as the server identified it.
@@ -13,8 +17,30 @@ type Caller struct {
 	Via   string // ViaNone, ViaToken, ViaSession or ViaOIDC
 	Token string // ID of the token; empty if there is none
 	Doubt Doubt  // why a caller without a scope needs a token
+	// Worker and Labels are those of a token of the scope worker.
+	Worker string
+	Labels map[string]string
 	// Address is the source of the request, for which shares are counted.
 	Address string
+}
+
+// RefuseWorker returns why the caller may not act as a worker with labels; empty if it may. A token of the
+// scope worker is for one worker, and for its labels.
+func (c Caller) RefuseWorker(worker string, labels map[string]string) string {
+	switch {
+	case c.Scope != Worker:
+		return ""
+	case c.Worker != worker:
+		return fmt.Sprintf("the token %s is for the worker %s, and not for %s: start the worker with --name, or create a token for this one",
+			job.Quote(c.Name), job.Quote(c.Worker), job.Quote(worker))
+	}
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if value, ok := c.Labels[key]; !ok || value != labels[key] {
+			return fmt.Sprintf("the token %s is not for the label %s: create one with stint token create --scope worker --worker … --label, or start the worker without the label",
+				job.Quote(c.Name), job.Quote(key+"="+labels[key]))
+		}
+	}
+	return ""
 }
 
 // Local returns the caller of a request that needs no token. The caller may do everything.

@@ -53,6 +53,7 @@ type Rule struct {
 	Local     bool     // requests of the server's own user and of root from this machine need none
 	Unknown   bool     // with Local: nor do requests whose user the system does not report
 	Hosts     []string // names of this machine for requests with a token
+	Workers   bool     // the server has workers: with Local, all requests need a token
 }
 
 // Doubt is the reason why a request needs a token or a session.
@@ -62,6 +63,7 @@ type Doubt int
 const (
 	Trusted     Doubt = iota // the request needs none
 	Always                   // every request needs one
+	HasWorkers               // every request needs one, because there are workers
 	Forwarded                // a proxy sent it
 	OtherUser                // another user of this machine sent it
 	UnknownUser              // the system does not report the user who sent it
@@ -82,6 +84,8 @@ func (r Rule) Judge(peer func() Peer, own int, host string, h http.Header) Doubt
 		return Trusted
 	case !r.Local:
 		return Always
+	case r.Workers:
+		return HasWorkers
 	case IsForwarded(h):
 		return Forwarded
 	}

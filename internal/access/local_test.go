@@ -25,6 +25,7 @@ func TestWhoNeedsNoToken(t *testing.T) {
 		peer     Peer
 		host     string // 127.0.0.1 when empty
 		header   http.Header
+		workers  bool
 		want     Doubt
 	}{
 		{name: "own user", peer: Peer{UID: own}},
@@ -38,6 +39,8 @@ func TestWhoNeedsNoToken(t *testing.T) {
 		{name: "all addresses", listener: onAll, want: Always},
 		{name: "network, trusted locally", settings: Settings{TrustLocal: true}, listener: onNetwork, peer: unknown, want: Always},
 		{name: "require token", settings: Settings{RequireToken: true}, want: Always},
+		{name: "workers", workers: true, peer: Peer{UID: own}, want: HasWorkers},
+		{name: "workers, and everybody is let in", workers: true, settings: Settings{Insecure: true}},
 		{name: "OIDC", settings: Settings{OIDC: true}, want: Always},
 		{name: "public URL", settings: Settings{PublicURL: "https://stint.example.org"}, want: Always},
 		{name: "public URL without a name", settings: Settings{PublicURL: "https://"}, want: Always},
@@ -66,7 +69,9 @@ func TestWhoNeedsNoToken(t *testing.T) {
 		if tt.host == "" {
 			tt.host = "127.0.0.1:7846"
 		}
-		got := tt.settings.Rule(tt.listener).Judge(func() Peer { return tt.peer }, own, tt.host, tt.header)
+		rule := tt.settings.Rule(tt.listener)
+		rule.Workers = tt.workers
+		got := rule.Judge(func() Peer { return tt.peer }, own, tt.host, tt.header)
 		if got != tt.want {
 			t.Errorf("%s: doubt %d, want %d", tt.name, got, tt.want)
 		}
@@ -140,7 +145,7 @@ func TestRefusalNamesUsersAndCommand(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, tt.want)
 		}
 	}
-	for _, d := range []Doubt{Always, UnknownUser, ForeignHost} {
+	for _, d := range []Doubt{Always, HasWorkers, UnknownUser, ForeignHost} {
 		if got := Refusal(d, Peer{}, 0, Admin); !strings.Contains(got, "stint token create --scope admin") {
 			t.Errorf("doubt %d: %s", d, got)
 		}

@@ -14,6 +14,8 @@ func Refusal(d Doubt, peer Peer, own int, wanted Scope) string {
 	name := "NAME"
 	why := "this server asks for a token"
 	switch d {
+	case HasWorkers:
+		why = "this server has workers, and asks for a token then"
 	case Forwarded:
 		why = "the request came through a proxy, and this server asks for a token then"
 	case OtherUser:

@@ -16,15 +16,17 @@ const (
 	// Author says what runs on workers: definitions of jobs, commands without one, limits of groups.
 	Author Scope = "author"
 	Admin  Scope = "admin"
+	// Worker takes queued runs, under one name and with the labels that its token has.
+	Worker Scope = "worker"
 )
 
 // Scopes are the scopes that a token may have.
-var Scopes = []Scope{Agent, Read, Write, Author, Admin}
+var Scopes = []Scope{Agent, Read, Write, Author, Admin, Worker}
 
 // Valid reports whether a token may have the scope.
 func (s Scope) Valid() bool {
 	switch s {
-	case Agent, Read, Write, Author, Admin:
+	case Agent, Read, Write, Author, Admin, Worker:
 		return true
 	}
 	return false

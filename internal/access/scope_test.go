@@ -9,7 +9,8 @@ func TestScopeAllows(t *testing.T) {
 		Read:   {Public: true, Read: true},
 		Write:  {Public: true, Read: true, Write: true},
 		Author: {Public: true, Read: true, Write: true, Author: true},
-		Admin:  {Public: true, Agent: true, Read: true, Write: true, Author: true, Admin: true},
+		Worker: {Public: true, Worker: true},
+		Admin:  {Public: true, Agent: true, Read: true, Write: true, Author: true, Admin: true, Worker: true},
 	}
 	for has, allowed := range may {
 		if valid := has != Public; has.Valid() != valid {

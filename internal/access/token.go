@@ -30,6 +30,34 @@ type Token struct {
 	CreatedAt  time.Time  `json:"created_at"`
 	ExpiresAt  *time.Time `json:"expires_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`
+	// Worker is the name of the worker that a token of the scope worker is for, and Labels are those
+	// that the worker may have.
+	Worker string            `json:"worker,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+// SetWorker says which worker a token is for. A token of the scope worker needs a worker; others have none.
+func (t *Token) SetWorker(worker string, labels map[string]string) error {
+	switch {
+	case t.Scope != string(Worker) && (worker != "" || len(labels) > 0):
+		return &job.InvalidError{What: "worker", Value: worker, Why: "is for the scope worker only"}
+	case t.Scope != string(Worker):
+		return nil
+	case worker == "":
+		return &job.InvalidError{What: "worker", Value: worker, Why: "is missing: a token of the scope worker is for one worker"}
+	case len(labels) > job.MaxLabels:
+		return &job.InvalidError{What: "labels", Value: worker, Why: fmt.Sprintf("are more than %d", job.MaxLabels)}
+	}
+	if err := job.CheckWorker(worker); err != nil {
+		return err
+	}
+	for key, value := range labels {
+		if err := job.CheckLabel(key, value); err != nil {
+			return err
+		}
+	}
+	t.Worker, t.Labels = worker, labels
+	return nil
 }
 
 // NewToken returns a new token: the secret, which is shown once, and the token to store. expires
@@ -39,7 +67,7 @@ func NewToken(name string, scope Scope, expires, now time.Time) (secret string, 
 		return "", Token{}, &job.InvalidError{What: "token name", Value: name, Why: "must be 1 to 256 printable characters"}
 	}
 	if !scope.Valid() {
-		return "", Token{}, &job.InvalidError{What: "scope", Value: string(scope), Why: "is none of agent, read, write, author, admin"}
+		return "", Token{}, &job.InvalidError{What: "scope", Value: string(scope), Why: "is none of agent, read, write, author, admin, worker"}
 	}
 	if !expires.IsZero() && !expires.After(now) {
 		return "", Token{}, &job.InvalidError{What: "expiry", Value: expires.UTC().Format(time.RFC3339), Why: "is not in the future"}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"stint.dev/stint/client"
 	"stint.dev/stint/internal/faulttest/extreme"
 	"stint.dev/stint/internal/faulttest/sequence"
 	"stint.dev/stint/job"
@@ -68,7 +69,7 @@ func (w *world) prepareBeside() {
 	}
 	b := &besides{world: w}
 	w.beside = b
-	token, err := w.api.CreateToken(w.t.Context(), "liar", "agent", 0)
+	token, err := w.api.CreateToken(w.t.Context(), "liar", "agent", 0, client.TokenWorker{})
 	if err != nil {
 		w.t.Fatal(err)
 	}

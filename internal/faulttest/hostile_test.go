@@ -120,7 +120,7 @@ func (w *world) makeTokens(scopes ...string) (secrets []string) {
 		w.t.Fatal(err)
 	}
 	for i, scope := range scopes {
-		made, err := w.api.CreateToken(w.t.Context(), fmt.Sprintf("%s-%d", scope, i), scope, 0)
+		made, err := w.api.CreateToken(w.t.Context(), fmt.Sprintf("%s-%d", scope, i), scope, 0, client.TokenWorker{})
 		if err != nil {
 			w.t.Fatal(err)
 		}

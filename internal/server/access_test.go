@@ -140,7 +140,7 @@ func TestRefusedRequestsChangeNothing(t *testing.T) {
 	s := newSketch(t, "nightly", nil).command().output("hello\n")
 	l.append(s)
 	secrets := map[access.Scope]string{}
-	for _, sc := range []access.Scope{access.Agent, access.Read, access.Write, access.Author} {
+	for _, sc := range []access.Scope{access.Agent, access.Read, access.Write, access.Author, access.Worker} {
 		secrets[sc] = l.mint(sc, time.Time{}, c.now())
 	}
 	tokens, err := l.store.Tokens(t.Context())

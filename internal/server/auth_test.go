@@ -29,14 +29,14 @@ func (l *live) mint(scope access.Scope, expires, now time.Time) string {
 func TestScopes(t *testing.T) {
 	c := newClock()
 	l := start(t, server.Config{RequireToken: true, Now: c.now})
-	scopes := []access.Scope{access.Agent, access.Read, access.Write, access.Author, access.Admin}
+	scopes := access.Scopes
 	secrets := map[access.Scope]string{}
 	for _, s := range scopes {
 		secrets[s] = l.mint(s, time.Time{}, c.now())
 	}
 	may := map[access.Scope]string{ // the scopes of routes that a token's scope opens
 		access.Agent: "agent", access.Read: "read", access.Write: "read write", access.Author: "read write author",
-		access.Admin: "agent read write author admin",
+		access.Admin: "agent read write author admin worker", access.Worker: "worker",
 	}
 	for _, rt := range server.RouteList(l.srv) {
 		path := strings.NewReplacer("{run}", "00000000-0000-7000-8000-000000000000", "{attempt}", "1", "{job}", "nobody").Replace(rt.Pattern)

@@ -49,7 +49,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		ConnState:         s.agents.ConnState,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	s.access.Trust(listener.Addr())
+	s.access.Trust(ctx, listener.Addr())
 	listener = s.conns.Listen(listener)
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	var loops sync.WaitGroup

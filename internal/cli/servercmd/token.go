@@ -1,8 +1,12 @@
 package servercmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,7 +41,7 @@ func (p *program) tokenRows(own ...option.Option) []option.Option {
 // tokens are those of a server or a database.
 type tokens interface {
 	Tokens(ctx context.Context) ([]client.Token, error)
-	CreateToken(ctx context.Context, name, scope string, valid time.Duration) (client.NewToken, error)
+	CreateToken(ctx context.Context, name, scope string, valid time.Duration, of client.TokenWorker) (client.NewToken, error)
 	RevokeToken(ctx context.Context, id string) error
 }
 
@@ -77,28 +81,58 @@ func (p *program) tokenCreate() *cobra.Command {
 	cmd := &cobra.Command{Use: "create [flags]", Short: "Make a token and print its secret once", Args: command.NoArgs}
 	opts := option.Register(cmd.Flags(), p.tokenRows(
 		option.Option{FlagOnly: true, Name: "name", Value: "NAME", Help: "what the token is for"},
-		option.Option{FlagOnly: true, Name: "scope", Value: "SCOPE", Help: "agent (deliver runs), read, write (read, submit, cancel, retry, policies), author (write, and definitions of jobs), or admin"},
+		option.Option{FlagOnly: true, Name: "scope", Value: "SCOPE", Help: "agent (deliver runs), read, write (read, submit, cancel, retry, policies), author (write, and definitions of jobs), worker (take queued runs), or admin"},
 		option.Option{FlagOnly: true, Name: "expires", Kind: option.Duration, Value: "D", Help: "how long it is valid (default: no limit)"},
+		option.Option{FlagOnly: true, Name: "worker", Value: "NAME", Help: "with the scope worker: the name of the worker that the token is for"},
+		option.Option{FlagOnly: true, Name: "label", Kind: option.List, Value: "K=V", Help: "with the scope worker: label that the worker may have (repeatable)"},
 		command.JSONRow(),
 	))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return p.withTokens(cmd, opts, func(ctx context.Context, t tokens) error {
-			name, scope := opts.Text("name"), opts.Text("scope")
-			if _, _, err := access.NewToken(name, access.Scope(scope), time.Time{}, time.Now()); err != nil {
-				return option.Usagef("%v", err)
+			name, of, err := tokenNames(opts)
+			if err != nil {
+				return err
 			}
-			made, err := t.CreateToken(ctx, name, scope, opts.Duration("expires"))
+			made, err := t.CreateToken(ctx, name, opts.Text("scope"), opts.Duration("expires"), of)
 			if err != nil {
 				return err
 			}
 			if opts.On("json") {
 				return p.PrintJSON(made)
 			}
-			p.Say("this is the only time that the token is shown; give it to an agent as STINT_TOKEN")
+			to := "an agent as STINT_TOKEN"
+			if of.Worker != "" {
+				to = "the worker with --token-file. From now on everybody needs a token on this server"
+			}
+			p.Say("this is the only time that the token is shown; give it to %s", to)
 			return console.WriteAll(p.Out, made.Secret+"\n")
 		})
 	}
 	return cmd
+}
+
+// tokenNames returns the name of a token, and the worker that it is for. The name of a worker is that of its
+// token, too, unless that has another.
+func tokenNames(opts *option.Set) (name string, of client.TokenWorker, err error) {
+	name, of.Worker = cmp.Or(opts.Text("name"), opts.Text("worker")), opts.Text("worker")
+	for _, kv := range opts.List("label") {
+		k, v, found := strings.Cut(kv, "=")
+		if !found || k == "" {
+			return name, of, option.Usagef("--label: %s is not K=V", job.Quote(kv))
+		}
+		if of.Labels == nil {
+			of.Labels = map[string]string{}
+		}
+		of.Labels[k] = v
+	}
+	_, t, err := access.NewToken(name, access.Scope(opts.Text("scope")), time.Time{}, time.Now())
+	if err == nil {
+		err = t.SetWorker(of.Worker, of.Labels)
+	}
+	if err != nil {
+		return name, of, option.Usagef("%v", err)
+	}
+	return name, of, nil
 }
 
 func (p *program) tokenList() *cobra.Command {
@@ -133,11 +167,23 @@ func (p *program) tokensTable(all []client.Token) string {
 	var rows [][]console.Cell
 	for _, t := range all {
 		rows = append(rows, []console.Cell{
-			console.T(t.Name), console.T(t.Scope), console.T(t.Prefix + "…"), console.T(day(&t.CreatedAt, "")),
+			console.T(t.Name), console.T(scopeText(t)), console.T(t.Prefix + "…"), console.T(day(&t.CreatedAt, "")),
 			console.T(day(t.ExpiresAt, "never")), console.T(day(t.LastUsedAt, "never")), console.T(t.ID),
 		})
 	}
 	return console.Table([]string{"NAME", "SCOPE", "TOKEN", "CREATED", "EXPIRES", "LAST USED", "ID"}, rows, 0, p.StyleFor(p.Out))
+}
+
+// scopeText is the scope of a token, with what it is for.
+func scopeText(t client.Token) string {
+	text := t.Scope
+	if t.Worker != "" {
+		text += " " + t.Worker
+	}
+	for _, key := range slices.Sorted(maps.Keys(t.Labels)) {
+		text += " " + key + "=" + t.Labels[key]
+	}
+	return text
 }
 
 func (p *program) tokenRevoke() *cobra.Command {

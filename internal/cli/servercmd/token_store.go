@@ -53,17 +53,20 @@ func (s storedTokens) Tokens(ctx context.Context) ([]client.Token, error) {
 func listedToken(t access.Token) client.Token {
 	return client.Token{
 		ID: t.ID, Name: t.Name, Scope: t.Scope, Prefix: t.Prefix,
-		CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, LastUsedAt: t.LastUsedAt,
+		CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, LastUsedAt: t.LastUsedAt, TokenWorker: client.TokenWorker{Worker: t.Worker, Labels: t.Labels},
 	}
 }
 
-func (s storedTokens) CreateToken(ctx context.Context, name, scope string, valid time.Duration) (client.NewToken, error) {
+func (s storedTokens) CreateToken(ctx context.Context, name, scope string, valid time.Duration, of client.TokenWorker) (client.NewToken, error) {
 	now := time.Now()
 	var expires time.Time
 	if valid > 0 {
 		expires = now.Add(valid)
 	}
 	secret, t, err := access.NewToken(name, access.Scope(scope), expires, now)
+	if err == nil {
+		err = t.SetWorker(of.Worker, of.Labels)
+	}
 	if err == nil {
 		err = s.db.CreateToken(ctx, t)
 	}

@@ -84,9 +84,10 @@ type Guard struct {
 	logins   loginRate
 	oidc     *provider                   // nil: people log in with tokens only
 	rule     atomic.Pointer[access.Rule] // decides which requests need no token
+	polled   atomic.Bool                 // a worker asked from another host
 }
 
-// New returns a Guard, for which all requests need a token until Trust is called.
+// New returns a Guard, for which all requests need a token until Trust is called, unless none ever does.
 func New(cfg Config) (*Guard, error) {
 	if err := cfg.Rules.Check(); err != nil {
 		return nil, err
@@ -99,14 +100,19 @@ func New(cfg Config) (*Guard, error) {
 		Config: cfg, tokens: access.NewTokens(), failures: access.NewFailures(), refusals: access.NewRefusals(),
 		owners: access.NewOwners(), logins: newLoginRate(cfg.Now), oidc: provider,
 	}
-	s.Trust(nil)
+	rule := cfg.Rules.Rule(nil)
+	s.rule.Store(&rule)
 	return s, nil
 }
 
-// Trust sets which requests need no token on a listener; with nil all need one.
-func (s *Guard) Trust(listener net.Addr) {
+// Trust sets which requests need no token on a listener; with nil all need one. From then on a token of the
+// scope worker counts.
+func (s *Guard) Trust(ctx context.Context, listener net.Addr) {
 	rule := s.Rules.Rule(listener)
 	s.rule.Store(&rule)
+	if rule.Local {
+		s.findWorkers(ctx)
+	}
 }
 
 // storeTimeout bounds reads and writes of the store that do not belong to a request.

@@ -128,5 +128,8 @@ func (s *Guard) identifyToken(r *http.Request, secret string) (access.Caller, er
 		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized, "the token %s expired at %s: create a new one with stint token create",
 			job.Quote(t.Name), t.ExpiresAt.UTC().Format(time.RFC3339))
 	}
-	return access.Caller{Name: t.Name, Scope: access.Scope(t.Scope), Via: access.ViaToken, Token: t.ID}, nil
+	if t.Scope == string(access.Worker) {
+		s.SawWorker() // another server on the database made it
+	}
+	return access.Caller{Name: t.Name, Scope: access.Scope(t.Scope), Via: access.ViaToken, Token: t.ID, Worker: t.Worker, Labels: t.Labels}, nil
 }

@@ -38,7 +38,7 @@ func (s *Guard) PostLogin(w http.ResponseWriter, r *http.Request) {
 	}
 	a, err := s.identifyToken(r, body.Token)
 	if err == nil && !a.Scope.Allows(access.Read) {
-		err = httpio.NewProblem(http.StatusForbidden, "the token %s has the scope agent: log in with a token of the scope read, write, author or admin", job.Quote(a.Name))
+		err = httpio.NewProblem(http.StatusForbidden, "the token %s has the scope %s: log in with a token of the scope read, write, author or admin", job.Quote(a.Name), a.Scope)
 	}
 	if err == nil {
 		err = s.logins.begin(r)

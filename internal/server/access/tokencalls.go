@@ -33,8 +33,11 @@ func (s *Guard) ListTokens(ctx context.Context, _ *struct{}) (*route.Response[to
 type createTokenIn struct {
 	Body struct {
 		Name           string  `json:"name" doc:"What the token is for"`
-		Scope          string  `json:"scope" enum:"agent,read,write,author,admin"`
+		Scope          string  `json:"scope" enum:"agent,read,write,author,admin,worker"`
 		ExpiresSeconds float64 `json:"expires_seconds,omitempty" minimum:"0" maximum:"3153600000" doc:"How long it is valid; 0 for ever"`
+		// Of a token of the scope worker.
+		Worker string            `json:"worker,omitempty" maxLength:"600" doc:"Of the scope worker: the name of the worker that it is for"`
+		Labels map[string]string `json:"labels,omitempty" doc:"Of the scope worker: the labels that the worker may have"`
 	}
 }
 
@@ -53,10 +56,19 @@ func (s *Guard) CreateToken(ctx context.Context, in *createTokenIn) (*route.Resp
 	}
 	secret, t, err := access.NewToken(in.Body.Name, access.Scope(in.Body.Scope), expires, now)
 	if err == nil {
+		err = t.SetWorker(in.Body.Worker, in.Body.Labels)
+	}
+	if err == nil {
+		err = s.checkFirstWorker(ctx, t)
+	}
+	if err == nil {
 		err = s.Store.CreateToken(ctx, t)
 	}
 	if err != nil {
 		return nil, s.ProblemOf(ctx, "create a token", err)
+	}
+	if t.Scope == string(access.Worker) {
+		s.SawWorker()
 	}
 	return route.OK(createdToken{secret, t})
 }
@@ -74,6 +86,7 @@ func (s *Guard) RevokeToken(ctx context.Context, in *revokeTokenIn) (*struct{}, 
 		return nil, s.ProblemOf(ctx, fmt.Sprintf("revoke token %s", in.ID), err)
 	}
 	s.tokens.Delete(in.ID)
+	s.findWorkers(ctx)
 	if s.TokenRevoked != nil {
 		s.TokenRevoked(ctx)
 	}

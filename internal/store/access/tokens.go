@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,7 +16,7 @@ import (
 	"stint.dev/stint/internal/store/db"
 )
 
-const tokenColumns = `id, name, scope, prefix, hash, created_at, expires_at, last_used_at`
+const tokenColumns = `id, name, scope, prefix, hash, created_at, expires_at, last_used_at, worker, labels`
 
 // Access stores tokens, sessions, logins, the owners of runs, and the audit log.
 type Access struct{ *db.DB }
@@ -25,9 +26,14 @@ func New(d *db.DB) *Access { return &Access{d} }
 
 // CreateToken stores a token.
 func (s *Access) CreateToken(ctx context.Context, k access.Token) error {
+	labels, err := json.Marshal(k.Labels)
+	if err != nil {
+		return fmt.Errorf("encode the labels of token %s: %w", k.Name, err)
+	}
 	return s.Write(ctx, db.None, func(t *db.Tx) error {
-		_, err := t.ExecContext(ctx, `INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			k.ID, index.CleanText(k.Name, 200), k.Scope, k.Prefix, k.Hash, db.Micros(k.CreatedAt), db.NullableMicros(k.ExpiresAt), db.NullableMicros(k.LastUsedAt))
+		_, err := t.ExecContext(ctx, `INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			k.ID, index.CleanText(k.Name, 200), k.Scope, k.Prefix, k.Hash, db.Micros(k.CreatedAt), db.NullableMicros(k.ExpiresAt), db.NullableMicros(k.LastUsedAt),
+			k.Worker, string(labels))
 		if err != nil {
 			return fmt.Errorf("store token %s: %w", k.Name, err)
 		}
@@ -109,7 +115,11 @@ func scanToken(from db.Scanner) (access.Token, error) {
 	var k access.Token
 	var created int64
 	var expires, used sql.NullInt64
-	err := from.Scan(&k.ID, &k.Name, &k.Scope, &k.Prefix, &k.Hash, &created, &expires, &used)
+	var labels []byte
+	err := from.Scan(&k.ID, &k.Name, &k.Scope, &k.Prefix, &k.Hash, &created, &expires, &used, &k.Worker, &labels)
+	if err == nil {
+		err = json.Unmarshal(labels, &k.Labels)
+	}
 	k.CreatedAt, k.ExpiresAt, k.LastUsedAt = db.FromMicros(created), db.FromNullableMicros(expires), db.FromNullableMicros(used)
 	return k, err
 }
