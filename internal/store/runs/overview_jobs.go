@@ -70,7 +70,7 @@ func (o *overview) jobs(ctx context.Context, names []string, troubles []api.Over
 	if len(names) == 0 {
 		return nil
 	}
-	usual, err := expected(ctx, o, names)
+	usual, err := o.store.expected(ctx, o, names)
 	if err != nil {
 		return err
 	}

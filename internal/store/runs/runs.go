@@ -25,6 +25,7 @@ type Queries struct {
 	*db.DB
 	*troubled.Items
 	finalEvents finalEvents // for PostgreSQL
+	bands       bands
 }
 
 // New returns the Queries of a database.

@@ -2,10 +2,12 @@ package runs
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 
 	"stint.dev/stint/internal/band"
 	"stint.dev/stint/internal/store/db"
@@ -61,10 +63,10 @@ func (s *Queries) unmeasured(ctx context.Context, run job.Run, limit int) (map[s
 // Expected returns what is usual for jobs now, by name; those with too few good runs, or with
 // figures that cannot be read, are not in it.
 func (s *Queries) Expected(ctx context.Context, names ...string) (map[string]*job.Expected, error) {
-	return expected(ctx, s.Reader, names)
+	return s.expected(ctx, s.Reader, names)
 }
 
-func expected(ctx context.Context, from db.Querier, names []string) (map[string]*job.Expected, error) {
+func (s *Queries) expected(ctx context.Context, from db.Querier, names []string) (map[string]*job.Expected, error) {
 	out := map[string]*job.Expected{}
 	if len(names) == 0 {
 		return out, nil
@@ -78,16 +80,48 @@ func expected(ctx context.Context, from db.Querier, names []string) (map[string]
 	for rows.Next() {
 		var name string
 		var text []byte
-		var figures []band.GoodRun
 		if err := rows.Scan(&name, &text); err != nil {
 			return nil, fmt.Errorf("read what is usual: %w", err)
 		}
-		if json.Unmarshal(text, &figures) != nil {
-			continue // see figures
+		if !slices.Contains(names, name) {
+			continue
 		}
-		if band := band.Of(figures); band != nil && slices.Contains(names, name) {
-			out[name] = band
+		if band := s.bands.of(text); band.Runs > 0 {
+			out[name] = &band
 		}
 	}
 	return out, rows.Err()
+}
+
+// maxBands bounds how many bands are kept in memory, each of which takes about 200 bytes.
+const maxBands = 10_000
+
+// bands keeps the bands of jobs by the SHA-256 of the stored figures, because an overview needs those of
+// all its jobs, and to parse their figures takes longer than all its queries.
+type bands struct {
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]job.Expected
+}
+
+// of returns the band of stored figures. Runs is 0 if they are of too few runs or cannot be read; the
+// next good run replaces those.
+func (b *bands) of(text []byte) job.Expected {
+	key := sha256.Sum256(text)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if known, ok := b.known[key]; ok {
+		return known
+	}
+	var figures []band.GoodRun
+	var out job.Expected
+	if json.Unmarshal(text, &figures) == nil {
+		if e := band.Of(figures); e != nil {
+			out = *e
+		}
+	}
+	if b.known == nil || len(b.known) >= maxBands {
+		b.known = map[[sha256.Size]byte]job.Expected{}
+	}
+	b.known[key] = out
+	return out
 }
