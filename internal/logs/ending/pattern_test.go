@@ -10,11 +10,12 @@ import (
 
 // A pattern matches the same texts as its regular expression: every match contains one of its literals.
 func TestPatternsMatchAsTheirExpressions(t *testing.T) {
-	all := slices.Concat(asides, progress, consequences, diagnostics, noErrors, errorForms, signs{
+	all := slices.Concat(asides, progress, consequences, diagnostics, noErrors, errorForms, barsBefore, signs{
 		warning, lowLevel, xtrace, errorWords, perlError, shellError, weakWords, frame, traceTitle, summaryTitle,
 		npmLine, errorAbove, rubyFrame, pytestError, carets, rustHead, exceptionHead, bareException, exceptionGroup,
 		nodeCause, goroutine, goFrame, rustFrame, numbered, titledFrame, placeInFile, failedTest, npmScript, sanitizerHead, sanitizerEnd, tapFailed, tapAllowed,
 		levelField, goTestFailed, goTestLine, goTestOther, goTestSays, goTestError, furtherCause, rubyHead,
+		bareHead, juliaHead, matlabAbove,
 	})
 	files, err := filepath.Glob("testdata/failures/*/std*")
 	if err != nil || len(files) < 80 {

@@ -65,7 +65,7 @@ var progress = compile(
 
 // barsBefore match a progress bar in front of other text on the same line: of tqdm, curl, pv, and of scp
 // and rsync.
-var barsBefore = []*pattern{
+var barsBefore = signs{
 	newPattern(`^.{0,80}?\d+%\|.{0,200}?\| [\d.]+\w?/[\d.?]+\w? \[[^\]]{0,80}\] ?`),
 	newPattern(`^ *(\d+ +[\d.]+[kMGTP]? +){3}[\d.]+[kMGTP]? +[\d.]+[kMGTP]? +(([\d:dh]+|--:--:--) +){3}[\d.]+[kMGTP]?`),
 	newPattern(`^.{0,40}?\d:\d\d:\d\d \[[^\]]{0,20}/s\] \[[=<> -]{0,200}\] *(\d+% *)?(ETA [\d:+]+)?`),
@@ -117,10 +117,11 @@ var consequences = compile(
 	`^(\S+: )?(\w+ )?(error|failed|failure)( occurred)?( (on|at|near|in))?( \S+)?[: ]+line:? \d+[:.]?$`, // of a trap
 	`current transaction is aborted, commands ignored`, `^automatic merge failed`, `^errors were encountered while processing`,
 	`^compilation (failed; see|error\. see) `, `^there were failing tests\. see `, `^execution failed for task `, `^a failure occurred while executing `,
-	`^[\w.]*(error|exception):$`, `^error in rule \S+:$`, `^exiting because a job execution failed`, `\bchildfailederror\b`,
+	`^[\w.]*(error|exception):$`, `^error in rule \S+:$`, `^exiting because a job execution failed`, `\b(childfailed|cellexecution|papermillexecution)error\b`,
 	`terminated with an error exit status \(`, `^✖ \d+ problems? \(`, `^! (emergency stop| ==> fatal error)`, `^error: errors printed on page`,
 	`^error in \S+ \(line \d+\)$`, `^\[error\] (\w+ errors? found|\(.* / .*\) )`, `\b(error|fatal|severe)\b.*\s:$`,
-	`^finished with result: `, `^main processes terminated with: `,
+	`^webpack [\d.]+ compiled with`, `^\[ +failed +\]`, `^\d+ failed tests?$`, `^\d+ (tests?|examples?), \d+ failures?`, `^the following tests failed:$`,
+	`^errors while running ctest`, `^finished with result: `, `^main processes terminated with: `,
 )
 
 // diagnostics are errors of compilers with a position in a file. The first one is the most useful.
@@ -128,7 +129,7 @@ var diagnostics = compile(
 	`^(\[error\] )?(\S+[:(]\d+([:,]\d+)?\)?:?) (fatal )?error( \w+)?:`, // gcc, clang, javac, tsc
 	`^(\./)?\S+\.go:\d+:\d+: `, `^\S+_test\.go:\d+: `, `^\[error\] \S+\.\w+:\[\d+,\d+\] `, `^psql:\S+:\d+: (error|fatal)`, `^error\[e\d+\]: `,
 	`: undefined reference to `, `^\S+:\(\.\w+.*\): `, `^e: (file://)?\S+:\d+:\d+`, `^error: .* at line \d+`,
-	`^\[error\] \S+:\d+:\d+: `, `^\d+:\d+ +error  `, `^! [a-z]`, // sbt, ESLint, LaTeX
+	`^\[error\] \S+:\d+:\d+: `, `^\d+:\d+ +error  `, `^! [a-z]`, `^\S+:\d+: failure$`, // sbt, ESLint, LaTeX, GoogleTest
 )
 
 // errorWords are words of lines that state an error.

@@ -72,7 +72,8 @@ func pythonTrace(t *texts, at int) (statement, end int, ok bool) {
 			}
 		}
 	}
-	statement = t.while(at+1, func(i int) bool { return indentOf(i) > indent })
+	// Loguru marks the frame that caught the exception at the left.
+	statement = t.while(at+1, func(i int) bool { return indentOf(i) > indent || strings.HasPrefix(t.text[i], `> File "`) })
 	if statement >= len(t.text) {
 		return 0, 0, false
 	}
@@ -128,6 +129,7 @@ func firstOfGroup(t *texts, group int) (statement, end int, ok bool) {
 var (
 	frame         = newPattern(`^\s+at \S|^\s+\.\.\. \d+ (more|common frames omitted)|^\s+--- end of|^\s+--- End of|^--- End of stack trace`)
 	exceptionHead = newPattern(`(error|exception|throwable|failure|panic|caused by|uncaught|\[cause\])`)
+	bareHead      = newPattern(`^([\w.\\]*exception|error [a-z ]*:)$`) // the message is on the next line
 	furtherCause  = newPattern(`^(caused by|suppressed|wrapped by): `)
 	nodeCause     = newPattern(`^\[cause\]: `)
 )
@@ -148,6 +150,9 @@ func stackFrames(t *texts, at int) (statement, end int, ok bool) {
 		}
 	}
 	statement = head
+	if bareHead.match(t.low[head]) && head+1 < at {
+		statement++
+	}
 	end = t.while(at, isFrame)
 	if first := t.firstOfErrors(at); first >= 0 {
 		statement = first
@@ -317,7 +322,9 @@ func headedTrace(t *texts, at int) (statement, end int, ok bool) {
 		return 0, 0, false
 	}
 	const longestMessage = 40
-	statement = at - 1
+	if statement = at - 1; t.low[at] == "stacktrace:" && t.indent[at] > 0 {
+		statement = -1 // of a test of Elixir, below the values that differ
+	}
 	for i := at - 1; t.low[at] == "stacktrace:" && i >= max(0, at-longestMessage) && !t.inTrace[i]; i-- {
 		if juliaHead.match(t.low[i]) {
 			statement = i
