@@ -86,6 +86,7 @@ func TestDigests(t *testing.T) {
 	}
 	one := job.SubmitRequest{Job: "a", Parameters: map[string]string{"A": "1", "B": "2"}}
 	same := job.SubmitRequest{Job: "a", Parameters: map[string]string{"B": "2", "A": "1"}}
+	same.By = "ada"
 	other := job.SubmitRequest{Job: "a", Parameters: map[string]string{"A": "1", "B": "3"}}
 	if digest(one) != digest(same) || digest(one) == digest(other) {
 		t.Error("different requests have the same digest, or equal ones do not")

@@ -92,6 +92,11 @@ priority: high
 start_within: 6h
 `
 
+func definitionSet(t *testing.T, text string) definition.Set {
+	t.Helper()
+	return definition.Set{New: []definition.New{defined(t, text)}, By: "ada"}
+}
+
 func submitRuns(t *testing.T, s *store.Store) {
 	s.SetClock(func() time.Time { return noon })
 	report := defined(t, reportText)

@@ -17,6 +17,7 @@ import (
 	"stint.dev/stint/internal/store/health"
 	"stint.dev/stint/internal/store/intake"
 	"stint.dev/stint/internal/store/maintenance"
+	"stint.dev/stint/internal/store/matcher"
 	"stint.dev/stint/internal/store/outbox"
 	"stint.dev/stint/internal/store/queue"
 	"stint.dev/stint/internal/store/runs"
@@ -65,6 +66,7 @@ type Store struct {
 	*intake.Intake
 	*maintenance.Maintenance
 	*queue.Queue
+	*matcher.Matcher
 	dir     string       // the data directory; empty for PostgreSQL
 	release func() error // releases the data directory
 }
@@ -138,9 +140,10 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 	actions := outbox.New(d, items, asked)
 	judged := health.New(d, items)
 	taken := intake.New(d, items, journals)
+	waiting := queue.New(d)
 	return &Store{
 		DB: d, Items: items, Journals: journals, Queries: asked,
-		Access: access.New(d), Definitions: definitions.New(d), Outbox: actions, Health: judged, Intake: taken, Queue: queue.New(d),
+		Access: access.New(d), Definitions: definitions.New(d), Outbox: actions, Health: judged, Intake: taken, Queue: waiting, Matcher: matcher.New(d, waiting),
 		Maintenance: maintenance.New(d, items, journals, parts{Queries: asked, Health: judged, Outbox: actions, Intake: taken}, dir, o.Keep, o.Deleted),
 		dir:         dir, release: func() error { return nil },
 	}

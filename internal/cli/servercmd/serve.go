@@ -22,6 +22,7 @@ import (
 	"stint.dev/stint/internal/server/conns"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/web"
+	"stint.dev/stint/job"
 )
 
 type serveConfig struct {
@@ -139,7 +140,7 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	var group errgroup.Group
 	if copied.IsZero() {
 		group.Go(func() error {
-			act(watch, db, monitor, outbox, s.Stopping(), cfg.Access.TokenFiles, cfg.Log)
+			act(watch, db, monitor, outbox, s, cfg.Access.TokenFiles, cfg.Log)
 			return nil
 		})
 	}
@@ -199,9 +200,15 @@ func restoredCopy(ctx context.Context, db *store.Store, cfg serveConfig) (time.T
 
 // act runs the loops of a server until ctx ends; the monitor only until the server begins to
 // stop.
-func act(ctx context.Context, db *store.Store, monitor *health.Monitor, outbox *notify.Worker, stopping <-chan struct{}, files []string, log *slog.Logger) {
+func act(ctx context.Context, db *store.Store, monitor *health.Monitor, outbox *notify.Worker, s *server.Server, files []string, log *slog.Logger) {
 	var all sync.WaitGroup
-	all.Go(func() { judge(ctx, monitor, stopping) })
+	all.Go(func() { judge(ctx, monitor, s.Stopping()) })
+	all.Go(func() {
+		db.RunQueue(ctx, log, func(run job.Run) {
+			outbox.Wake()
+			s.Notify(run.ID)
+		})
+	})
 	all.Go(func() { maintain(ctx, db, log) })
 	all.Go(func() { sweepAccess(ctx, db, files, log) })
 	all.Go(func() { outbox.Run(ctx) })

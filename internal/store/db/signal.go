@@ -8,6 +8,26 @@ type Signals struct {
 	Ready Signal
 	// Match is raised when the queue is to be looked at: a run may have become ready.
 	Match Signal
+
+	mu    sync.Mutex
+	ended []string
+}
+
+// AddEnded notes runs that have ended and for which others wait, and raises Match.
+func (s *Signals) AddEnded(runs ...string) {
+	s.mu.Lock()
+	s.ended = append(s.ended, runs...)
+	s.mu.Unlock()
+	s.Match.Raise()
+}
+
+// TakeEnded returns the runs that were noted since the last call.
+func (s *Signals) TakeEnded() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ended := s.ended
+	s.ended = nil
+	return ended
 }
 
 // Signal wakes those who wait for something that was committed.

@@ -31,7 +31,7 @@ func (s *Outbox) FollowCancel(ctx context.Context, id string, attempt int, c job
 		if before.Cancel == nil && len(out.Events) == 0 {
 			return tables.UpdateRun(ctx, t, &row)
 		}
-		return saveChange(ctx, t, &row, out.Events, c.At)
+		return SaveChange(ctx, t, &row, out.Events, c.At)
 	})
 	if err != nil {
 		return out, fmt.Errorf("cancel run %s: %w", id, err)
@@ -83,7 +83,7 @@ func (s *Outbox) RequestCancel(ctx context.Context, run string, c job.Cancel) (j
 		if !changed {
 			return nil
 		}
-		if err := saveChange(ctx, t, &row, events, c.At); err != nil {
+		if err := SaveChange(ctx, t, &row, events, c.At); err != nil {
 			return err
 		}
 		if row.Run.State.Terminal() { // it waited in the queue, or was to be tried again

@@ -9,6 +9,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/queue"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
@@ -22,6 +23,11 @@ func EnqueueChange(ctx context.Context, t *db.Tx, row *tables.RunRow, events []j
 		return nil
 	}
 	run := &row.Run
+	if run.State.Terminal() {
+		if err := queue.Ended(ctx, t, run.ID); err != nil {
+			return err
+		}
+	}
 	entries, err := withoutHealed(ctx, t, row, outbox.Entries(run, events, now), now)
 	if err != nil {
 		return err
@@ -56,6 +62,9 @@ func EnqueueChange(ctx context.Context, t *db.Tx, row *tables.RunRow, events []j
 func EnqueueVerdict(ctx context.Context, t *db.Tx, row *tables.RunRow, v lease.Verdict) error {
 	if !v.Lost {
 		return insertEntries(ctx, t, v.Outbox)
+	}
+	if err := queue.Ended(ctx, t, row.Run.ID); err != nil {
+		return err
 	}
 	if row.Backlog {
 		row.Late = true

@@ -176,7 +176,7 @@ func (s *Outbox) WatchRetry(ctx context.Context, id string, attempt int, announc
 		}
 		row.Run = run
 		out.Why, out.Run, out.Events = fmt.Sprintf("attempt %d did not begin in time", attempt), &run, []job.RunEvent{*event}
-		return saveChange(ctx, t, &row, out.Events, now)
+		return SaveChange(ctx, t, &row, out.Events, now)
 	})
 	if err != nil {
 		return out, fmt.Errorf("watch for attempt %d of run %s: %w", attempt, id, err)
@@ -184,8 +184,8 @@ func (s *Outbox) WatchRetry(ctx context.Context, id string, attempt int, announc
 	return out, nil
 }
 
-// saveChange stores a run, its events, and the outbox rows that they ask for.
-func saveChange(ctx context.Context, t *db.Tx, row *tables.RunRow, events []job.RunEvent, now time.Time) error {
+// SaveChange stores a run, its events, and the outbox rows that they ask for.
+func SaveChange(ctx context.Context, t *db.Tx, row *tables.RunRow, events []job.RunEvent, now time.Time) error {
 	if err := tables.InsertEvents(ctx, t, events); err != nil {
 		return err
 	}

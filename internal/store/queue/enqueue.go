@@ -178,14 +178,43 @@ func FreePlaces(ctx context.Context, t *db.Tx, run string) error {
 	if err != nil {
 		return fmt.Errorf("free the place of run %s: %w", run, err)
 	}
-	var waits int
-	if freed == 0 {
-		if err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM queue_after WHERE needs = $1 LIMIT 1) AS one`, run).Scan(&waits); err != nil {
-			return fmt.Errorf("read what waits for run %s: %w", run, err)
-		}
-	}
-	if freed+int64(waits) > 0 {
+	if freed > 0 {
 		t.OnCommit(t.Signals.Match.Raise)
+	}
+	return Ended(ctx, t, run)
+}
+
+// Ended lets the runs be judged that wait for the end of a run.
+func Ended(ctx context.Context, t *db.Tx, run string) error {
+	var waits int
+	if err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM queue_after WHERE needs = $1 LIMIT 1) AS one`, run).Scan(&waits); err != nil {
+		return fmt.Errorf("read what waits for run %s: %w", run, err)
+	}
+	if waits > 0 {
+		t.OnCommit(func() { t.Signals.AddEnded(run) })
+	}
+	return nil
+}
+
+// Met removes the dependencies of runs on one that has ended as they need it.
+func Met(ctx context.Context, t *db.Tx, needed string, runs []string) error {
+	table, args := t.Dialect.Table(1, db.Column{Texts: runs})
+	ids, err := db.QueryTexts(ctx, t, `SELECT id FROM runs WHERE id IN (SELECT c0 FROM `+table+`) ORDER BY id`+t.Dialect.Lock, args...)
+	if err != nil {
+		return fmt.Errorf("lock what waits for run %s: %w", needed, err)
+	}
+	for _, run := range ids {
+		if _, err := t.ExecContext(ctx, `DELETE FROM queue_after WHERE run_id = $1 AND needs = $2`, run, needed); err != nil {
+			return fmt.Errorf("store that run %s does not wait for run %s any more: %w", run, needed, err)
+		}
+		var gate string
+		err := t.QueryRowContext(ctx, `SELECT gate FROM queue_entries WHERE run_id = $1`, run).Scan(&gate)
+		if err == nil && gate == string(rules.After) {
+			err = admit(ctx, t, run, false)
+		}
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("read the place of run %s in the queue: %w", run, err)
+		}
 	}
 	return nil
 }
