@@ -36,7 +36,7 @@ var endOfRows = map[string]string{
 	"jobs": withJob, "job_bands": withJob, "run_counts": withJob, "job_policies": byPeople,
 	"outbox": byTime + ", and " + withRuns, "troubled": byTime, "audit": byTime, "sessions": byTime, "logins": byTime,
 	"tokens": byPeople + ", or a while after it has expired", "routes": byPeople, "objects": withObjects,
-	"definitions": byPeople, "definition_versions": byPeople + ", with the job (DELETE /jobs)",
+	"definitions": byPeople, "definition_versions": "is one of the last of a job, or " + withRuns + ", or " + byTime + " if the job has no definition and no runs",
 	"submissions": withRuns, "queue_entries": withRuns + "; earlier when the run starts", "queue_ready": withQueue, "queue_after": withQueue,
 	"queue_places": withRuns + "; earlier when the run ends", "queue_selectors": withQueue, "queue_lanes": withQueue, "queue_groups": byPeople,
 	"stored_bytes": bounded, "installation": bounded, "schema_version": bounded,

@@ -181,7 +181,8 @@ func (s *Definitions) PauseJob(ctx context.Context, name string, pause *api.Paus
 	return a, err
 }
 
-// DeleteDefinition deletes the definition of a job. Its versions stay, and its runs, also those that wait.
+// DeleteDefinition deletes the definition of a job. Its runs stay, also those that wait, and its versions as
+// long as maintenance keeps them.
 func (s *Definitions) DeleteDefinition(ctx context.Context, name string) error {
 	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		a, err := find(ctx, t, name, t.Dialect.Lock)

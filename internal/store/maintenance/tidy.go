@@ -79,11 +79,15 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 	}
 	var all sync.WaitGroup
 	all.Go(func() {
-		var kept time.Time
+		var kept, swept time.Time
 		periodic.Loop{Every: tidyInterval, Now: s.Now}.Run(ctx, func(now time.Time) error {
 			if now.Sub(kept) >= retentionInterval {
 				kept = now
 				reported(s.applyRetention(ctx, now))
+			}
+			if now.Sub(swept) >= versionsInterval {
+				swept = now
+				reported(s.sweepVersions(ctx, now))
 			}
 			reported(errors.Join(s.tidyRows(ctx, now), s.tidySegments(ctx, now)))
 			return nil
@@ -108,7 +112,7 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 // Tidy does all maintenance that is due now. It pauses between two steps for as long as the last one took,
 // so that it takes at most half of one core.
 func (s *Maintenance) Tidy(ctx context.Context, now time.Time) error {
-	err := errors.Join(s.applyRetention(ctx, now), s.tidyRows(ctx, now))
+	err := errors.Join(s.applyRetention(ctx, now), s.sweepVersions(ctx, now), s.tidyRows(ctx, now))
 	_, archived := s.tidyArchive(ctx, now, func() bool { return true })
 	return errors.Join(err, archived, s.tidySegments(ctx, now))
 }
