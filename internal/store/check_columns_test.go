@@ -161,6 +161,7 @@ func TestRepairWritesWhatIntakeWrote(t *testing.T) {
 		}
 	}
 	damages := map[string]func(*testing.T, *store.Store, string){
+		"job":                exec(`UPDATE runs SET job = job || 'x' WHERE id = $1`),
 		"leased":             exec(`UPDATE runs SET leased = 1 - leased WHERE id = $1`),
 		"started_at":         exec(`UPDATE runs SET started_at = 7 WHERE id = $1`),
 		"ended_at":           exec(`UPDATE runs SET ended_at = 7 WHERE id = $1`),

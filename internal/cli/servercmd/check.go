@@ -48,7 +48,7 @@ func (p *program) serverCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "check [flags]", Short: "Verify every stored journal", Args: command.NoArgs,
 		Long: `Read every stored journal again: the checksum of every record, the digest at the end, and
-whether the tables say what the journals say. It may run beside the server. With --repair,
+whether the tables contain what the journals record. It may run beside the server. With --repair,
 for which the server must be stopped, the tables are rebuilt from the journals, and a journal
 that is still being uploaded is truncated before its damaged part, so that its agent sends the
 rest again; damage in packed logs, which no agent has any more, becomes a gap of exact size.

@@ -48,9 +48,9 @@ type checker struct {
 }
 
 // Check reads every journal: it verifies the checksum of every record and the digest at the end, compares the
-// rows of blocks, attempts and runs with the journal, and finds objects that are unused or missing. With
-// repair it rewrites rows that differ, and truncates a journal that was still arriving where its good bytes
-// end, so that its agent can send the rest.
+// rows of blocks, attempts and runs with the journal, counts the runs of each job, and finds objects that are
+// unused or missing. With repair it rewrites rows that differ, and truncates a journal that was still arriving
+// where its good bytes end, so that its agent can send the rest.
 func Check(ctx context.Context, s *store.Store, repair bool, report func(Finding)) (Checked, error) {
 	c := &checker{store: s, repair: repair, report: report}
 	last := tables.AttemptKey{}
@@ -68,6 +68,9 @@ func Check(ctx context.Context, s *store.Store, repair bool, report func(Finding
 			}
 		}
 		last = keys[len(keys)-1]
+	}
+	if err := c.counts(ctx); err != nil {
+		return c.sum, err
 	}
 	return c.sum, c.objects(ctx)
 }

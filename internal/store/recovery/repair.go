@@ -103,6 +103,11 @@ func rewriteRun(ctx context.Context, t *db.Tx, key tables.AttemptKey, r *replay,
 		return err
 	}
 	begins, before := row.Run.Attempt < key.Attempt, row.Run
+	if row.Run.Job != r.state.View.Job {
+		if err := tables.MoveRun(ctx, t, &row.Run, r.state.View.Job); err != nil {
+			return err
+		}
+	}
 	row = intake.Rederive(row, &r.state, now)
 	if missing {
 		if err := tables.InsertRun(ctx, t, &row); err != nil {

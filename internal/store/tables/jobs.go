@@ -63,3 +63,31 @@ func SetNextNumber(ctx context.Context, t *db.Tx, name string, number int64) err
 	}
 	return nil
 }
+
+// MoveRun gives a run to another job, as when the column of its job is damaged. It keeps its number,
+// unless another run of the job has it: then it gets the next one.
+func MoveRun(ctx context.Context, t *db.Tx, r *job.Run, name string) error {
+	if err := LockJob(ctx, t, name); err != nil {
+		return err
+	}
+	var taken, last, next int64
+	err := t.QueryRowContext(ctx, `SELECT COUNT(CASE WHEN number = $2 THEN 1 END), COALESCE(MAX(number), 0),
+		COALESCE((SELECT next_number FROM jobs WHERE name = $1), 1) FROM runs WHERE job = $1 AND id <> $3`, name, r.Number, r.ID).Scan(&taken, &last, &next)
+	if err != nil {
+		return fmt.Errorf("number a run of job %s: %w", job.Quote(name), err)
+	}
+	number := r.Number
+	if taken > 0 || number < 1 {
+		number = max(next, last+1)
+	}
+	if _, err := t.ExecContext(ctx, `UPDATE runs SET job = $2, number = $3 WHERE id = $1`, r.ID, name, number); err != nil {
+		return fmt.Errorf("move run %s to job %s: %w", r.ID, job.Quote(name), err)
+	}
+	_, err = t.ExecContext(ctx, `INSERT INTO jobs (name, next_number) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET next_number = excluded.next_number`,
+		name, max(next, last+1, number+1))
+	if err != nil {
+		return fmt.Errorf("number a run of job %s: %w", job.Quote(name), err)
+	}
+	r.Job, r.Number = name, number
+	return nil
+}

@@ -1,0 +1,61 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/job"
+)
+
+// wrongCounts selects the jobs and states of which the table of counts has another number of runs than
+// there are. It is one statement, so that runs which change meanwhile are seen in both tables alike.
+const wrongCounts = `SELECT job, state, SUM(n) AS counted, SUM(stored) AS runs FROM (
+		SELECT job, state, n, 0 AS stored FROM run_counts
+		UNION ALL SELECT job, state, 0, COUNT(*) FROM runs GROUP BY job, state) AS both_tables
+	GROUP BY job, state HAVING SUM(n) <> SUM(stored)`
+
+// counts compares the table of counts with the runs. A repair adds what is missing.
+func (c *checker) counts(ctx context.Context) error {
+	rows, err := c.store.Reader.QueryContext(ctx, wrongCounts+` ORDER BY job, state`)
+	if err != nil {
+		return fmt.Errorf("count the runs: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	var found []Finding
+	for rows.Next() {
+		var name, state string
+		var counted, runs int64
+		if err := rows.Scan(&name, &state, &counted, &runs); err != nil {
+			return fmt.Errorf("count the runs: %w", err)
+		}
+		found = append(found, Finding{What: fmt.Sprintf("job %s has %d runs in the state %s, and the table of counts says %d", job.Quote(name), runs, state, counted)})
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("count the runs: %w", err)
+	}
+	if c.repair && len(found) > 0 {
+		err := c.store.Write(ctx, db.None, func(t *db.Tx) error { return correctCounts(ctx, t) })
+		if err != nil {
+			return fmt.Errorf("correct the counts of runs: %w", err)
+		}
+	}
+	for _, f := range found {
+		if c.repair {
+			f.Repaired = "the runs were counted again"
+		}
+		c.found(f)
+	}
+	return nil
+}
+
+// correctCounts adds the differences to the table of counts. With PostgreSQL its rows are changes that
+// are added up; other transactions may add theirs at the same time.
+func correctCounts(ctx context.Context, t *db.Tx) error {
+	statement := `INSERT INTO run_counts (job, state, n) SELECT job, state, runs - counted FROM (` + wrongCounts + `) AS wrong WHERE true`
+	if !t.Dialect.Postgres {
+		statement += ` ON CONFLICT (job, state) DO UPDATE SET n = n + excluded.n`
+	}
+	_, err := t.ExecContext(ctx, statement)
+	return err
+}
