@@ -49,7 +49,8 @@ type QueuedRun struct {
 	StartsAbout *time.Time `json:"starts_about,omitempty"`
 }
 
-// QueuePage is a page of the queue, in the order of ranks; NextCursor is nil on the last one.
+// QueuePage is a page of the queue; those come first that have waited longest. NextCursor is nil on the last
+// one.
 type QueuePage struct {
 	Runs       []QueuedRun `json:"runs" nullable:"false"`
 	NextCursor *string     `json:"next_cursor"`
@@ -81,7 +82,7 @@ type Group struct {
 	// Active counts the runs that have a place: given to a worker, or at work. More than Limit
 	// after the limit was lowered.
 	Active int64 `json:"active"`
-	// Waiting counts the runs of the group in the queue.
+	// Waiting counts the runs in the queue that wait for a place, and for nothing else.
 	Waiting int64 `json:"waiting"`
 }
 

@@ -96,7 +96,7 @@ func expiredRuns(t *testing.T, s *store.Store) {
 	applied(t, s, definitionSet(t, "job: a\nscript: echo\nstart_within: 1h\ngroup: db\n"))
 	blocked := submit(t, s, job.SubmitRequest{Job: "a"})
 	claimed := submit(t, s, job.SubmitRequest{Job: "a", Labels: map[string]string{"x": "y"}})
-	must(t, s.SetGroup(t.Context(), "db", 1, "ada"))
+	setGroup(t, s, 1)
 	matchRound(t, s, true)
 	w := anyWorker(1)
 	w.Worker.Commands = false
@@ -130,7 +130,7 @@ func expiredRuns(t *testing.T, s *store.Store) {
 
 func canceledInTheQueue(t *testing.T, s *store.Store) {
 	s.SetClock(func() time.Time { return noon })
-	must(t, s.SetGroup(t.Context(), "db", 1, "ada"))
+	setGroup(t, s, 1)
 	grouped := func(r *job.SubmitRequest) { r.Group = "db" }
 	first, second := submitCommand(t, s, "a", grouped), submitCommand(t, s, "b", grouped)
 	ready := submitCommand(t, s, "c", nil)

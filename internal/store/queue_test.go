@@ -321,6 +321,13 @@ func returnedClaims(t *testing.T, s *store.Store) {
 	}
 }
 
+func setGroup(t *testing.T, s *store.Store, limit int) {
+	t.Helper()
+	if g, err := s.SetGroup(t.Context(), "db", limit, "ada"); err != nil || g.Limit != limit {
+		t.Fatal(g, err)
+	}
+}
+
 func groupsOfTheQueue(t *testing.T, s *store.Store) {
 	grouped := func(r *job.SubmitRequest) { r.Group = "db" }
 	var ids []string
@@ -328,7 +335,7 @@ func groupsOfTheQueue(t *testing.T, s *store.Store) {
 		ids = append(ids, submitCommand(t, s, fmt.Sprint("job", i), grouped))
 	}
 	match := func() { t.Helper(); must(t, s.Match(t.Context())) }
-	must(t, s.SetGroup(t.Context(), "db", 2, "ada"))
+	setGroup(t, s, 2)
 	match()
 	got := take(t, s, anyWorker(10))
 	wantText(t, namesOf(got), "job0 job1")
@@ -346,7 +353,7 @@ func groupsOfTheQueue(t *testing.T, s *store.Store) {
 	match()
 	wantText(t, namesOf(take(t, s, anyWorker(10))), "job1") // it has its old rank
 
-	must(t, s.SetGroup(t.Context(), "db", 1, "ada"))
+	setGroup(t, s, 1)
 	with(t, s, queue.FreePlaces, ids[1])
 	match()
 	wantText(t, namesOf(take(t, s, anyWorker(10))), "") // as many are active as may be
@@ -358,8 +365,8 @@ func groupsOfTheQueue(t *testing.T, s *store.Store) {
 		t.Errorf("deleted twice: %v", err)
 	}
 	var bad *job.InvalidError
-	for name, limit := range map[string]int{"a/b": 1, "": 1, "x": -1, "y": queue.MaxLimit + 1} {
-		if err := s.SetGroup(t.Context(), name, limit, ""); !errors.As(err, &bad) {
+	for name, limit := range map[string]int{"a/b": 1, "": 1, "x": -1, "y": job.MaxGroupLimit + 1} {
+		if _, err := s.SetGroup(t.Context(), name, limit, ""); !errors.As(err, &bad) {
 			t.Errorf("group %q with limit %d: %v", name, limit, err)
 		}
 	}
@@ -368,7 +375,7 @@ func groupsOfTheQueue(t *testing.T, s *store.Store) {
 // What was made ready for a place leaves the ready runs when another selector's run, or a lower limit, takes
 // the place.
 func placesThatAreGone(t *testing.T, s *store.Store) {
-	must(t, s.SetGroup(t.Context(), "db", 1, "ada"))
+	setGroup(t, s, 1)
 	first := submitCommand(t, s, "a", func(r *job.SubmitRequest) { r.Group = "db" })
 	submitCommand(t, s, "b", func(r *job.SubmitRequest) { r.Group, r.Requires = "db", map[string]string{"zone": "fra"} })
 	must(t, s.Match(t.Context()))
@@ -412,7 +419,7 @@ func pausedDefinitions(t *testing.T, s *store.Store) {
 
 // The queue gives no run to two workers, and no group more than its limit, whoever asks at once.
 func takeAtOnce(t *testing.T, s *store.Store) {
-	must(t, s.SetGroup(t.Context(), "db", 3, "ada"))
+	setGroup(t, s, 3)
 	for i := range 30 {
 		submitCommand(t, s, fmt.Sprint("job", i%4), func(r *job.SubmitRequest) { r.Group = map[int]string{0: "db"}[i%3] })
 	}

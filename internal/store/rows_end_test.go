@@ -124,7 +124,7 @@ func fillTables(t *testing.T, s *store.Store) (waiting []string) {
 	must(t, s.CreateSession(ctx, access.Session{Hash: []byte("h"), Who: "ada", Scope: "read", CreatedAt: noon, ExpiresAt: soon, UsedAt: noon}))
 	must(t, s.BeginLogin(ctx, access.Login{Hash: []byte("h"), ExpiresAt: soon}, noon))
 	must(t, s.Audit(ctx, access.AuditEntry{At: noon, Who: "ada", Action: "POST", Target: "/"}))
-	must(t, s.SetGroup(ctx, "db", 1, "ada"))
+	setGroup(t, s, 1)
 	waiting = append(waiting, submitCommand(t, s, "first", func(r *job.SubmitRequest) { r.Group = "db" }))
 	must(t, s.Match(ctx))
 	if n := len(take(t, s, anyWorker(1))); n != 1 {

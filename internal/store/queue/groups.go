@@ -11,19 +11,17 @@ import (
 	"stint.dev/stint/job"
 )
 
-// MaxLimit is the highest limit of a group.
-const MaxLimit = 1_000_000
-
 // SetGroup sets how many runs of a group may be active. A limit below what is active starts nothing
 // until enough have ended.
-func (s *Queue) SetGroup(ctx context.Context, name string, limit int, by string) error {
+func (s *Queue) SetGroup(ctx context.Context, name string, limit int, by string) (job.Group, error) {
 	if err := rules.CheckGroup(name); err != nil {
-		return err
+		return job.Group{}, err
 	}
-	if limit < 0 || limit > MaxLimit {
-		return &job.InvalidError{What: "limit", Value: fmt.Sprint(limit), Why: fmt.Sprintf("must be from 0 to %d", MaxLimit)}
+	if limit < 0 || limit > job.MaxGroupLimit {
+		return job.Group{}, &job.InvalidError{What: "limit", Value: fmt.Sprint(limit), Why: fmt.Sprintf("must be from 0 to %d", job.MaxGroupLimit)}
 	}
-	return s.Write(ctx, db.None, func(t *db.Tx) error {
+	var group job.Group
+	err := s.Write(ctx, db.None, func(t *db.Tx) error {
 		if err := lock(ctx, t); err != nil {
 			return err
 		}
@@ -34,8 +32,41 @@ func (s *Queue) SetGroup(ctx context.Context, name string, limit int, by string)
 			return fmt.Errorf("set the limit of group %s: %w", job.Quote(name), err)
 		}
 		t.OnCommit(t.Signals.Match.Raise)
-		return nil
+		group, err = scanGroup(t.QueryRowContext(ctx, `SELECT `+groupColumns+` WHERE g.name = $1`, name))
+		return err
 	})
+	return group, err
+}
+
+// groupColumns are what scanGroup reads. Of the runs in the queue those wait for a place that wait for nothing
+// else.
+const groupColumns = `g.name, g.run_limit, (SELECT COUNT(*) FROM queue_places p WHERE p.group_name = g.name),
+	(SELECT COUNT(*) FROM queue_entries e WHERE e.group_name = g.name AND e.gate = 'group') +
+	(SELECT COUNT(*) FROM queue_ready r WHERE r.group_name = g.name AND r.group_name <> '') FROM queue_groups g`
+
+func scanGroup(row db.Scanner) (g job.Group, err error) {
+	if err = row.Scan(&g.Name, &g.Limit, &g.Active, &g.Waiting); err != nil {
+		err = fmt.Errorf("read a group: %w", err)
+	}
+	return g, err
+}
+
+// Groups returns the groups that have a limit, in the order of their names.
+func (s *Queue) Groups(ctx context.Context) ([]job.Group, error) {
+	rows, err := s.Reader.QueryContext(ctx, `SELECT `+groupColumns+` ORDER BY g.name`)
+	if err != nil {
+		return nil, fmt.Errorf("list groups: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	all := []job.Group{}
+	for rows.Next() {
+		g, err := scanGroup(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, g)
+	}
+	return all, rows.Err()
 }
 
 // DeleteGroup deletes the limit of a group: its runs start without one.

@@ -22,6 +22,7 @@ type Queue struct {
 	mu      sync.Mutex
 	waiting map[string]int64 // the entries of each job, as they were counted
 	counted time.Time
+	workers func(context.Context) ([]rules.Worker, error) // nil: not known
 }
 
 // New makes the queue of a database.
