@@ -12,13 +12,14 @@ import (
 	"stint.dev/stint/internal/server/live"
 	logsapi "stint.dev/stint/internal/server/logs"
 	"stint.dev/stint/internal/server/ping"
+	"stint.dev/stint/internal/server/queue"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/server/runs"
 )
 
 // routes returns the route table. Every route of the server is a row here and nowhere else.
 func (s *Server) routes() []route.Row {
-	return slices.Concat(s.runRoutes(), s.jobRoutes(), s.readBackRoutes(), s.healthRoutes(), s.actionRoutes(), s.definitionRoutes(), s.accessRoutes(), s.serverRoutes())
+	return slices.Concat(s.runRoutes(), s.jobRoutes(), s.readBackRoutes(), s.healthRoutes(), s.actionRoutes(), s.definitionRoutes(), s.queueRoutes(), s.accessRoutes(), s.serverRoutes())
 }
 
 // runRoutes returns the rows about runs.
@@ -176,6 +177,15 @@ func (s *Server) definitionRoutes() []route.Row {
 		{Method: "POST", Pattern: one + "/pause", Scope: access.Write, Typed: route.Typed(d.PauseJob), Summary: "Keep a job from being started"},
 		{Method: "POST", Pattern: one + "/resume", Scope: access.Write, Typed: route.Typed(d.ResumeJob), Summary: "End the pause of a job"},
 		{Method: "GET", Pattern: "/schema/definition.json", Scope: access.Public, Handle: d.GetSchema, Summary: "Get the JSON Schema of a definition", Doc: definitions.DocSchema},
+	}
+}
+
+// queueRoutes returns the rows about submissions, the queue, groups and workers.
+func (s *Server) queueRoutes() []route.Row {
+	const run = "/api/v1/runs/{run}"
+	q := s.queue
+	return []route.Row{
+		{Method: "PUT", Pattern: run, Scope: access.Write, Handle: q.PutRun, Body: queue.MaxSubmission, Summary: "Submit a run of a job or command", Doc: queue.DocSubmit},
 	}
 }
 

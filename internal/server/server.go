@@ -25,6 +25,7 @@ import (
 	logsapi "stint.dev/stint/internal/server/logs"
 	outboxapi "stint.dev/stint/internal/server/outbox"
 	"stint.dev/stint/internal/server/ping"
+	"stint.dev/stint/internal/server/queue"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/server/runs"
 	"stint.dev/stint/internal/shares"
@@ -127,6 +128,7 @@ type Server struct {
 	conns       *conns.Places
 	metrics     *serverMetrics
 	definitions *definitions.Routes
+	queue       *queue.Routes
 
 	// draining is set when the server begins to shut down. stopping is closed at the same time, so
 	// that live streams end.
@@ -196,6 +198,10 @@ func (s *Server) makeParts() {
 			return logs.NewJournalReader(ctx, s.store, run, attempt, 0)
 		},
 	}
+	s.queue = queue.New(queue.Config{
+		Finder: s.finder, Submissions: s.store, Now: s.now, Stopping: s.stopping, Notify: s.broker.Notify, Changed: s.metrics.countEvents,
+		Polled: s.access.PolledFrom,
+	})
 	s.health = healthapi.Routes{Finder: s.finder, Store: s.store, Now: s.now, HeavyRead: s.logs.SearchTurn}
 }
 

@@ -14,6 +14,7 @@ import (
 	logsapi "stint.dev/stint/internal/server/logs"
 	outboxapi "stint.dev/stint/internal/server/outbox"
 	"stint.dev/stint/internal/server/ping"
+	"stint.dev/stint/internal/server/queue"
 	"stint.dev/stint/internal/server/runs"
 )
 
@@ -26,6 +27,7 @@ type Store interface {
 	runs.Store
 	accessapi.Store
 	definitions.Store
+	queue.SubmitStore
 	outboxapi.Store
 	ping.Store
 	live.Store

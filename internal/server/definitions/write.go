@@ -56,7 +56,7 @@ func (s *Routes) PostApply(w http.ResponseWriter, r *http.Request) {
 	err := httpio.NewParams(r).Err
 	if err == nil {
 		r.Body = http.MaxBytesReader(w, httpio.NewPacedReader(w, r, bodyPause, bodyTime), MaxApply)
-		err = httpio.ReadManyJSON(r, "a set of definitions", 4*mostFiles, &in)
+		err = httpio.ReadManyJSON(r, "a set of definitions", true, 4*mostFiles, &in)
 	}
 	if err != nil {
 		s.Fail(w, r, err)

@@ -17,10 +17,9 @@ func ReadJSON(r *http.Request, what string, strict bool, v any) error {
 	return readJSON(r, what, strict, maxValues, v)
 }
 
-// ReadManyJSON is ReadJSON for a body of at most so many values. Keys that v does not have are
-// refused.
-func ReadManyJSON(r *http.Request, what string, most int, v any) error {
-	return readJSON(r, what, true, most, v)
+// ReadManyJSON is ReadJSON for a body of at most so many values.
+func ReadManyJSON(r *http.Request, what string, strict bool, most int, v any) error {
+	return readJSON(r, what, strict, most, v)
 }
 
 func readJSON(r *http.Request, what string, strict bool, most int, v any) error {

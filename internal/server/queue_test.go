@@ -1,0 +1,129 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/server"
+	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
+)
+
+// submit submits a run, and returns the reply.
+func (l *live) submit(run string, in job.SubmitRequest, headers ...string) reply {
+	l.t.Helper()
+	body, err := json.Marshal(in)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return l.do("PUT", "/api/v1/runs/"+run, body, append(headers, "Content-Type", "application/json")...)
+}
+
+// created checks that a reply has the run that was made.
+func (r reply) created(t *testing.T) (run job.Run) {
+	t.Helper()
+	if r.status != http.StatusCreated {
+		t.Fatalf("status %d: %.500s", r.status, r.body)
+	}
+	r.json(t, &run)
+	return run
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+func TestSubmitRuns(t *testing.T) {
+	l := start(t, server.Config{})
+	zone, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	soon := time.Now().Add(time.Hour)
+	l.apply(api.ApplyRequest{Files: files(report)}).ok(t, nil)
+	id := newID()
+	in := job.SubmitRequest{Job: "report", Parameters: map[string]string{"CUSTOMER": "x"}, Labels: map[string]string{"by": "ci"}, By: "ada"}
+	run := l.submit(id, in).created(t)
+	if run.ID != id || run.Number != 1 || run.State != job.Queued || run.Attempt != 0 || run.Labels["by"] != "ci" || run.Command != "python report.py" {
+		t.Errorf("%+v", run)
+	}
+	s := run.Submitted
+	if s == nil || s.By != "ada" || s.Parameters["DAY"] != s.At.In(zone).AddDate(0, 0, -1).Format(time.DateOnly) || s.Parameters["CUSTOMER"] != "x" || len(s.Given) != 1 || s.Group != "warehouse" || len(s.Definition) != 64 {
+		t.Errorf("%+v", s)
+	}
+	var again job.Run
+	l.submit(id, in).ok(t, &again)
+	if again.ID != id || again.Number != 1 {
+		t.Errorf("%+v", again)
+	}
+	in.By = "somebody else" // who asks is no part of what is asked for
+	l.submit(id, in).ok(t, nil)
+	in.Priority = job.PriorityHigh
+	if p := l.submit(id, in).problem(t, http.StatusConflict); !strings.Contains(p.Detail, "report#1") {
+		t.Error(p.Detail)
+	}
+
+	// The run is shown as any other, and can be canceled.
+	var got job.Run
+	l.get("/api/v1/runs/report%231").ok(t, &got)
+	if got.State != job.Queued || got.Submitted == nil || got.Submitted.Parameters["DAY"] != s.Parameters["DAY"] {
+		t.Errorf("%+v", got)
+	}
+	l.get("/api/v1/runs?state=queued").ok(t, nil)
+	l.get("/api/v1/runs/"+id+"/log").ok(t, nil)
+	l.get("/api/v1/runs/"+id+"/events").ok(t, nil)
+	l.do("POST", "/api/v1/runs/"+id+"/cancel", nil).ok(t, &got)
+	if got.State != job.Canceled {
+		t.Errorf("%+v", got)
+	}
+
+	for says, bad := range map[string]job.SubmitRequest{
+		"NIGHT":        {Job: "report", Parameters: map[string]string{"CUSTOMER": "x", "NIGHT": "1"}},
+		"CUSTOMER":     {Job: "report"},
+		"never":        {Job: "report", Parameters: map[string]string{"CUSTOMER": "x", "DAY": "never"}},
+		"priority":     {Job: "report", Parameters: map[string]string{"CUSTOMER": "x"}, Priority: "urgent"},
+		"job name":     {Job: "a/b"},
+		"is empty":     {Job: "x", Command: &job.Spec{}},
+		"group":        {Job: "report", Parameters: map[string]string{"CUSTOMER": "x"}, Group: "other"},
+		"NUL":          {Job: "report", Parameters: map[string]string{"CUSTOMER": "a\x00b"}},
+		"32768":        {Job: "report", Parameters: map[string]string{"CUSTOMER": strings.Repeat("x", 32769)}},
+		"choose one":   {Job: "report", Parameters: map[string]string{"CUSTOMER": "x"}, DelayMS: 5, NotBefore: &soon},
+		"not the id":   {Job: "report", Parameters: map[string]string{"CUSTOMER": "x"}, After: []job.Dependency{{Run: "report#1", When: "ended"}}},
+		"itself":       {Job: "report", Parameters: map[string]string{"CUSTOMER": "x"}, After: []job.Dependency{{Run: "01890a5d-ac96-774b-bcce-b30200000001", When: "ended"}}},
+		"succeeded":    {Job: "report", Parameters: map[string]string{"CUSTOMER": "x"}, After: []job.Dependency{{Run: newID(), When: "sometimes"}}},
+		"never be met": {Job: "report", Parameters: map[string]string{"CUSTOMER": "x"}, After: []job.Dependency{{Run: id, When: "succeeded"}}},
+	} {
+		if p := l.submit("01890a5d-ac96-774b-bcce-b30200000001", bad).problem(t, http.StatusBadRequest); !strings.Contains(p.Detail, says) {
+			t.Errorf("%q does not say %q", p.Detail, says)
+		}
+	}
+	l.submit(newID(), job.SubmitRequest{Job: "none"}).problem(t, http.StatusNotFound)
+	l.submit("report%231", in).problem(t, http.StatusBadRequest)
+	l.submit("0189", in).problem(t, http.StatusBadRequest)
+}
+
+// A command decides what runs on the hosts of workers, so that write is not enough; and nothing of its
+// variables is in the audit log.
+func TestSubmitCommands(t *testing.T) {
+	c := newClock()
+	l := start(t, server.Config{Now: c.now, RequireToken: true})
+	as := func(scope access.Scope) []string {
+		return []string{"Authorization", "Bearer " + l.mint(scope, time.Time{}, c.now())}
+	}
+	in := job.SubmitRequest{Job: "ad-hoc", Command: &job.Spec{Version: job.SpecVersion, Args: []string{"env"}, Env: map[string]string{"PASSWORD": "hunter2"}}, By: "mallory"}
+	if p := l.submit(newID(), in, as(access.Write)...).problem(t, http.StatusForbidden); !strings.Contains(p.Detail, "scope author") {
+		t.Error(p.Detail)
+	}
+	run := l.submit(newID(), in, as(access.Author)...).created(t)
+	if run.Submitted == nil || run.Submitted.By != "for author" || strings.Contains(run.Command, "hunter2") {
+		t.Errorf("%+v", run)
+	}
+	entries, err := l.store.AuditLog(t.Context(), 0, 10)
+	if err != nil || len(entries) != 2 || entries[0].Detail != "command of job ad-hoc" {
+		t.Errorf("%+v, %v", entries, err)
+	}
+}
