@@ -41,7 +41,10 @@ func (b *bench) runsOn(on stored) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = s.stop() }() // the figures are what counts
+	defer func() { _ = s.stop() }()                     // the figures are what counts
+	if err := s.waitIdle(5 * time.Minute); err != nil { // it indexes texts and packs journals
+		return nil, err
+	}
 	var rows []row
 	what := fmt.Sprintf("%d runs, %s: ", b.scale.runs, on.name)
 	for _, q := range []struct{ what, query string }{
