@@ -67,8 +67,9 @@ const (
 )
 
 // table is the whole state machine: for each state, where each kind of event leads. The
-// rules behind it: a terminal state beats late arrivals; only lost can be left by the
-// attempt that was thought lost; a new attempt begins only from queued, retrying or lost.
+// rules behind it: a terminal state beats late arrivals; only lost, and retrying while the next
+// attempt has not begun, can be left by the attempt that was thought lost; a new attempt begins
+// only from queued, retrying or lost.
 var table = map[State]map[EventKind]State{
 	Queued: {
 		AttemptStarted: Starting, InstallStarted: refuse, CommandStarted: refuse,
@@ -92,7 +93,7 @@ var table = map[State]map[EventKind]State{
 	},
 	Retrying: {
 		AttemptStarted: Starting, InstallStarted: refuse, CommandStarted: refuse,
-		StopRequested: Canceled, Ended: asGiven, LeaseExpired: stay, Heard: stay, RetryRequested: stay,
+		StopRequested: Canceled, Ended: asGiven, LeaseExpired: stay, Heard: asGiven, RetryRequested: stay,
 	},
 	Succeeded: ended(refuse),
 	Failed:    ended(Retrying),
@@ -115,7 +116,7 @@ func ended(retry State) map[EventKind]State {
 // Next returns the state to which event e leads a run in state s. It returns a *RefusedError for
 // an event that cannot happen in s, and for one that carries a state it may not carry:
 // Ended needs a terminal state, or Retrying when a further attempt follows; Heard needs
-// an active one where it matters, which is when the run was lost.
+// an active one where it matters, which is when the run was lost or waits for its next attempt.
 func Next(s State, e Event, now time.Time) (Transition, error) {
 	to, known := table[s][e.Kind]
 	refused := &RefusedError{State: s, Event: e}
@@ -125,7 +126,7 @@ func Next(s State, e Event, now time.Time) (Transition, error) {
 	if e.Kind == Ended && !e.State.Terminal() && e.State != Retrying {
 		return Transition{}, refused
 	}
-	if e.Kind == Heard && s == Lost && !e.State.Active() {
+	if e.Kind == Heard && to == asGiven && !e.State.Active() {
 		return Transition{}, refused
 	}
 	switch to {

@@ -21,7 +21,7 @@ starting    .               installing      running         stopping       *    
 installing  x               .               running         stopping       *     lost          .     x
 running     x               x               .               stopping       *     lost          .     x
 stopping    x               .               .               .              *     lost          .     x
-retrying    starting        x               x               canceled       *     .             .     .
+retrying    starting        x               x               canceled       *     .             *     .
 succeeded   x               .               .               .              .     .             .     x
 failed      x               .               .               .              .     .             .     retrying
 canceled    x               .               .               .              .     .             .     retrying

@@ -18,6 +18,8 @@ const (
 	ProblemJournalTaken = problemPrefix + "journal-taken"
 	// ProblemRunIDUsed is an append of another journal under the id of a stored run.
 	ProblemRunIDUsed = problemPrefix + "run-id-used"
+	// ProblemRunSubmitted is an append, by somebody to whom it was not given, to a run that was submitted.
+	ProblemRunSubmitted = problemPrefix + "run-submitted"
 	// ProblemJournalRefused is an append that the server can never take.
 	ProblemJournalRefused = problemPrefix + "journal-refused"
 	// ProblemRunDeleted is a call for a run that was deleted: its journal is not needed.

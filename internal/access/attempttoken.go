@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"strconv"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 // attemptTokenPrefix is the prefix of every token of an attempt.
@@ -24,7 +26,7 @@ func AttemptToken(key []byte, run string, attempt int, incarnation string) strin
 	if err != nil || len(raw) != incarnationBytes || len(key) == 0 {
 		return ""
 	}
-	return attemptTokenPrefix + base64.RawURLEncoding.EncodeToString(append(raw, attemptCode(key, run, attempt, raw)...))
+	return attemptTokenPrefix + base64.RawURLEncoding.EncodeToString(append(raw, code(key, "stint attempt", run, strconv.Itoa(attempt), string(raw))...))
 }
 
 // IsAttemptToken reports whether a secret has the form of a token of an attempt.
@@ -42,31 +44,54 @@ func CheckAttemptToken(key []byte, token, run string, attempt int) (incarnation 
 	if err != nil || len(raw) != incarnationBytes+sha256.Size {
 		return "", false
 	}
-	if !hmac.Equal(raw[incarnationBytes:], attemptCode(key, run, attempt, raw[:incarnationBytes])) {
+	if !hmac.Equal(raw[incarnationBytes:], code(key, "stint attempt", run, strconv.Itoa(attempt), string(raw[:incarnationBytes]))) {
 		return "", false
 	}
 	return hex.EncodeToString(raw[:incarnationBytes]), true
 }
 
-// attemptCode authenticates who may report an attempt. The parts are separated, so that no two attempts
-// have the same message.
-func attemptCode(key []byte, run string, attempt int, incarnation []byte) []byte {
-	code := hmac.New(sha256.New, key)
-	for _, part := range []string{"stint attempt", run, strconv.Itoa(attempt), string(incarnation)} {
-		code.Write([]byte(part))
-		code.Write([]byte{0})
-	}
-	return code.Sum(nil)
-}
-
 // claimTokenPrefix is the prefix of every token of a claim.
 const claimTokenPrefix = tokenPrefix + "claim_"
 
-// NewClaimToken returns a secret for a claim: whoever has it may ask for the permit to start its attempt.
-// Only its hash is stored.
-func NewClaimToken() string { return claimTokenPrefix + NewSecret() }
+// ClaimToken returns the token of a claim: whoever has it may ask for the permit to start its attempt.
+// It is not stored: key is a secret of the server that signs it. id is a UUID; the result is empty for
+// anything else.
+func ClaimToken(key []byte, id string) string {
+	raw, err := uuid.Parse(id)
+	if err != nil || len(key) == 0 {
+		return ""
+	}
+	return claimTokenPrefix + base64.RawURLEncoding.EncodeToString(append(raw[:], code(key, "stint claim", string(raw[:]))...))
+}
 
 // IsClaimToken reports whether a secret has the form of a token of a claim.
 func IsClaimToken(secret string) bool {
 	return strings.HasPrefix(secret, claimTokenPrefix) && len(secret) <= maxSecretLength
+}
+
+// ClaimOf returns the claim of a token; ok is false unless the server signed it.
+func ClaimOf(key []byte, token string) (id string, ok bool) {
+	if !IsClaimToken(token) || len(key) == 0 {
+		return "", false
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimPrefix(token, claimTokenPrefix))
+	if err != nil || len(raw) != len(uuid.UUID{})+sha256.Size {
+		return "", false
+	}
+	claim := uuid.UUID(raw[:len(uuid.UUID{})])
+	if !hmac.Equal(raw[len(claim):], code(key, "stint claim", string(claim[:]))) {
+		return "", false
+	}
+	return claim.String(), true
+}
+
+// code authenticates a message of several parts. The parts are separated, so that no two messages are
+// the same.
+func code(key []byte, parts ...string) []byte {
+	c := hmac.New(sha256.New, key)
+	for _, part := range parts {
+		c.Write([]byte(part))
+		c.Write([]byte{0})
+	}
+	return c.Sum(nil)
 }

@@ -52,11 +52,28 @@ func TestAttemptToken(t *testing.T) {
 func second(_ string, ok bool) bool { return ok }
 
 func TestClaimTokens(t *testing.T) {
-	a, b := NewClaimToken(), NewClaimToken()
-	if a == b || !IsClaimToken(a) || len(a) < 40 || IsAttemptToken(a) {
-		t.Errorf("%q, %q", a, b)
+	const claim = "0199aaaa-0000-7000-8000-000000000001"
+	key, other := bytes.Repeat([]byte{7}, 32), bytes.Repeat([]byte{8}, 32)
+	token := ClaimToken(key, claim)
+	if id, ok := ClaimOf(key, token); !ok || id != claim || !IsClaimToken(token) || IsAttemptToken(token) {
+		t.Fatalf("the token %q is of claim %q, %v", token, id, ok)
 	}
-	if IsClaimToken(tokenPrefix+NewSecret()) || IsClaimToken(claimTokenPrefix+strings.Repeat("a", 300)) {
-		t.Error("something else is a token of a claim")
+	if _, ok := ClaimOf(other, token); ok {
+		t.Error("the token is accepted by another server")
+	}
+	if _, ok := ClaimOf(nil, token); ok || ClaimToken(nil, claim) != "" || ClaimToken(key, "no UUID") != "" {
+		t.Error("there are tokens without a key, or without a claim")
+	}
+	for i := range token {
+		changed := []byte(token)
+		changed[i] ^= 1
+		if _, ok := ClaimOf(key, string(changed)); ok {
+			t.Errorf("a token with another byte %d is accepted", i)
+		}
+	}
+	for _, bad := range []string{"", tokenPrefix + NewSecret(), claimTokenPrefix, token + "A", claimTokenPrefix + strings.Repeat("a", 300)} {
+		if _, ok := ClaimOf(key, bad); ok {
+			t.Errorf("%q is accepted", bad)
+		}
 	}
 }

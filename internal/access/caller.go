@@ -14,7 +14,7 @@ import (
 type Caller struct {
 	Name  string
 	Scope Scope  // scope of their requests
-	Via   string // ViaNone, ViaToken, ViaSession or ViaOIDC
+	Via   string // ViaNone, ViaToken, ViaSession, ViaOIDC, ViaAttempt or ViaClaim
 	Token string // ID of the token; empty if there is none
 	Doubt Doubt  // why a caller without a scope needs a token
 	// Worker and Labels are those of a token of the scope worker.
@@ -52,6 +52,8 @@ const (
 	ViaToken   = "token"
 	ViaSession = "session"
 	ViaOIDC    = "oidc"
+	ViaAttempt = "attempt" // the token of an attempt, which is good for that attempt only
+	ViaClaim   = "claim"   // the token of a claim, which is good for the question for its permit only
 )
 
 type callerKey struct{}
@@ -68,6 +70,12 @@ func CallerOf(ctx context.Context) Caller {
 		return Caller{Via: ViaNone}
 	}
 	return c
+}
+
+// IsAgent reports whether the caller may do no more than an agent, and is not one of the attempts of a submitted
+// run.
+func (c Caller) IsAgent() bool {
+	return c.Scope == Agent && c.Via != ViaAttempt && c.Via != ViaClaim
 }
 
 // Owner returns the name of the caller's share: of the token or session, otherwise of the address.

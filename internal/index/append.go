@@ -22,6 +22,18 @@ type Append struct {
 	ClockOffset time.Duration
 	// KnownJobsOnly refuses the append with *TooManyJobsError if it begins a job of a new name.
 	KnownJobsOnly bool
+	// ByAgent says that the sender has the token of an agent, which is that of no attempt: it may not write to
+	// submitted runs.
+	ByAgent bool
+	// Permit asks for the permit to start the attempt of a submitted run; nil for any other append. The
+	// data is then the journal up to its identity.
+	Permit *PermitRequest
+}
+
+// PermitRequest asks for the permit to start an attempt.
+type PermitRequest struct {
+	Claim       string // the token of the claim
+	Incarnation string // of the process that asks
 }
 
 // TooManyJobsError is the error of an append whose client has begun too many jobs.
@@ -35,8 +47,11 @@ func (e *TooManyJobsError) Error() string {
 type Appended struct {
 	Size int64 // the durable bytes of the journal, also if the append was refused
 	// Err is nil, *OffsetError, *WriterError, *journal.CorruptError, *journal.NewerError,
-	// *RefusedError, *TooManyJobsError or an error of the database.
+	// *RefusedError, *TooManyJobsError, *SubmittedError or an error of the database.
 	Err error
+	// Permit is the answer to Append.Permit; nil if there was none, or with Err. Nothing of an append that
+	// is refused the permit is stored.
+	Permit *job.Permit
 	// Run is the run after the append; zero when Err is set, and while the
 	// attempt's identity has not arrived whole.
 	Run job.Run
@@ -72,3 +87,11 @@ func (e *RefusedError) Error() string { return e.Why }
 type TooEarlyError struct{ Why string }
 
 func (e *TooEarlyError) Error() string { return e.Why }
+
+// SubmittedError is the error of an append to a submitted run by somebody else than the process that has the permit to start
+// the attempt.
+type SubmittedError struct{ Run string }
+
+func (e *SubmittedError) Error() string {
+	return fmt.Sprintf("run %s was submitted: only the process to which a worker gave an attempt may report it; start the job with a new run id", e.Run)
+}

@@ -34,8 +34,10 @@ func Entries(run *job.Run, events []job.RunEvent, now time.Time) []Entry {
 			if run.Outcome != nil && run.Outcome.Reason == job.AgentStopped {
 				entry.Severity = job.Warning // the agent was stopped, not this job
 			}
-		case e.From == string(job.Lost) && e.Rule == string(job.Heard):
+		case e.Rule == string(job.Heard) && (e.From == string(job.Lost) || e.From == string(job.Retrying)):
 			entry.What, entry.Severity, entry.Ends = WhatHealed, job.Critical, WhatLost
+		case to == job.Retrying && run.Submitted != nil:
+			continue // its next attempt is the queue's
 		case to == job.Retrying:
 			entry.Kind, entry.What, entry.Attempt = Retry, "retry", run.Attempt+1
 			entry.By = "the agent"

@@ -49,7 +49,7 @@ func (a Ask) Answer() Grant {
 		return refused("attempt %d has begun meanwhile", a.Latest)
 	case a.Permitted != "":
 		return a.repeat()
-	case !a.Claimed && a.CanceledBy != "" && a.State == job.Canceled:
+	case a.CanceledBy != "" && a.State == job.Canceled:
 		return refused("the run was canceled by %s", a.CanceledBy)
 	case a.State != job.Queued && a.State != job.Retrying:
 		return refused("the run is %s in attempt %d", a.State, a.Latest)

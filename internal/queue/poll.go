@@ -1,8 +1,15 @@
 package queue
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"stint.dev/stint/job"
 )
 
 const (
@@ -47,4 +54,58 @@ func WithheldUntil(ends []time.Time, now time.Time) time.Time {
 		return time.Time{}
 	}
 	return until
+}
+
+// EndedClaimsWindow is how long the end of a claim matters for WithheldUntil.
+const EndedClaimsWindow = 2 * withheldTime
+
+// Limits of a request for runs.
+const (
+	// MostClaims is how many runs one answer gives at most.
+	MostClaims   = 64
+	maxSlots     = 10_000
+	maxNames     = 1000 // of jobs
+	maxWait      = time.Minute
+	maxTextBytes = 200
+)
+
+// CheckClaim returns what is wrong with a request of a worker for runs.
+func CheckClaim(worker string, r job.ClaimRequest) error {
+	if err := job.CheckWorker(worker); err != nil {
+		return err
+	}
+	for what, text := range map[string]string{"claim_id": r.ClaimID, "worker_id": r.WorkerID, "host": r.Host} {
+		if text == "" {
+			return &job.InvalidError{What: what, Value: text, Why: "is missing"}
+		}
+	}
+	for what, text := range map[string]string{"claim_id": r.ClaimID, "worker_id": r.WorkerID, "host": r.Host, "version": r.Version} {
+		if len(text) > maxTextBytes || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+			return &job.InvalidError{What: what, Value: text, Why: fmt.Sprintf("must be printable text of at most %d bytes", maxTextBytes)}
+		}
+	}
+	for what, n := range map[string]int{
+		"slots": r.Slots, "free": r.Free, "starting": len(r.Starting), "running": len(r.Running), "specs": len(r.Specs),
+	} {
+		if n < 0 || n > maxSlots {
+			return &job.InvalidError{What: what, Value: strconv.Itoa(n), Why: fmt.Sprintf("must be from 0 to %d", maxSlots)}
+		}
+	}
+	if r.WaitMS < 0 || r.WaitMS > maxWait.Milliseconds() {
+		return &job.InvalidError{What: "wait_ms", Value: strconv.FormatInt(r.WaitMS, 10), Why: fmt.Sprintf("must be from 0 to %d", maxWait.Milliseconds())}
+	}
+	if len(r.Labels) > job.MaxLabels || len(r.Allow) > maxNames {
+		return &job.InvalidError{What: "labels and allow", Why: fmt.Sprintf("there may be %d labels and %d jobs", job.MaxLabels, maxNames)}
+	}
+	for key, value := range r.Labels {
+		if err := job.CheckLabel(key, value); err != nil {
+			return err
+		}
+	}
+	for _, name := range r.Allow {
+		if err := job.CheckName(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }

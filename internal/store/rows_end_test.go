@@ -39,6 +39,7 @@ var endOfRows = map[string]string{
 	"definitions": byPeople, "definition_versions": "is one of the last of a job, or " + withRuns + ", or " + byTime + " if the job has no definition and no runs",
 	"submissions": withRuns, "queue_entries": withRuns + "; earlier when the run starts", "queue_ready": withQueue, "queue_after": withQueue,
 	"queue_places": withRuns + "; earlier when the run ends", "queue_selectors": withQueue, "queue_lanes": withQueue, "queue_groups": byPeople,
+	"workers": byTime, "claims": byTime, "permits": withRuns, "ended_claims": withRuns,
 	"stored_bytes": bounded, "installation": bounded, "schema_version": bounded,
 }
 
@@ -81,6 +82,10 @@ func TestRowsOfEveryTableEnd(t *testing.T) {
 		must(t, s.TidyOutbox(t.Context(), now, now.Add(time.Second), 1000))
 		now = noon.Add(500 * 24 * time.Hour)
 		must(t, s.SweepAccess(t.Context(), now))
+		must(t, s.TidyWorkers(t.Context(), now))
+		if _, err := s.EndOverdueClaims(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		tidy(t, s, now)
 		for _, table := range tables {
 			n, err := s.CountRows(t.Context(), table)
@@ -119,6 +124,10 @@ func fillTables(t *testing.T, s *store.Store) (waiting []string) {
 	for _, owned := range []string{run, runID()} {
 		must(t, s.Exec(ctx, `INSERT INTO run_owners (run_id, token_id, owned_since) VALUES ('`+owned+`', 'for ever', 0)`))
 	}
+	must(t, s.Exec(ctx, `INSERT INTO workers (name, id, host, doc, first_at, asked_at, lease_until) VALUES ('w1', 'i', 'h', '{}', 0, 0, 0)`))
+	must(t, s.Exec(ctx, `INSERT INTO claims (id, run_id, attempt, worker, poll, work, given_at, until, avoided, doc) VALUES ('c', '`+run+`', 2, 'w1', 'p', 'w', 0, 0, '[]', '{}')`))
+	must(t, s.Exec(ctx, `INSERT INTO permits (run_id, attempt, incarnation, claim, worker, host, at, memory, avoided) VALUES ('`+run+`', 1, 'i', 'c', 'w1', 'h', 0, 0, '[]')`))
+	must(t, s.Exec(ctx, `INSERT INTO ended_claims (id, run_id, attempt, worker, work, at, reason) VALUES ('c', '`+run+`', 1, 'w1', 'w', 0, '')`))
 	torn, data := whole(t, journal.Attempt{}, 0)
 	one(t, s, torn, 1, 0, data[:20])
 	must(t, s.CreateSession(ctx, access.Session{Hash: []byte("h"), Who: "ada", Scope: "read", CreatedAt: noon, ExpiresAt: soon, UsedAt: noon}))

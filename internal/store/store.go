@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/store/access"
 	"stint.dev/stint/internal/store/blocks"
+	"stint.dev/stint/internal/store/claims"
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/definitions"
@@ -60,6 +61,7 @@ type Store struct {
 	*blocks.Journals
 	*runs.Queries
 	*access.Access
+	*claims.Claims
 	*definitions.Definitions
 	*outbox.Outbox
 	*health.Health
@@ -122,6 +124,12 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	if o.Beside {
 		return nil
 	}
+	if err := s.OpenTokenKey(ctx); err != nil {
+		return err
+	}
+	if err := s.ExtendClaims(ctx); err != nil {
+		return err
+	}
 	if err := s.RaiseEventIDs(ctx, s.Now()); err != nil {
 		return err
 	}
@@ -138,12 +146,13 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 	journals := blocks.New(d, uuid.NewString(), o.Archive, o.Keep.RunLog)
 	asked := runs.New(d, items)
 	actions := outbox.New(d, items, asked)
-	judged := health.New(d, items)
-	taken := intake.New(d, items, journals)
+	given := claims.New(d, o.Relaxed)
+	judged := health.New(d, items, given)
+	taken := intake.New(d, items, journals, given)
 	waiting := queue.New(d)
 	return &Store{
 		DB: d, Items: items, Journals: journals, Queries: asked,
-		Access: access.New(d), Definitions: definitions.New(d), Outbox: actions, Health: judged, Intake: taken, Queue: waiting, Matcher: matcher.New(d, waiting),
+		Access: access.New(d), Claims: given, Definitions: definitions.New(d), Outbox: actions, Health: judged, Intake: taken, Queue: waiting, Matcher: matcher.New(d, waiting),
 		Maintenance: maintenance.New(d, items, journals, parts{Queries: asked, Health: judged, Outbox: actions, Intake: taken}, dir, o.Keep, o.Deleted),
 		dir:         dir, release: func() error { return nil },
 	}

@@ -88,7 +88,7 @@ func decideProblem(p *job.Problem) Decision {
 			return Decision{Action: Resume, Size: *p.Size}
 		case p.Type == job.ProblemJournalTaken:
 			return Decision{Action: Taken}
-		case p.Type == job.ProblemRunIDUsed:
+		case p.Type == job.ProblemRunIDUsed, p.Type == job.ProblemRunSubmitted:
 			return Decision{Action: Refused}
 		}
 	case http.StatusGone:

@@ -38,6 +38,7 @@ func TestDecide(t *testing.T) {
 		{at(5, problem(409, job.ProblemWrongOffset)), Decision{Action: Resume, Size: 5}},
 		{problem(409, job.ProblemWrongOffset), Decision{Action: Outage}},
 		{problem(409, job.ProblemRunIDUsed), Decision{Action: Refused}},
+		{problem(409, job.ProblemRunSubmitted), Decision{Action: Refused}},
 		{problem(409, job.ProblemJournalTaken), Decision{Action: Taken}},
 		{problem(422, job.ProblemJournalTaken), Decision{Action: Outage}},
 		{problem(409, job.ProblemConflict), Decision{Action: Outage}},

@@ -211,6 +211,7 @@ func act(ctx context.Context, db *store.Store, monitor *health.Monitor, outbox *
 	})
 	all.Go(func() { maintain(ctx, db, log) })
 	all.Go(func() { sweepAccess(ctx, db, files, log) })
+	all.Go(func() { endClaims(ctx, db, log, func(run string) { outbox.Wake(); s.Notify(run) }) })
 	all.Go(func() { outbox.Run(ctx) })
 	all.Wait()
 }

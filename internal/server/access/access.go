@@ -30,7 +30,10 @@ type TokenStore interface {
 	RevokedTokens(ctx context.Context) (int64, error)
 	// AssignOwner makes a token the owner of a new run, or of a run whose owner is no longer valid, and
 	// returns the owner: empty for a run that was created without a token.
+	// The error is *index.SubmittedError for a submitted run, which has no owner.
 	AssignOwner(ctx context.Context, run, token string, now time.Time) (owner string, err error)
+	// TokenKey returns the key that signs the tokens of claims and attempts.
+	TokenKey() []byte
 }
 
 // SessionStore stores sessions, and logins that have begun at the identity provider.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -82,8 +84,13 @@ func (s *Guard) WhileAllowed(rt route.Row, r *http.Request) (*http.Request, func
 // session is an error, also if none is needed.
 func (s *Guard) identify(r *http.Request) (access.Caller, error) {
 	secret, ok := bearer(r)
-	if ok {
+	switch {
+	case ok && access.IsAttemptToken(secret):
+		return s.identifyAttempt(r, secret)
+	case ok:
 		return s.identifyToken(r, secret)
+	case r.Header.Get(job.HeaderClaim) != "":
+		return s.identifyClaim(r)
 	}
 	if c, err := r.Cookie(s.cookieName(r, sessionCookie)); err == nil {
 		a, err := s.identifySession(r, c.Value)
@@ -109,18 +116,11 @@ func (s *Guard) doubt(r *http.Request) access.Doubt {
 // identifyToken returns the caller that has a token.
 func (s *Guard) identifyToken(r *http.Request, secret string) (access.Caller, error) {
 	now := s.Now()
-	from := conns.AddressOf(r)
 	t, err := s.findToken(r.Context(), secret)
 	var notFound *query.NotFoundError
 	switch {
 	case errors.As(err, &notFound):
-		s.WrongToken()
-		s.recordRefused(r, "the token is not valid")
-		if wait := s.failures.Wait(from, now); wait > 0 {
-			return access.Caller{}, httpio.Busy(http.StatusTooManyRequests, wait, "the token is not valid on this server, and this address has sent too many wrong tokens: wait")
-		}
-		s.failures.Count(from, now)
-		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized, "the token is not valid on this server, or was revoked: create one with stint token create")
+		return access.Caller{}, s.refuseToken(r, "the token is not valid on this server, or was revoked: create one with stint token create")
 	case err != nil:
 		return access.Caller{}, fmt.Errorf("look up token: %w", err)
 	case t.ExpiresAt != nil && !now.Before(*t.ExpiresAt):
@@ -132,4 +132,43 @@ func (s *Guard) identifyToken(r *http.Request, secret string) (access.Caller, er
 		s.SawWorker() // another server on the database made it
 	}
 	return access.Caller{Name: t.Name, Scope: access.Scope(t.Scope), Via: access.ViaToken, Token: t.ID, Worker: t.Worker, Labels: t.Labels}, nil
+}
+
+// identifyAttempt returns the caller that has the token of the attempt that a request is about. The token
+// of another attempt is not valid.
+func (s *Guard) identifyAttempt(r *http.Request, secret string) (access.Caller, error) {
+	run, attempt, err := httpio.AttemptOf(r)
+	if err != nil {
+		return access.Caller{}, httpio.NewProblem(http.StatusForbidden, "the token of an attempt is good for the journal and the heartbeats of that attempt only")
+	}
+	if _, ok := access.CheckAttemptToken(s.Store.TokenKey(), secret, run, attempt); !ok {
+		return access.Caller{}, s.refuseToken(r, "the token is not that of attempt %d of run %s on this server", attempt, run)
+	}
+	return access.Caller{Name: "attempt " + strconv.Itoa(attempt) + " of run " + run, Scope: access.Agent, Via: access.ViaAttempt}, nil
+}
+
+// identifyClaim returns the caller that asks with the token of a claim for the permit to start its attempt.
+// Whether the claim lasts, and is for this attempt, the permit decides.
+func (s *Guard) identifyClaim(r *http.Request) (access.Caller, error) {
+	run, attempt, err := httpio.AttemptOf(r)
+	if err != nil || r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/journal") {
+		return access.Caller{}, httpio.NewProblem(http.StatusForbidden, "the token of a claim is good for the question for the permit to start its attempt only")
+	}
+	claim, ok := access.ClaimOf(s.Store.TokenKey(), r.Header.Get(job.HeaderClaim))
+	if !ok {
+		return access.Caller{}, s.refuseToken(r, "the token in the header %s is not that of a claim on this server", job.HeaderClaim)
+	}
+	return access.Caller{Name: "claim " + claim + " of attempt " + strconv.Itoa(attempt) + " of run " + run, Scope: access.Agent, Via: access.ViaClaim}, nil
+}
+
+// refuseToken counts a wrong token of an address, and returns the problem to respond with.
+func (s *Guard) refuseToken(r *http.Request, format string, args ...any) error {
+	now, from := s.Now(), conns.AddressOf(r)
+	s.WrongToken()
+	s.recordRefused(r, "the token is not valid")
+	if wait := s.failures.Wait(from, now); wait > 0 {
+		return httpio.Busy(http.StatusTooManyRequests, wait, "the token is not valid on this server, and this address has sent too many wrong tokens: wait")
+	}
+	s.failures.Count(from, now)
+	return httpio.NewProblem(http.StatusUnauthorized, format, args...)
 }

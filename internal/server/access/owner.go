@@ -2,10 +2,12 @@ package access
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/server/httpio"
 )
 
@@ -17,10 +19,14 @@ import (
 // that was created without a token of the scope agent has no owner and gets none.
 func (s *Guard) Claim(ctx context.Context, run string) error {
 	a := access.CallerOf(ctx)
-	if a.Token == "" || a.Scope != access.Agent || s.owners.Has(run, a.Token) {
+	if a.Token == "" || !a.IsAgent() || s.owners.Has(run, a.Token) {
 		return nil
 	}
 	owner, err := s.Store.AssignOwner(ctx, run, a.Token, s.Now())
+	var submitted *index.SubmittedError
+	if errors.As(err, &submitted) {
+		return err
+	}
 	if err != nil {
 		return fmt.Errorf("read the owner of run %s: %w", run, err)
 	}

@@ -77,6 +77,7 @@ func AsProblem(err error) *Problem {
 		newer     *journal.NewerError
 		state     *job.RefusedError
 		early     *index.TooEarlyError
+		submitted *index.SubmittedError
 		active    *query.ActiveJobError
 		noKey     *outbox.SecretKeyError
 	)
@@ -98,6 +99,10 @@ func AsProblem(err error) *Problem {
 	case errors.As(err, &taken):
 		out := NewProblem(http.StatusConflict, "%s", taken)
 		out.Type, out.Writer = job.ProblemJournalTaken, &taken.Writer
+		return out
+	case errors.As(err, &submitted):
+		out := NewProblem(http.StatusConflict, "%s", submitted)
+		out.Type = job.ProblemRunSubmitted
 		return out
 	case errors.As(err, &refused), errors.As(err, &corrupt), errors.As(err, &newer):
 		return NewProblem(http.StatusUnprocessableEntity, "%s", err)

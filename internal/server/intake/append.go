@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/server/httpio"
@@ -21,7 +22,11 @@ func (s *Intake) PostJournal(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	offset, writer, err := appendParams(r)
+	var ask *index.PermitRequest
 	if err == nil {
+		ask, err = permitRequest(r, offset, writer)
+	}
+	if err == nil && ask == nil { // else the claim decides who may write
 		err = s.claimAttempt(r.Context(), run, attempt)
 	}
 	if err != nil {
@@ -29,7 +34,10 @@ func (s *Intake) PostJournal(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.Agents.Append(s.Agents.Arrived(r, run, attempt), r)
-	a := index.Append{Run: run, Attempt: attempt, Offset: offset, Writer: writer, ClockOffset: clockOffset(r.Header, s.Now())}
+	a := index.Append{
+		Run: run, Attempt: attempt, Offset: offset, Writer: writer, ClockOffset: clockOffset(r.Header, s.Now()),
+		ByAgent: access.CallerOf(r.Context()).IsAgent(), Permit: ask,
+	}
 	b, err := s.readBody(w, r)
 	defer b.release()
 	if err != nil {
@@ -38,6 +46,10 @@ func (s *Intake) PostJournal(w http.ResponseWriter, r *http.Request) {
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(httpio.ResponseDeadline())
 	a.Data, a.At = b.data, s.Now()
+	if ask != nil {
+		s.answerPermit(w, r, a, b.cut != nil)
+		return
+	}
 	size, err := s.appendBody(r, a)
 	switch {
 	case b.cut != nil:

@@ -14,9 +14,13 @@ var (
 			"urn:stint:wrong-offset with the size: continue there. 409 urn:stint:run-id-used means that the stored journal is " +
 			"a different one, 422 urn:stint:journal-refused that these bytes will never be accepted. An empty body only returns the size of the " +
 			"journal; with writer it also makes the sender the journal's writer, if the number is greater than that of the last writer. " +
-			"An append of any other writer gets 409 urn:stint:journal-taken with the writer's number. A body may begin and end at any byte. Content-Encoding: zstd is supported.",
+			"An append of any other writer gets 409 urn:stint:journal-taken with the writer's number. " +
+			"For an attempt of a submitted run the first append asks for the permit to start it, with two headers and the journal up to its identity: the reply has permit (granted or refused), why, lease_ms and attempt_token too, " +
+			"and nothing is stored if it is refused. An append to a submitted run by anybody else gets 409 urn:stint:run-submitted. A body may begin and end at any byte. Content-Encoding: zstd is supported.",
 		Params: []route.Param{
 			route.Query("offset", "The offset in the journal at which the body begins.", "integer"),
+			route.Header(job.HeaderClaim, "The token of the claim, to ask for the permit to start an attempt of a submitted run. It needs no other token.", "string"),
+			route.Header(job.HeaderIncarnation, "The process that asks for the permit: 128 random bits as 32 hexadecimal digits.", "string"),
 			route.Query("writer", "The number of the process that sends the journal, counted over all processes that have written it; 0, the default, is its agent.", "integer"),
 		},
 		Request: "application/octet-stream",

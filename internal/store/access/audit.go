@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -43,7 +44,7 @@ func (s *Access) AuditLog(ctx context.Context, before int64, limit int) ([]acces
 
 // AssignOwner makes a token the owner of a run that does not exist yet, or whose owner was revoked or has
 // expired, and returns the id of the owner that the run has now. It is empty for a run that was begun
-// without an owner, which gets none later.
+// without an owner, which gets none later. The error is *index.SubmittedError for a submitted run.
 func (s *Access) AssignOwner(ctx context.Context, run, token string, now time.Time) (owner string, err error) {
 	owner, valid, err := ownerOf(ctx, s.Reader, run, now)
 	if err != nil || valid {
@@ -55,6 +56,9 @@ func (s *Access) AssignOwner(ctx context.Context, run, token string, now time.Ti
 			return err
 		}
 		if before == "" {
+			if err := refuseSubmitted(ctx, t, run); err != nil {
+				return err
+			}
 			var exists int
 			err := t.QueryRowContext(ctx, `SELECT 1 FROM attempts WHERE run_id = $1 LIMIT 1`, run).Scan(&exists)
 			if err == nil {
@@ -73,6 +77,24 @@ func (s *Access) AssignOwner(ctx context.Context, run, token string, now time.Ti
 			RETURNING token_id`, run, token, db.Micros(now), before).Scan(&owner)
 	})
 	return owner, err
+}
+
+// refuseSubmitted returns *index.SubmittedError for a submitted run, which has no owner.
+func refuseSubmitted(ctx context.Context, t *db.Tx, run string) error {
+	var doc []byte
+	var known struct {
+		Submitted json.RawMessage `json:"submitted"`
+	}
+	err := t.QueryRowContext(ctx, `SELECT doc FROM runs WHERE id = $1`, run).Scan(&doc)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read run %s: %w", run, err)
+	case json.Unmarshal(doc, &known) == nil && len(known.Submitted) > 0:
+		return &index.SubmittedError{Run: run}
+	}
+	return nil // also for a document that cannot be read: the append reports that
 }
 
 // OwnerInvalid reports whether the token that a run belongs to was revoked or has expired; a run

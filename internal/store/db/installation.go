@@ -36,8 +36,8 @@ func (s *DB) Identify(ctx context.Context, now time.Time) (err error) {
 	return s.readCopied(ctx, now)
 }
 
-// KeepInstallation copies the id of a replaced database, and its mark if it is a copy, to the database
-// that is rebuilt. If the replaced file is missing or its id cannot be read, the new id stays.
+// KeepInstallation copies the id of a replaced database, its mark if it is a copy, and the key of its tokens of
+// attempts, to the database that is rebuilt. If the replaced file is missing or its id cannot be read, the new id stays.
 func (s *DB) KeepInstallation(ctx context.Context, replaced string) (err error) {
 	if _, err := os.Stat(replaced); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -55,7 +55,11 @@ func (s *DB) KeepInstallation(ctx context.Context, replaced string) (err error) 
 	if at, err := copiedAt(ctx, old); err == nil && !at.IsZero() { // an old schema has no such column
 		mark, s.copiedAt = sql.NullInt64{Int64: Micros(at), Valid: true}, at
 	}
-	if _, err := s.Writer.ExecContext(ctx, `UPDATE installation SET id = $1, copied_at = $2`, id, mark); err != nil {
+	var key []byte // of the tokens of attempts that go on; an old schema has no such column
+	if err := old.QueryRowContext(ctx, `SELECT token_key FROM installation`).Scan(&key); err != nil {
+		key = nil
+	}
+	if _, err := s.Writer.ExecContext(ctx, `UPDATE installation SET id = $1, copied_at = $2, token_key = COALESCE($3, token_key)`, id, mark, key); err != nil {
 		return fmt.Errorf("keep the installation's id: %w", err)
 	}
 	s.installation = id

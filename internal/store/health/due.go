@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/runs"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
@@ -21,11 +22,19 @@ import (
 type Health struct {
 	*db.DB
 	*troubled.Items
+	submissions Submissions // nil for a store without a queue
 }
 
-// New returns the Health of a database.
-func New(d *db.DB, items *troubled.Items) *Health {
-	return &Health{DB: d, Items: items}
+// Submissions are the submitted runs.
+type Submissions interface {
+	// AfterEnd does, in a transaction that has locked the run, what follows the end of the attempt that it
+	// shows. If another attempt follows, it moves the run to retrying and returns the event.
+	AfterEnd(ctx context.Context, t *db.Tx, row *tables.RunRow, final bool, now time.Time) (*job.RunEvent, error)
+}
+
+// New returns the Health of a database. q are the submitted runs; nil for a store without a queue.
+func New(d *db.DB, items *troubled.Items, q Submissions) *Health {
+	return &Health{DB: d, Items: items, submissions: q}
 }
 
 // leaseColumns are the columns of a lease. The document is read only of runs that have findings, which are

@@ -43,7 +43,7 @@ func TestDueRunsAreFoundByIndexes(t *testing.T) {
 					}
 				}
 			}
-			pagesOfActive(t, New(d, troubled.New(d)), 5000)
+			pagesOfActive(t, New(d, troubled.New(d), nil), 5000)
 		})
 	}
 }

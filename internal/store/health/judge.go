@@ -56,7 +56,7 @@ func (s *Health) judgeTogether(ctx context.Context, verdicts []lease.Verdict) (j
 	err = s.Write(ctx, db.RunsOf(verdicts, func(v lease.Verdict) string { return v.Run }), func(t *db.Tx) error {
 		judged = nil
 		for _, v := range verdicts {
-			one, err := judgeOne(ctx, t, v)
+			one, err := s.judgeOne(ctx, t, v)
 			if err != nil {
 				return err
 			}
@@ -69,7 +69,7 @@ func (s *Health) judgeTogether(ctx context.Context, verdicts []lease.Verdict) (j
 	return judged, err
 }
 
-func judgeOne(ctx context.Context, t *db.Tx, v lease.Verdict) (*lease.VerdictResult, error) {
+func (s *Health) judgeOne(ctx context.Context, t *db.Tx, v lease.Verdict) (*lease.VerdictResult, error) {
 	row, err := tables.LockRun(ctx, t, v.Run)
 	var gone *query.NotFoundError
 	if errors.As(err, &gone) {
@@ -93,6 +93,9 @@ func judgeOne(ctx context.Context, t *db.Tx, v lease.Verdict) (*lease.VerdictRes
 	if err := outbox.EnqueueVerdict(ctx, t, &row, v); err != nil {
 		return nil, err
 	}
+	if events, err = s.follow(ctx, t, &row, events, v); err != nil {
+		return nil, err
+	}
 	if err := tables.UpdateRun(ctx, t, &row); err != nil {
 		return nil, err
 	}
@@ -100,6 +103,23 @@ func judgeOne(ctx context.Context, t *db.Tx, v lease.Verdict) (*lease.VerdictRes
 		return nil, err
 	}
 	return &lease.VerdictResult{Run: row.Run, Events: events}, nil
+}
+
+// follow does what follows the loss of an attempt of a submitted run, and returns the events with what that
+// adds.
+func (s *Health) follow(ctx context.Context, t *db.Tx, row *tables.RunRow, events []job.RunEvent, v lease.Verdict) ([]job.RunEvent, error) {
+	if !v.Lost || s.submissions == nil || row.Run.Submitted == nil {
+		return events, nil
+	}
+	event, err := s.submissions.AfterEnd(ctx, t, row, false, db.FromMicros(db.Micros(v.At)))
+	if err != nil || event == nil {
+		return events, err
+	}
+	next := []job.RunEvent{*event}
+	if err := tables.InsertEvents(ctx, t, next); err != nil {
+		return events, err
+	}
+	return append(events, next...), nil
 }
 
 // applyVerdict returns an active run after a verdict. A lost run has the outcome lost, and no time of its

@@ -80,7 +80,7 @@ func (g *Group) renew(ctx context.Context, beats map[tables.AttemptKey]lease.Bea
 		unless = " AND runs.reported_at < v.c2"
 	}
 	rows, err := g.Tx.QueryContext(ctx, `UPDATE runs SET reported_at = v.c2, beat_at = v.c2, lease_us = v.c3, expires_at = v.c4, period_us = v.c5, beat = v.c6, disconnected_at = 0, backlog = 0
-		FROM `+table+` WHERE runs.id = v.c0 AND runs.attempt = v.c1 AND runs.ended_at IS NULL AND runs.state <> 'lost' AND runs.suspended = 0`+unless+`
+		FROM `+table+` WHERE runs.id = v.c0 AND runs.attempt = v.c1 AND runs.ended_at IS NULL AND runs.state NOT IN ('lost', 'retrying') AND runs.suspended = 0`+unless+`
 		RETURNING runs.id, runs.attempt, runs.cancel`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("renew %d leases: %w", len(beats), err)
@@ -127,18 +127,11 @@ func beatLists(beats map[tables.AttemptKey]lease.Beat) []db.Column {
 // beat applies one heartbeat. Its error is one of the database, which ends the group.
 func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error) {
 	row, known := g.Runs[b.Run]
-	switch bad := g.unreadable[b.Run]; {
-	case !known && bad != nil:
+	if bad := g.unreadable[b.Run]; !known && bad != nil {
 		return lease.BeatResult{Err: bad.err}, nil
-	case !known: // its journal has not begun to arrive
-		return lease.BeatResult{Owner: true}, nil
-	case b.Attempt > row.Run.Attempt:
-		if row.Run.State == job.Canceled { // before this attempt began, and its agent does not know yet
-			return lease.BeatResult{Owner: true, Cancel: row.Run.Cancel}, nil
-		}
-		return lease.BeatResult{Owner: true}, nil
-	case b.Attempt < row.Run.Attempt:
-		return lease.BeatResult{Known: true}, nil
+	}
+	if !known || b.Attempt != row.Run.Attempt {
+		return g.beatOfAnother(b, row), nil
 	}
 	out := lease.BeatResult{Known: true, Owner: true, Cancel: row.Run.Cancel, Ended: row.Run.EndedAt != nil}
 	now := db.FromMicros(db.Micros(b.At))
@@ -153,13 +146,16 @@ func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 		return lease.BeatResult{}, err
 	}
 	var events []job.RunEvent
-	if row.Run.State == job.Lost {
+	if row.Run.State == job.Lost || waitsForNext(&row.Run) {
 		attempt, err := g.Attempt(ctx, tables.AttemptKey{Run: b.Run, Attempt: b.Attempt})
 		var bad *query.UnreadableError
 		if errors.As(err, &bad) {
 			return lease.BeatResult{Err: bad}, nil
 		}
 		if err != nil {
+			return lease.BeatResult{}, err
+		}
+		if err := g.withdraw(ctx, row); err != nil {
 			return lease.BeatResult{}, err
 		}
 		row.WhenLost = diagnosisWhenLost(row)
@@ -183,6 +179,22 @@ func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 	changed := row.Run
 	out.Run, out.Events = &changed, events
 	return out, nil
+}
+
+// beatOfAnother returns the reply to a heartbeat of another attempt than the one that the run shows; row is
+// nil for an unknown run.
+func (g *Group) beatOfAnother(b lease.Beat, row *tables.RunRow) lease.BeatResult {
+	switch {
+	case row == nil: // its journal has not begun to arrive
+		return lease.BeatResult{Owner: true}
+	case b.Attempt < row.Run.Attempt:
+		return lease.BeatResult{Known: true}
+	case g.isSubmitted(row): // no process has the permit to start it
+		return lease.BeatResult{Known: true}
+	case row.Run.State == job.Canceled: // before this attempt began, and its agent does not know yet
+		return lease.BeatResult{Owner: true, Cancel: row.Run.Cancel}
+	}
+	return lease.BeatResult{Owner: true}
 }
 
 // beatAfterEnd returns the reply to an agent whose attempt has ended. If the agent waits for another

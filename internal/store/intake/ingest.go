@@ -17,7 +17,6 @@ import (
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
-	"stint.dev/stint/journal"
 )
 
 // Ingest stores a group of appends and heartbeats in one transaction and returns when they are durable.
@@ -36,6 +35,7 @@ func (s *Intake) Ingest(ctx context.Context, appends []index.Append, beats []lea
 			defer w.End()
 		}
 		g := NewGroup(t, w)
+		g.submissions = s.submissions
 		unreadable = g.unreadable
 		if appended, err = g.appends(ctx, appends); err != nil {
 			return err
@@ -85,13 +85,16 @@ type Intake struct {
 	*db.DB
 	*troubled.Items
 	journals *blocks.Journals
-	leases   *leases      // for a data directory that no other process uses; else nil
-	busy     atomic.Int64 // when the last large group arrived, in nanoseconds since 1970
+	// submissions are those of the store; nil for one without a queue.
+	submissions Submissions
+	leases      *leases      // for a data directory that no other process uses; else nil
+	busy        atomic.Int64 // when the last large group arrived, in nanoseconds since 1970
 }
 
-// New returns the intake of a database. For a data directory, call OpenHeartbeatLog before its use.
-func New(d *db.DB, items *troubled.Items, j *blocks.Journals) *Intake {
-	return &Intake{DB: d, Items: items, journals: j}
+// New returns the intake of a database. For a data directory, call OpenHeartbeatLog before its use. q are the
+// submitted runs; nil for a store without a queue.
+func New(d *db.DB, items *troubled.Items, j *blocks.Journals, q Submissions) *Intake {
+	return &Intake{DB: d, Items: items, journals: j, submissions: q}
 }
 
 // BusyAt returns when the last large group of appends arrived.
@@ -112,6 +115,8 @@ type Group struct {
 	Blocks        *blocks.Writer
 	// owners are the owners of active runs of the group, each with the request to stop it, if any.
 	owners map[tables.AttemptKey]*job.Cancel
+	// submissions is nil where the appends were admitted before, as those of a journal that is rebuilt.
+	submissions Submissions
 }
 
 // NewGroup returns an empty group. w is nil for one that only renews leases.
@@ -152,6 +157,9 @@ func (g *Group) append(ctx context.Context, a index.Append) (index.Appended, err
 	if !ok {
 		attempt = &tables.AttemptRow{AttemptDoc: tables.AttemptDoc{State: index.NewState(a.Run, a.Attempt)}}
 		g.attempts[key] = attempt
+	}
+	if done, answered, err := g.submitted(ctx, a, key, attempt); answered || err != nil {
+		return done, err
 	}
 	size := attempt.Durable()
 	if err := g.admit(a, key, attempt); err != nil || len(a.Data) == 0 && a.Writer > 0 {
@@ -233,6 +241,9 @@ func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables
 	if !applied.owner {
 		return row.Run, nil, nil
 	}
+	if err := g.follow(ctx, &row.Run, &applied, f.State.Ended, now); err != nil {
+		return job.Run{}, nil, err
+	}
 	if !known {
 		if err := tables.InsertRun(ctx, g.Tx, &applied.row); err != nil {
 			return job.Run{}, nil, err
@@ -295,67 +306,11 @@ func (g *Group) StoreAppend(ctx context.Context, key tables.AttemptKey, attempt 
 	return nil
 }
 
-// appendWork limits the work of one append, in the unit of index.FoldResult, because all other appends
-// wait for it. Of larger appends only the beginning is stored, and the reply has the size of the
-// journal.
-const appendWork = 400_000
-
-// foldParts folds data in parts of about FrameBytes, each of which becomes a block, so that a reader of
-// a few lines need not read more. It returns the result for all parts together, and the blocks.
-func foldParts(s index.State, data []byte) (whole index.FoldResult, parts []blocks.Block, err error) {
-	whole.State = s
-	for rest := data; ; {
-		part := rest[:min(len(rest), blocks.FrameBytes)]
-		f, err := index.FoldLimited(whole.State, part, appendWork-whole.Work)
-		if err == nil && f.Head.Size == 0 && len(part) < len(rest) {
-			part = rest[:min(len(rest), blocks.FrameBytes+journal.MaxRecord)] // a record longer than the part
-			f, err = index.FoldLimited(whole.State, part, appendWork-whole.Work)
-		}
-		if err != nil {
-			return index.FoldResult{}, nil, err
-		}
-		if f.Head.Size > 0 {
-			samples, err := blocks.EncodeSamples(f.Samples)
-			if err != nil {
-				return index.FoldResult{}, nil, err
-			}
-			from := f.Head.Start - whole.State.Size
-			parts = append(parts, blocks.Block{Head: f.Head, Samples: samples, Data: part[from : from+f.Head.Size]})
-		}
-		joinFolded(&whole, &f)
-		folded := len(part) - f.Tail - f.Left
-		rest = rest[folded:]
-		switch {
-		case whole.Work >= appendWork:
-			whole.Left = len(rest)
-			return whole, parts, nil
-		case len(rest) == f.Tail || folded == 0:
-			whole.Tail = len(rest)
-			return whole, parts, nil
-		}
-	}
-}
-
-// joinFolded adds the result of the next part of an append.
-func joinFolded(whole, f *index.FoldResult) {
-	whole.State = f.State
-	whole.Work += f.Work
-	whole.Samples = append(whole.Samples, f.Samples...)
-	whole.Facts = append(whole.Facts, f.Facts...)
-	switch {
-	case f.Head.Size == 0:
-	case whole.Head.Size == 0:
-		whole.Head = f.Head
-	default:
-		whole.Head = index.JoinHeads(whole.Head, f.Head)
-	}
-}
-
 // collectOwners adds the owners of the active runs of the group to owners. Their next heartbeats need
 // no transaction.
 func (g *Group) collectOwners() {
 	for id, row := range g.Runs {
-		if run := &row.Run; run.EndedAt == nil && run.State != job.Lost && run.SuspendedAt == nil {
+		if run := &row.Run; run.EndedAt == nil && run.State != job.Lost && run.State != job.Retrying && run.SuspendedAt == nil {
 			g.owners[tables.AttemptKey{Run: id, Attempt: run.Attempt}] = run.Cancel
 		}
 	}

@@ -58,7 +58,7 @@ func applyAppend(row tables.RunRow, before *index.State, orphaned bool, f *index
 		run = row.Run
 	}
 	switch {
-	case run.State != job.Lost || !before.Known() || out.begins:
+	case run.State != job.Lost && !waitsForNext(&run) || !before.Known() || out.begins:
 	case orphaned && !f.State.Ended:
 		facts = nil
 	default:
@@ -104,6 +104,12 @@ func allowAttempt(run job.Run, attempt int, now time.Time) (job.Run, []job.RunEv
 func canBeginAttempt(s job.State) bool {
 	t, err := job.Next(s, job.Event{Kind: job.AttemptStarted}, time.Time{})
 	return err == nil && t.Changed()
+}
+
+// waitsForNext reports whether a submitted run waits for its next attempt because the last one was lost, which
+// may report again.
+func waitsForNext(run *job.Run) bool {
+	return run.Submitted != nil && run.State == job.Retrying && run.EndedAt == nil
 }
 
 // diagnosisWhenLost returns the diagnosis of a lost run that becomes active again.

@@ -19,7 +19,7 @@ func WithAttempt(run job.Run, view *job.Run) job.Run {
 	shown.ID, shown.Job, shown.Number, shown.Attempt = run.ID, run.Job, run.Number, run.Attempt
 	shown.State, shown.Health, shown.Findings = run.State, run.Health, run.Findings
 	shown.CreatedAt, shown.StartAt, shown.DeliveredLateSeconds = run.CreatedAt, run.StartAt, run.DeliveredLateSeconds
-	shown.LastHeartbeatAt, shown.Cancel = run.LastHeartbeatAt, run.Cancel
+	shown.LastHeartbeatAt, shown.Cancel, shown.Submitted = run.LastHeartbeatAt, run.Cancel, run.Submitted
 	shown.Acknowledged = validAcknowledgement(&run)
 	shown.SuspendedAt, shown.Submitted = run.SuspendedAt, run.Submitted
 	shown.Expected, shown.Diagnosis = run.Expected, run.Diagnosis
@@ -31,6 +31,23 @@ func WithAttempt(run job.Run, view *job.Run) job.Run {
 
 // HasServerVerdict reports whether the server ended the run without its agent.
 func HasServerVerdict(run job.Run) bool {
-	ended := run.State == job.Canceled && run.Cancel != nil || run.State == job.Lost
-	return ended && run.Outcome != nil && run.Outcome.State == run.State
+	if run.Outcome == nil || run.Outcome.State != run.State {
+		return false
+	}
+	return run.State == job.Canceled && run.Cancel != nil || run.State == job.Lost || endedInQueue(run)
+}
+
+// endedInQueue reports whether a submitted run ended while it waited for an attempt: what becomes known of
+// an earlier attempt does not change that.
+func endedInQueue(run job.Run) bool {
+	if run.Submitted == nil || !run.State.Terminal() {
+		return false
+	}
+	switch run.Outcome.Reason {
+	case job.Expired, job.DependencyEnd, job.CouldNotPlace:
+		return true
+	case job.CouldNotStart: // of an agent, it names the step that could not be started
+		return run.Outcome.Step == ""
+	}
+	return false
 }

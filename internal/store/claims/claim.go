@@ -1,0 +1,220 @@
+package claims
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/queue"
+	"stint.dev/stint/internal/store/db"
+	storequeue "stint.dev/stint/internal/store/queue"
+	"stint.dev/stint/job"
+)
+
+// NameTakenError is the error of a worker that asks under the name of another one, which is alive.
+type NameTakenError struct {
+	Worker, Host string
+	Until        time.Time
+}
+
+func (e *NameTakenError) Error() string {
+	return fmt.Sprintf("the name %s belongs to a worker on host %s, which has another state directory: choose another name, or stop that worker and wait until %s",
+		job.Quote(e.Worker), job.Quote(e.Host), job.TimeText(e.Until))
+}
+
+// Claim answers one request of a worker for runs, and does not wait for any. The same request again has
+// the same answer while its claims last. It extends the claims that the worker names as starting. The
+// error is *job.InvalidError, *NameTakenError or one of the database.
+func (s *Claims) Claim(ctx context.Context, worker string, r job.ClaimRequest) (job.ClaimReply, error) {
+	if err := queue.CheckClaim(worker, r); err != nil {
+		return job.ClaimReply{}, err
+	}
+	if _, err := s.EndOverdueClaims(ctx); err != nil {
+		return job.ClaimReply{}, err
+	}
+	var reply job.ClaimReply
+	err := s.Write(ctx, db.None, func(t *db.Tx) error {
+		now := db.FromMicros(db.Micros(s.Now()))
+		reply = job.ClaimReply{ClaimID: r.ClaimID, Worker: worker, Server: s.Installation(), Claims: []job.Claim{}, Now: now}
+		w, err := s.arrive(ctx, t, worker, r, now)
+		if err != nil {
+			return err
+		}
+		if d := w.drain; d != nil {
+			reply.Draining, reply.StopBy = d.Text(), d.StopBy
+		}
+		if err := extend(ctx, t, worker, r.Starting, now); err != nil {
+			return err
+		}
+		if slices.Contains(w.polls, r.ClaimID) {
+			reply.Claims, err = s.repeat(ctx, t, worker, r.ClaimID, now)
+			return err
+		}
+		if s.relaxed || r.Leaving || w.drain != nil || !s.CopiedAt().IsZero() {
+			return nil
+		}
+		reply.Claims, err = s.give(ctx, t, w, r, now)
+		return err
+	})
+	if err != nil {
+		return job.ClaimReply{}, fmt.Errorf("give runs to worker %s: %w", job.Quote(worker), err)
+	}
+	return reply, nil
+}
+
+// extend makes the claims of a worker whose agents live last longer.
+func extend(ctx context.Context, t *db.Tx, worker string, starting []string, now time.Time) error {
+	if len(starting) == 0 {
+		return nil
+	}
+	table, args := t.Dialect.Table(3, db.Column{Texts: starting})
+	_, err := t.ExecContext(ctx, `UPDATE claims SET until = $1 WHERE worker = $2 AND id IN (SELECT c0 FROM `+table+`)`,
+		append([]any{db.Micros(now.Add(queue.ClaimTime)), worker}, args...)...)
+	if err != nil {
+		return fmt.Errorf("extend claims: %w", err)
+	}
+	return nil
+}
+
+// repeat returns the claims that a request of a worker was answered with, and that last.
+func (s *Claims) repeat(ctx context.Context, t *db.Tx, worker, poll string, now time.Time) ([]job.Claim, error) {
+	rows, err := t.QueryContext(ctx, `SELECT id, until, doc FROM claims WHERE worker = $1 AND poll = $2 ORDER BY id`, worker, poll)
+	if err != nil {
+		return nil, fmt.Errorf("read claims: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	claims := []job.Claim{}
+	for rows.Next() {
+		var id string
+		var until int64
+		var doc []byte
+		if err := rows.Scan(&id, &until, &doc); err != nil {
+			return nil, fmt.Errorf("read claims: %w", err)
+		}
+		var c job.Claim
+		if err := json.Unmarshal(doc, &c); err != nil {
+			return nil, fmt.Errorf("decode claim %s: %w", id, err)
+		}
+		left := db.FromMicros(until).Sub(now)
+		if left <= 0 {
+			continue
+		}
+		c.Token, c.LeftMS = access.ClaimToken(s.key, id), left.Milliseconds()
+		claims = append(claims, c)
+	}
+	return claims, rows.Err()
+}
+
+// give takes runs from the queue for a worker that has room.
+func (s *Claims) give(ctx context.Context, t *db.Tx, w workerRow, r job.ClaimRequest, now time.Time) ([]job.Claim, error) {
+	has, err := countWork(ctx, t, w.name)
+	if err != nil {
+		return nil, err
+	}
+	claims := []job.Claim{}
+	room := queue.Room(r.Slots, r.Free, has)
+	if room == 0 {
+		return claims, nil
+	}
+	withheld, err := withheldFrom(ctx, t, w.name, now)
+	if err != nil {
+		return nil, err
+	}
+	others, err := s.othersOf(ctx, t, w.name, now)
+	if err != nil {
+		return nil, err
+	}
+	taken, err := storequeue.Take(ctx, t, storequeue.Want{
+		Poll: r.ClaimID, N: min(room, queue.MostClaims), Others: others, Withheld: withheld,
+		Worker: queue.Worker{Host: r.Host, Labels: r.Labels, Allow: r.Allow, Commands: r.Commands, Specs: r.Specs, Slots: r.Slots, Free: r.Free},
+	})
+	if err != nil || len(taken) == 0 {
+		return claims, err
+	}
+	for _, one := range taken {
+		c, err := s.insert(ctx, t, w.name, r.ClaimID, one, now)
+		if err != nil {
+			return nil, err
+		}
+		claims = append(claims, c)
+	}
+	return claims, w.recordPoll(ctx, t, r.ClaimID)
+}
+
+// insert stores the claim of a run, and returns it with its token.
+func (s *Claims) insert(ctx context.Context, t *db.Tx, worker, poll string, one storequeue.Entry, now time.Time) (job.Claim, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return job.Claim{}, fmt.Errorf("make the id of a claim: %w", err)
+	}
+	c := job.Claim{
+		Claim: id.String(), Run: one.Run, Attempt: one.Attempt, Job: one.Job, Definition: one.Definition,
+		Parameters: one.Parameters, Spec: one.Spec,
+	}
+	doc, err := json.Marshal(c)
+	if err != nil {
+		return job.Claim{}, fmt.Errorf("encode the claim of run %s: %w", one.Run, err)
+	}
+	avoided, err := json.Marshal(one.Avoid)
+	if err != nil {
+		return job.Claim{}, fmt.Errorf("encode the claim of run %s: %w", one.Run, err)
+	}
+	res, err := t.ExecContext(ctx, `INSERT INTO claims (id, run_id, attempt, worker, poll, work, given_at, until, avoided, doc)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
+		c.Claim, one.Run, one.Attempt, worker, poll, workOf(one.Definition, one.Job), db.Micros(now), db.Micros(now.Add(queue.ClaimTime)), string(avoided), string(doc))
+	if err := db.RequireRow(res, err); err != nil {
+		return job.Claim{}, fmt.Errorf("store the claim of run %s: %w", one.Run, err)
+	}
+	c.Token, c.LeftMS = access.ClaimToken(s.key, c.Claim), queue.ClaimTime.Milliseconds()
+	return c, nil
+}
+
+// workOf returns what claims are counted by when they end without a start: the version of a definition,
+// so that a corrected one is offered at once, or the job of a command without one.
+func workOf(definition, name string) string {
+	if definition == "" {
+		return name
+	}
+	return definition
+}
+
+// countWork returns how many claims and active attempts a worker has.
+func countWork(ctx context.Context, t *db.Tx, worker string) (int, error) {
+	var n int
+	err := t.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM claims WHERE worker = $1)
+		+ (SELECT COUNT(*) FROM permits p JOIN runs r ON r.id = p.run_id AND r.attempt = p.attempt WHERE p.worker = $1 AND p.active = 1 AND r.leased = 1)`, worker).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count the runs of worker %s: %w", job.Quote(worker), err)
+	}
+	return n, nil
+}
+
+// withheldFrom returns what a worker is not offered now, because it gave back or lost claims of it.
+func withheldFrom(ctx context.Context, t *db.Tx, worker string, now time.Time) (withheld []string, err error) {
+	rows, err := t.QueryContext(ctx, `SELECT work, at FROM ended_claims WHERE worker = $1 AND at > $2`, worker, db.Micros(now.Add(-queue.EndedClaimsWindow)))
+	if err != nil {
+		return nil, fmt.Errorf("read the claims that worker %s has given back: %w", job.Quote(worker), err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	ends := map[string][]time.Time{}
+	for rows.Next() {
+		var work string
+		var at int64
+		if err := rows.Scan(&work, &at); err != nil {
+			return nil, fmt.Errorf("read the claims that worker %s has given back: %w", job.Quote(worker), err)
+		}
+		ends[work] = append(ends[work], db.FromMicros(at))
+	}
+	for work, times := range ends {
+		if !queue.WithheldUntil(times, now).IsZero() {
+			withheld = append(withheld, work)
+		}
+	}
+	slices.Sort(withheld)
+	return withheld, rows.Err()
+}

@@ -1,0 +1,597 @@
+package claims
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/job"
+)
+
+// A run goes from the queue to its end, and the worker gets its slot back.
+func TestFromTheQueueToTheEnd(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t)
+		c := b.claimOne(t, "w1")
+		if c.Run != run || c.Attempt != 1 || c.Definition != definitionHash || c.LeftMS != 15_000 || c.Spec.MemoryBytes != 1<<30 || !access.IsClaimToken(c.Token) {
+			t.Fatalf("the claim is %+v", c)
+		}
+		p := newProcess(t, c, "host of w1")
+		got := b.ask(t, b.servers[1], p)
+		if got.Answer != job.PermitGranted || got.LeaseMS != 30_000 {
+			t.Fatalf("the permit is %+v", got)
+		}
+		if by, ok := access.CheckAttemptToken(b.servers[0].TokenKey(), got.AttemptToken, run, 1); !ok || by != p.incarnation {
+			t.Errorf("the token is of %q, %v", by, ok)
+		}
+		row := b.run(t, run)
+		if row.Run.State != job.Starting || row.Run.Attempt != 1 || row.Run.Host != "host of w1" || row.Run.Submitted.Worker != "w1" || row.Run.Number != 1 {
+			t.Errorf("the run is %+v", row.Run)
+		}
+		p.begin(t, noon)
+		p.end(t, noon, job.Classify(job.Ending{Kind: job.CommandStep}))
+		if done := b.send(t, b.servers[0], p); done.Err != nil {
+			t.Fatal(done.Err)
+		}
+		row = b.run(t, run)
+		if row.Run.State != job.Succeeded || row.Run.Submitted == nil || row.Run.Submitted.By != "ada" {
+			t.Errorf("the run is %+v", row.Run)
+		}
+		if n := b.work(t, "w1"); n != 0 {
+			t.Errorf("the worker has %d runs", n)
+		}
+	})
+}
+
+// work is what counts for the slots of a worker.
+func (b *bench) work(t testing.TB, worker string) (n int) {
+	t.Helper()
+	must(t, b.servers[0].Write(t.Context(), db.None, func(tx *db.Tx) (err error) {
+		n, err = countWork(t.Context(), tx, worker)
+		return err
+	}))
+	return n
+}
+
+// The same request again, at any server, has the same answer, also beside the first.
+func TestARepeatedRequestHasTheSameClaims(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		for range 3 {
+			b.submit(t)
+		}
+		r := b.poll("w1", func(r *job.ClaimRequest) { r.Free = 2 })
+		first, err := b.servers[0].Claim(t.Context(), "w1", r)
+		must(t, err)
+		if len(first.Claims) != 2 || first.ClaimID != r.ClaimID || first.Server == "" || !first.Now.Equal(noon) {
+			t.Fatalf("%+v", first)
+		}
+		b.pass(4 * time.Second)
+		again, err := b.servers[1].Claim(t.Context(), "w1", r)
+		must(t, err)
+		for i := range again.Claims {
+			if again.Claims[i].LeftMS != 11_000 {
+				t.Errorf("%d ms are left", again.Claims[i].LeftMS)
+			}
+			again.Claims[i].LeftMS = first.Claims[i].LeftMS
+		}
+		if len(again.Claims) != 2 || again.Claims[0].Token != first.Claims[0].Token || again.Claims[1].Run != first.Claims[1].Run {
+			t.Errorf("%+v\nfirst %+v", again, first)
+		}
+		b.ask(t, b.servers[0], newProcess(t, first.Claims[0], "h"))
+		if again, err = b.servers[0].Claim(t.Context(), "w1", r); err != nil || len(again.Claims) != 1 {
+			t.Errorf("after a permit: %+v, %v", again, err)
+		}
+		b.pass(time.Minute)
+		if again, err = b.servers[0].Claim(t.Context(), "w1", r); err != nil || len(again.Claims) != 0 {
+			t.Errorf("after the end of the claims: %+v, %v", again, err)
+		}
+	})
+}
+
+func TestOneRequestAtTwoServersAtOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		for range 4 {
+			b.submit(t)
+		}
+		r := b.poll("w1", func(r *job.ClaimRequest) { r.Free = 2 })
+		replies := make(chan job.ClaimReply, 8)
+		failed := make(chan error, 8)
+		for i := range 8 {
+			go func() {
+				reply, err := b.servers[i%2].Claim(t.Context(), "w1", r)
+				replies <- reply
+				failed <- err
+			}()
+		}
+		var tokens []string
+		for range 8 {
+			reply := <-replies
+			must(t, <-failed)
+			if len(reply.Claims) != 2 {
+				t.Errorf("%d claims", len(reply.Claims))
+			}
+			for _, c := range reply.Claims {
+				tokens = append(tokens, c.Token)
+			}
+		}
+		slices.Sort(tokens)
+		if tokens = slices.Compact(tokens); len(tokens) != 2 {
+			t.Errorf("%d claims were given", len(tokens))
+		}
+	})
+}
+
+// A worker gets no more than its slots allow, whatever it says is free.
+func TestSlots(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		for range 5 {
+			b.submit(t)
+		}
+		got := func(change func(*job.ClaimRequest)) int {
+			reply, err := b.servers[0].Claim(t.Context(), "w1", b.poll("w1", change))
+			must(t, err)
+			for _, c := range reply.Claims {
+				b.ask(t, b.servers[0], newProcess(t, c, "h"))
+			}
+			return len(reply.Claims)
+		}
+		if n := got(func(r *job.ClaimRequest) { r.Leaving = true }); n != 0 {
+			t.Errorf("a worker that ends got %d", n)
+		}
+		if n := got(func(r *job.ClaimRequest) { r.Slots, r.Free = 3, 2 }); n != 2 {
+			t.Errorf("with 2 free it got %d", n)
+		}
+		if n := got(func(r *job.ClaimRequest) { r.Slots, r.Free = 3, 3 }); n != 1 {
+			t.Errorf("with 3 slots, 2 active runs and 3 free it got %d", n)
+		}
+		b.pass(time.Minute)
+		b.judge(t, b.servers[0])
+		b.match(t)
+		if n := got(func(r *job.ClaimRequest) { r.Slots, r.Free = 3, 3 }); n != 3 {
+			t.Errorf("after its runs were lost it got %d", n)
+		}
+	})
+}
+
+// A claim lasts as long as its worker names it, and then the run waits again.
+func TestClaimsEnd(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t)
+		c := b.claimOne(t, "w1")
+		for range 3 {
+			b.pass(10 * time.Second)
+			_, err := b.servers[1].Claim(t.Context(), "w1", b.poll("w1", func(r *job.ClaimRequest) { r.Free, r.Starting = 0, []string{c.Claim, "another"} }))
+			must(t, err)
+		}
+		if _, claims := b.waits(t, run); claims != 1 {
+			t.Fatal("the claim ended although it was named")
+		}
+		_, err := b.servers[1].Claim(t.Context(), "w2", b.poll("w2", func(r *job.ClaimRequest) { r.Free, r.Starting = 0, []string{c.Claim} }))
+		must(t, err)
+		b.pass(15*time.Second + time.Microsecond)
+		_, err = b.servers[1].EndOverdueClaims(t.Context())
+		must(t, err)
+		if waiting, claims := b.waits(t, run); waiting != 1 || claims != 0 {
+			t.Fatalf("%d wait, %d claims", waiting, claims)
+		}
+		if got := b.ask(t, b.servers[0], newProcess(t, c, "h")); got.Answer != job.PermitRefused || got.Why != "the claim has ended" {
+			t.Errorf("%+v", got)
+		}
+		again := b.claimOne(t, "w2")
+		if again.Attempt != 1 || again.Claim == c.Claim || again.Token == c.Token {
+			t.Errorf("the next claim is %+v", again)
+		}
+		must(t, b.release("w1", again.Claim, "not mine"))
+		if _, claims := b.waits(t, run); claims != 1 {
+			t.Error("a worker released the claim of another one")
+		}
+		must(t, b.release("w2", again.Claim, "no such directory"))
+		must(t, b.release("w2", again.Claim, "no such directory"))
+		if waiting, claims := b.waits(t, run); waiting != 1 || claims != 0 {
+			t.Errorf("%d wait, %d claims", waiting, claims)
+		}
+	})
+}
+
+func (b *bench) release(worker, claim, why string) error {
+	_, _, err := b.servers[0].ReleaseClaim(b.t.Context(), worker, claim, why)
+	return err
+}
+
+// A server that was away gives every claim its whole time again.
+func TestExtendClaims(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t)
+		b.claimOne(t, "w1")
+		b.pass(time.Hour)
+		must(t, b.servers[0].ExtendClaims(t.Context()))
+		_, err := b.servers[0].EndOverdueClaims(t.Context())
+		must(t, err)
+		if _, claims := b.waits(t, run); claims != 1 {
+			t.Error("the claim ended")
+		}
+	})
+}
+
+// A worker that cannot start a definition does not get it for a while; a run that nobody can start ends.
+func TestClaimsThatAreGivenBack(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t)
+		for range 3 {
+			must(t, b.release("w1", b.claimOne(t, "w1").Claim, "no such directory"))
+		}
+		reply, err := b.servers[0].Claim(t.Context(), "w1", b.poll("w1", nil))
+		if err != nil || len(reply.Claims) != 0 {
+			t.Fatalf("after three claims it got %+v, %v", reply, err)
+		}
+		b.pass(10 * time.Minute)
+		must(t, b.release("w1", b.claimOne(t, "w1").Claim, "no such directory"))
+		c := b.claimOne(t, "w2")
+		ended, events, err := b.servers[0].ReleaseClaim(t.Context(), "w2", c.Claim, "no such user")
+		must(t, err)
+		if ended.State != job.Failed || len(events) != 1 {
+			t.Errorf("%+v, %+v", ended, events)
+		}
+		row := b.run(t, run)
+		if o := row.Run.Outcome; row.Run.State != job.Failed || o == nil || o.Reason != job.CouldNotStart || !strings.Contains(o.Message, "no such user") || row.Run.EndedAt == nil {
+			t.Errorf("the run is %s, %+v", row.Run.State, o)
+		}
+		if waiting, claims := b.waits(t, run); waiting+claims != 0 {
+			t.Errorf("%d wait, %d claims", waiting, claims)
+		}
+	})
+}
+
+// What a worker gives back because it ends says nothing about the run.
+func TestClaimsOfAWorkerThatEnds(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t)
+		for range 7 {
+			c := b.claimOne(t, "w1")
+			_, err := b.servers[0].Claim(t.Context(), "w1", b.poll("w1", func(r *job.ClaimRequest) { r.Free, r.Leaving = 0, true }))
+			must(t, err)
+			must(t, b.release("w1", c.Claim, "the worker ends"))
+			b.pass(time.Second)
+		}
+		if row := b.run(t, run); row.Run.State != job.Queued {
+			t.Errorf("the run is %s", row.Run.State)
+		}
+	})
+}
+
+func TestNamesOfWorkers(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		_, err := b.servers[0].Claim(t.Context(), "w1", b.poll("w1", nil))
+		must(t, err)
+		other := b.poll("w1", func(r *job.ClaimRequest) { r.WorkerID, r.Host = "another", "elsewhere" })
+		b.pass(49 * time.Second)
+		var taken *NameTakenError
+		if _, err := b.servers[1].Claim(t.Context(), "w1", other); !errors.As(err, &taken) || taken.Host != "host of w1" {
+			t.Errorf("another worker of the name: %v", err)
+		}
+		b.pass(time.Second)
+		if _, err := b.servers[1].Claim(t.Context(), "w1", other); err != nil {
+			t.Error(err)
+		}
+		for name, r := range map[string]job.ClaimRequest{
+			"w/1": b.poll("w1", nil), "w1": b.poll("w1", func(r *job.ClaimRequest) { r.ClaimID = "" }),
+			"w2": b.poll("w2", func(r *job.ClaimRequest) { r.Slots = -1 }), "w3": b.poll("w3", func(r *job.ClaimRequest) { r.WaitMS = 1 << 40 }),
+			"w4": b.poll("w4", func(r *job.ClaimRequest) { r.Labels = map[string]string{"a\x00": "c"} }), "w5": b.poll("w5", func(r *job.ClaimRequest) { r.Host = "a\x00" }),
+			"w6": b.poll("w6", func(r *job.ClaimRequest) { r.Allow = []string{"a#1"} }),
+		} {
+			var invalid *job.InvalidError
+			if _, err := b.servers[0].Claim(t.Context(), name, r); !errors.As(err, &invalid) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+// A drained worker gets nothing, and what it has not started goes to another one.
+func TestDrain(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		started := b.submit(t)
+		p := newProcess(t, b.claimOne(t, "w1"), "host of w1")
+		b.ask(t, b.servers[0], p)
+		waits := b.submit(t)
+		c := b.claimOne(t, "w1")
+		stop := noon.Add(time.Hour)
+		must(t, b.servers[1].DrainWorker(t.Context(), "w1", Drain{By: "ada", Reason: "a new kernel", At: b.clock(), StopBy: &stop}))
+		if got := b.ask(t, b.servers[0], newProcess(t, c, "h")); got.Answer != job.PermitRefused {
+			t.Errorf("%+v", got)
+		}
+		reply, err := b.servers[0].Claim(t.Context(), "w1", b.poll("w1", nil))
+		must(t, err)
+		if len(reply.Claims) != 0 || reply.Draining != "drained by ada: a new kernel" || !reply.StopBy.Equal(stop) {
+			t.Errorf("%+v", reply)
+		}
+		if got := b.claimOne(t, "w2"); got.Run != waits {
+			t.Errorf("%+v", got)
+		}
+		if row := b.run(t, started); row.Run.State != job.Starting {
+			t.Errorf("the run that had started is %s", row.Run.State)
+		}
+		must(t, b.servers[0].ResumeWorker(t.Context(), "w1"))
+		next := b.submit(t)
+		if got := b.claimOne(t, "w1"); got.Run != next {
+			t.Errorf("%+v", got)
+		}
+		var unknown *query.NotFoundError
+		if err := b.servers[0].DrainWorker(t.Context(), "w9", Drain{By: "ada", At: noon}); !errors.As(err, &unknown) {
+			t.Error(err)
+		}
+	})
+}
+
+// With a database that may lose what it has committed, no claims are given.
+func TestRelaxed(t *testing.T) {
+	b := newBench(t, "SQLite")
+	b.submit(t)
+	relaxed := New(b.servers[0].DB, true)
+	must(t, relaxed.OpenTokenKey(t.Context()))
+	if reply, err := relaxed.Claim(t.Context(), "w1", b.poll("w1", nil)); err != nil || len(reply.Claims) != 0 {
+		t.Errorf("%+v, %v", reply, err)
+	}
+}
+
+// Workers that are gone for long are forgotten.
+func TestTidy(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		_, err := b.servers[0].Claim(t.Context(), "w1", b.poll("w1", nil))
+		must(t, err)
+		for after, want := range map[time.Duration]int{29 * 24 * time.Hour: 1, 31 * 24 * time.Hour: 0} {
+			if want == 0 {
+				must(t, b.servers[0].TidyWorkers(t.Context(), noon.Add(after)))
+			}
+			names, err := b.servers[0].ReadTexts(t.Context(), `SELECT name FROM workers`)
+			if want == 0 && (err != nil || len(names) != 0) {
+				t.Errorf("%q, %v", names, err)
+			}
+		}
+	})
+}
+
+// Nothing of an attempt without a permit is stored, whoever sends it.
+func TestAppendsWithoutAPermit(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t)
+		p := newProcess(t, job.Claim{Run: run, Attempt: 1, Job: "report"}, "h")
+		for name, a := range map[string]index.Append{
+			"the beginning":   {Data: p.first},
+			"a part of it":    {Data: p.first[:20]},
+			"a later process": {Writer: 3},
+			"attempt 2":       {Attempt: 2, Data: p.first},
+		} {
+			a.Run, a.Attempt, a.At = run, max(a.Attempt, 1), noon
+			got, _, err := b.servers[0].intake.Ingest(t.Context(), []index.Append{a}, nil)
+			must(t, err)
+			var submitted *index.SubmittedError
+			if !errors.As(got[0].Err, &submitted) {
+				t.Errorf("%s: %+v", name, got[0])
+			}
+		}
+		if n, err := b.servers[0].ReadTexts(t.Context(), `SELECT run_id FROM attempts`); err != nil || len(n) != 0 {
+			t.Errorf("attempts of %q, %v", n, err)
+		}
+		if got := b.beat(t, b.servers[0], run, 1); got.Owner || !got.Known {
+			t.Errorf("a heartbeat without a permit: %+v", got)
+		}
+		if row := b.run(t, run); row.Run.State != job.Queued || row.Run.Attempt != 0 {
+			t.Errorf("the run is %s", row.Run.State)
+		}
+	})
+}
+
+// A question that no process with a claim asks is refused, and changes nothing.
+func TestQuestionsThatAreRefused(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t)
+		c := b.claimOne(t, "w1")
+		other := b.submit(t)
+		ask := func(change func(*process)) job.Permit {
+			p := newProcess(t, c, "h")
+			change(p)
+			return b.ask(t, b.servers[0], p)
+		}
+		for name, got := range map[string]job.Permit{
+			"a forged token": ask(func(p *process) { p.claim.Token = access.ClaimToken([]byte("another key"), c.Claim) }),
+			"another run":    b.ask(t, b.servers[0], newProcess(t, job.Claim{Run: other, Attempt: 1, Job: "report", Token: c.Token}, "h")),
+			"attempt 2":      b.ask(t, b.servers[0], newProcess(t, job.Claim{Run: run, Attempt: 2, Job: "report", Token: c.Token}, "h")),
+			"no run":         b.ask(t, b.servers[0], newProcess(t, job.Claim{Run: "0199aaaa-0000-7000-8000-000000000001", Attempt: 1, Job: "report", Token: c.Token}, "h")),
+		} {
+			if got.Answer != job.PermitRefused || got.Why == "" || got.AttemptToken != "" {
+				t.Errorf("%s: %+v", name, got)
+			}
+		}
+		p := newProcess(t, c, "h")
+		for name, data := range map[string][]byte{"a part": p.first[:len(p.first)-1], "nothing": {}, "rubbish": []byte(fmt.Sprintf("%64d", 0))} {
+			got, _, err := b.servers[0].intake.Ingest(t.Context(), []index.Append{{
+				Run: run, Attempt: 1, Data: data, At: noon, Permit: &index.PermitRequest{Claim: c.Token, Incarnation: p.incarnation},
+			}}, nil)
+			must(t, err)
+			if got[0].Err == nil || got[0].Permit != nil {
+				t.Errorf("%s: %+v", name, got[0])
+			}
+		}
+		if got := b.ask(t, b.servers[0], p); got.Answer != job.PermitGranted {
+			t.Errorf("the right one: %+v", got)
+		}
+	})
+}
+
+// A permit is the first process's, which may ask as often as it likes.
+func TestTheFirstProcessWins(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t)
+		c := b.claimOne(t, "w1")
+		p, q := newProcess(t, c, "a"), newProcess(t, c, "b")
+		first := b.ask(t, b.servers[0], p)
+		if got := b.ask(t, b.servers[1], q); got.Answer != job.PermitRefused || got.Why != "another process has the permit to start attempt 1" {
+			t.Errorf("the second process: %+v", got)
+		}
+		b.pass(20 * time.Second)
+		if got := b.ask(t, b.servers[1], p); got != first {
+			t.Errorf("again: %+v, first %+v", got, first)
+		}
+		if row := b.run(t, run); !row.ExpiresAt.Equal(b.clock().Add(30 * time.Second)) {
+			t.Errorf("the lease ends at %s", row.ExpiresAt)
+		}
+		p.begin(t, noon)
+		b.send(t, b.servers[0], p)
+		if got := b.ask(t, b.servers[0], p); got.Answer != job.PermitRefused {
+			t.Errorf("after it began: %+v", got)
+		}
+	})
+}
+
+// A lost attempt that has not begun is granted again; one that is to be tried again is not.
+func TestAskingAfterTheLeaseHasEnded(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t)
+		p := newProcess(t, b.claimOne(t, "w1"), "host of w1")
+		b.ask(t, b.servers[0], p)
+		b.pass(31 * time.Second)
+		if b.judge(t, b.servers[1]) != 1 {
+			t.Fatal("it is not lost")
+		}
+		if row := b.run(t, run); row.Run.State != job.Retrying {
+			t.Fatalf("the run is %s", row.Run.State)
+		}
+		if got := b.ask(t, b.servers[0], p); got.Answer != job.PermitRefused {
+			t.Errorf("%+v", got)
+		}
+		// Its heartbeat takes attempt 2 off the queue, also from a worker that has claimed it.
+		c := b.claimOne(t, "w2")
+		if c.Attempt != 2 {
+			t.Fatalf("%+v", c)
+		}
+		if got := b.beat(t, b.servers[0], run, 1); !got.Owner || len(got.Events) != 1 || got.Events[0].From != "retrying" || got.Events[0].To != "starting" {
+			t.Fatalf("%+v", got)
+		}
+		if waiting, claims := b.waits(t, run); waiting+claims != 0 {
+			t.Errorf("%d wait, %d claims", waiting, claims)
+		}
+		if got := b.ask(t, b.servers[1], newProcess(t, c, "host of w2")); got.Answer != job.PermitRefused {
+			t.Errorf("%+v", got)
+		}
+		p.begin(t, noon)
+		p.end(t, noon, job.Classify(job.Ending{Kind: job.CommandStep}))
+		b.send(t, b.servers[0], p)
+		if row := b.run(t, run); row.Run.State != job.Succeeded || row.Run.Attempt != 1 {
+			t.Errorf("the run is %s in attempt %d", row.Run.State, row.Run.Attempt)
+		}
+	})
+}
+
+// From the permit of the next attempt on, a lost one that returns learns that it was superseded.
+func TestTheOriginalReturnsTooLate(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t)
+		p := newProcess(t, b.claimOne(t, "w1"), "host of w1")
+		b.ask(t, b.servers[0], p)
+		p.begin(t, noon)
+		b.send(t, b.servers[0], p)
+		b.pass(time.Minute)
+		b.judge(t, b.servers[0])
+		b.match(t)
+		_, err := b.servers[0].Claim(t.Context(), "w2", b.poll("w2", func(r *job.ClaimRequest) { r.Free = 0 }))
+		must(t, err)
+		b.pass(2 * time.Second)
+		if reply, err := b.servers[0].Claim(t.Context(), "w1", b.poll("w1", nil)); err != nil || len(reply.Claims) != 0 {
+			t.Errorf("the host that was lost got %+v, %v", reply, err)
+		}
+		q := newProcess(t, b.claimOne(t, "w2"), "host of w2")
+		if got := b.ask(t, b.servers[1], q); got.Answer != job.PermitGranted {
+			t.Fatalf("%+v", got)
+		}
+		if got := b.beat(t, b.servers[0], run, 1); got.Owner || !got.Known {
+			t.Errorf("the heartbeat of attempt 1: %+v", got)
+		}
+		p.end(t, noon, job.Classify(job.Ending{Kind: job.CommandStep}))
+		if got := b.send(t, b.servers[0], p); got.Err != nil || len(got.Events) != 0 {
+			t.Errorf("the journal of attempt 1: %+v", got)
+		}
+		if row := b.run(t, run); row.Run.State != job.Starting || row.Run.Attempt != 2 || row.Run.Host != "host of w2" {
+			t.Errorf("the run is %s in attempt %d on %s", row.Run.State, row.Run.Attempt, row.Run.Host)
+		}
+	})
+}
+
+// An attempt that fails is followed by others, as the definition says; memory grows.
+func TestRetries(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t)
+		oom := job.Outcome{State: job.Failed, Reason: job.OutOfMemory, Message: "Killed."}
+		for attempt := 1; attempt <= 4; attempt++ {
+			worker := fmt.Sprint("w", attempt)
+			c := b.claimOne(t, worker)
+			if c.Attempt != attempt || c.Spec.MemoryBytes != 1<<(29+attempt) {
+				t.Fatalf("attempt %d has %d bytes", c.Attempt, c.Spec.MemoryBytes)
+			}
+			p := newProcess(t, c, "host of "+worker)
+			b.ask(t, b.servers[0], p)
+			p.begin(t, b.clock())
+			p.end(t, b.clock(), oom)
+			done := b.send(t, b.servers[1], p)
+			must(t, done.Err)
+			last := done.Events[len(done.Events)-1]
+			if want := map[bool]job.State{true: job.Retrying, false: job.Failed}[attempt < 4]; last.To != string(want) || last.Rule != string(job.Ended) {
+				t.Fatalf("attempt %d: %+v", attempt, last)
+			}
+			b.pass(time.Minute)
+		}
+		if waiting, claims := b.waits(t, run); waiting+claims != 0 {
+			t.Errorf("%d wait, %d claims", waiting, claims)
+		}
+		outbox, err := b.servers[0].ReadTexts(t.Context(), `SELECT kind || ' ' || what FROM outbox WHERE run_id = $1`, run)
+		if err != nil || !slices.Equal(outbox, []string{"notify failed"}) {
+			t.Errorf("people are notified of %q, %v", outbox, err)
+		}
+	})
+}
+
+// The journal that a lost attempt left behind is completed by another process while the next attempt
+// waits.
+func TestALostJournalIsDelivered(t *testing.T) {
+	for name, c := range map[string]struct {
+		outcome job.Outcome
+		state   job.State
+	}{
+		"it had succeeded": {job.Classify(job.Ending{Kind: job.CommandStep}), job.Succeeded},
+		"it was lost":      {job.Unfinished(true, noon), job.Retrying},
+		"it had failed":    {job.Classify(job.Ending{Kind: job.CommandStep, ExitCode: 1}), job.Retrying},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, b *bench) {
+				run := b.submit(t)
+				p := newProcess(t, b.claimOne(t, "w1"), "host of w1")
+				b.ask(t, b.servers[0], p)
+				p.begin(t, noon)
+				b.send(t, b.servers[0], p)
+				b.pass(time.Minute)
+				b.judge(t, b.servers[0])
+				_, _, err := b.servers[0].intake.Ingest(t.Context(), []index.Append{{Run: run, Attempt: 1, Offset: p.sent, Writer: 1, At: b.clock()}}, nil)
+				must(t, err)
+				if row := b.run(t, run); row.Run.State != job.Retrying {
+					t.Fatalf("after a process took its journal over the run is %s", row.Run.State)
+				}
+				p.end(t, noon, c.outcome)
+				at := p.sent
+				got, _, err := b.servers[0].intake.Ingest(t.Context(), []index.Append{{Run: run, Attempt: 1, Offset: at, Writer: 1, Data: p.journal.Bytes()[at:], At: b.clock()}}, nil)
+				must(t, err)
+				must(t, got[0].Err)
+				waiting, _ := b.waits(t, run)
+				if row := b.run(t, run); row.Run.State != c.state || (waiting == 1) != (c.state == job.Retrying) {
+					t.Errorf("the run is %s, %d wait", row.Run.State, waiting)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,136 @@
+package claims
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/definition"
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/queue"
+	"stint.dev/stint/internal/store/db"
+	storequeue "stint.dev/stint/internal/store/queue"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/job"
+)
+
+// AfterEnd does what follows the end of the attempt that a submitted run shows: it frees what the run has
+// taken of its group, and if another attempt follows, it adds that to the queue, moves the run to retrying
+// and returns the event; the caller stores run and event. final says that the attempt cannot report again.
+func (s *Claims) AfterEnd(ctx context.Context, t *db.Tx, row *tables.RunRow, final bool, now time.Time) (*job.RunEvent, error) {
+	return s.follow(ctx, t, row, final, "", now)
+}
+
+// follow is AfterEnd. requestedBy is who asks for another attempt; empty if nobody does.
+func (s *Claims) follow(ctx context.Context, t *db.Tx, row *tables.RunRow, final bool, requestedBy string, now time.Time) (*job.RunEvent, error) {
+	run := &row.Run
+	if run.Submitted == nil || !run.State.Terminal() || run.Outcome == nil {
+		return nil, nil
+	}
+	alone, err := storequeue.IsAlone(ctx, t, run.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := storequeue.FreePlaces(ctx, t, run.ID); err != nil {
+		return nil, err
+	}
+	retries, err := retriesOf(ctx, t, run)
+	if err != nil {
+		return nil, err
+	}
+	permit, err := readPermit(ctx, t, run.ID, run.Attempt)
+	if err != nil {
+		return nil, err
+	}
+	outcome := *run.Outcome
+	outcome.State = run.State
+	next, follows, why := retries.After(queue.End{
+		Attempt: run.Attempt, Outcome: outcome, Final: final, At: now, LeaseEnd: row.ExpiresAt, Host: run.Host,
+		Avoided: permit.avoided, Memory: permit.memory, Canceled: run.Cancel != nil, Alone: alone, Requested: requestedBy != "",
+	})
+	if final {
+		if err := setActive(ctx, t, run.ID, run.Attempt, false); err != nil {
+			return nil, err
+		}
+	}
+	if !follows {
+		if requestedBy != "" {
+			return nil, &NoFurtherError{Run: *run, Why: why}
+		}
+		return nil, nil
+	}
+	evidence := fmt.Sprintf("Attempt %d waits for a worker.", next.Attempt)
+	if requestedBy != "" {
+		evidence = fmt.Sprintf("Attempt %d was requested by %s.", next.Attempt, requestedBy)
+	}
+	moved, event, err := index.Move(*run, job.Event{Kind: job.RetryRequested}, now, index.ServerClock, evidence)
+	if err != nil || event == nil {
+		return nil, nil //nolint:nilerr // a state that no attempt follows
+	}
+	err = storequeue.Enqueue(ctx, t, storequeue.Entry{Run: run.ID, Attempt: next.Attempt, NotBefore: &next.NotBefore, Avoid: next.Avoided, MemoryBytes: next.Memory})
+	if err != nil {
+		return nil, fmt.Errorf("queue attempt %d of run %s: %w", next.Attempt, run.ID, err)
+	}
+	*run = moved
+	return event, nil
+}
+
+// NoFurtherError is the error of a request for another attempt of a submitted run that cannot follow.
+type NoFurtherError struct {
+	Run job.Run
+	Why string
+}
+
+func (e *NoFurtherError) Error() string {
+	return fmt.Sprintf("run %s is %s, and no further attempt can follow: %s", e.Run.ID, e.Run.State, e.Why)
+}
+
+// Withdraw takes the attempt that was to follow off the queue, with its claim, because the one before
+// reports again.
+func (s *Claims) Withdraw(ctx context.Context, t *db.Tx, run string) error {
+	if _, err := t.ExecContext(ctx, `DELETE FROM claims WHERE run_id = $1`, run); err != nil {
+		return fmt.Errorf("withdraw the claim of run %s: %w", run, err)
+	}
+	if err := storequeue.Leave(ctx, t, run); err != nil {
+		return err
+	}
+	return storequeue.FreePlaces(ctx, t, run)
+}
+
+func setActive(ctx context.Context, t *db.Tx, run string, attempt int, active bool) error {
+	if _, err := t.ExecContext(ctx, `UPDATE permits SET active = $3 WHERE run_id = $1 AND attempt = $2`, run, attempt, db.BoolToInt(active)); err != nil {
+		return fmt.Errorf("store that attempt %d of run %s has ended: %w", attempt, run, err)
+	}
+	return nil
+}
+
+// retriesOf returns the retries of the version of the definition that a run was submitted with. A command
+// without one has none.
+func retriesOf(ctx context.Context, t *db.Tx, run *job.Run) (queue.Retries, error) {
+	if run.Submitted.Definition == "" {
+		return queue.Retries{}, nil
+	}
+	var text []byte
+	err := t.QueryRowContext(ctx, `SELECT canonical FROM definition_versions WHERE job = $1 AND hash = $2`, run.Job, run.Submitted.Definition).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return queue.Retries{}, nil // deleted with the job: nothing is tried again
+	}
+	var d definition.Definition
+	if err == nil {
+		d, err = definition.FromCanonical(text)
+	}
+	if err != nil {
+		return queue.Retries{}, fmt.Errorf("read the definition of run %s: %w", run.ID, err)
+	}
+	if d.Retries == nil {
+		return queue.Retries{}, nil
+	}
+	r := queue.Retries{Limit: d.Retries.Limit, Backoff: time.Duration(d.Retries.Backoff), On: d.Retries.On, Memory: float64(d.Retries.Memory)}
+	if d.Retries.Hold != nil {
+		hold := time.Duration(*d.Retries.Hold)
+		r.Hold = &hold
+	}
+	return r, nil
+}

@@ -1,0 +1,145 @@
+package claims
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/queue"
+	"stint.dev/stint/internal/store/db"
+	storequeue "stint.dev/stint/internal/store/queue"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/job"
+)
+
+// permitRow is a row of permits.
+type permitRow struct {
+	incarnation, claim, worker string
+	memory                     int64
+	avoided                    []string
+}
+
+// readPermit reads the permit of an attempt; zero if there is none.
+func readPermit(ctx context.Context, t *db.Tx, run string, attempt int) (permitRow, error) {
+	var p permitRow
+	var avoided []byte
+	err := t.QueryRowContext(ctx, `SELECT incarnation, claim, worker, memory, avoided FROM permits WHERE run_id = $1 AND attempt = $2`, run, attempt).
+		Scan(&p.incarnation, &p.claim, &p.worker, &p.memory, &avoided)
+	if errors.Is(err, sql.ErrNoRows) {
+		return permitRow{}, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(avoided, &p.avoided)
+	}
+	if err != nil {
+		return permitRow{}, fmt.Errorf("read the permit of attempt %d of run %s: %w", attempt, run, err)
+	}
+	return p, nil
+}
+
+// HasPermit reports whether a process has the permit to start an attempt.
+func (s *Claims) HasPermit(ctx context.Context, t *db.Tx, run string, attempt int) (bool, error) {
+	p, err := readPermit(ctx, t, run, attempt)
+	return p.incarnation != "", err
+}
+
+// Permit answers a process that asks to start an attempt of a run. The transaction has locked the run,
+// and row is nil if there is none. begun says that the journal of the attempt has more than what the
+// process sends. If the answer is a first grant, it takes the claim, the run's place in the queue, and
+// stores the permit; the caller stores the beginning of the journal and the change of the run in the same
+// transaction. token is the token of the attempt if it is granted.
+func (s *Claims) Permit(ctx context.Context, t *db.Tx, row *tables.RunRow, run string, attempt int, p index.PermitRequest, begun bool, now time.Time) (g queue.Grant, token string, err error) {
+	a := queue.Ask{Attempt: attempt, Incarnation: p.Incarnation, Begun: begun}
+	claim, signed := access.ClaimOf(s.key, p.Claim)
+	if !s.CopiedAt().IsZero() {
+		return queue.Grant{Why: "the server works with a restored copy of its database, which starts nothing"}, "", nil
+	}
+	if row == nil || row.Run.Submitted == nil || !signed {
+		a.Submitted = row != nil && row.Run.Submitted != nil
+		a.State = job.Queued
+		a.Latest = attempt - 1
+		return a.Answer(), "", nil
+	}
+	a.Submitted, a.State, a.Latest = true, row.Run.State, row.Run.Attempt
+	if row.Run.Cancel != nil {
+		a.CanceledBy = row.Run.Cancel.By
+	}
+	has, err := readPermit(ctx, t, run, attempt)
+	if err != nil {
+		return queue.Grant{}, "", err
+	}
+	switch {
+	case has.incarnation == "":
+	case has.claim == claim:
+		a.Permitted = has.incarnation
+	default:
+		a.OtherClaim = true
+	}
+	c, err := readClaim(ctx, t, claim)
+	if err != nil {
+		return queue.Grant{}, "", err
+	}
+	a.Claimed = c.run == run && c.attempt == attempt
+	if g = a.Answer(); !g.Granted {
+		return g, "", nil
+	}
+	if g.First {
+		if err := s.grant(ctx, t, row, c, p.Incarnation, now); err != nil {
+			return queue.Grant{}, "", fmt.Errorf("store the permit of attempt %d of run %s: %w", attempt, run, err)
+		}
+	}
+	return g, access.AttemptToken(s.key, run, attempt, p.Incarnation), nil
+}
+
+// heldClaim is a claim with what the permit takes over from it.
+type heldClaim struct {
+	claimRow
+	avoided, host string
+	memory        int64
+}
+
+// readClaim reads a claim; zero if it has ended.
+func readClaim(ctx context.Context, t *db.Tx, id string) (c heldClaim, err error) {
+	var doc []byte
+	err = t.QueryRowContext(ctx, `SELECT c.id, c.run_id, c.worker, c.work, c.attempt, c.avoided, c.doc, COALESCE((SELECT host FROM workers w WHERE w.name = c.worker), '')
+		FROM claims c WHERE c.id = $1`, id).Scan(&c.id, &c.run, &c.worker, &c.work, &c.attempt, &c.avoided, &doc, &c.host)
+	if errors.Is(err, sql.ErrNoRows) {
+		return heldClaim{}, nil
+	}
+	var claim job.Claim
+	if err == nil {
+		err = json.Unmarshal(doc, &claim)
+	}
+	if err != nil {
+		return heldClaim{}, fmt.Errorf("read claim %s: %w", id, err)
+	}
+	c.memory = claim.Spec.MemoryBytes
+	return c, nil
+}
+
+// grant turns a claim into a permit. That both exist once in the database makes sure that no other
+// process gets either: a transaction that loses is run again, and finds the permit.
+func (s *Claims) grant(ctx context.Context, t *db.Tx, row *tables.RunRow, c heldClaim, incarnation string, now time.Time) error {
+	res, err := t.ExecContext(ctx, `DELETE FROM claims WHERE id = $1`, c.id)
+	if err := db.RequireRow(res, err); err != nil {
+		return err
+	}
+	res, err = t.ExecContext(ctx, `INSERT INTO permits (run_id, attempt, incarnation, claim, worker, host, at, memory, avoided)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`,
+		c.run, c.attempt, incarnation, c.id, c.worker, c.host, db.Micros(now), c.memory, c.avoided)
+	if err := db.RequireRow(res, err); err != nil {
+		return err
+	}
+	if _, err := t.ExecContext(ctx, `UPDATE permits SET active = 0 WHERE run_id = $1 AND attempt < $2`, c.run, c.attempt); err != nil {
+		return err
+	}
+	submitted := *row.Run.Submitted
+	submitted.Worker = c.worker
+	row.Run.Submitted = &submitted
+	return storequeue.Leave(ctx, t, c.run)
+}

@@ -1,0 +1,260 @@
+package claims
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/queue"
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/job"
+)
+
+const (
+	// arriveInterval is how old the time of a worker's last request may be before another one changes it, so
+	// that a worker that asks often does not write each time.
+	arriveInterval = 5 * time.Second
+	// pollsKept is how many answered requests of a worker are remembered.
+	pollsKept = 8
+	// forgetWorkersAfter is the time after which a worker that does not ask any more is forgotten.
+	forgetWorkersAfter = 30 * 24 * time.Hour
+)
+
+// workerDoc is what a worker reports that nothing is searched by.
+type workerDoc struct {
+	Version  string            `json:"version"`
+	Specs    []int             `json:"specs"`
+	Slots    int               `json:"slots"`
+	Free     int               `json:"free"`
+	Labels   map[string]string `json:"labels"`
+	Allow    []string          `json:"allow,omitempty"`
+	Commands bool              `json:"commands,omitempty"`
+
+	FreeMemoryBytes int64   `json:"free_memory_bytes,omitempty"`
+	FreeCPUs        float64 `json:"free_cpus,omitempty"`
+}
+
+// workerRow is a row of workers.
+type workerRow struct {
+	name, id, host      string
+	doc                 workerDoc
+	polls               []string
+	first, asked, lease time.Time
+	leaving             bool
+	drain               *Drain
+}
+
+// Drain says that a worker gets no more runs.
+type Drain struct {
+	By, Reason string
+	At         time.Time
+	StopBy     *time.Time // when its agents are asked to stop; nil for never
+}
+
+// Text says for a person why the worker gets no more runs.
+func (d *Drain) Text() string {
+	text := "drained by " + d.By
+	if d.Reason != "" {
+		text += ": " + d.Reason
+	}
+	return text
+}
+
+const workerColumns = `name, id, host, doc, polls, first_at, asked_at, lease_until, leaving, drained_at, drained_by, drained_why, drain_deadline`
+
+func scanWorker(from db.Scanner) (workerRow, error) {
+	var w workerRow
+	var d Drain
+	var doc, polls []byte
+	var first, asked, lease, leaving int64
+	var drained, deadline sql.NullInt64
+	err := from.Scan(&w.name, &w.id, &w.host, &doc, &polls, &first, &asked, &lease, &leaving, &drained, &d.By, &d.Reason, &deadline)
+	if err != nil {
+		return w, err
+	}
+	if err := errors.Join(json.Unmarshal(doc, &w.doc), json.Unmarshal(polls, &w.polls)); err != nil {
+		return w, fmt.Errorf("decode worker %s: %w", job.Quote(w.name), err)
+	}
+	w.first, w.asked, w.lease, w.leaving = db.FromMicros(first), db.FromMicros(asked), db.FromMicros(lease), leaving == 1
+	if drained.Valid {
+		d.At, d.StopBy = db.FromMicros(drained.Int64), db.FromNullableMicros(deadline)
+		w.drain = &d
+	}
+	return w, nil
+}
+
+// lockWorker reads a worker and locks its row; the error is sql.ErrNoRows if there is none.
+func lockWorker(ctx context.Context, t *db.Tx, name string) (workerRow, error) {
+	w, err := scanWorker(t.QueryRowContext(ctx, `SELECT `+workerColumns+` FROM workers WHERE name = $1`+t.Dialect.Lock, name))
+	if err != nil {
+		return w, fmt.Errorf("read worker %s: %w", job.Quote(name), err)
+	}
+	return w, nil
+}
+
+// arrive records that a worker asks, and returns its row, which is locked then. It writes only if
+// something has changed. The error may be *NameTakenError.
+func (s *Claims) arrive(ctx context.Context, t *db.Tx, name string, r job.ClaimRequest, now time.Time) (workerRow, error) {
+	w, err := lockWorker(ctx, t, name)
+	known := err == nil
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return w, err
+	}
+	if !queue.MayHaveName(w.id, w.lease, r.WorkerID, now) {
+		return w, &NameTakenError{name, w.host, w.lease}
+	}
+	doc, err := json.Marshal(workerDoc{
+		Version: r.Version, Specs: r.Specs, Slots: r.Slots, Free: r.Free, Labels: r.Labels, Allow: r.Allow, Commands: r.Commands,
+		FreeMemoryBytes: r.FreeMemoryBytes, FreeCPUs: r.FreeCPUs,
+	})
+	if err != nil {
+		return w, fmt.Errorf("encode worker %s: %w", job.Quote(name), err)
+	}
+	lease := queue.WorkerLease(now, job.Milliseconds(r.WaitMS, 0, time.Minute))
+	if r.Leaving {
+		lease = now // the next worker may have the name at once
+	}
+	same := known && w.id == r.WorkerID && w.host == r.Host && w.leaving == r.Leaving && w.doc.equals(doc)
+	if same && now.Sub(w.asked) < arriveInterval && lease.Sub(w.lease) < arriveInterval {
+		return w, nil
+	}
+	query := `UPDATE workers SET id = $2, host = $3, doc = $4, asked_at = $5, lease_until = $6, leaving = $7 WHERE name = $1`
+	if !known {
+		query = `INSERT INTO workers (name, id, host, doc, asked_at, lease_until, leaving, first_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $5) ON CONFLICT DO NOTHING`
+	}
+	res, err := t.ExecContext(ctx, query, name, r.WorkerID, r.Host, string(doc), db.Micros(now), db.Micros(lease), db.BoolToInt(r.Leaving))
+	if err := db.RequireRow(res, err); err != nil {
+		return w, fmt.Errorf("store worker %s: %w", job.Quote(name), err)
+	}
+	w.name, w.id, w.host, w.asked, w.lease, w.leaving = name, r.WorkerID, r.Host, now, lease, r.Leaving
+	return w, nil
+}
+
+// equals reports whether a worker says the same again, but for what its host has free.
+func (d workerDoc) equals(text []byte) bool {
+	var other workerDoc
+	if json.Unmarshal(text, &other) != nil {
+		return false
+	}
+	other.FreeMemoryBytes, other.FreeCPUs = d.FreeMemoryBytes, d.FreeCPUs
+	encoded, err := json.Marshal(other)
+	own, ownErr := json.Marshal(d)
+	return err == nil && ownErr == nil && string(encoded) == string(own)
+}
+
+// recordPoll records that a request of a worker was answered with claims.
+func (w workerRow) recordPoll(ctx context.Context, t *db.Tx, poll string) error {
+	polls := append(w.polls, poll)
+	text, err := json.Marshal(polls[max(0, len(polls)-pollsKept):])
+	if err == nil {
+		_, err = t.ExecContext(ctx, `UPDATE workers SET polls = $2 WHERE name = $1`, w.name, string(text))
+	}
+	if err != nil {
+		return fmt.Errorf("store the request of worker %s: %w", job.Quote(w.name), err)
+	}
+	return nil
+}
+
+func noWorker(name string) error { return &query.NotFoundError{What: "worker " + job.Quote(name)} }
+
+// DrainWorker gives a worker no more runs, and takes its claims that have no permit back. Its attempts go
+// on; with a deadline they are asked to stop then. Draining again changes reason and deadline. The error
+// is *query.NotFoundError for an unknown worker.
+func (s *Claims) DrainWorker(ctx context.Context, name string, d Drain) error {
+	d.By, d.Reason = index.CleanText(d.By, 200), index.CleanText(d.Reason, 1000)
+	err := s.changeWorker(ctx, name, `UPDATE workers SET drained_at = $2, drained_by = $3, drained_why = $4, drain_deadline = $5 WHERE name = $1`,
+		name, db.Micros(d.At), d.By, d.Reason, db.NullableMicros(d.StopBy))
+	if err != nil {
+		return err
+	}
+	// From here on the worker gets no claims.
+	ids, err := s.ReadTexts(ctx, `SELECT id FROM claims WHERE worker = $1 ORDER BY run_id`, name)
+	if err != nil {
+		return fmt.Errorf("read the claims of worker %s: %w", job.Quote(name), err)
+	}
+	for _, id := range ids {
+		if _, err := s.end(ctx, ending{claim: id, reason: "the worker is " + d.Text(), uncounted: true}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ResumeWorker ends the drain of a worker.
+func (s *Claims) ResumeWorker(ctx context.Context, name string) error {
+	return s.changeWorker(ctx, name, `UPDATE workers SET drained_at = NULL, drained_by = '', drained_why = '', drain_deadline = NULL WHERE name = $1`, name)
+}
+
+func (s *Claims) changeWorker(ctx context.Context, name, query string, args ...any) error {
+	err := s.Write(ctx, db.None, func(t *db.Tx) error {
+		res, err := t.ExecContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, noWorker(name))
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("change worker %s: %w", job.Quote(name), err)
+	}
+	return nil
+}
+
+// forgetWorkers deletes workers that have not asked for a long time.
+func (s *Claims) forgetWorkers(ctx context.Context, now time.Time) error {
+	return s.Expire(ctx, db.ExpiryRule{Table: "workers", Key: "name", At: "asked_at", After: forgetWorkersAfter, Batch: 100}, now)
+}
+
+// liveWorkers caches the workers that live, because each request of a worker needs all of them.
+type liveWorkers struct {
+	mu   sync.Mutex
+	read time.Time
+	all  map[string]queue.Worker
+}
+
+// liveWorkersAge is how old the cache may be.
+const liveWorkersAge = time.Second
+
+// othersOf returns the workers besides one that live and are not drained.
+func (s *Claims) othersOf(ctx context.Context, t *db.Tx, name string, now time.Time) (others []queue.Worker, err error) {
+	s.live.mu.Lock()
+	defer s.live.mu.Unlock()
+	if age := now.Sub(s.live.read); age < 0 || age > liveWorkersAge {
+		if s.live.all, err = readLive(ctx, t, now); err != nil {
+			return nil, err
+		}
+		s.live.read = now
+	}
+	for other, w := range s.live.all {
+		if other != name {
+			others = append(others, w)
+		}
+	}
+	return others, nil
+}
+
+func readLive(ctx context.Context, t *db.Tx, now time.Time) (map[string]queue.Worker, error) {
+	rows, err := t.QueryContext(ctx, `SELECT `+workerColumns+` FROM workers WHERE lease_until > $1 AND drained_at IS NULL AND leaving = 0`, db.Micros(now))
+	if err != nil {
+		return nil, fmt.Errorf("read the workers that live: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	all := map[string]queue.Worker{}
+	for rows.Next() {
+		w, err := scanWorker(rows)
+		if err != nil {
+			return nil, fmt.Errorf("read the workers that live: %w", err)
+		}
+		d := w.doc
+		all[w.name] = queue.Worker{Host: w.host, Labels: d.Labels, Allow: d.Allow, Commands: d.Commands, Specs: d.Specs, Slots: d.Slots, Free: d.Free}
+	}
+	return all, rows.Err()
+}

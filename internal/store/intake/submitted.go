@@ -1,0 +1,175 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/queue"
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/outbox"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/job"
+)
+
+// Submissions are the submitted runs. All methods are part of a transaction that has locked the run.
+type Submissions interface {
+	// Permit answers a process that asks to start an attempt; row is nil for an unknown run. begun says that
+	// the journal of the attempt has more than what the process sends. After a first grant the run is out of
+	// the queue, and the caller stores the beginning of the journal. token is that of the attempt.
+	Permit(ctx context.Context, t *db.Tx, row *tables.RunRow, run string, attempt int, p index.PermitRequest, begun bool, now time.Time) (g queue.Grant, token string, err error)
+	// HasPermit reports whether a process has the permit to start an attempt.
+	HasPermit(ctx context.Context, t *db.Tx, run string, attempt int) (bool, error)
+	// AfterEnd does what follows the end of the attempt that a run shows: it frees what the run has taken of
+	// its group, and if another attempt follows, it adds that to the queue, moves the run to retrying and
+	// returns the event. final says that the attempt cannot report again.
+	AfterEnd(ctx context.Context, t *db.Tx, row *tables.RunRow, final bool, now time.Time) (*job.RunEvent, error)
+	// Withdraw takes the attempt that was to follow off the queue, because the one before reports again.
+	Withdraw(ctx context.Context, t *db.Tx, run string) error
+}
+
+// isSubmitted reports whether a run was submitted, in a store that has a queue.
+func (g *Group) isSubmitted(row *tables.RunRow) bool {
+	return g.submissions != nil && row != nil && row.Run.Submitted != nil
+}
+
+// submitted applies an append as far as it is about a submitted run: answered says that it is done.
+func (g *Group) submitted(ctx context.Context, a index.Append, key tables.AttemptKey, attempt *tables.AttemptRow) (done index.Appended, answered bool, err error) {
+	if a.Permit != nil {
+		done, err = g.permit(ctx, a, key, attempt)
+		return done, true, err
+	}
+	refused, err := g.admitSubmitted(ctx, a, attempt)
+	return index.Appended{Err: refused}, refused != nil, err
+}
+
+// admitSubmitted refuses an append to an attempt of a submitted run that no process has the permit to
+// start, or from somebody whose token is not that of the attempt.
+func (g *Group) admitSubmitted(ctx context.Context, a index.Append, attempt *tables.AttemptRow) (refused, err error) {
+	if !g.isSubmitted(g.Runs[a.Run]) || attempt.Stored && !a.ByAgent {
+		return nil, nil
+	}
+	if a.ByAgent {
+		return &index.SubmittedError{Run: a.Run}, nil
+	}
+	has, err := g.submissions.HasPermit(ctx, g.Tx, a.Run, a.Attempt)
+	if err != nil || has {
+		return nil, err
+	}
+	return &index.SubmittedError{Run: a.Run}, nil
+}
+
+// permit applies an append that asks for the permit to start its attempt. Its error is one of the
+// database, which ends the group.
+func (g *Group) permit(ctx context.Context, a index.Append, key tables.AttemptKey, attempt *tables.AttemptRow) (index.Appended, error) {
+	out := index.Appended{Size: attempt.Durable()}
+	row := g.Runs[a.Run]
+	if g.submissions == nil {
+		row = nil
+	}
+	folded, blocks, err := foldParts(index.NewState(a.Run, a.Attempt), a.Data)
+	switch {
+	case err != nil:
+		out.Err = err
+		return out, nil
+	case a.Offset != 0 || !folded.State.Known() || folded.Tail+folded.Left > 0:
+		out.Err = &index.RefusedError{Why: "the question for the permit to start an attempt must have the journal up to its whole identity, and nothing else"}
+		return out, nil
+	case row != nil && folded.State.View.Job != row.Run.Job:
+		out.Err = &index.RefusedError{Why: fmt.Sprintf("run %s belongs to job %s, not to %s", a.Run, job.Quote(row.Run.Job), job.Quote(folded.State.View.Job))}
+		return out, nil
+	case row == nil:
+		out.Permit = &job.Permit{Answer: job.PermitRefused, Why: queue.Ask{}.Answer().Why}
+		return out, nil
+	}
+	now := db.FromMicros(db.Micros(a.At))
+	grant, token, err := g.submissions.Permit(ctx, g.Tx, row, a.Run, a.Attempt, *a.Permit, out.Size > int64(len(a.Data)), now)
+	switch {
+	case err != nil:
+		return index.Appended{}, err
+	case !grant.Granted:
+		out.Permit = &job.Permit{Answer: job.PermitRefused, Why: grant.Why}
+		return out, nil
+	case grant.First && out.Size > 0:
+		return index.Appended{}, fmt.Errorf("attempt %d of run %s has a journal, and had no permit", a.Attempt, a.Run)
+	case grant.First:
+		attempt.At = a.At
+		if out.Run, out.Events, err = g.ApplyAppend(ctx, a, attempt, &folded); err != nil {
+			return index.Appended{}, err
+		}
+		out.Block = folded.Head
+		if err := g.StoreAppend(ctx, key, attempt, &folded, blocks); err != nil {
+			return index.Appended{}, err
+		}
+		out.Size = attempt.Durable()
+	default:
+		if err := g.repeatPermit(ctx, row, attempt, grant, now); err != nil {
+			return index.Appended{}, err
+		}
+		out.Run = row.Run
+	}
+	out.Permit = &job.Permit{Answer: job.PermitGranted, LeaseMS: g.Runs[a.Run].Lease.Milliseconds(), AttemptToken: token}
+	return out, nil
+}
+
+// repeatPermit renews the lease of an attempt whose process asks for its permit again.
+func (g *Group) repeatPermit(ctx context.Context, row *tables.RunRow, attempt *tables.AttemptRow, grant queue.Grant, now time.Time) error {
+	row.Lease = max(row.Lease, FirstLease(row.Period))
+	row.ReportedAt = db.Latest(row.ReportedAt, now)
+	row.ExpiresAt = db.Latest(row.ExpiresAt, now.Add(row.Lease))
+	g.DirtyRuns[row.Run.ID] = true
+	if !grant.Revives {
+		return nil
+	}
+	row.WhenLost = diagnosisWhenLost(row)
+	run, events := revive(row.Run, &attempt.State, now, "Its process asked for the permit to start again.")
+	row.Run = tables.WithCut(tables.WithAttempt(run, &attempt.View), attempt.Cut)
+	if err := tables.InsertEvents(ctx, g.Tx, events); err != nil {
+		return err
+	}
+	return outbox.EnqueueChange(ctx, g.Tx, row, events, time.Time{}, now)
+}
+
+// follow does for a submitted run what follows the append that has changed it. before is the run before
+// the append.
+func (g *Group) follow(ctx context.Context, before *job.Run, e *effect, ended bool, now time.Time) error {
+	run := &e.row.Run
+	if !g.isSubmitted(&e.row) || len(e.events) == 0 {
+		return nil
+	}
+	waited := before.State == job.Retrying && !e.begins
+	if waited && run.State == job.Lost { // that it was lost is why it waits
+		run.State, run.Outcome, e.events = job.Retrying, before.Outcome, nil
+		return nil
+	}
+	if waited && run.State != job.Retrying {
+		if err := g.submissions.Withdraw(ctx, g.Tx, run.ID); err != nil {
+			return err
+		}
+	}
+	if !run.State.Terminal() {
+		return nil
+	}
+	event, err := g.submissions.AfterEnd(ctx, g.Tx, &e.row, ended, now)
+	if err != nil || event == nil {
+		return err
+	}
+	// The end and what follows are one change, so that nobody is notified of a failure that is tried again.
+	last := &e.events[len(e.events)-1]
+	if _, err := job.Next(job.State(last.From), job.Event{Kind: job.Ended, State: job.Retrying}, now); err != nil || last.Rule != string(job.Ended) {
+		e.events = append(e.events, *event)
+		return nil
+	}
+	last.To, last.Evidence = event.To, last.Evidence+" "+event.Evidence
+	return nil
+}
+
+// withdraw takes the next attempt of a submitted run off the queue, if it waits: the one before reports
+// again.
+func (g *Group) withdraw(ctx context.Context, row *tables.RunRow) error {
+	if !g.isSubmitted(row) || row.Run.State != job.Retrying {
+		return nil
+	}
+	return g.submissions.Withdraw(ctx, g.Tx, row.Run.ID)
+}
