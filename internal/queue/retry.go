@@ -93,7 +93,7 @@ func (r Retries) After(e End) (next Next, follows bool, why string) {
 	if !e.Requested {
 		next.NotBefore = e.At.Add(r.backoff(e.Attempt - 1))
 	}
-	if e.Outcome.State == job.Lost && !e.Final {
+	if !e.Final {
 		trusted := e.LeaseEnd
 		if trusted.Before(e.At) {
 			trusted = e.At

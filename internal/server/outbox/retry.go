@@ -33,8 +33,8 @@ func (in *actionRequest) requester(ctx context.Context) (by, why string) {
 	return callerName(ctx, in.Body.By), httpio.Printable(in.Body.Why)
 }
 
-// RetryRun records that the agent of a run that has ended is to begin another attempt. This needs an agent
-// that waits for it (stint run --retry-wait); for other runs the response is 409 with the command that starts
+// RetryRun records that the agent of a run that has ended is to begin another attempt, or adds another attempt of
+// a submitted run to the queue. The first needs an agent that waits for it (stint run --retry-wait); for other runs the response is 409 with the command that starts
 // the job again.
 func (s *Outbox) RetryRun(ctx context.Context, in *actionRequest) (*route.Response[job.Run], error) {
 	id, err := s.FindRun(ctx, in.Run)
@@ -63,7 +63,7 @@ func (s *Outbox) RetryRun(ctx context.Context, in *actionRequest) (*route.Respon
 // retryOffer has whether a run can be retried, and how to start its job again.
 type retryOffer struct {
 	Run     string `json:"run"`
-	Waits   bool   `json:"waits" doc:"The agent of the run waits for a retry now."`
+	Waits   bool   `json:"waits" doc:"The agent of the run waits for a retry now, or the run was submitted, and the queue starts another attempt."`
 	Host    string `json:"host"`
 	Command string `json:"command" doc:"The command that starts the job again on its host. It lacks what the server does not know, such as the environment and limits."`
 }
@@ -78,7 +78,7 @@ func (s *Outbox) GetRetry(ctx context.Context, in *route.RunPath) (*route.Respon
 	if err != nil {
 		return nil, s.ProblemOf(ctx, "read until when the agent of run "+id+" waits", err)
 	}
-	waits := run.State.Terminal() && run.State != job.Succeeded && until.After(s.Now())
+	waits := run.State.Terminal() && run.State != job.Succeeded && (until.After(s.Now()) || run.Submitted != nil)
 	return route.OK(retryOffer{Run: id, Waits: waits, Host: run.Host, Command: restartCommand(&run)})
 }
 

@@ -46,7 +46,7 @@ func (s *Claims) Claim(ctx context.Context, worker string, r job.ClaimRequest) (
 			return err
 		}
 		if d := w.drain; d != nil {
-			reply.Draining, reply.StopBy = d.Text(), d.StopBy
+			reply.Draining, reply.StopBy = drainText(d), d.StopBy
 		}
 		if err := extend(ctx, t, worker, r.Starting, now); err != nil {
 			return err

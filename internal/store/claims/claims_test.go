@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
+	rules "stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
@@ -303,7 +304,7 @@ func TestDrain(t *testing.T) {
 		waits := b.submit(t)
 		c := b.claimOne(t, "w1")
 		stop := noon.Add(time.Hour)
-		must(t, b.servers[1].DrainWorker(t.Context(), "w1", Drain{By: "ada", Reason: "a new kernel", At: b.clock(), StopBy: &stop}))
+		must(t, b.servers[1].DrainWorker(t.Context(), "w1", job.Drain{By: "ada", Reason: "a new kernel", At: b.clock(), StopBy: &stop}))
 		if got := b.ask(t, b.servers[0], newProcess(t, c, "h")); got.Answer != job.PermitRefused {
 			t.Errorf("%+v", got)
 		}
@@ -324,7 +325,7 @@ func TestDrain(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		var unknown *query.NotFoundError
-		if err := b.servers[0].DrainWorker(t.Context(), "w9", Drain{By: "ada", At: noon}); !errors.As(err, &unknown) {
+		if err := b.servers[0].DrainWorker(t.Context(), "w9", job.Drain{By: "ada", At: noon}); !errors.As(err, &unknown) {
 			t.Error(err)
 		}
 	})
@@ -594,4 +595,105 @@ func TestALostJournalIsDelivered(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestListWorkers(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		for range 2 {
+			b.submit(t)
+		}
+		reply, err := b.servers[0].Claim(t.Context(), "w1", b.poll("w1", func(r *job.ClaimRequest) {
+			r.Labels, r.FreeMemoryBytes, r.Commands = map[string]string{"zone": "fra"}, 1<<30, true
+		}))
+		must(t, err)
+		b.ask(t, b.servers[0], newProcess(t, reply.Claims[0], "h"))
+		_, err = b.servers[0].Claim(t.Context(), "w0", b.poll("w0", func(r *job.ClaimRequest) { r.Leaving = true }))
+		must(t, err)
+		must(t, b.servers[0].DrainWorker(t.Context(), "w0", job.Drain{By: "ada", At: noon}))
+		all, err := b.servers[1].ListWorkers(t.Context())
+		must(t, err)
+		if len(all) != 2 || all[0].Name != "w0" || all[0].Live || all[0].Drain == nil || all[0].Drain.By != "ada" || all[0].FreeMemoryBytes != nil {
+			t.Fatalf("%+v", all)
+		}
+		if w := all[1]; !w.Live || w.Claimed != 1 || w.Active != 1 || w.Host != "host of w1" || w.Labels["zone"] != "fra" || *w.FreeMemoryBytes != 1<<30 ||
+			!w.Commands || w.Slots != 4 || w.Drain != nil || !w.FirstAt.Equal(noon) || !w.LastAt.Equal(noon) {
+			t.Errorf("%+v", w)
+		}
+		b.pass(time.Minute)
+		if all, err = b.servers[1].ListWorkers(t.Context()); err != nil || all[1].Live {
+			t.Errorf("%+v, %v", all, err)
+		}
+	})
+}
+
+// A person can ask for another attempt of a run that has ended, whatever its definition says.
+func TestAttemptsThatPeopleAskFor(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t)
+		p := newProcess(t, b.claimOne(t, "w1"), "host of w1")
+		b.ask(t, b.servers[0], p)
+		retry := func() error {
+			_, events, err := b.servers[0].outbox.RequestRetry(t.Context(), run, 0, "ada", "again", b.clock())
+			if err == nil && (len(events) != 1 || events[0].To != string(job.Retrying)) {
+				t.Errorf("%+v", events)
+			}
+			return err
+		}
+		var no *rules.NoRetryError
+		if err := retry(); !errors.As(err, &no) {
+			t.Errorf("of a run that has not ended: %v", err)
+		}
+		p.begin(t, b.clock())
+		p.end(t, b.clock(), job.Outcome{State: job.TimedOut, Reason: job.Timeout, Message: "Too long."})
+		must(t, b.send(t, b.servers[0], p).Err)
+		if row := b.run(t, run); row.Run.State != job.TimedOut {
+			t.Fatalf("the run is %s", row.Run.State)
+		}
+		must(t, retry())
+		c := b.claimOne(t, "w1")
+		if c.Attempt != 2 {
+			t.Fatalf("%+v", c)
+		}
+		q := newProcess(t, c, "host of w1")
+		b.ask(t, b.servers[0], q)
+		q.begin(t, b.clock())
+		q.end(t, b.clock(), job.Classify(job.Ending{Kind: job.CommandStep}))
+		must(t, b.send(t, b.servers[0], q).Err)
+		if err := retry(); !errors.As(err, &no) || b.run(t, run).Run.State != job.Succeeded {
+			t.Errorf("of a run that succeeded: %v", err)
+		}
+	})
+}
+
+// A run that is canceled while it waits for its next attempt stays canceled, and the one that was lost is
+// asked to stop if it reports again.
+func TestCancelBetweenAttempts(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t)
+		p := newProcess(t, b.claimOne(t, "w1"), "host of w1")
+		b.ask(t, b.servers[0], p)
+		p.begin(t, b.clock())
+		b.send(t, b.servers[0], p)
+		b.pass(time.Minute)
+		b.judge(t, b.servers[0])
+		c := b.claimOne(t, "w2")
+		canceled, _, err := b.servers[0].outbox.RequestCancel(t.Context(), run, job.Cancel{By: "bob", At: b.clock()})
+		if must(t, err); canceled.State != job.Canceled {
+			t.Fatalf("the run is %s", canceled.State)
+		}
+		if got := b.ask(t, b.servers[1], newProcess(t, c, "host of w2")); got.Answer != job.PermitRefused || got.Why != "the run was canceled by bob" {
+			t.Errorf("%+v", got)
+		}
+		if got := b.beat(t, b.servers[1], run, 1); got.Cancel == nil || got.Cancel.By != "bob" || got.Ended {
+			t.Errorf("%+v", got)
+		}
+		p.end(t, b.clock(), job.Outcome{State: job.Canceled, Reason: job.ByCancel, Message: "Canceled by bob."})
+		must(t, b.send(t, b.servers[0], p).Err)
+		b.pass(time.Minute)
+		_, err = b.servers[0].EndOverdueClaims(t.Context())
+		must(t, err)
+		if waiting, claims := b.waits(t, run); waiting+claims != 0 || b.run(t, run).Run.State != job.Canceled {
+			t.Errorf("%d wait, %d claims", waiting, claims)
+		}
+	})
 }

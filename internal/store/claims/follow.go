@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/definition"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
 	storequeue "stint.dev/stint/internal/store/queue"
@@ -57,7 +58,7 @@ func (s *Claims) follow(ctx context.Context, t *db.Tx, row *tables.RunRow, final
 	}
 	if !follows {
 		if requestedBy != "" {
-			return nil, &NoFurtherError{Run: *run, Why: why}
+			return nil, &outbox.NoRetryError{Run: *run, Why: fmt.Sprintf("run %s is %s: %s", run.ID, run.State, why)}
 		}
 		return nil, nil
 	}
@@ -77,14 +78,17 @@ func (s *Claims) follow(ctx context.Context, t *db.Tx, row *tables.RunRow, final
 	return event, nil
 }
 
-// NoFurtherError is the error of a request for another attempt of a submitted run that cannot follow.
-type NoFurtherError struct {
-	Run job.Run
-	Why string
-}
-
-func (e *NoFurtherError) Error() string {
-	return fmt.Sprintf("run %s is %s, and no further attempt can follow: %s", e.Run.ID, e.Run.State, e.Why)
+// RequestAttempt adds another attempt of a submitted run that has ended to the queue, moves the run to retrying
+// and returns the event; the caller stores both. The error is *outbox.NoRetryError if no attempt can follow.
+func (s *Claims) RequestAttempt(ctx context.Context, t *db.Tx, row *tables.RunRow, by string, now time.Time) (*job.RunEvent, error) {
+	if !row.Run.State.Terminal() {
+		return nil, &outbox.NoRetryError{Run: row.Run, Why: fmt.Sprintf("run %s is %s: no attempt begins beside one that may be alive; cancel it first", row.Run.ID, row.Run.State)}
+	}
+	event, err := s.follow(ctx, t, row, row.Run.EndedAt != nil, by, now)
+	if err == nil && event == nil {
+		err = &outbox.NoRetryError{Run: row.Run, Why: fmt.Sprintf("run %s is %s", row.Run.ID, row.Run.State)}
+	}
+	return event, err
 }
 
 // Withdraw takes the attempt that was to follow off the queue, with its claim, because the one before

@@ -175,7 +175,7 @@ func TestModel(t *testing.T) {
 					must(b.t, err)
 				},
 				"a worker is drained": func(t *rapid.T) {
-					err := m.server(t).DrainWorker(b.t.Context(), m.worker(t), Drain{By: "ada", At: b.clock()})
+					err := m.server(t).DrainWorker(b.t.Context(), m.worker(t), job.Drain{By: "ada", At: b.clock()})
 					if err != nil {
 						t.Skip("unknown")
 					}
@@ -235,7 +235,7 @@ func TestPermitAndEndAtOnce(t *testing.T) {
 			go func() { got = b.ask(t, b.servers[0], p); done <- nil }()
 			go func() {
 				if i%2 == 0 {
-					done <- b.servers[1].DrainWorker(t.Context(), worker, Drain{By: "ada", At: b.clock()})
+					done <- b.servers[1].DrainWorker(t.Context(), worker, job.Drain{By: "ada", At: b.clock()})
 					return
 				}
 				_, _, err := b.servers[1].ReleaseClaim(t.Context(), worker, c.Claim, "it cannot run here")

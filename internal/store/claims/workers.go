@@ -47,18 +47,11 @@ type workerRow struct {
 	polls               []string
 	first, asked, lease time.Time
 	leaving             bool
-	drain               *Drain
+	drain               *job.Drain
 }
 
-// Drain says that a worker gets no more runs.
-type Drain struct {
-	By, Reason string
-	At         time.Time
-	StopBy     *time.Time // when its agents are asked to stop; nil for never
-}
-
-// Text says for a person why the worker gets no more runs.
-func (d *Drain) Text() string {
+// drainText says for a person why a worker gets no more runs.
+func drainText(d *job.Drain) string {
 	text := "drained by " + d.By
 	if d.Reason != "" {
 		text += ": " + d.Reason
@@ -70,7 +63,7 @@ const workerColumns = `name, id, host, doc, polls, first_at, asked_at, lease_unt
 
 func scanWorker(from db.Scanner) (workerRow, error) {
 	var w workerRow
-	var d Drain
+	var d job.Drain
 	var doc, polls []byte
 	var first, asked, lease, leaving int64
 	var drained, deadline sql.NullInt64
@@ -166,7 +159,7 @@ func noWorker(name string) error { return &query.NotFoundError{What: "worker " +
 // DrainWorker gives a worker no more runs, and takes its claims that have no permit back. Its attempts go
 // on; with a deadline they are asked to stop then. Draining again changes reason and deadline. The error
 // is *query.NotFoundError for an unknown worker.
-func (s *Claims) DrainWorker(ctx context.Context, name string, d Drain) error {
+func (s *Claims) DrainWorker(ctx context.Context, name string, d job.Drain) error {
 	d.By, d.Reason = index.CleanText(d.By, 200), index.CleanText(d.Reason, 1000)
 	err := s.changeWorker(ctx, name, `UPDATE workers SET drained_at = $2, drained_by = $3, drained_why = $4, drain_deadline = $5 WHERE name = $1`,
 		name, db.Micros(d.At), d.By, d.Reason, db.NullableMicros(d.StopBy))
@@ -179,7 +172,7 @@ func (s *Claims) DrainWorker(ctx context.Context, name string, d Drain) error {
 		return fmt.Errorf("read the claims of worker %s: %w", job.Quote(name), err)
 	}
 	for _, id := range ids {
-		if _, err := s.end(ctx, ending{claim: id, reason: "the worker is " + d.Text(), uncounted: true}); err != nil {
+		if _, err := s.end(ctx, ending{claim: id, reason: "the worker is " + drainText(&d), uncounted: true}); err != nil {
 			return err
 		}
 	}

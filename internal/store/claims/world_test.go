@@ -20,9 +20,11 @@ import (
 	"stint.dev/stint/internal/store/definitions"
 	"stint.dev/stint/internal/store/health"
 	"stint.dev/stint/internal/store/intake"
+	"stint.dev/stint/internal/store/outbox"
 	"stint.dev/stint/internal/store/plantest"
 	"stint.dev/stint/internal/store/postgrestest"
 	storequeue "stint.dev/stint/internal/store/queue"
+	"stint.dev/stint/internal/store/runs"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
@@ -42,6 +44,7 @@ type server struct {
 	queue  *storequeue.Queue
 	intake *intake.Intake
 	health *health.Health
+	outbox *outbox.Outbox
 }
 
 // bench is a database with servers on it, and their clock.
@@ -79,7 +82,7 @@ func newBench(t *testing.T, engine string) *bench {
 		items := troubled.New(d)
 		c := New(d, false)
 		must(t, c.OpenTokenKey(t.Context()))
-		b.servers = append(b.servers, server{c, storequeue.New(d), intake.New(d, items, blocks.New(d, uuid.NewString(), nil, 0), c), health.New(d, items, c)})
+		b.servers = append(b.servers, server{c, storequeue.New(d), intake.New(d, items, blocks.New(d, uuid.NewString(), nil, 0), c), health.New(d, items, c), outbox.New(d, items, runs.New(d, items), c)})
 	}
 	t.Cleanup(func() {
 		for _, d := range opened {

@@ -106,6 +106,7 @@ func cancelRun(run job.Run, c job.Cancel) (next job.Run, events []job.RunEvent, 
 	if run.Cancel != nil || run.EndedAt != nil && run.State != job.Retrying {
 		return run, nil, false
 	}
+	mayReturn := run.Submitted != nil && run.State == job.Retrying && run.EndedAt == nil
 	c.By, c.Why, c.At = index.CleanText(c.By, 200), index.CleanText(c.Why, 1000), db.FromMicros(db.Micros(c.At))
 	run.Cancel = &c
 	evidence := index.StopEvidence(c.By, c.Why)
@@ -114,7 +115,9 @@ func cancelRun(run job.Run, c job.Cancel) (next job.Run, events []job.RunEvent, 
 		return run, nil, true
 	}
 	if run.State == job.Canceled {
-		run.EndedAt = &c.At
+		if !mayReturn { // else it has no time of its end, so that the attempt that was lost is stopped if it reports again
+			run.EndedAt = &c.At
+		}
 		when := ", before an agent began."
 		if run.Attempt > 0 {
 			when = ", between two attempts."

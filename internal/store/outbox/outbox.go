@@ -32,13 +32,22 @@ const outboxColumns = `id, kind, run_id, attempt, what, severity, route, status,
 type Outbox struct {
 	*db.DB
 	*troubled.Items
-	queries *runs.Queries
-	secrets secrets
+	queries     *runs.Queries
+	submissions Submissions
+	secrets     secrets
+}
+
+// Submissions are the submitted runs.
+type Submissions interface {
+	// RequestAttempt adds, in a transaction that has locked the run, another attempt of a submitted run that has
+	// ended to the queue, moves the run to retrying and returns the event. The error is *outbox.NoRetryError if no
+	// attempt can follow.
+	RequestAttempt(ctx context.Context, t *db.Tx, row *tables.RunRow, by string, now time.Time) (*job.RunEvent, error)
 }
 
 // New returns the outbox of a database. It cannot encrypt secrets before OpenSecrets.
-func New(d *db.DB, items *troubled.Items, q *runs.Queries) *Outbox {
-	return &Outbox{DB: d, Items: items, queries: q}
+func New(d *db.DB, items *troubled.Items, q *runs.Queries, s Submissions) *Outbox {
+	return &Outbox{DB: d, Items: items, queries: q, submissions: s}
 }
 
 // insertEntries stores entries in the transaction of the change that caused them.

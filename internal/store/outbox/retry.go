@@ -14,8 +14,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// RequestRetry requests another attempt from the agent of a run that has ended, and moves the run by
-// job.RetryRequested. If the agent does not wait for that, the error is *outbox.NoRetryError. It may be
+// RequestRetry requests another attempt from the agent of a run that has ended, or of a submitted run from the
+// queue, and moves the run by job.RetryRequested. If the agent does not wait for that, the error is *outbox.NoRetryError. It may be
 // called again. attempt is the attempt that the retry follows: the request is refused if another one
 // has begun; 0 is the last one.
 func (s *Outbox) RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
@@ -32,6 +32,10 @@ func (s *Outbox) RequestRetry(ctx context.Context, run string, attempt int, by, 
 		if row.Run.State == job.Retrying {
 			return nil
 		}
+		if row.Run.Submitted != nil {
+			events, err = s.requestAttempt(ctx, t, &row, by, now)
+			return err
+		}
 		until, err := agentWaitsUntil(ctx, t, &row.Run)
 		if err != nil {
 			return err
@@ -45,6 +49,21 @@ func (s *Outbox) RequestRetry(ctx context.Context, run string, attempt int, by, 
 		return job.Run{}, nil, fmt.Errorf("retry run %s: %w", run, err)
 	}
 	return row.Run, events, nil
+}
+
+// requestAttempt requests another attempt of a submitted run: its agents make one each, and the queue starts the
+// next.
+func (s *Outbox) requestAttempt(ctx context.Context, t *db.Tx, row *tables.RunRow, by string, now time.Time) ([]job.RunEvent, error) {
+	event, err := s.submissions.RequestAttempt(ctx, t, row, index.CleanText(by, 200), db.FromMicros(db.Micros(now)))
+	if err != nil {
+		return nil, err
+	}
+	row.Run.Cancel = nil
+	events := []job.RunEvent{*event}
+	if err := tables.InsertEvents(ctx, t, events); err != nil {
+		return nil, err
+	}
+	return events, tables.UpdateRun(ctx, t, row)
 }
 
 // mayRetry returns *outbox.NoRetryError if a run cannot be retried now. waits says that its agent waits.

@@ -1,0 +1,69 @@
+package claims
+
+import (
+	"context"
+	"fmt"
+
+	"stint.dev/stint/job"
+)
+
+// ListWorkers returns all workers that are known, in the order of their names.
+func (s *Claims) ListWorkers(ctx context.Context) ([]job.WorkerInfo, error) {
+	claimed, err := s.countBy(ctx, `SELECT worker, COUNT(*) FROM claims GROUP BY worker`)
+	if err != nil {
+		return nil, err
+	}
+	active, err := s.countBy(ctx, `SELECT p.worker, COUNT(*) FROM permits p JOIN runs r ON r.id = p.run_id AND r.attempt = p.attempt
+		WHERE p.active = 1 AND r.leased = 1 GROUP BY p.worker`)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.Reader.QueryContext(ctx, `SELECT `+workerColumns+` FROM workers ORDER BY name`)
+	if err != nil {
+		return nil, fmt.Errorf("list workers: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	now, all := s.Now(), []job.WorkerInfo{}
+	for rows.Next() {
+		w, err := scanWorker(rows)
+		if err != nil {
+			return nil, fmt.Errorf("list workers: %w", err)
+		}
+		d := w.doc
+		info := job.WorkerInfo{
+			Name: w.name, Host: w.host, Version: d.Version, Labels: d.Labels, Allow: d.Allow, Commands: d.Commands, Slots: d.Slots,
+			Claimed: claimed[w.name], Active: active[w.name], FirstAt: w.first, LastAt: w.asked,
+			Live: !w.leaving && now.Before(w.lease), Drain: w.drain,
+		}
+		if info.Labels == nil {
+			info.Labels = map[string]string{}
+		}
+		if d.FreeMemoryBytes > 0 {
+			info.FreeMemoryBytes = &d.FreeMemoryBytes
+		}
+		if d.FreeCPUs > 0 {
+			info.FreeCPUs = &d.FreeCPUs
+		}
+		all = append(all, info)
+	}
+	return all, rows.Err()
+}
+
+// countBy runs a query whose rows are a name and a number.
+func (s *Claims) countBy(ctx context.Context, query string) (map[string]int, error) {
+	rows, err := s.Reader.QueryContext(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("count the runs of workers: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	counts := map[string]int{}
+	for rows.Next() {
+		var name string
+		var n int
+		if err := rows.Scan(&name, &n); err != nil {
+			return nil, fmt.Errorf("count the runs of workers: %w", err)
+		}
+		counts[name] = n
+	}
+	return counts, rows.Err()
+}
