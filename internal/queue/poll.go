@@ -31,6 +31,17 @@ func WorkerLease(at time.Time, wait time.Duration) time.Time {
 	return at.Add(max(0, wait) + workerGrace)
 }
 
+// NameTakenError is the error of a worker that asks under the name of another one, which is alive.
+type NameTakenError struct {
+	Worker, Host string
+	Until        time.Time
+}
+
+func (e *NameTakenError) Error() string {
+	return fmt.Sprintf("the name %s belongs to a worker on host %s, which has another state directory: choose another name, or stop that worker and wait until %s",
+		job.Quote(e.Worker), job.Quote(e.Host), job.TimeText(e.Until))
+}
+
 // MayHaveName reports whether a worker may have a name: a new one, its own, or one whose worker has not
 // asked within its lease.
 func MayHaveName(knownID string, lease time.Time, id string, now time.Time) bool {

@@ -182,10 +182,31 @@ func (s *Server) definitionRoutes() []route.Row {
 
 // queueRoutes returns the rows about submissions, the queue, groups and workers.
 func (s *Server) queueRoutes() []route.Row {
-	const run = "/api/v1/runs/{run}"
+	const (
+		all    = "/api/v1/queue"
+		run    = "/api/v1/runs/{run}"
+		groups = "/api/v1/groups"
+		group  = groups + "/{group}"
+		worker = "/api/v1/workers/{worker}"
+		claims = worker + "/claims"
+	)
 	q := s.queue
 	return []route.Row{
 		{Method: "PUT", Pattern: run, Scope: access.Write, Handle: q.PutRun, Body: queue.MaxSubmission, Summary: "Submit a run of a job or command", Doc: queue.DocSubmit},
+		{Method: "GET", Pattern: all, Scope: access.Read, Typed: route.Typed(q.ListQueue), Summary: "List queued runs, with what each waits for"},
+		{Method: "POST", Pattern: all + "/release", Scope: access.Write, Typed: route.Typed(q.ReleaseQueue), Summary: "Let held runs start"},
+		{Method: "POST", Pattern: run + "/priority", Scope: access.Write, Typed: route.Typed(q.SetPriority), Summary: "Give a queued run another priority"},
+		{Method: "GET", Pattern: groups, Scope: access.Read, Typed: route.Typed(q.ListGroups), Summary: "List groups with their limits"},
+		{Method: "PUT", Pattern: group, Scope: access.Author, Typed: route.Typed(q.PutGroup), Summary: "Set how many runs of a group may be active at once"},
+		{Method: "DELETE", Pattern: group, Scope: access.Author, Typed: route.Typed(q.DeleteGroup), Summary: "Delete a group; its runs have no common limit any more"},
+		{Method: "GET", Pattern: "/api/v1/workers", Scope: access.Read, Typed: route.Typed(q.ListWorkers), Summary: "List workers with their slots and labels"},
+		{Method: "POST", Pattern: worker + "/drain", Scope: access.Write, Typed: route.Typed(q.DrainWorker), Summary: "Give a worker no more runs"},
+		{Method: "POST", Pattern: worker + "/resume", Scope: access.Write, Typed: route.Typed(q.ResumeWorker), Summary: "End the drain of a worker"},
+		{
+			Method: "POST", Pattern: claims, Scope: access.Worker, Handle: q.PostClaims, Body: queue.MaxClaim, Stream: true,
+			Summary: "Ask for runs, as a worker", Doc: queue.DocClaims,
+		},
+		{Method: "POST", Pattern: claims + "/{claim}/release", Scope: access.Worker, Typed: route.Typed(q.ReleaseClaim), Summary: "Give a claim back, as a worker"},
 	}
 }
 

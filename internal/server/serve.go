@@ -21,12 +21,13 @@ const (
 )
 
 // Run does the work that requests leave behind: it makes appends and heartbeats durable, and
-// records when tokens were used. Appends and heartbeats wait until it runs. It returns when ctx has
+// records when tokens were used, and wakes workers when there are runs for them. Appends and heartbeats wait until it runs. It returns when ctx has
 // ended and the server has answered everything that it accepted. Serve calls it.
 func (s *Server) Run(ctx context.Context) {
 	var loops sync.WaitGroup
 	loops.Go(func() { s.intake.Run(ctx) })
 	loops.Go(func() { s.access.FollowTokens(ctx) })
+	loops.Go(func() { s.queue.Run(ctx) })
 	loops.Wait()
 }
 

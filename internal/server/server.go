@@ -199,10 +199,10 @@ func (s *Server) makeParts() {
 		},
 	}
 	s.queue = queue.New(queue.Config{
-		Finder: s.finder, Submissions: s.store, Now: s.now, Stopping: s.stopping, Notify: s.broker.Notify, Changed: s.metrics.countEvents,
+		Finder: s.finder, Submissions: s.store, Queue: s.store, Groups: s.store, Workers: s.store, Now: s.now, Stopping: s.stopping, Notify: s.broker.Notify, Changed: s.metrics.countEvents,
 		Polled: s.access.PolledFrom,
 	})
-	s.health = healthapi.Routes{Finder: s.finder, Store: s.store, Now: s.now, HeavyRead: s.logs.SearchTurn}
+	s.health = healthapi.Routes{Finder: s.finder, Store: s.store, Now: s.now, HeavyRead: s.logs.SearchTurn, Queue: s.store}
 }
 
 // newGuard returns the guard that identifies the senders of requests.

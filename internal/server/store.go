@@ -28,6 +28,10 @@ type Store interface {
 	accessapi.Store
 	definitions.Store
 	queue.SubmitStore
+	queue.QueueStore
+	queue.GroupStore
+	queue.WorkerStore
+	healthapi.QueueStore
 	outboxapi.Store
 	ping.Store
 	live.Store

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/query"
 	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/queue"
@@ -83,7 +84,7 @@ func pagesOfTheQueue(t *testing.T, s *store.Store) {
 	var got []string
 	cursor := ""
 	for range 10 {
-		page, err := s.ListQueue(t.Context(), queue.List{Limit: 2, Cursor: cursor})
+		page, err := s.ListQueue(t.Context(), query.Queue{Limit: 2, Cursor: cursor})
 		must(t, err)
 		if page.Queued != 5 || page.Held != 0 || len(page.Runs) > 2 {
 			t.Errorf("%+v", page)
@@ -97,17 +98,17 @@ func pagesOfTheQueue(t *testing.T, s *store.Store) {
 		cursor = *page.NextCursor
 	}
 	wantText(t, strings.Join(got, " "), strings.Join(ids, " "))
-	page, err := s.ListQueue(t.Context(), queue.List{Job: "job1", Limit: 10})
+	page, err := s.ListQueue(t.Context(), query.Queue{Job: "job1", Limit: 10})
 	if err != nil || len(page.Runs) != 2 || page.NextCursor != nil {
 		t.Errorf("of a job: %+v, %v", page, err)
 	}
-	page, err = s.ListQueue(t.Context(), queue.List{Group: "db", Held: true, Limit: 10})
+	page, err = s.ListQueue(t.Context(), query.Queue{Group: "db", Held: true, Limit: 10})
 	if err != nil || len(page.Runs) != 0 {
 		t.Errorf("of a group: %+v, %v", page, err)
 	}
 	var bad *job.InvalidError
 	for _, cursor := range []string{"x", "1", "1.x", "x." + ids[0]} {
-		if _, err := s.ListQueue(t.Context(), queue.List{Limit: 2, Cursor: cursor}); !errors.As(err, &bad) {
+		if _, err := s.ListQueue(t.Context(), query.Queue{Limit: 2, Cursor: cursor}); !errors.As(err, &bad) {
 			t.Errorf("cursor %s: %v", cursor, err)
 		}
 	}
@@ -160,7 +161,7 @@ func heldQueue(t *testing.T, s *store.Store) {
 	wantText(t, namesOf(take(t, s, anyWorker(10))), "")
 	with(t, s, queue.Return, claimed)
 	wantText(t, gatesOf(t, s, claimed), "held, 0 ahead")
-	page, err := s.ListQueue(t.Context(), queue.List{Held: true, Limit: 10})
+	page, err := s.ListQueue(t.Context(), query.Queue{Held: true, Limit: 10})
 	if err != nil || len(page.Runs) != 4 || page.Held != 4 {
 		t.Errorf("%+v, %v", page, err)
 	}

@@ -150,6 +150,7 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 	judged := health.New(d, items, given)
 	taken := intake.New(d, items, journals, given)
 	waiting := queue.New(d)
+	waiting.UseWorkers(given.LiveWorkers)
 	return &Store{
 		DB: d, Items: items, Journals: journals, Queries: asked,
 		Access: access.New(d), Claims: given, Definitions: definitions.New(d), Outbox: actions, Health: judged, Intake: taken, Queue: waiting, Matcher: matcher.New(d, waiting),

@@ -85,6 +85,9 @@ func forAll(opts *option.Set, r *job.SubmitRequest, now time.Time) (err error) {
 	if r.Priority != "" && r.Priority.Weight() == 0 {
 		return option.Usagef("--priority: %s is none of low, normal and high", job.Quote(string(r.Priority)))
 	}
+	if r.Overlap = opts.Text("overlap"); r.Overlap != "" && !slices.Contains(overlaps, r.Overlap) {
+		return option.Usagef("--overlap: %s is none of queue, skip and allow", job.Quote(r.Overlap))
+	}
 	if r.Labels, err = pairs("label", opts.List("label"), job.CheckLabel); err != nil {
 		return err
 	}
@@ -106,6 +109,9 @@ func forAll(opts *option.Set, r *job.SubmitRequest, now time.Time) (err error) {
 	}
 	return nil
 }
+
+// overlaps are what a submission may do while the job is at work.
+var overlaps = []string{"queue", "skip", "allow"}
 
 // whens are how a run that another one waits for may have to end.
 var whens = []string{"succeeded", "ended", "failed"}

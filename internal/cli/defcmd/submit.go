@@ -41,6 +41,7 @@ func submitRows() []option.Option {
 		{Name: "at", Value: "TIME", Help: "start not before this time: 15:04 (the next), 2006-01-02 15:04, or 2006-01-02T15:04:05Z"},
 		{Name: "after", Kind: option.List, Value: "RUN[:WHEN]", Help: "start when this run has succeeded, or with :ended or :failed (repeatable)"},
 		{Name: "key", Value: "KEY", Help: "asking again with the same job and key asks for the same run"},
+		{Name: "overlap", Value: "HOW", Help: "queue, skip or allow: skip submits nothing while other work of the job waits or goes on (default: queue)"},
 		{Name: "wait", Kind: option.Switch, Help: "wait for the end of the run, and end with its exit code"},
 		{Name: "follow", Short: "f", Kind: option.Switch, Help: "print what the run prints, and wait"},
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // ExplainRun responds with the result of every health rule for a run; for a run that has ended, with the
-// last results.
+// last results; and with what a queued run waits for.
 func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Response[api.Explanation], error) {
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
@@ -30,6 +30,15 @@ func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Resp
 	out := api.Explanation{Policy: "default"}
 	if stored.YAML != "" {
 		out.Policy = "job"
+	}
+	if l.State == job.Queued || l.State == job.Retrying {
+		if out.Waiting, err = s.Queue.ExplainQueued(ctx, id); err != nil {
+			return nil, s.ProblemOf(ctx, "explain what run "+id+" waits for", err)
+		}
+	}
+	if l.State == job.Queued && l.Attempt == 0 { // there is nothing yet to judge
+		out.Rules = []api.RuleResult{}
+		return route.OK(out)
 	}
 	now := s.Now()
 	if !l.State.Active() {

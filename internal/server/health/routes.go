@@ -25,6 +25,12 @@ type Store interface {
 	PastStore
 }
 
+// QueueStore explains queued runs.
+type QueueStore interface {
+	// ExplainQueued returns what a run waits for; nil for a run that is not in the queue.
+	ExplainQueued(ctx context.Context, run string) (*job.QueuedRun, error)
+}
+
 // PolicyStore stores the policies of jobs.
 type PolicyStore interface {
 	// Policy returns the policy of a job.
@@ -52,6 +58,7 @@ type PastStore interface {
 type Routes struct {
 	httpio.Finder
 	Store Store
+	Queue QueueStore
 	Now   func() time.Time
 	// HeavyRead waits for a place among the requests that read a lot. The context that it returns ends
 	// when the request must end for another one.

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"slices"
 	"strconv"
 
 	"stint.dev/stint/internal/access"
@@ -45,18 +44,11 @@ func (s *Routes) PutGroup(ctx context.Context, in *groupIn) (*route.Response[job
 	if err := queue.CheckGroup(in.Group); err != nil {
 		return nil, s.ProblemOf(ctx, "set a group", err)
 	}
-	if err := s.Groups.SetGroup(ctx, in.Group, in.Body.Limit, caller(ctx, "")); err != nil {
+	g, err := s.Groups.SetGroup(ctx, in.Group, in.Body.Limit, caller(ctx, ""))
+	if err != nil {
 		return nil, s.ProblemOf(ctx, "set group "+job.Quote(in.Group), err)
 	}
 	access.SetDetail(ctx, "limit "+strconv.Itoa(in.Body.Limit))
-	all, err := s.Groups.Groups(ctx)
-	if err != nil {
-		return nil, s.ProblemOf(ctx, "list groups", err)
-	}
-	g := job.Group{Name: in.Group, Limit: in.Body.Limit} // if somebody deleted it meanwhile
-	if i := slices.IndexFunc(all, func(g job.Group) bool { return g.Name == in.Group }); i >= 0 {
-		g = all[i]
-	}
 	return route.OK(g)
 }
 

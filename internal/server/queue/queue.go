@@ -27,10 +27,10 @@ type SubmitStore interface {
 
 // QueueStore shows and changes the queue.
 type QueueStore interface {
-	// ListQueue returns a page of the queue in the order of ranks.
+	// ListQueue returns a page of the queue, those first that have waited longest.
 	ListQueue(ctx context.Context, q query.Queue) (job.QueuePage, error)
 	// ReleaseHeld lets the held runs of a job go on, or all if it is empty, and returns how many there were.
-	ReleaseHeld(ctx context.Context, job, by string) (int64, error)
+	ReleaseHeld(ctx context.Context, job string) (int64, error)
 	// SetPriority ranks a queued run anew.
 	SetPriority(ctx context.Context, run string, p job.Priority) (job.Run, error)
 }
@@ -38,7 +38,7 @@ type QueueStore interface {
 // GroupStore keeps the limits of groups.
 type GroupStore interface {
 	Groups(ctx context.Context) ([]job.Group, error)
-	SetGroup(ctx context.Context, name string, limit int, by string) error
+	SetGroup(ctx context.Context, name string, limit int, by string) (job.Group, error)
 	DeleteGroup(ctx context.Context, name string) error
 }
 
@@ -48,10 +48,12 @@ type WorkerStore interface {
 	Claim(ctx context.Context, worker string, r job.ClaimRequest) (job.ClaimReply, error)
 	// ReleaseClaim ends a claim of a worker. It returns the changes of a run that ended because of it.
 	ReleaseClaim(ctx context.Context, worker, claim, reason string) (job.Run, []job.RunEvent, error)
-	Workers(ctx context.Context) ([]job.WorkerInfo, error)
+	// RunsReady returns a channel that is closed when a run becomes ready.
+	RunsReady() <-chan struct{}
+	ListWorkers(ctx context.Context) ([]job.WorkerInfo, error)
 	// DrainWorker gives a worker no more runs, and takes its claims back.
-	DrainWorker(ctx context.Context, name string, d job.Drain) (job.WorkerInfo, error)
-	ResumeWorker(ctx context.Context, name string) (job.WorkerInfo, error)
+	DrainWorker(ctx context.Context, name string, d job.Drain) error
+	ResumeWorker(ctx context.Context, name string) error
 }
 
 // Config configures Routes.
@@ -90,9 +92,17 @@ func New(cfg Config) *Routes {
 	return &Routes{Config: cfg, polls: &Polls{}, open: shares.New(shares.Limits{All: mostPolls, Token: mostPolls / 4, Address: mostPolls / 4}, time.Now)}
 }
 
-// Wake makes the requests for runs that are held open look again, because a run became ready. It never
-// blocks.
-func (s *Routes) Wake() { s.polls.Wake() }
+// Run wakes the requests for runs that are held open whenever a run becomes ready, until ctx ends.
+func (s *Routes) Run(ctx context.Context) {
+	for {
+		select {
+		case <-s.Workers.RunsReady():
+			s.polls.Wake()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
 // caller is who sent a request; given is for one that nobody logged in for.
 func caller(ctx context.Context, given string) string {
@@ -110,6 +120,7 @@ func asProblem(err error) error {
 	var conflict *queue.ConflictError
 	var author *queue.AuthorError
 	var full *queue.FullError
+	var name *queue.NameTakenError
 	var values *definition.ValuesError
 	switch {
 	case errors.As(err, &full):
@@ -118,6 +129,8 @@ func asProblem(err error) error {
 		return httpio.NewProblem(http.StatusBadRequest, "%s", values)
 	case errors.As(err, &conflict):
 		return httpio.NewProblem(http.StatusConflict, "%s", conflict)
+	case errors.As(err, &name):
+		return httpio.NewProblem(http.StatusConflict, "%s", name)
 	case errors.As(err, &author):
 		return httpio.NewProblem(http.StatusForbidden, "%s", author)
 	}

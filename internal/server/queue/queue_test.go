@@ -31,6 +31,7 @@ type fakeStore struct {
 	httpio.RunStore
 	mu        sync.Mutex
 	ready     int
+	signal    chan struct{} // closed when ready grows
 	asked     int
 	given     map[string][]job.Claim
 	draining  string
@@ -59,8 +60,7 @@ func (f *fakeStore) ListQueue(_ context.Context, q query.Queue) (job.QueuePage, 
 	return job.QueuePage{Queued: int64(q.Limit)}, f.err
 }
 
-func (f *fakeStore) ReleaseHeld(_ context.Context, name, by string) (int64, error) {
-	f.by = by + " " + name
+func (f *fakeStore) ReleaseHeld(context.Context, string) (int64, error) {
 	return 2, f.err
 }
 
@@ -70,9 +70,9 @@ func (f *fakeStore) SetPriority(_ context.Context, run string, p job.Priority) (
 
 func (f *fakeStore) Groups(context.Context) ([]job.Group, error) { return f.groups, f.err }
 
-func (f *fakeStore) SetGroup(_ context.Context, name string, limit int, by string) error {
+func (f *fakeStore) SetGroup(_ context.Context, name string, limit int, by string) (job.Group, error) {
 	f.groups, f.by = append(f.groups, job.Group{Name: name, Limit: limit, Active: 3}), by
-	return f.err
+	return f.groups[len(f.groups)-1], f.err
 }
 
 func (f *fakeStore) DeleteGroup(context.Context, string) error { return f.err }
@@ -98,20 +98,44 @@ func (f *fakeStore) ReleaseClaim(_ context.Context, worker, claim, reason string
 	return job.Run{}, nil, f.err
 }
 
-func (f *fakeStore) Workers(context.Context) ([]job.WorkerInfo, error) { return nil, f.err }
+func (f *fakeStore) ListWorkers(context.Context) ([]job.WorkerInfo, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return []job.WorkerInfo{{Name: "w7", Drain: &f.drain}}, f.err
+}
 
-func (f *fakeStore) DrainWorker(_ context.Context, name string, d job.Drain) (job.WorkerInfo, error) {
+func (f *fakeStore) RunsReady() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.signal == nil {
+		f.signal = make(chan struct{})
+	}
+	return f.signal
+}
+
+// add makes runs ready.
+func (f *fakeStore) add(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ready += n
+	if f.signal != nil {
+		close(f.signal)
+		f.signal = nil
+	}
+}
+
+func (f *fakeStore) DrainWorker(_ context.Context, _ string, d job.Drain) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.drain, f.draining = d, d.Reason
-	return job.WorkerInfo{Name: name, Drain: &d}, f.err
+	return f.err
 }
 
-func (f *fakeStore) ResumeWorker(_ context.Context, name string) (job.WorkerInfo, error) {
+func (f *fakeStore) ResumeWorker(context.Context, string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.draining = ""
-	return job.WorkerInfo{Name: name}, f.err
+	return f.err
 }
 
 func (f *fakeStore) count() int {
@@ -290,6 +314,8 @@ func TestRequestsAreHeldOpen(t *testing.T) {
 		s := newRoutes(t, f)
 		stopping := make(chan struct{})
 		s.Stopping = stopping
+		go s.Run(t.Context())
+		synctest.Wait()
 		one := job.ClaimRequest{ClaimID: "a", Free: 1, WaitMS: 20_000}
 
 		// It waits to the end without asking again.
@@ -301,13 +327,8 @@ func TestRequestsAreHeldOpen(t *testing.T) {
 
 		// A wake-up brings the run at once; a second one finds nothing and waits on.
 		waits = ask(s, t.Context(), one)
-		time.AfterFunc(3*time.Second, s.Wake)
-		time.AfterFunc(5*time.Second, func() {
-			f.mu.Lock()
-			f.ready = 1
-			f.mu.Unlock()
-			s.Wake()
-		})
+		time.AfterFunc(3*time.Second, func() { f.add(0) })
+		time.AfterFunc(5*time.Second, func() { f.add(1) })
 		got = <-waits
 		if got.err != nil || len(got.reply.Claims) != 1 || got.after != 5*time.Second || f.count() != 4 {
 			t.Errorf("%+v after %d questions", got, f.count())
@@ -322,13 +343,10 @@ func TestRequestsAreHeldOpen(t *testing.T) {
 		waits = ask(s, t.Context(), one)
 		synctest.Wait()
 		in := &drainIn{Worker: "w7"}
+		in.Body = &drainBody{Reason: "new disk"}
 		if _, err := s.DrainWorker(t.Context(), in); err != nil {
 			t.Fatal(err)
 		}
-		f.mu.Lock()
-		f.draining = "new disk"
-		f.mu.Unlock()
-		s.Wake()
 		if got = <-waits; got.reply.Draining != "new disk" || got.after != 0 {
 			t.Errorf("%+v", got)
 		}
@@ -371,15 +389,13 @@ func TestOneRunWakesWorkersInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newStore()
 		s := newRoutes(t, f)
+		go s.Run(t.Context())
 		var all []<-chan claimed
 		for i := range 100 {
 			all = append(all, ask(s, t.Context(), job.ClaimRequest{ClaimID: string(rune('A' + i)), Free: 1, WaitMS: 20_000}))
 			synctest.Wait()
 		}
-		f.mu.Lock()
-		f.ready = 1
-		f.mu.Unlock()
-		s.Wake()
+		f.add(1)
 		for i, waits := range all {
 			got := <-waits
 			switch n := len(got.reply.Claims); {
@@ -404,12 +420,7 @@ func TestDrain(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	s.Now = func() time.Time { return now }
 	in := &drainIn{Worker: "w7"}
-	in.Body = &struct {
-		_          struct{} `additionalProperties:"false"`
-		Reason     string   `json:"reason,omitempty" maxLength:"1000" doc:"The reason, which worker and server show."`
-		By         string   `json:"by,omitempty" maxLength:"200" doc:"Name to record if the request has no login."`
-		DeadlineMS int64    `json:"deadline_ms,omitempty" minimum:"0" maximum:"31536000000" doc:"After how long its agents are asked to stop their jobs; 0 for never."`
-	}{Reason: "new disk", By: "somebody", DeadlineMS: 7_200_000}
+	in.Body = &drainBody{Reason: "new disk", By: "somebody", DeadlineMS: 7_200_000}
 	if _, err := s.DrainWorker(access.WithCaller(t.Context(), writer), in); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -103,7 +104,7 @@ type listIn struct {
 	Cursor string `query:"cursor" maxLength:"1000" doc:"next_cursor of the page before."`
 }
 
-// ListQueue answers a page of the queue, in the order in which runs start, with what each waits for.
+// ListQueue answers a page of the queue, those first that have waited longest, with what each waits for.
 func (s *Routes) ListQueue(ctx context.Context, in *listIn) (*route.Response[job.QueuePage], error) {
 	page, err := s.Queue.ListQueue(ctx, query.Queue{Job: in.Job, Group: in.Group, Held: in.Held, Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
@@ -125,20 +126,20 @@ type releaseIn struct {
 
 // ReleaseQueue lets held runs start.
 func (s *Routes) ReleaseQueue(ctx context.Context, in *releaseIn) (*route.Response[job.QueueReleaseReply], error) {
-	var name, by string
+	name := ""
 	if in.Body != nil {
-		name, by = in.Body.Job, in.Body.By
+		name = in.Body.Job
 	}
 	if name != "" {
 		if err := job.CheckName(name); err != nil {
 			return nil, s.ProblemOf(ctx, "release held runs", err)
 		}
 	}
-	n, err := s.Queue.ReleaseHeld(ctx, name, caller(ctx, by))
+	n, err := s.Queue.ReleaseHeld(ctx, name)
 	if err != nil {
 		return nil, s.ProblemOf(ctx, "release held runs", err)
 	}
-	s.polls.Wake()
+	access.SetDetail(ctx, "released: "+strconv.FormatInt(n, 10))
 	return route.OK(job.QueueReleaseReply{Released: n})
 }
 

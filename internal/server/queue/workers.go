@@ -2,6 +2,8 @@ package queue
 
 import (
 	"context"
+	"net/http"
+	"slices"
 	"time"
 
 	"stint.dev/stint/internal/access"
@@ -20,7 +22,7 @@ type workerList struct {
 
 // ListWorkers answers all workers in the order of names.
 func (s *Routes) ListWorkers(ctx context.Context, _ *struct{}) (*route.Response[workerList], error) {
-	all, err := s.Workers.Workers(ctx)
+	all, err := s.Workers.ListWorkers(ctx)
 	if err != nil {
 		return nil, s.ProblemOf(ctx, "list workers", err)
 	}
@@ -32,12 +34,14 @@ func (s *Routes) ListWorkers(ctx context.Context, _ *struct{}) (*route.Response[
 
 type drainIn struct {
 	Worker string `path:"worker" maxLength:"600" doc:"The worker's name."`
-	Body   *struct {
-		_          struct{} `additionalProperties:"false"`
-		Reason     string   `json:"reason,omitempty" maxLength:"1000" doc:"The reason, which worker and server show."`
-		By         string   `json:"by,omitempty" maxLength:"200" doc:"Name to record if the request has no login."`
-		DeadlineMS int64    `json:"deadline_ms,omitempty" minimum:"0" maximum:"31536000000" doc:"After how long its agents are asked to stop their jobs; 0 for never."`
-	}
+	Body   *drainBody
+}
+
+type drainBody struct {
+	_          struct{} `additionalProperties:"false"`
+	Reason     string   `json:"reason,omitempty" maxLength:"1000" doc:"The reason, which worker and server show."`
+	By         string   `json:"by,omitempty" maxLength:"200" doc:"Name to record if the request has no login."`
+	DeadlineMS int64    `json:"deadline_ms,omitempty" minimum:"0" maximum:"31536000000" doc:"After how long its agents are asked to stop their jobs; 0 for never."`
 }
 
 // DrainWorker gives a worker no more runs until it is resumed. Its claims without a permit go back into the
@@ -51,23 +55,34 @@ func (s *Routes) DrainWorker(ctx context.Context, in *drainIn) (*route.Response[
 			d.StopBy = &at
 		}
 	}
-	w, err := s.Workers.DrainWorker(ctx, in.Worker, d)
-	if err != nil {
+	if err := s.Workers.DrainWorker(ctx, in.Worker, d); err != nil {
 		return nil, s.ProblemOf(ctx, "drain worker "+job.Quote(in.Worker), err)
 	}
 	access.SetDetail(ctx, d.Reason)
 	s.polls.Wake() // the worker's own request is answered with the drain, others take what it had
-	return route.OK(w)
+	return s.worker(ctx, in.Worker)
+}
+
+// worker shows a worker.
+func (s *Routes) worker(ctx context.Context, name string) (*route.Response[job.WorkerInfo], error) {
+	all, err := s.Workers.ListWorkers(ctx)
+	if err != nil {
+		return nil, s.ProblemOf(ctx, "read worker "+job.Quote(name), err)
+	}
+	i := slices.IndexFunc(all, func(w job.WorkerInfo) bool { return w.Name == name })
+	if i < 0 {
+		return nil, httpio.NewProblem(http.StatusNotFound, "worker %s was not found", job.Quote(name))
+	}
+	return route.OK(all[i])
 }
 
 // ResumeWorker ends the drain of a worker.
 func (s *Routes) ResumeWorker(ctx context.Context, in *workerPath) (*route.Response[job.WorkerInfo], error) {
-	w, err := s.Workers.ResumeWorker(ctx, in.Worker)
-	if err != nil {
+	if err := s.Workers.ResumeWorker(ctx, in.Worker); err != nil {
 		return nil, s.ProblemOf(ctx, "resume worker "+job.Quote(in.Worker), err)
 	}
 	s.polls.Wake()
-	return route.OK(w)
+	return s.worker(ctx, in.Worker)
 }
 
 type releaseClaimIn struct {

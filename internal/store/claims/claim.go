@@ -16,20 +16,9 @@ import (
 	"stint.dev/stint/job"
 )
 
-// NameTakenError is the error of a worker that asks under the name of another one, which is alive.
-type NameTakenError struct {
-	Worker, Host string
-	Until        time.Time
-}
-
-func (e *NameTakenError) Error() string {
-	return fmt.Sprintf("the name %s belongs to a worker on host %s, which has another state directory: choose another name, or stop that worker and wait until %s",
-		job.Quote(e.Worker), job.Quote(e.Host), job.TimeText(e.Until))
-}
-
 // Claim answers one request of a worker for runs, and does not wait for any. The same request again has
 // the same answer while its claims last. It extends the claims that the worker names as starting. The
-// error is *job.InvalidError, *NameTakenError or one of the database.
+// error is *job.InvalidError, *queue.NameTakenError or one of the database.
 func (s *Claims) Claim(ctx context.Context, worker string, r job.ClaimRequest) (job.ClaimReply, error) {
 	if err := queue.CheckClaim(worker, r); err != nil {
 		return job.ClaimReply{}, err

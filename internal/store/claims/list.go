@@ -4,17 +4,13 @@ import (
 	"context"
 	"fmt"
 
+	"stint.dev/stint/internal/queue"
 	"stint.dev/stint/job"
 )
 
 // ListWorkers returns all workers that are known, in the order of their names.
 func (s *Claims) ListWorkers(ctx context.Context) ([]job.WorkerInfo, error) {
-	claimed, err := s.countBy(ctx, `SELECT worker, COUNT(*) FROM claims GROUP BY worker`)
-	if err != nil {
-		return nil, err
-	}
-	active, err := s.countBy(ctx, `SELECT p.worker, COUNT(*) FROM permits p JOIN runs r ON r.id = p.run_id AND r.attempt = p.attempt
-		WHERE p.active = 1 AND r.leased = 1 GROUP BY p.worker`)
+	claimed, active, err := s.countAll(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +43,35 @@ func (s *Claims) ListWorkers(ctx context.Context) ([]job.WorkerInfo, error) {
 		all = append(all, info)
 	}
 	return all, rows.Err()
+}
+
+// LiveWorkers returns the workers that live and are not drained, with the slots that they have free by what
+// the server knows.
+func (s *Claims) LiveWorkers(ctx context.Context) ([]queue.Worker, error) {
+	claimed, active, err := s.countAll(ctx)
+	if err != nil {
+		return nil, err
+	}
+	live, err := readLive(ctx, s.Reader, s.Now())
+	if err != nil {
+		return nil, err
+	}
+	all := make([]queue.Worker, 0, len(live))
+	for name, w := range live {
+		w.Free = queue.Room(w.Slots, w.Slots, claimed[name]+active[name])
+		all = append(all, w)
+	}
+	return all, nil
+}
+
+// countAll returns the claims and the active attempts of all workers, by their names.
+func (s *Claims) countAll(ctx context.Context) (claimed, active map[string]int, err error) {
+	if claimed, err = s.countBy(ctx, `SELECT worker, COUNT(*) FROM claims GROUP BY worker`); err != nil {
+		return nil, nil, err
+	}
+	active, err = s.countBy(ctx, `SELECT p.worker, COUNT(*) FROM permits p JOIN runs r ON r.id = p.run_id AND r.attempt = p.attempt
+		WHERE p.active = 1 AND r.leased = 1 GROUP BY p.worker`)
+	return claimed, active, err
 }
 
 // countBy runs a query whose rows are a name and a number.

@@ -92,7 +92,7 @@ func lockWorker(ctx context.Context, t *db.Tx, name string) (workerRow, error) {
 }
 
 // arrive records that a worker asks, and returns its row, which is locked then. It writes only if
-// something has changed. The error may be *NameTakenError.
+// something has changed. The error may be *queue.NameTakenError.
 func (s *Claims) arrive(ctx context.Context, t *db.Tx, name string, r job.ClaimRequest, now time.Time) (workerRow, error) {
 	w, err := lockWorker(ctx, t, name)
 	known := err == nil
@@ -100,7 +100,7 @@ func (s *Claims) arrive(ctx context.Context, t *db.Tx, name string, r job.ClaimR
 		return w, err
 	}
 	if !queue.MayHaveName(w.id, w.lease, r.WorkerID, now) {
-		return w, &NameTakenError{name, w.host, w.lease}
+		return w, &queue.NameTakenError{Worker: name, Host: w.host, Until: w.lease}
 	}
 	doc, err := json.Marshal(workerDoc{
 		Version: r.Version, Specs: r.Specs, Slots: r.Slots, Free: r.Free, Labels: r.Labels, Allow: r.Allow, Commands: r.Commands,
@@ -234,8 +234,8 @@ func (s *Claims) othersOf(ctx context.Context, t *db.Tx, name string, now time.T
 	return others, nil
 }
 
-func readLive(ctx context.Context, t *db.Tx, now time.Time) (map[string]queue.Worker, error) {
-	rows, err := t.QueryContext(ctx, `SELECT `+workerColumns+` FROM workers WHERE lease_until > $1 AND drained_at IS NULL AND leaving = 0`, db.Micros(now))
+func readLive(ctx context.Context, from db.Querier, now time.Time) (map[string]queue.Worker, error) {
+	rows, err := from.QueryContext(ctx, `SELECT `+workerColumns+` FROM workers WHERE lease_until > $1 AND drained_at IS NULL AND leaving = 0`, db.Micros(now))
 	if err != nil {
 		return nil, fmt.Errorf("read the workers that live: %w", err)
 	}

@@ -10,19 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/query"
 	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
-
-// List says which runs of the queue to list. Empty fields do not filter.
-type List struct {
-	Job, Group string
-	Held       bool // only runs that a person must release
-	Cursor     string
-	Limit      int
-}
 
 // waitingRow is an entry as it is listed.
 type waitingRow struct {
@@ -42,7 +35,7 @@ func scanWaiting(row db.Scanner) (w waitingRow, err error) {
 }
 
 // ListQueue returns a page of the queue, those first that have waited longest, with what each waits for.
-func (s *Queue) ListQueue(ctx context.Context, q List) (job.QueuePage, error) {
+func (s *Queue) ListQueue(ctx context.Context, q query.Queue) (job.QueuePage, error) {
 	page := job.QueuePage{Runs: []job.QueuedRun{}}
 	since, run, err := parseCursor(q.Cursor)
 	if err != nil {

@@ -335,3 +335,6 @@ func hold(ctx context.Context, t *db.Tx, run, why string) error {
 	}
 	return nil
 }
+
+// RunsReady returns a channel that is closed when a run becomes ready the next time.
+func (s *Queue) RunsReady() <-chan struct{} { return s.Signals.Ready.Raised() }

@@ -1,0 +1,225 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// asker runs stint against a server.
+type asker struct {
+	*host
+	url string
+}
+
+func (a asker) command(args ...string) *exec.Cmd {
+	cmd := a.host.command(stint, args...)
+	cmd.Env = append(cmd.Env, "STINT_SERVER="+a.url)
+	return cmd
+}
+
+func (a asker) run(args ...string) result {
+	a.t.Helper()
+	return finish(a.t, a.command(args...))
+}
+
+// startWorker starts a worker on a host. It ends with the test, and so do its agents, by themselves.
+func startWorker(t *testing.T, h *host, url, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	messages, err := os.OpenFile(filepath.Join(h.state, "messages"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer messages.Close()
+	cmd := exec.Command(stintAgent, append([]string{"worker", "run", "--server", url, "--name", name}, args...)...)
+	cmd.Env, cmd.Stderr = h.environment(), messages
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait() // it was killed
+		}
+		if text, err := os.ReadFile(filepath.Join(h.state, "messages")); err == nil && t.Failed() {
+			t.Logf("worker %s and its agents printed:\n%s", name, text)
+		}
+	})
+	return cmd
+}
+
+// submitted returns the run that a command with --json printed.
+func submitted(t *testing.T, r result) (run job.Run) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(r.stdout), &run); err != nil || run.ID == "" {
+		t.Fatalf("%+v: %v", r, err)
+	}
+	return run
+}
+
+const dayYAML = `job: report
+script: |
+  echo "the day is $DAY"
+  exit $CODE
+parameters:
+  - {name: DAY, type: date, default: yesterday}
+  - {name: CODE, type: integer, default: "0"}
+`
+
+// A run that is submitted waits for a worker, runs there with its values, and its exit code comes
+// back to whoever waits.
+func TestSubmitToAWorker(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *server) {
+		a := asker{newHost(t), s.url}
+		wantResult(t, a.run("apply", filepath.Join(writeFiles(t, "report.yaml", dayYAML), "report.yaml")), 0, "created")
+
+		wantResult(t, a.run("submit", "report"), 0, "report#1  queued", "None of 0 workers could take it")
+		wantResult(t, a.run("queue"), 0, "report#1", "None of 0 workers")
+		wantResult(t, a.run("explain", "report#1"), 0, "no_worker")
+		wantResult(t, a.run("show", "report#1"), 0, "queued", "submitted", "CODE=0")
+
+		h := newHost(t)
+		startWorker(t, h, s.url, "w1", "--slots", "2")
+		wantResult(t, a.run("wait", "report"), 0)
+		wantResult(t, a.run("worker", "list"), 0, "w1", "ready")
+
+		got := a.run("submit", "report", "--param", "DAY=2026-11-27", "--param", "CODE=3", "--follow")
+		wantResult(t, got, 3, "report#2")
+		if got.stdout != "the day is 2026-11-27\n" {
+			t.Errorf("it printed %q", got.stdout)
+		}
+		run, _ := s.find("report#2")
+		if run.State != job.Failed || run.Attempt != 1 || run.Submitted == nil || run.Submitted.Worker != "w1" || run.Submitted.Parameters["CODE"] != "3" {
+			t.Errorf("%+v, %+v", run, run.Submitted)
+		}
+		if text := string(s.log("report#2", "")); text != "the day is 2026-11-27\n" {
+			t.Errorf("its log is %q", text)
+		}
+
+		wantResult(t, a.run("submit", "report", "--param", "DAY=never"), 1, "DAY")
+		wantResult(t, a.run("submit", "report", "--param", "NIGHT=1"), 1, "NIGHT")
+		wantResult(t, a.run("submit", "none"), 1, "none")
+
+		first := submitted(t, a.run("submit", "report", "--key", "order 7", "--json"))
+		again := submitted(t, a.run("submit", "report", "--key", "order 7", "--json"))
+		if first.ID != again.ID || first.Number != again.Number || first.ID != job.RunIDForKey("report", "order 7") {
+			t.Errorf("the same key made %s#%d and %s#%d", first.ID, first.Number, again.ID, again.Number)
+		}
+		wantResult(t, a.run("submit", "report", "--key", "order 7", "--param", "CODE=1"), 1, "report#3")
+		wantResult(t, a.run("wait", first.ID), 0)
+
+		// A command needs a worker that takes commands.
+		wantResult(t, a.run("submit", "--job", "ad-hoc", "--", "true"), 0, "ad-hoc#1  queued", "None of 1 workers could take it")
+		wantResult(t, a.run("cancel", "ad-hoc#1"), 0, "ad-hoc#1 has ended: canceled")
+		wantResult(t, a.run("wait", "ad-hoc#1"), 125, "ad-hoc#1 never started")
+		startWorker(t, newHost(t), s.url, "w2", "--allow-commands", "--label", "zone=fra")
+		got = a.run("submit", "--job", "ad-hoc", "--require", "zone=fra", "--env", "A=b", "--dir", "/", "--follow", "--", "sh", "-c", "echo $A $PWD; exit 7")
+		if wantResult(t, got, 7); got.stdout != "b /\n" {
+			t.Errorf("it printed %q", got.stdout)
+		}
+	})
+}
+
+// What keeps a run waiting is shown, and opens.
+func TestGatesOfTheQueue(t *testing.T) {
+	s := startServer(t)
+	a := asker{newHost(t), s.url}
+	h := newHost(t)
+	startWorker(t, h, s.url, "w1", "--slots", "4")
+	dir := writeFiles(t, "wait.yaml", "job: wait\nscript: |\n  while [ ! -e $FILE ]; do sleep 0.05; done\nparameters: [{name: FILE, type: text}]\ngroup: db\n", "quick.yaml", "job: quick\nscript: exit 0\n")
+	wantResult(t, a.run("apply", dir), 0, "created")
+	wantResult(t, a.run("group", "set", "db", "--limit", "1"), 0, "db has the limit 1")
+
+	file := filepath.Join(t.TempDir(), "go")
+	one := submitted(t, a.run("submit", "wait", "--param", "FILE="+file, "--json"))
+	eventually(t, "the first run is running", func() bool { r, _ := s.find(one.ID); return r.State == job.Running })
+	wantResult(t, a.run("submit", "wait", "--param", "FILE="+file), 0, "wait#2  queued", "The group db has 1 of 1 places taken, by wait#1")
+	wantResult(t, a.run("group", "list"), 0, "db")
+	wantResult(t, a.run("submit", "quick", "--after", "wait#2"), 0, "quick#1  queued", "Waits until wait#2 has succeeded")
+	wantResult(t, a.run("submit", "quick", "--delay", "1h"), 0, "quick#2  queued")
+	wantResult(t, a.run("explain", "quick#2"), 0, "not_before")
+	wantResult(t, a.run("cancel", "quick#2"), 0, "canceled")
+	wantResult(t, a.run("queue", "move", "wait#2", "--priority", "high"), 0, "wait#2 has the priority high")
+	wantResult(t, a.run("submit", "quick", "--after", "quick#2"), 1, "can never be met")
+
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantResult(t, a.run("wait", "wait#2"), 0)
+	wantResult(t, a.run("wait", "quick#1"), 0)
+
+	wantResult(t, a.run("job", "pause", "quick", "--why", "broken"), 0)
+	wantResult(t, a.run("submit", "quick"), 0, "paused")
+	wantResult(t, a.run("job", "resume", "quick"), 0)
+	wantResult(t, a.run("wait", "quick"), 0)
+
+	wantResult(t, a.run("worker", "drain", "w1", "--reason", "new disk"), 0, "w1 gets no more runs")
+	wantResult(t, a.run("worker", "list"), 0, "draining: new disk")
+	wantResult(t, a.run("submit", "quick", "--priority", "low"), 0, "queued")
+	wantResult(t, a.run("worker", "resume", "w1"), 0, "gets runs again")
+	wantResult(t, a.run("wait", "quick"), 0)
+	wantResult(t, a.run("worker", "drain", "none"), 1, "none")
+}
+
+// Ctrl-C ends the waiting, and not the run.
+func TestDetachFromARun(t *testing.T) {
+	s := startServer(t)
+	a := asker{newHost(t), s.url}
+	startWorker(t, newHost(t), s.url, "w1", "--allow-commands")
+	file := filepath.Join(t.TempDir(), "go")
+	cmd := a.command("submit", "--job", "long", "--wait", "--", "sh", "-c", "while [ ! -e "+file+" ]; do sleep 0.05; done; exit 4")
+	messages := &written{}
+	cmd.Stderr = messages
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the run is reported as running", func() bool { return strings.Contains(messages.String(), "long#1 is running") })
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // its exit code is below
+	if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(messages.String(), "stint cancel ") {
+		t.Errorf("exit code %d: %s", code, messages)
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantResult(t, a.run("wait", "long#1"), 4)
+}
+
+// The server is away while somebody waits, and comes back.
+func TestWaitAcrossARestartOfTheServer(t *testing.T) {
+	s := startServer(t)
+	a := asker{newHost(t), s.url}
+	startWorker(t, newHost(t), s.url, "w1", "--allow-commands")
+	file := filepath.Join(t.TempDir(), "go")
+	cmd := a.command("submit", "--job", "long", "--wait", "--", "sh", "-c", "while [ ! -e "+file+" ]; do sleep 0.05; done; exit 4")
+	messages := &written{}
+	cmd.Stderr = messages
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the run is reported as running", func() bool { return strings.Contains(messages.String(), "long#1 is running") })
+	s.kill()
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	done := make(chan struct{})
+	go func() { defer close(done); _ = cmd.Wait() }()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		t.Fatalf("it still waits: %s", messages)
+	}
+	if code := cmd.ProcessState.ExitCode(); code != 4 {
+		t.Errorf("exit code %d: %s", code, messages)
+	}
+}
