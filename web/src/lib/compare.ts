@@ -71,7 +71,7 @@ export function overlay(
   const time = [...new Set(series.flatMap((s) => [...s.keys()]))].sort((x, y) => x - y)
   const tokens = ['quiet', 'accent']
   return {
-    id, title, time, format, formatTick, binary, least: binary ? 1 << 20 : 1, now: '', detail: '', ghost: null,
+    id, title, time, format, formatTick, binary, least: binary ? 1 << 20 : 1, now: '', detail: '', usualRange: null,
     lines: series.map((s, i) => ({ label: `#${both[i]!.run.number}`, token: tokens[i]!, values: time.map((t) => s.get(t) ?? null) })),
   }
 }

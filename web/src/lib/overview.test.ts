@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { OverviewQuery } from './api/client'
 import type { Job, Overview, OverviewRun, Run } from './api/types'
-import { applyRun, asRow, byRecency, failing, inPlace, matches, readOverview, successRate, type View } from './overview'
-import { usually } from './state'
+import { applyRun, toRunRow, byRecency, failing, inShownOrder, matches, readOverview, successRate, type View } from './overview'
+import { usualFigures } from './state'
 
 const now = Date.parse('2026-05-04T12:00:00Z')
 const run = (state: string, more: Partial<Run> = {}): Run =>
@@ -47,17 +47,17 @@ test('further pages are read one by one, and a run that moved to the next page i
 })
 
 test('a run of the overview becomes a row of a list', () => {
-  const row = asRow(listed('a', { usual: { runs: 4, duration_p50_seconds: 2, duration_p95_seconds: 3, peak_memory_p50_bytes: 5, peak_memory_p95_bytes: 6 } }))
+  const row = toRunRow(listed('a', { usual: { runs: 4, duration_p50_seconds: 2, duration_p95_seconds: 3, peak_memory_p50_bytes: 5, peak_memory_p95_bytes: 6 } }))
   expect(row).toMatchObject({ status: '', cancel: null, findings: null })
-  expect(usually(row)).toEqual({ runs: 4, p50: 2, p95: 3, peak: 5 })
-  expect(usually(asRow(listed('b')))).toBeNull()
+  expect(usualFigures(row)).toEqual({ runs: 4, p50: 2, p95: 3, peak: 5 })
+  expect(usualFigures(toRunRow(listed('b')))).toBeNull()
 })
 
 describe('a change of a run', () => {
   const known = run('running', { id: 'known', health: 'healthy' })
   const view = async () => {
     const got = await readOverview(async () => overview(), { attention: 1, jobs: 1, older: 0 })
-    return { ...got, active: { ...got.active, runs: [known] }, attention: { ...got.attention, runs: [asRow(listed('bad', { recent: { ended: 5, wrong: 4, job_ended: 9, job_succeeded: 2 } }))] } }
+    return { ...got, active: { ...got.active, runs: [known] }, attention: { ...got.attention, runs: [toRunRow(listed('bad', { recent: { ended: 5, wrong: 4, job_ended: 9, job_succeeded: 2 } }))] } }
   }
   test('is shown at once; an unimportant one reloads nothing', async () => {
     const got = applyRun(await view(), { ...known, status: 'half' } as Run)
@@ -79,9 +79,9 @@ describe('a change of a run', () => {
 })
 
 test('rows that are shown keep their places', () => {
-  const rows = (...ids: string[]) => ids.map((id) => asRow(listed(id)))
-  const now = [asRow(listed('new')), asRow(listed('b', { status: 'new' })), asRow(listed('a'))]
-  expect(inPlace(rows('a', 'b', 'gone'), now).map((r) => r.id + r.status)).toEqual(['a', 'bnew', 'gone'])
+  const rows = (...ids: string[]) => ids.map((id) => toRunRow(listed(id)))
+  const now = [toRunRow(listed('new')), toRunRow(listed('b', { status: 'new' })), toRunRow(listed('a'))]
+  expect(inShownOrder(rows('a', 'b', 'gone'), now).map((r) => r.id + r.status)).toEqual(['a', 'bnew', 'gone'])
 })
 
 test('failing more than usual', () => {

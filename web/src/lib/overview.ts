@@ -47,7 +47,7 @@ export async function readOverview(request: (q: OverviewQuery) => Promise<Overvi
     at: first.at,
     attention: { ...first.attention, runs: rowsOf(attention), more: hasMore(attention) },
     older: older && { runs: rowsOf(older), more: hasMore(older) },
-    active: { ...first.active, runs: first.active.runs.map(asRow) },
+    active: { ...first.active, runs: first.active.runs.map(toRunRow) },
     jobs: { count: first.jobs.count, jobs: jobs.flatMap((p) => p.jobs as JobDay[]), more: hasMore(jobs) },
     fleet: first.fleet,
     degraded: first.server.degraded,
@@ -57,7 +57,7 @@ export async function readOverview(request: (q: OverviewQuery) => Promise<Overvi
 
 function rowsOf(pages: { runs: OverviewRun[] }[]): RunRow[] {
   const seen = new Set<string>() // a run can move to the next page between two requests
-  return pages.flatMap((p) => p.runs.map(asRow)).filter((r) => !seen.has(r.id) && seen.add(r.id))
+  return pages.flatMap((p) => p.runs.map(toRunRow)).filter((r) => !seen.has(r.id) && seen.add(r.id))
 }
 
 function hasMore(pages: Part[]): boolean {
@@ -65,7 +65,7 @@ function hasMore(pages: Part[]): boolean {
 }
 
 /** A run of the overview in the form of all lists. */
-export function asRow(r: OverviewRun): RunRow {
+export function toRunRow(r: OverviewRun): RunRow {
   return { ...r, findings: r.findings ?? null, cancel: r.cancel ?? null, status: r.status ?? '' } as RunRow
 }
 
@@ -88,7 +88,7 @@ export function applyRun(view: View, run: Run): { view: View; reloads: boolean }
 }
 
 /** The rows in the order in which they are shown, with their current values; new rows are left out. */
-export function inPlace(shown: RunRow[], now: RunRow[]): RunRow[] {
+export function inShownOrder(shown: RunRow[], now: RunRow[]): RunRow[] {
   const byId = new Map(now.map((r) => [r.id, r]))
   return shown.map((r) => byId.get(r.id) ?? r)
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { GhostBand, Run, Sample } from './api/types'
-import { ghostOf, markers, panels, rates, valueAt, withMemory } from './panels'
+import type { Band, Run, Sample } from './api/types'
+import { usualRangeOf, markers, panels, rates, valueAt, withMemory } from './panels'
 
 const began = 1_700_000_000
 const iso = (s: number) => new Date((began + s) * 1000).toISOString()
@@ -35,16 +35,16 @@ test('rates need two moments and never fall below nothing', () => {
   expect(rates([0, 2, 2, 4], [0, 100, 100, 50])).toEqual([null, 50, null, 0])
 })
 
-test('the ghost band is brought to the moments of the samples', () => {
+test('the usual range is brought to the moments of the samples', () => {
   const spread = (v: number) => ({ p10: v, p50: v, p90: v * 2 })
-  const band: GhostBand = { runs: 3, points: [
+  const band: Band = { runs: 3, points: [
     { at_seconds: 0, cpu_cores: spread(0), memory_bytes: spread(0) },
     { at_seconds: 10, cpu_cores: spread(10), memory_bytes: spread(0) },
   ] }
-  const ghost = ghostOf(run, [began, began + 5, began + 10, began + 20], band, (p) => p.cpu_cores)
-  expect(ghost).toEqual({ low: [0, 5, 10, null], high: [0, 10, 20, null] })
-  expect(ghostOf(run, [began], { runs: 0, points: [] }, (p) => p.cpu_cores)).toBeNull()
-  expect(ghostOf(run, [began], withMemory(band), (p) => p.memory_bytes)).toBeNull()
+  const usualRange = usualRangeOf(run, [began, began + 5, began + 10, began + 20], band, (p) => p.cpu_cores)
+  expect(usualRange).toEqual({ low: [0, 5, 10, null], high: [0, 10, 20, null] })
+  expect(usualRangeOf(run, [began], { runs: 0, points: [] }, (p) => p.cpu_cores)).toBeNull()
+  expect(usualRangeOf(run, [began], withMemory(band), (p) => p.memory_bytes)).toBeNull()
 })
 
 test('markers: later steps, gaps, findings', () => {

@@ -1,4 +1,4 @@
-import type { GhostBand, Run, Sample, Spread } from './api/types'
+import type { Band, Run, Sample, Spread } from './api/types'
 import * as f from './format'
 import { indexAt } from './series'
 import { asWords, peakMemory } from './state'
@@ -28,7 +28,7 @@ export interface Panel {
   time: number[] // seconds
   lines: Line[]
   /** The usual range at the same age, from the last successful runs. */
-  ghost: { low: (number | null)[]; high: (number | null)[] } | null
+  usualRange: { low: (number | null)[]; high: (number | null)[] } | null
   format: (v: number) => string
   /** As format, without the unit where the title names it. */
   formatTick?: (v: number) => string
@@ -50,7 +50,7 @@ const perSecond = (v: number) => f.bytes(v) + '/s'
 const gpuTokens = ['accent', 'good', 'lost', 'warn', 'bad', 'quiet']
 
 /** The charts that have values; CPU and memory come first and are always there. */
-export function panels(run: Run, samples: Sample[], band: GhostBand | null, active: boolean): Panel[] {
+export function panels(run: Run, samples: Sample[], band: Band | null, active: boolean): Panel[] {
   const time = samples.map((s) => Date.parse(s.at) / 1000)
   const out = [cpuPanel(run, samples, time, band, active), memoryPanel(run, samples, time, band, active)]
   if (samples.some((s) => s.read_bytes || s.write_bytes)) out.push(ioPanel(run, samples, time))
@@ -59,7 +59,7 @@ export function panels(run: Run, samples: Sample[], band: GhostBand | null, acti
   return out
 }
 
-function cpuPanel(run: Run, samples: Sample[], time: number[], band: GhostBand | null, active: boolean): Panel {
+function cpuPanel(run: Run, samples: Sample[], time: number[], band: Band | null, active: boolean): Panel {
   const values = samples.map((s) => s.cpu_cores)
   const last = values[values.length - 1]
   const used = Math.round(run.usage.cpu_seconds * 10) / 10
@@ -68,11 +68,11 @@ function cpuPanel(run: Run, samples: Sample[], time: number[], band: GhostBand |
     now: active && last !== undefined ? inCores(last) : `peak ${inCores(most(values))}`,
     detail: `${f.count(used)} CPU seconds`,
     lines: [{ label: 'CPU', token: 'accent', values, fill: true }],
-    ghost: ghostOf(run, time, band, (p) => p.cpu_cores),
+    usualRange: usualRangeOf(run, time, band, (p) => p.cpu_cores),
   }
 }
 
-function memoryPanel(run: Run, samples: Sample[], time: number[], band: GhostBand | null, active: boolean): Panel {
+function memoryPanel(run: Run, samples: Sample[], time: number[], band: Band | null, active: boolean): Panel {
   const values = samples.map((s) => s.memory_bytes)
   const last = samples[samples.length - 1]
   const limit = last?.limit_bytes ?? 0
@@ -92,12 +92,12 @@ function memoryPanel(run: Run, samples: Sample[], time: number[], band: GhostBan
     id: 'memory', title: 'Memory', time, lines, format: f.bytes, least: 1 << 20, binary: true,
     now: active && last ? f.bytes(last.memory_bytes) + of : `peak ${f.bytes(peak)}${of}`,
     detail: active ? `peak ${f.bytes(peak)}` : '',
-    ghost: ghostOf(run, time, withMemory(band), (p) => p.memory_bytes),
+    usualRange: usualRangeOf(run, time, withMemory(band), (p) => p.memory_bytes),
   }
 }
 
 /** The part of a band that has memory values. */
-export function withMemory(band: GhostBand | null): GhostBand | null {
+export function withMemory(band: Band | null): Band | null {
   return band && { ...band, points: (band.points ?? []).filter((p) => p.memory_bytes.p90 > 0) }
 }
 
@@ -105,7 +105,7 @@ function ioPanel(run: Run, samples: Sample[], time: number[]): Panel {
   const read = rates(time, samples.map((s) => s.read_bytes ?? 0))
   const written = rates(time, samples.map((s) => s.write_bytes ?? 0))
   return {
-    id: 'io', title: 'IO', time, format: perSecond, least: 1 << 10, binary: true, ghost: null,
+    id: 'io', title: 'IO', time, format: perSecond, least: 1 << 10, binary: true, usualRange: null,
     now: `read ${f.bytes(run.usage.read_bytes)}, written ${f.bytes(run.usage.written_bytes)}`,
     detail: '',
     lines: [
@@ -120,7 +120,7 @@ function pressurePanel(samples: Sample[], time: number[]): Panel {
     label, token, values: samples.map((s) => pick(s) ?? null),
   })
   return {
-    id: 'pressure', title: 'Pressure', time, format: percent, least: 5, binary: false, ghost: null,
+    id: 'pressure', title: 'Pressure', time, format: percent, least: 5, binary: false, usualRange: null,
     now: 'share of time that tasks waited',
     detail: '',
     lines: [
@@ -140,7 +140,7 @@ function gpuPanels(samples: Sample[], time: number[]): Panel[] {
       const gpu = s.gpus?.find((g) => g.index === i)
       return gpu ? (pick(gpu) ?? null) : null
     })
-  const common = { time, ghost: null, detail: indexes.length > shown.length ? `the first ${shown.length} of ${indexes.length}` : '' }
+  const common = { time, usualRange: null, detail: indexes.length > shown.length ? `the first ${shown.length} of ${indexes.length}` : '' }
   return [
     {
       ...common, id: 'gpu', title: 'GPU', format: percent, least: 100, binary: false, now: [...names].join(', '),
@@ -166,12 +166,12 @@ export function rates(time: number[], total: number[]): (number | null)[] {
 }
 
 /** The usual range at the moments of this run's samples. */
-export function ghostOf(
+export function usualRangeOf(
   run: Run,
   time: number[],
-  band: GhostBand | null,
-  pick: (p: NonNullable<GhostBand['points']>[number]) => Spread,
-): Panel['ghost'] {
+  band: Band | null,
+  pick: (p: NonNullable<Band['points']>[number]) => Spread,
+): Panel['usualRange'] {
   const points = band?.points ?? []
   const began = Date.parse(run.started_at ?? run.created_at) / 1000
   if (points.length < 2) return null

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Run } from './api/types'
-import { acknowledgedBy, clearlyOver, lateText, peakMemory, title } from './state'
+import { acknowledgedBy, exceedsUsual, lateText, peakMemory, title } from './state'
 import { testRun as run } from './testrun'
 
 const now = Date.parse('2026-03-01T12:00:00Z')
@@ -12,9 +12,9 @@ test('a run that was delivered late says so', () => {
 
 test('only a time clearly over the usual one is marked', () => {
   const usual = { runs: 3, p50: 10, p95: 10 }
-  expect([10.5, 11.1].map((s) => clearlyOver(usual, s))).toEqual([false, true])
-  expect(clearlyOver({ ...usual, runs: 2 }, 100)).toBe(false)
-  expect(clearlyOver(null, 100)).toBe(false)
+  expect([10.5, 11.1].map((s) => exceedsUsual(usual, s))).toEqual([false, true])
+  expect(exceedsUsual({ ...usual, runs: 2 }, 100)).toBe(false)
+  expect(exceedsUsual(null, 100)).toBe(false)
 })
 
 test('title begins with the state', () => {

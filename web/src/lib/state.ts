@@ -38,7 +38,7 @@ export function styleOf(state: State): StateStyle {
 }
 
 /** The run ended in a way that needs attention. */
-export function wentWrong(state: State): boolean {
+export function endedBadly(state: State): boolean {
   return state === 'failed' || state === 'timed_out' || state === 'lost'
 }
 
@@ -53,25 +53,25 @@ export function asWords(name: string): string {
 }
 
 /** The usual durations and memory of a job, from its policy or from its last successful runs. */
-export interface Usually {
+export interface UsualFigures {
   runs: number
   p50: number
   p95: number
   peak?: number
 }
 
-export function usually(from: { expected?: RunRow['expected']; usual?: Usual | null } | Job | null | undefined): Usually | null {
+export function usualFigures(from: { expected?: RunRow['expected']; usual?: Usual | null } | Job | null | undefined): UsualFigures | null {
   const d = from?.expected?.duration_seconds
   if (from?.expected && d) return { runs: from.expected.runs, p50: d.p50, p95: d.p95, peak: from.expected.peak_memory_bytes?.p50 }
   const u = from && 'usual' in from ? from.usual : null
   return u ? { runs: u.runs, p50: u.duration_p50_seconds, p95: u.duration_p95_seconds, peak: u.peak_memory_p50_bytes } : null
 }
 
-const clearlyFactor = 1.1 // of the p95: less than that is not worth a warning
+const exceedFactor = 1.1 // of the p95: less than that is not worth a warning
 
 /** Whether a time in seconds is clearly longer than the job's successful runs, of which there are at least three. */
-export function clearlyOver(usual: Usually | null | undefined, seconds: number): boolean {
-  return usual != null && usual.runs >= 3 && seconds > usual.p95 * clearlyFactor
+export function exceedsUsual(usual: UsualFigures | null | undefined, seconds: number): boolean {
+  return usual != null && usual.runs >= 3 && seconds > usual.p95 * exceedFactor
 }
 
 /** Seconds that the run has taken so far, or took; NaN if nobody knows when it ended, as of a lost run. */

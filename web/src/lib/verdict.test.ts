@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Run } from './api/types'
 import { elapsed } from './state'
 import { testRun as run } from './testrun'
-import { cause, explain, summary, verdict, verdictMoment, why } from './verdict'
+import { shownCause, explain, summary, verdict, verdictMoment, reasonText } from './verdict'
 
 const now = Date.parse('2026-03-01T12:00:00Z')
 
@@ -64,14 +64,14 @@ test('a vague reason is explained by the error line or the most likely cause', (
     outcome,
     diagnosis: { sentence: text, causes: [{ cause: 'x', weight: 0.6, evidence: text }], evidence: { attempt: 1, step: 0, stream: 'stderr', line: 14, text } },
   })
-  expect(cause(stated)).toBe(text)
-  expect(why(stated)).toBe(`Exited with code 3. ${text}`)
-  expect(cause({ ...stated, outcome: { ...outcome, reason: 'install_failed' } })).toBe(text)
-  expect(cause(because('The disk was full.'))).toBe('The disk was full')
-  expect(cause(because('Changed.', 0.3))).toBe('')
-  expect(cause(run({ state: 'failed', outcome, diagnosis: null }))).toBe('')
+  expect(shownCause(stated)).toBe(text)
+  expect(reasonText(stated)).toBe(`Exited with code 3. ${text}`)
+  expect(shownCause({ ...stated, outcome: { ...outcome, reason: 'install_failed' } })).toBe(text)
+  expect(shownCause(because('The disk was full.'))).toBe('The disk was full')
+  expect(shownCause(because('Changed.', 0.3))).toBe('')
+  expect(shownCause(run({ state: 'failed', outcome, diagnosis: null }))).toBe('')
   const oom = { ...because('The kernel killed it.', 1), outcome: { ...outcome, reason: 'out_of_memory' } }
-  expect(cause(oom)).toBe('')
+  expect(shownCause(oom)).toBe('')
 })
 
 test('a run between two attempts says when the next begins', () => {

@@ -78,21 +78,21 @@ function peakText(oom: NonNullable<Outcome['oom']>): string {
   return `peak ${f.bytes(oom.peak_bytes)}${oom.limit_bytes > 0 ? ` of ${f.bytes(oom.limit_bytes)}` : ''}`
 }
 
-const certainEnough = 0.5 // weight of a cause that lists show
+const minShownWeight = 0.5 // weight of a cause that lists show
 
 /** Reasons that do not say what went wrong: the error line or the most likely cause says more. */
-const vagueReasons = ['exit_code', 'signal', 'install_failed']
+const reasonsWithoutCause = ['exit_code', 'signal', 'install_failed']
 
 /** The error line, or else the most likely cause, if the reason does not say what went wrong; else ''. */
-export function cause(run: RunRow): string {
-  if (!vagueReasons.includes(run.outcome?.reason ?? '')) return ''
+export function shownCause(run: RunRow): string {
+  if (!reasonsWithoutCause.includes(run.outcome?.reason ?? '')) return ''
   if (run.diagnosis?.evidence) return run.diagnosis.evidence.text
   const first = run.diagnosis?.causes?.[0]
-  return first && first.weight >= certainEnough ? first.evidence.replace(/\.$/, '') : ''
+  return first && first.weight >= minShownWeight ? first.evidence.replace(/\.$/, '') : ''
 }
 
 /** Everything that is known about why, for a title: what happened, and the diagnosis. */
-export function why(run: RunRow): string {
+export function reasonText(run: RunRow): string {
   const diagnosis = run.diagnosis ? diagnosisText(run.diagnosis, run.outcome ? ['outcome'] : []) : ''
   return [run.outcome?.message, diagnosis].filter(Boolean).join(' ')
 }

@@ -204,7 +204,7 @@ export class LogView {
   }
 
   /** Highlights line n and scrolls to it, until it is called with null: then the view returns to where it was. */
-  async peek(n: number | null) {
+  async highlightLine(n: number | null) {
     const s = this.scroller
     if (n === null) {
       this.highlighted = 0

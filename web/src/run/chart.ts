@@ -24,13 +24,13 @@ function token(name: string): string {
 
 /** A panel's values in the order of its chart's series: time, lines, usual range. */
 export function dataOf(p: Panel): uPlot.AlignedData {
-  const ghost = p.ghost ? [p.ghost.high, p.ghost.low] : []
-  return [p.time, ...p.lines.map((l) => l.values), ...ghost] as uPlot.AlignedData
+  const usualRange = p.usualRange ? [p.usualRange.high, p.usualRange.low] : []
+  return [p.time, ...p.lines.map((l) => l.values), ...usualRange] as uPlot.AlignedData
 }
 
 /** When this changes, the chart must be made again; else it only needs new data. */
 export function shapeOf(p: Panel): string {
-  return p.lines.map((l) => l.label + (l.loose ? '~' : '')).join() + (p.ghost ? '+ghost' : '')
+  return p.lines.map((l) => l.label + (l.loose ? '~' : '')).join() + (p.usualRange ? '+usualRange' : '')
 }
 
 /** A time series in the page's colours. */
@@ -38,7 +38,7 @@ export function makeChart(node: HTMLElement, p: Panel, o: ChartOptions): uPlot {
   const muted = token('muted')
   const grid = { stroke: token('line'), width: 1 }
   const tick = { ...grid, size: 4 }
-  const ghostAt = p.lines.length + 1
+  const usualSeries = p.lines.length + 1
   const chart = new uPlot(
     {
       width: o.width,
@@ -73,9 +73,9 @@ export function makeChart(node: HTMLElement, p: Panel, o: ChartOptions): uPlot {
             spanGaps: true,
           }
         }),
-        ...(p.ghost ? ['high', 'low'].map((label): uPlot.Series => ({ label, stroke: 'transparent', width: 0, points: { show: false } })) : []),
+        ...(p.usualRange ? ['high', 'low'].map((label): uPlot.Series => ({ label, stroke: 'transparent', width: 0, points: { show: false } })) : []),
       ],
-      bands: p.ghost ? [{ series: [ghostAt, ghostAt + 1], fill: token('quiet') + '30' }] : undefined,
+      bands: p.usualRange ? [{ series: [usualSeries, usualSeries + 1], fill: token('quiet') + '30' }] : undefined,
       hooks: {
         setCursor: [
           (u) => {

@@ -1,5 +1,5 @@
 import { api, ApiError, apiURL, optional } from '../lib/api/client'
-import type { GhostBand, Job, Run, RunEvent, Sample } from '../lib/api/types'
+import type { Band, Job, Run, RunEvent, Sample } from '../lib/api/types'
 import { follow, followAll } from '../lib/feed.svelte'
 import { append } from '../lib/series'
 import { isActive } from '../lib/state'
@@ -32,7 +32,7 @@ export class LiveRun {
   events = $state.raw<RunEvent[]>([])
   job = $state.raw<Job | null>(null)
   /** The usual range of the last successful runs; null when there is none. */
-  band = $state.raw<GhostBand | null>(null)
+  band = $state.raw<Band | null>(null)
   /** The span of time that the charts show, in seconds; null for all of it. */
   zoom = $state.raw<[number, number] | null>(null)
   /** All samples of that span. */

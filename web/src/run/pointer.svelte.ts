@@ -5,7 +5,7 @@ export interface PointerTarget {
   /** The log is in view. */
   logVisible(): boolean
   /** Shows a line, until it is called with null: then the log returns to where it was. */
-  peek(line: number | null): Promise<void>
+  highlightLine(line: number | null): Promise<void>
 }
 
 const restMs = 140 // a pointer that rests in a chart for this long shows its moment in the log
@@ -14,7 +14,7 @@ const restMs = 140 // a pointer that rests in a chart for this long shows its mo
 export class Pointer {
   time = $state<number | null>(null)
   private resting: ReturnType<typeof setTimeout> | undefined
-  private peeking = false
+  private highlighting = false
 
   constructor(private target: PointerTarget) {}
 
@@ -32,8 +32,8 @@ export class Pointer {
     clearTimeout(this.resting)
     if (!inChart) return
     if (time === null) {
-      if (this.peeking) void this.target.peek(null)
-      this.peeking = false
+      if (this.highlighting) void this.target.highlightLine(null)
+      this.highlighting = false
       return
     }
     this.resting = setTimeout(() => void this.showInLog(time), restMs)
@@ -42,7 +42,7 @@ export class Pointer {
   /** The person chose a moment: the log stays there. */
   picked() {
     clearTimeout(this.resting)
-    this.peeking = false
+    this.highlighting = false
   }
 
   close() {
@@ -52,7 +52,7 @@ export class Pointer {
   private async showInLog(time: number) {
     const line = await this.target.lineAt(time)
     if (line === null || !this.target.logVisible() || this.time === null) return
-    this.peeking = true
-    await this.target.peek(line)
+    this.highlighting = true
+    await this.target.highlightLine(line)
   }
 }

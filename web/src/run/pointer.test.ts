@@ -9,7 +9,7 @@ function page(over: { visible?: boolean; line?: number | null } = {}) {
   const pointer = new Pointer({
     lineAt: async () => (over.line === undefined ? 7 : over.line),
     logVisible: () => over.visible ?? true,
-    peek: async (line) => void shown.push(line),
+    highlightLine: async (line) => void shown.push(line),
   })
   return { pointer, shown, wait: (ms: number) => vi.advanceTimersByTimeAsync(ms) }
 }

@@ -4,7 +4,7 @@ import type { RetryOffer } from '../lib/api/types'
 import { every } from '../lib/load.svelte'
 
 const pollMs = 10_000
-const firstPollsMs = [1000, 2500, 5000] // an agent reports a moment after the end that it waits
+const firstPollDelaysMs = [1000, 2500, 5000] // an agent reports a moment after the end that it waits
 
 /** Whether an agent waits for a retry of a run that ended. */
 export class RetryStatus {
@@ -19,7 +19,7 @@ export class RetryStatus {
         if (got && !ctl.signal.aborted) this.offer = got
       })
     untrack(load)
-    const first = firstPollsMs.map((ms) => setTimeout(load, ms))
+    const first = firstPollDelaysMs.map((ms) => setTimeout(load, ms))
     const end = every(pollMs, load)
     return () => {
       first.forEach(clearTimeout)

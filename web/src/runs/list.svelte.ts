@@ -4,7 +4,7 @@ import { followAll } from '../lib/feed.svelte'
 import { queryOf, type Filters } from '../lib/filter'
 import { every, Loaded } from '../lib/load.svelte'
 import { matches } from '../lib/overview'
-import { paced } from '../lib/paced'
+import { throttled } from '../lib/throttle'
 
 const pageSize = 100
 const retryMs = 4000
@@ -22,7 +22,7 @@ export class RunList {
   private pages = 1
   /** Runs that changed while the list is read: the answer may be older. */
   private changedSince: Map<string, Run> | null = null
-  private counting = paced(countPauseMs, () => {
+  private counting = throttled(countPauseMs, () => {
     void optional(api.counts(this.query())).then((got) => (this.counts = got))
   })
 

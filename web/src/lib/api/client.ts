@@ -60,7 +60,7 @@ export function serverNow(): number {
   return Date.now() + skew
 }
 
-function learnClock(res: Response) {
+function readServerClock(res: Response) {
   const date = Date.parse(res.headers.get('Date') ?? '')
   if (Number.isNaN(date)) return
   const ahead = date + 500 - Date.now() // the header counts whole seconds
@@ -106,7 +106,7 @@ export async function call(url: string, init: RequestInit = {}): Promise<Respons
     if (init.signal?.aborted) throw err
     throw new ApiError(0, 'The server does not answer.')
   }
-  if (!early) learnClock(res) // the age of an early answer is not known
+  if (!early) readServerClock(res) // the age of an early answer is not known
   if (res.ok) return res
   const problem = await problemOf(res)
   if (problem?.type === 'urn:stint:unauthorized') {
@@ -150,7 +150,7 @@ export async function optional<T>(answer: Promise<T>): Promise<T | null> {
 }
 
 /** The answer, or null if what was asked for is not there. */
-export async function unlessMissing<T>(answer: Promise<T>): Promise<T | null> {
+export async function nullIfMissing<T>(answer: Promise<T>): Promise<T | null> {
   try {
     return await answer
   } catch (err) {
@@ -204,7 +204,7 @@ export const api = {
   run: (id: string, signal?: AbortSignal, attempt?: number) => json<t.Run>(run(id), { attempt }, { signal }),
   samples: (id: string, query: { points: number; attempt?: number; from?: string; to?: string }, signal?: AbortSignal) =>
     json<{ samples: t.Sample[] | null; total: number }>(run(id, '/samples'), query, { signal }),
-  band: (id: string, points: number, signal?: AbortSignal) => json<t.GhostBand>(run(id, '/band'), { points }, { signal }),
+  band: (id: string, points: number, signal?: AbortSignal) => json<t.Band>(run(id, '/band'), { points }, { signal }),
   neighbors: (id: string, signal?: AbortSignal) => json<t.Neighbors>(run(id, '/neighbors'), {}, { signal }),
   changes: (id: string, other = '', signal?: AbortSignal) =>
     json<t.Changes>(run(id, '/changes'), { with: other }, { signal }),

@@ -99,7 +99,7 @@ export type Counts = With<S['RunCounts'], { state: Partial<Record<State, number>
 export type Fleet = S['FleetAnswer']
 
 /** What the last successful runs used at each age. */
-export type GhostBand = S['Band']
+export type Band = S['Band']
 
 export type Spread = S['Spread']
 

@@ -9,7 +9,7 @@ export interface TextPlace {
 }
 
 /** The most text that is copied; the download has the rest. */
-export const copyMost = 10 << 20
+export const maxCopyLength = 10 << 20
 const linesAtOnce = 5000
 
 export class TooLongError extends Error {
@@ -43,7 +43,7 @@ export async function readBetween(read: (from: number, lines: number) => Promise
     const lines = await read(n, last - n + 1)
     if (lines.length === 0) break // the log is shorter, or retention removed the rest
     const part = textBetween(lines, from, to)
-    if ((size += part.length + 1) > copyMost) throw new TooLongError()
+    if ((size += part.length + 1) > maxCopyLength) throw new TooLongError()
     parts.push(part)
   }
   return parts.join('\n')

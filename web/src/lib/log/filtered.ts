@@ -5,11 +5,11 @@ import { chunkLines, retryMs, type Answer, type LogRows, type Record, type Row }
 export type ReadTail = (q: { tail: number; stream: Stream }, signal: AbortSignal) => Promise<Answer>
 
 const first = 1000
-export const filteredMost = 50_000
+export const maxFilteredLines = 50_000
 
 /**
  * The lines of one stream only, read backwards from the end as far as they are in view, and no
- * further than filteredMost lines.
+ * further than maxFilteredLines lines.
  */
 export class FilteredWindow implements LogRows {
   error: Error | null = null
@@ -36,7 +36,7 @@ export class FilteredWindow implements LogRows {
 
   /** There may be older lines, which are not listed. */
   get capped() {
-    return !this.whole && this.records.length >= filteredMost
+    return !this.whole && this.records.length >= maxFilteredLines
   }
 
   close() {
@@ -58,8 +58,8 @@ export class FilteredWindow implements LogRows {
   }
 
   want(from: number) {
-    if (from > chunkLines * 2 || this.whole || this.growing || this.records.length >= filteredMost) return
-    if (this.records.length > 0) void this.tail(Math.min(filteredMost, this.records.length * 2))
+    if (from > chunkLines * 2 || this.whole || this.growing || this.records.length >= maxFilteredLines) return
+    if (this.records.length > 0) void this.tail(Math.min(maxFilteredLines, this.records.length * 2))
   }
 
   async tail(lines: number, mayDropOlder = true): Promise<void> {
@@ -68,11 +68,11 @@ export class FilteredWindow implements LogRows {
     try {
       for (;;) {
         const answer = await this.readTail({ tail: n, stream: this.stream }, this.closed.signal)
-        if (mayDropOlder || this.joins(answer, n) || n >= filteredMost) {
+        if (mayDropOlder || this.joins(answer, n) || n >= maxFilteredLines) {
           this.take(answer, n)
           break
         }
-        n = Math.min(filteredMost, n * 4)
+        n = Math.min(maxFilteredLines, n * 4)
       }
       this.error = null
       if (this.missed && n >= this.missed.lines) this.missed = null

@@ -3,7 +3,7 @@ import { readLines } from '../api/ndjson'
 import type { Stream } from '../api/types'
 import { nextOf, pattern, previousOf, type Done, type FoundLine, type SearchItem, type SearchQuery } from './search'
 
-export const searchMost = 5000 // matches whose lines are kept; all are counted
+export const maxKeptMatches = 5000 // matches whose lines are kept; all are counted
 
 /** A search through the whole log of one attempt. The server searches; matches appear as they are found. */
 export class LogSearch {
@@ -47,7 +47,7 @@ export class LogSearch {
     const lines: number[] = []
     const found: FoundLine[] = []
     try {
-      await this.read({ stream, limit: searchMost, context }, ctl.signal, (item) => {
+      await this.read({ stream, limit: maxKeptMatches, context }, ctl.signal, (item) => {
         if ('line' in item) {
           found.push(item)
           if (!item.context) lines.push(item.line)
@@ -68,13 +68,13 @@ export class LogSearch {
 
   /** Searches the lines from `from` on, which were printed after the search. Matches that were found before stay. */
   async continueFrom(from: number, stream: Stream | null, context: number): Promise<void> {
-    if (!this.on || this.busy || !this.done || ['limit', 'time'].includes(this.done.stopped) || this.lines.length >= searchMost) return
+    if (!this.on || this.busy || !this.done || ['limit', 'time'].includes(this.done.stopped) || this.lines.length >= maxKeptMatches) return
     const ctl = new AbortController()
     this.ctl = ctl
     this.busy = true
     const before = this.count
     const known = new Map(this.found.map((x) => [x.line, x]))
-    const limit = searchMost - this.lines.length
+    const limit = maxKeptMatches - this.lines.length
     try {
       await this.read({ stream, limit, context, from }, ctl.signal, (item) => {
         if ('line' in item && (!item.context || !known.has(item.line))) known.set(item.line, item)

@@ -57,12 +57,12 @@ export function highlight<S extends { text: string; cls: string }>(spans: S[], r
   return out
 }
 
-const mostHits = 200 // of one line, so that a hostile pattern on a long line stays cheap
+const maxHitsPerLine = 200 // of one line, so that a hostile pattern on a long line stays cheap
 
 function hitsIn(text: string, re: RegExp): [number, number][] {
   const hits: [number, number][] = []
   re.lastIndex = 0
-  for (let m = re.exec(text); m && hits.length < mostHits; m = re.exec(text)) {
+  for (let m = re.exec(text); m && hits.length < maxHitsPerLine; m = re.exec(text)) {
     if (m[0] === '') re.lastIndex++
     else hits.push([m.index, m.index + m[0].length])
   }

@@ -16,7 +16,7 @@ export interface Drawn {
   cut: number
 }
 
-export const drawMost = 8_000
+export const drawLimit = 8_000
 
 interface Style {
   fg: number // -1 default, 0–15
@@ -38,7 +38,7 @@ const invisible = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\
 
 /** Draws a line. With raw, carriage returns and escapes are shown and have no effect. */
 export function draw(text: string, options: { raw?: boolean; most?: number } = {}): Drawn {
-  const most = options.most ?? drawMost
+  const most = options.most ?? drawLimit
   const line = text.endsWith('\r') ? text.slice(0, -1) : text
   if (options.raw || !/[\x08\r\x1b]/.test(line)) {
     return { spans: visible(line.slice(0, most), ''), overwritten: 0, cut: Math.max(0, line.length - most) }
@@ -55,10 +55,10 @@ export function draw(text: string, options: { raw?: boolean; most?: number } = {
  * beginning of anything else.
  */
 function scanned(line: string, most: number): { from: number; to: number; skipped: number } {
-  const scanMost = Math.max(64 * 1024, most)
-  if (line.length <= scanMost) return { from: 0, to: line.length, skipped: 0 }
-  const back = line.indexOf('\r', line.length - scanMost)
-  if (back < 0) return { from: 0, to: scanMost, skipped: 0 }
+  const scanLimit = Math.max(64 * 1024, most)
+  if (line.length <= scanLimit) return { from: 0, to: line.length, skipped: 0 }
+  const back = line.indexOf('\r', line.length - scanLimit)
+  if (back < 0) return { from: 0, to: scanLimit, skipped: 0 }
   let skipped = 0
   for (let i = line.indexOf('\r'); i >= 0 && i <= back; i = line.indexOf('\r', i + 1)) skipped++
   return { from: back + 1, to: line.length, skipped }
@@ -120,9 +120,9 @@ function moveCursor(final: string, params: string, col: number, cells: { ch: str
       else if (n === 2) cells.length = 0
       return col
     case 'G':
-      return Math.min(by - 1, drawMost)
+      return Math.min(by - 1, drawLimit)
     case 'C':
-      return Math.min(col + by, drawMost)
+      return Math.min(col + by, drawLimit)
     case 'D':
       return Math.max(0, col - by)
     case 'J':

@@ -2,7 +2,7 @@ import { expect, test, vi } from 'vitest'
 import { Follower } from './follow'
 import { Hub, type OpenStream } from './hub'
 import type { FromWorker, ToWorker } from './messages'
-import { goneAfterMs } from './messages'
+import { pageTimeoutMs } from './messages'
 import { Pages } from './pages'
 import type { Source, StreamHandler, StreamState } from './stream'
 
@@ -121,7 +121,7 @@ test('a page that was forgotten follows again, without a double', () => {
   const [run, other] = [watch(page, 'run'), watch(page, 'other')]
   b.streams.of('run')[0]!.send(1)
   const before = b.streams.of('run')[0]!
-  b.now += goneAfterMs + 1
+  b.now += pageTimeoutMs + 1
   b.pages.sweep(b.now)
   expect(b.streams.open).toHaveLength(0)
   page.alive()

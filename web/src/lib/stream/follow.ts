@@ -2,14 +2,14 @@
 // without one if the browser does not support that.
 import { token } from '../api/client'
 import { Hub } from './hub'
-import { aliveEveryMs, type FromWorker, type ToWorker } from './messages'
+import { pageReportIntervalMs, type FromWorker, type ToWorker } from './messages'
 import { Pages } from './pages'
 import { Stream, type StreamHandler } from './stream'
 
 /** A hidden page follows nothing after this time, until it is visible again. */
 const hiddenMs = 10_000
 /** A worker that sends nothing in this time does not work here. */
-const helloMs = 5000
+const workerStartTimeoutMs = 5000
 
 interface Followed {
   id: number
@@ -136,7 +136,7 @@ function connectWorker(receive: (m: FromWorker) => void, failed: () => void): (m
     const worker = new SharedWorker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'stint streams' })
     worker.onerror = failed
     worker.port.onmessage = (e: MessageEvent<FromWorker>) => receive(e.data)
-    setTimeout(failed, helloMs)
+    setTimeout(failed, workerStartTimeoutMs)
     return (message) => worker.port.postMessage(message)
   } catch {
     queueMicrotask(failed) // the browser does not support shared workers
@@ -162,6 +162,6 @@ export function watchPage() {
   addEventListener('online', () => follower.check())
   addEventListener('pagehide', () => follower.leave())
   addEventListener('pageshow', (e) => e.persisted && visible())
-  setInterval(() => follower.alive(), aliveEveryMs)
+  setInterval(() => follower.alive(), pageReportIntervalMs)
   if (document.hidden) follower.leave()
 }

@@ -21,6 +21,6 @@ export type FromWorker =
   | { kind: 'state'; id: number; state: StreamState; info: StreamInfo }
 
 /** How often a page reports that it is open. Browsers slow the timers of hidden pages down to one a minute. */
-export const aliveEveryMs = 30_000
+export const pageReportIntervalMs = 30_000
 /** A page that sent nothing for this time is gone. */
-export const goneAfterMs = 200_000
+export const pageTimeoutMs = 200_000

@@ -1,5 +1,5 @@
 import type { Hub } from './hub'
-import { goneAfterMs, type FromWorker, type ToWorker } from './messages'
+import { pageTimeoutMs, type FromWorker, type ToWorker } from './messages'
 
 interface Page {
   send(message: FromWorker): void
@@ -35,7 +35,7 @@ export class Pages {
   /** Forgets the pages that are gone. */
   sweep(now: number) {
     for (const [number, page] of this.pages) {
-      if (now - page.lastMessageAt > goneAfterMs) this.forget(number)
+      if (now - page.lastMessageAt > pageTimeoutMs) this.forget(number)
     }
   }
 

@@ -35,9 +35,9 @@ export interface Source {
 /** The server sends a comment every 15 s, so a connection that is silent for longer is dead. */
 export const silenceMs = 40_000
 /** As silenceMs, when there is a sign that the connection may have broken. */
-const doubtfulSilenceMs = 20_000
+const checkedSilenceMs = 20_000
 /** After a connection that was open for this time, the next pause is short again. */
-const goodAfterMs = 10_000
+const backoffResetAfterMs = 10_000
 
 /** The pause before try n (0, 1, 2 …): doubling from 0.5 s to 15 s, with jitter. */
 export function backoff(n: number, random = Math.random()): number {
@@ -82,7 +82,7 @@ export class Stream {
   check() {
     this.tries = 0
     if (this.wake) this.wake()
-    else if (Date.now() - this.lastReadAt > doubtfulSilenceMs) this.connection.abort()
+    else if (Date.now() - this.lastReadAt > checkedSilenceMs) this.connection.abort()
   }
 
   private async run() {
@@ -97,7 +97,7 @@ export class Stream {
         continue
       }
       if (end && !end.temporary) return this.finish('refused', { refusal: end })
-      if (Date.now() - began >= goodAfterMs) this.tries = 0
+      if (Date.now() - began >= backoffResetAfterMs) this.tries = 0
       this.parser.reset()
       this.handler.onState('reconnecting', {})
       await this.pause(Math.max(backoff(this.tries++), end?.retryAfterMs ?? 0))

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { paced } from './paced'
+import { throttled } from './throttle'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
 test('a thousand changes cost one reload at once and one after the pause', async () => {
   const work = vi.fn(async () => {})
-  const reload = paced(2000, work)
+  const reload = throttled(2000, work)
   for (let i = 0; i < 1000; i++) reload.request()
   expect(work).toHaveBeenCalledTimes(1)
   await vi.advanceTimersByTimeAsync(1999)
@@ -19,7 +19,7 @@ test('a thousand changes cost one reload at once and one after the pause', async
 
 test('2,000 changes in a minute cost no more than a reload per pause', async () => {
   const work = vi.fn(async () => {})
-  const reload = paced(2000, work)
+  const reload = throttled(2000, work)
   for (let i = 0; i < 2000; i++) {
     reload.request()
     await vi.advanceTimersByTimeAsync(30)
@@ -32,7 +32,7 @@ test('2,000 changes in a minute cost no more than a reload per pause', async () 
 test('a slow answer is waited for, one that never comes is not', async () => {
   let done = () => {}
   const work = vi.fn(() => new Promise<void>((resolve) => (done = resolve)))
-  const reload = paced(2000, work)
+  const reload = throttled(2000, work)
   reload.request()
   reload.request()
   await vi.advanceTimersByTimeAsync(10_000)
@@ -47,7 +47,7 @@ test('a slow answer is waited for, one that never comes is not', async () => {
 
 test('nothing is done after stop', async () => {
   const work = vi.fn(async () => {})
-  const reload = paced(2000, work)
+  const reload = throttled(2000, work)
   reload.request()
   reload.request()
   reload.stop()

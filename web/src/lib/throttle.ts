@@ -6,7 +6,7 @@ const workTimeoutMs = 30_000
  * end of a pause, which begins when the work is done. So a thousand runs that end together cause one
  * reload, and a slow answer is not given up for the next one.
  */
-export function paced(pauseMs: number, work: () => unknown): { request(): void; stop(): void } {
+export function throttled(pauseMs: number, work: () => unknown): { request(): void; stop(): void } {
   const timers = new Set<ReturnType<typeof setTimeout>>()
   let busy = false
   let requested = false

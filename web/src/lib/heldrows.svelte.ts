@@ -1,16 +1,16 @@
 import type { RunRow } from './api/types'
-import { inPlace } from './overview'
+import { inShownOrder } from './overview'
 
 /** Rows keep their places for this long after the pointer moved over them. */
 const holdMs = 5000
 
 /** A list whose rows do not move while the pointer moves over them. New rows wait until it rests or leaves. */
-export class Steady {
+export class HeldRows {
   private held = $state.raw<RunRow[] | null>(null)
   private timer: ReturnType<typeof setTimeout> | undefined
   /** The rows as they were when the list was held, in the same order as in rows. */
   readonly asHeld: RunRow[] = $derived.by(() => this.held ?? this.now())
-  readonly rows: RunRow[] = $derived.by(() => inPlace(this.asHeld, this.now()))
+  readonly rows: RunRow[] = $derived.by(() => inShownOrder(this.asHeld, this.now()))
   /** The number of new rows that are not shown yet. */
   readonly waiting: number = $derived.by(() => {
     if (!this.held) return 0
