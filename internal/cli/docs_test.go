@@ -11,16 +11,16 @@ import (
 	"stint.dev/stint/internal/cli/workercmd"
 )
 
-var update = flag.Bool("update", false, "write docs/options.md anew")
+var update = flag.Bool("update", false, "rewrite docs/options.md")
 
-// TestOptionsDoc holds docs/options.md to the option table.
+// TestOptionsDoc compares docs/options.md with the option table.
 func TestOptionsDoc(t *testing.T) {
 	want := `# Options
 
-Each option can be given as a flag or in the environment; the flag wins. A repeatable option
-is in the environment with one value a line. Durations are written like ` + "`90s`, `5m`, `2h`, `1d`" + `,
-sizes like ` + "`512M`, `2G`" + ` or in bytes. Options of single questions (` + "`stint runs --state failed`" + `) have
-no name in the environment; ` + "`stint COMMAND --help`" + ` lists them.
+Each option can be given as a flag or as an environment variable; the flag takes precedence. An environment variable for a
+repeatable option contains one value per line. Durations are written like ` + "`90s`, `5m`, `2h`, `1d`" + `,
+sizes like ` + "`512M`, `2G`" + ` or in bytes. Options of commands that query or change something (` + "`stint runs --state failed`" + `) have
+no environment variable; ` + "`stint COMMAND --help`" + ` lists them.
 
 The agent keeps its spool and caches under ` + "`STINT_STATE`" + ` (default: ` + "`$XDG_STATE_HOME/stint`" + `, for root
 ` + "`/var/lib/stint`, else `~/.local/state/stint`" + `).
@@ -45,6 +45,6 @@ The agent keeps its spool and caches under ` + "`STINT_STATE`" + ` (default: ` +
 		t.Fatal(err)
 	}
 	if string(have) != want {
-		t.Error("docs/options.md does not stand as the option table has it; write it anew with: go test ./internal/cli -run OptionsDoc -update")
+		t.Error("docs/options.md differs from the option table; rewrite it with: go test ./internal/cli -run OptionsDoc -update")
 	}
 }
