@@ -41,7 +41,7 @@ func (a *attempt) reuseInstall(ctx context.Context) (*install.Candidate, bool) {
 		}
 		return nil, false
 	case found.Used == nil:
-		a.rec.Note(-1, "nothing in the install cache for key "+found.Candidate.Key())
+		a.rec.Note(-1, "the install cache has no entry for key "+found.Candidate.Key())
 		return found.Candidate, false
 	}
 	text := fmt.Sprintf("install steps skipped: cache hit %s from %s (%d files, %s)",
@@ -74,11 +74,11 @@ func (a *attempt) keepInstall(ctx context.Context, made *install.Candidate) {
 	})
 	switch {
 	case err != nil && !a.stop.Begun():
-		a.rec.Note(-1, "what the install steps made was not kept: "+err.Error())
+		a.rec.Note(-1, "the result of the install steps was not stored: "+err.Error())
 	case err == nil && done.Lost:
-		a.rec.Note(-1, "another run has kept the same install under key "+cache.Short(done.Key))
+		a.rec.Note(-1, "another run has stored the same install under key "+cache.Short(done.Key))
 	case err == nil:
-		a.rec.Note(-1, fmt.Sprintf("kept for other runs under key %s: %d files, %s, in %s",
+		a.rec.Note(-1, fmt.Sprintf("stored for other runs under key %s: %d files, %s, in %s",
 			cache.Short(done.Key), done.Files, job.Bytes(done.Bytes), time.Since(begun).Round(time.Millisecond)))
 	}
 }
@@ -93,7 +93,7 @@ var errNoAnswer = errors.New("the file system does not answer")
 // workLimit after that; then the result of the work is not used.
 func runInterruptibly[T any](ctx context.Context, a *attempt, work func(context.Context) (T, error)) (done T, err error) {
 	left := orNever(a.cfg.InstallTimeout) - time.Since(a.begun)
-	workCtx, cancel := context.WithTimeoutCause(ctx, left, errors.New("the time for installing is over"))
+	workCtx, cancel := context.WithTimeoutCause(ctx, left, errors.New("the install timeout has expired"))
 	defer cancel()
 	type result struct {
 		done T

@@ -54,10 +54,10 @@ func TestInstallCache(t *testing.T) {
 		steps  int
 		ran    int // install steps, since the beginning
 	}{
-		{func() {}, "kept for other runs under key", 3, 1},
+		{func() {}, "stored for other runs under key", 3, 1},
 		{func() { _ = os.RemoveAll(filepath.Join(dir, "deps")) }, "install steps skipped: cache hit", 1, 1},
 		{func() { write(t, dir, "deps/extra", "of the job") }, "install steps skipped: cache hit", 1, 1},
-		{func() { write(t, dir, "lock", "v2\n") }, "nothing in the install cache for key", 3, 2},
+		{func() { write(t, dir, "lock", "v2\n") }, "the install cache has no entry for key", 3, 2},
 		{func() { write(t, dir, "lock", "v1\n") }, "install steps skipped: cache hit", 1, 2},
 		{func() { damage(t, state) }, "it was removed and not used; the install steps run", 3, 3},
 		{func() { _ = os.RemoveAll(filepath.Join(dir, "deps")) }, "install steps skipped: cache hit", 1, 3},
@@ -105,7 +105,7 @@ func TestInstallCacheTroubleIsANote(t *testing.T) {
 	}{
 		"the lock file is not there": {func(_ *testing.T, c *Config) { c.InstallCache = []string{"none"} }, "the install cache is not used: lock file"},
 		"the cache cannot be made":   {func(t *testing.T, c *Config) { write(t, c.StateDir, "cache", "a file") }, "the install cache is not used"},
-		"nothing was made":           {func(_ *testing.T, c *Config) { c.CacheDirs = []string{"other"} }, "was not kept: read what the install steps made"},
+		"nothing was made":           {func(_ *testing.T, c *Config) { c.CacheDirs = []string{"other"} }, "was not stored: read what the install steps made"},
 		"a pipe was made":            {func(_ *testing.T, c *Config) { c.Install = append(c.Install, "mkfifo deps/pipe") }, "which cannot be kept"},
 		"the lock file changes":      {func(_ *testing.T, c *Config) { c.Install = append(c.Install, "echo x >> lock") }, "the lock file lock changed"},
 		"an interpreter hangs": {func(t *testing.T, c *Config) {

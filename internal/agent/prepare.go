@@ -169,7 +169,7 @@ func (a *attempt) recordNotes() {
 func (a *attempt) reportUnenforced() {
 	if text := a.group.Unenforced(); text != "" && text != *a.cfg.unenforced {
 		*a.cfg.unenforced = text
-		a.cfg.Print(text + "; the job runs all the same (stint doctor says what it would need)")
+		a.cfg.Print(text + "; the job runs all the same (stint doctor reports what is missing)")
 	}
 }
 

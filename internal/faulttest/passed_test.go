@@ -101,7 +101,7 @@ func TestPassedOn(t *testing.T) {
 // The server may lack records of a run only if its spool was removed, an outage outlasted its job, and
 // its agent reported the loss.
 func TestMayBeIncomplete(t *testing.T) {
-	const report = "stint: the journal of run R was not delivered, and what the disk did not take of it is lost\n"
+	const report = "stint: the journal of run R was not delivered, and what could not be written to the disk is lost\n"
 	now := time.Now()
 	for name, c := range map[string]struct {
 		fault  kind

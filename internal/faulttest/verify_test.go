@@ -71,7 +71,7 @@ func (w *world) mayBeIncomplete() bool {
 	}
 	text, err := os.ReadFile(w.path("agent.err"))
 	return err == nil && done.ModTime().Before(w.outageOver) &&
-		strings.Contains(string(text), "was not delivered, and what the disk did not take of it is lost")
+		strings.Contains(string(text), "was not delivered, and what could not be written to the disk is lost")
 }
 
 func (w *world) marked(name string) bool {

@@ -59,9 +59,9 @@ func (e EndedJournal) lostText(why error) string {
 	text := "the journal of run %s is incomplete on the server, and the part that is missing was in memory only"
 	switch {
 	case e.Journal.Path() == "" && e.Journal.Acknowledged() == 0:
-		text = "the record of run %s is lost: it was in memory, because the state directory could not be used, and the server did not take it"
+		text = "the record of run %s is lost: it was in memory, because the state directory could not be used, and the server did not accept it"
 	case !e.Link.Reached():
-		text = "the journal of run %s was not delivered, and what the disk did not take of it is lost"
+		text = "the journal of run %s was not delivered, and what could not be written to the disk is lost"
 	}
 	return e.because(fmt.Sprintf(text, e.Run), why)
 }

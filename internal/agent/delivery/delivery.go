@@ -318,7 +318,7 @@ func (d *Delivery) accepted(offset, sent int64, reply job.AppendReply, took time
 	d.cfg.Journal.Acknowledge(reply.Size)
 	d.noteFirstReply()
 	if reply.Size == offset && sent > 0 {
-		d.lastErr = fmt.Errorf("the server takes the journal but keeps nothing after byte %d", offset)
+		d.lastErr = fmt.Errorf("the server accepts the journal but stores nothing after byte %d", offset)
 		return d.backoff.NextBackOff(), nil
 	}
 	d.backoff.Reset()

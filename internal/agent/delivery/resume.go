@@ -13,7 +13,7 @@ import (
 func (d *Delivery) readFailed(offset int64, err error) (time.Duration, error) {
 	if errors.Is(err, spool.ErrTrimmed) {
 		return 0, &RefusedError{
-			Why:   fmt.Sprintf("the server asks for the journal from byte %d on, which this host has deleted because the server had it: was the server put back to an older backup?", offset),
+			Why:   fmt.Sprintf("the server asks for the journal from byte %d on, which this host has deleted because the server had it: was the server restored from an older backup?", offset),
 			Cause: err,
 		}
 	}
@@ -52,7 +52,7 @@ func (d *Delivery) resume(offset, size int64) (time.Duration, error) {
 	d.cfg.Journal.Acknowledge(size)
 	d.noteFirstReply()
 	if size == offset {
-		d.lastErr = fmt.Errorf("the server answers that it has %d bytes, and will not take what follows them", size)
+		d.lastErr = fmt.Errorf("the server answers that it has %d bytes, and does not accept what follows them", size)
 		return d.backoff.NextBackOff(), nil // try again, but not in a loop
 	}
 	return 0, nil

@@ -56,8 +56,8 @@ func complete(ctx context.Context, j *spool.Journal, c Config) (server delivery.
 
 // The notes about output that is lost.
 const (
-	diedInMemory = "output that the agent still had in memory died with it, and %s behind it, which it had on the disk or had counted, are left out"
-	readBack     = "the end of this host's journal was lost with its power and was read back from the server; %s of output that had no place in it yet are lost"
+	diedInMemory = "output that the agent had only in memory is lost, and %s after it, which it had on disk or had counted, are left out"
+	readBack     = "the end of this host's journal was lost with its power and was read back from the server; %s of output that was not in it yet are lost"
 )
 
 // addEnd appends what is known of the end of an attempt whose agent died. why is the note about
@@ -175,7 +175,7 @@ func extend(j *spool.Journal, body io.Reader) error {
 		buf = append(buf[:0], buf[used:]...)
 		switch {
 		case bad != nil:
-			return &delivery.RefusedError{Why: "what the server has of this journal does not go on from what is here", Cause: bad}
+			return &delivery.RefusedError{Why: "what the server has of this journal does not continue what is here", Cause: bad}
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -189,7 +189,7 @@ func extend(j *spool.Journal, body io.Reader) error {
 func Sweep(run string, attempt int) string {
 	killed, err := watch.Sweep(run, attempt)
 	if err != nil {
-		return "processes of the job may live on: " + err.Error()
+		return "processes of the job may still run: " + err.Error()
 	}
 	return LeftText(killed)
 }

@@ -67,7 +67,7 @@ func (g *gpus) watch(ctx context.Context, dir string, env []string, period time.
 		if failed++; err == nil {
 			failed = 0
 		} else if failed == gpuFailures {
-			g.note(fmt.Sprintf("the GPUs are not measured any more: %v", err))
+			g.note(fmt.Sprintf("the GPUs are no longer measured: %v", err))
 		}
 		timer.Reset(period)
 	}

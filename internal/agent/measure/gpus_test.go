@@ -36,7 +36,7 @@ func TestGPUsThatCannotBeRead(t *testing.T) {
 		if err != nil || strings.Count(string(asked), "x") != gpuFailures {
 			t.Errorf("%q was asked %q, %v", script, asked, err)
 		}
-		if len(notes) != 1 || !strings.Contains(notes[0], "GPUs are not measured any more") || g.take() != nil {
+		if len(notes) != 1 || !strings.Contains(notes[0], "GPUs are no longer measured") || g.take() != nil {
 			t.Errorf("%q: notes %q", script, notes)
 		}
 	}

@@ -63,7 +63,7 @@ func Contain(opts Options) (*Group, error) {
 	}, hooks{g})
 	g.guard = watch.New(g.marks(), opts.Finish, hooks{g})
 	if err := children.Join(hooks{g}); err != nil {
-		g.note("processes that detach themselves go to the system's init, not to the agent: %v", err)
+		g.note("processes that detach themselves are adopted by the system's init, not by the agent: %v", err)
 	}
 	return g, nil
 }

@@ -88,7 +88,7 @@ func hint(number syscall.Errno, f file, args, env []string) string {
 	case syscall.ENOEXEC:
 		return hintFormat(f)
 	case syscall.E2BIG:
-		return fmt.Sprintf("the arguments (%d bytes) and the environment (%d bytes) are longer than the system takes; pass them in a file", size(args), size(env))
+		return fmt.Sprintf("the arguments (%d bytes) and the environment (%d bytes) are longer than the system accepts; pass them in a file", size(args), size(env))
 	case syscall.EAGAIN:
 		return "the limit of processes is reached: see ulimit -u and the pids limit of the cgroup"
 	case syscall.ENOMEM:

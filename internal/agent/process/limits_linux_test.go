@@ -184,7 +184,7 @@ func TestLimitsWithoutRights(t *testing.T) {
 			t.Errorf("notes lack %q:\n%s", want, notes)
 		}
 	}
-	const together = "the memory limit of 1 GiB and the CPU limit of 1.5 cores and the limit of 100 processes are not enforced: cgroups are left alone, as --containment asks"
+	const together = "the memory limit of 1 GiB and the CPU limit of 1.5 cores and the limit of 100 processes are not enforced: cgroups are not used, because of --containment"
 	if got := g.Unenforced(); got != together {
 		t.Errorf("unenforced: %s", got)
 	}

@@ -16,7 +16,7 @@ import (
 func containmentRow() option.Option {
 	return option.Option{
 		Name: "containment", Value: "LEVEL", Default: "auto",
-		Help: "best level of containment to use: auto, cgroup2, cgroup1, or process-group, which leaves cgroups alone",
+		Help: "best level of containment to use: auto, cgroup2, cgroup1, or process-group, which does not use cgroups",
 	}
 }
 

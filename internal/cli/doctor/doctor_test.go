@@ -131,7 +131,7 @@ func TestDoctorAtALowerLevel(t *testing.T) {
 		t.Errorf("%+v", found)
 	}
 	for i, name := range []string{"--memory-limit 50M", "--cpu-limit"} {
-		if f := found[i+1]; f.Detail != name+" is not enforced: cgroups are left alone, as --containment asks" {
+		if f := found[i+1]; f.Detail != name+" is not enforced: cgroups are not used, because of --containment" {
 			t.Errorf("%+v", f)
 		}
 	}

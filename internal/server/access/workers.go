@@ -74,6 +74,6 @@ func (s *Guard) checkFirstWorker(ctx context.Context, t access.Token) error {
 			return nil
 		}
 	}
-	return httpio.NewProblem(http.StatusConflict, "a server that has a token for a worker asks everybody for a token, and this one has none of the scope admin: "+
-		"create one first (stint token create --scope admin --name NAME), and keep it")
+	return httpio.NewProblem(http.StatusConflict, "a server that has a token for a worker requires a token from everybody, and this one has none of the scope admin: "+
+		"create one first (stint token create --scope admin --name NAME), and store it")
 }

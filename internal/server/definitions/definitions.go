@@ -87,7 +87,7 @@ func refused(mistakes []job.TextMistake) error {
 	if first.File != "" {
 		where = first.File + ", " + where
 	}
-	p := httpio.NewProblem(http.StatusUnprocessableEntity, "the definition cannot be taken: %s: %s", where, first.Detail)
+	p := httpio.NewProblem(http.StatusUnprocessableEntity, "the definition is invalid: %s: %s", where, first.Detail)
 	if n := len(mistakes); n > 1 {
 		p.Detail += fmt.Sprintf("; and %d more mistakes", n-1)
 	}

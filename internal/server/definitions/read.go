@@ -13,7 +13,7 @@ import (
 
 // DocSchema describes GetSchema.
 var DocSchema = route.Doc{
-	Text:    "The JSON Schema of a definition, for editors. What a schema cannot say is found when a definition is applied.",
+	Text:    "The JSON Schema of a definition, for editors. Mistakes that a schema cannot express are reported when a definition is applied.",
 	Answers: []route.Content{route.Media("application/schema+json", nil)},
 }
 

@@ -29,19 +29,19 @@ const (
 // Descriptions of the calls.
 var (
 	DocApply = route.Doc{
-		Text: "Applies definitions, all or none. The answer says what became of each, in words. Mistakes in the files are answered " +
-			"422 with all their places in mistakes. 409 names every reason why not: a job that was edited on the page since, " +
-			"or belongs to another source (force overwrites that), or that more than half of a source would be deleted (yes does it). " +
-			"Which jobs are paused is not changed.",
+		Text: "Applies definitions, all or none. The response has the result and the changes of each, in words. 422 lists all mistakes in the " +
+			"files with their places. 409 names each conflict: a job was edited on the page since, " +
+			"or belongs to another source (force overwrites both), or more than half of a source would be deleted (yes allows it). " +
+			"Paused jobs stay paused.",
 		Request: "application/json", Body: api.ApplyRequest{},
 		Answers: []route.Content{route.JSON(api.ApplyReply{})},
 		Errors:  []int{400, 409, 413, 422},
 	}
 	DocPut = route.Doc{
-		Text: "Changes or creates the definition of a job; the body is its text in YAML, and names the same job. base is the version that " +
-			"was changed, without it the job must have no definition: else the answer is 409, unless force is true.",
+		Text: "Changes or creates the definition of a job. The body is its text in YAML, which must name the same job. base is the version that " +
+			"was changed; without it the job must have no definition. Otherwise the response is 409, unless force is true.",
 		Params: []route.Param{
-			route.Query("base", "The version that was changed, by its whole hash.", "string"),
+			route.Query("base", "The complete hash of the version that was changed.", "string"),
 			route.Query("force", "true overwrites what somebody else changed.", "boolean"),
 		},
 		Request: "application/yaml",
@@ -166,7 +166,7 @@ func (s *Routes) put(w http.ResponseWriter, r *http.Request) (api.DefinedJob, er
 	case errors.As(err, &large):
 		return api.DefinedJob{}, httpio.NewProblem(http.StatusRequestEntityTooLarge, "a definition has at most %d bytes", definition.MaxSize)
 	case err != nil:
-		return api.DefinedJob{}, httpio.NewProblem(http.StatusRequestTimeout, "the definition did not arrive")
+		return api.DefinedJob{}, httpio.NewProblem(http.StatusRequestTimeout, "the definition did not arrive completely")
 	}
 	n, wrong, err := readNew("", string(text))
 	switch {

@@ -23,7 +23,7 @@ type Containment struct {
 func New(cfg Config, g Group) *Containment {
 	c := &Containment{group: g}
 	for _, l := range cfg.Limits {
-		u := unenforced{l.name, "macOS has no means for a group of processes"}
+		u := unenforced{l.name, "macOS has no cgroups"}
 		c.missing = append(c.missing, u)
 		g.Note("%s", u)
 	}

@@ -66,12 +66,12 @@ func New(cfg Config, g Group) *Containment {
 	c.limits = want
 	c.memory = newMemoryCounter(c, host)
 	if err := procfs.Usable(); err != nil {
-		g.Note("the job's processes cannot be listed: %v; what leaves the process group of its step may live on", err)
+		g.Note("the job's processes cannot be listed: %v; what leaves the process group of its step may continue to run", err)
 	}
 	return c
 }
 
-var errLeftAlone = errors.New("cgroups are left alone, as --containment asks")
+var errLeftAlone = errors.New("cgroups are not used, because of --containment")
 
 // Level returns the level of containment that was reached: one of the Level constants. It can fall at
 // the first Start, when the kernel refuses what it seemed to offer.
@@ -141,7 +141,7 @@ func (c *Containment) enter(attr *syscall.SysProcAttr) (leave func()) {
 	entered := c.v1[:0:0]
 	for _, l := range c.v1 {
 		if err := l.enter(); err != nil {
-			c.group.Note("the job's processes are not in the cgroup %s, and limits set there do not hold: %v", l.dir, err)
+			c.group.Note("the job's processes are not in the cgroup %s, and limits set there do not apply: %v", l.dir, err)
 			c.limits.markLost(l)
 			_ = l.remove() // empty, or it stays for a later agent
 			continue
@@ -184,7 +184,7 @@ func (c *Containment) mayHaveRefused(err error) bool {
 func (c *Containment) dropLeaf() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.group.Note("the kernel does not start processes in the cgroup %s; the attempt is contained at a lower level, and limits set there do not hold", c.v2.dir)
+	c.group.Note("the kernel does not start processes in the cgroup %s; the attempt is contained at a lower level, and limits set there do not apply", c.v2.dir)
 	c.limits.markLost(c.v2)
 	_ = c.v2.remove() // empty: nothing could be started in it
 	c.v2 = nil

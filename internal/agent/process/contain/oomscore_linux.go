@@ -89,7 +89,7 @@ func (s *scoreAdj) take(want *int) (back func(), err error) {
 	}
 	err = s.write(child)
 	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
-		err = fmt.Errorf("the job's oom_score_adj is %d instead of %d: to lower it takes CAP_SYS_RESOURCE", s.caller, child)
+		err = fmt.Errorf("the job's oom_score_adj is %d instead of %d: lowering it requires CAP_SYS_RESOURCE", s.caller, child)
 	}
 	if err != nil && child != s.caller {
 		child = s.caller
