@@ -80,7 +80,7 @@ func TestSubmitToAWorker(t *testing.T) {
 		a := asker{newHost(t), s.url}
 		wantResult(t, a.run("apply", filepath.Join(writeFiles(t, "report.yaml", dayYAML), "report.yaml")), 0, "created")
 
-		wantResult(t, a.run("submit", "report"), 0, "report#1  queued", "None of 0 workers could take it")
+		wantResult(t, a.run("submit", "report"), 0, "report#1  queued", "No worker is connected")
 		wantResult(t, a.run("queue"), 0, "report#1", "None of 0 workers")
 		wantResult(t, a.run("explain", "report#1"), 0, "no_worker")
 		wantResult(t, a.run("show", "report#1"), 0, "queued", "submitted", "CODE=0")
@@ -116,7 +116,7 @@ func TestSubmitToAWorker(t *testing.T) {
 		wantResult(t, a.run("wait", first.ID), 0)
 
 		// A command needs a worker that takes commands.
-		wantResult(t, a.run("submit", "--job", "ad-hoc", "--", "true"), 0, "ad-hoc#1  queued", "None of 1 workers could take it")
+		wantResult(t, a.run("submit", "--job", "ad-hoc", "--", "true"), 0, "ad-hoc#1  queued", "The only worker cannot take it")
 		wantResult(t, a.run("cancel", "ad-hoc#1"), 0, "ad-hoc#1 has ended: canceled")
 		wantResult(t, a.run("wait", "ad-hoc#1"), 125, "ad-hoc#1 never started")
 		startWorker(t, newHost(t), s.url, "w2", "--allow-commands", "--label", "zone=fra")

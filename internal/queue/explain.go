@@ -66,7 +66,7 @@ func Explain(f Facts, now time.Time) (gates []job.Gate, start *time.Time) {
 	if s := f.Supply; s != nil {
 		switch s.Gate() {
 		case NoWorker:
-			add(job.GateNoWorker, nil, "None of %d workers could take it%s.", s.Workers, wanted(f.Selector))
+			add(job.GateNoWorker, nil, "%s%s.", noWorker(s.Workers), wanted(f.Selector))
 		case NoSlot:
 			add(job.GateNoSlot, slotFree(f, now), "%d of %d workers could take it, and all of their %d slots are in use.", s.Matching, s.Workers, s.Slots)
 		}
@@ -124,7 +124,18 @@ func wanted(s Selector) string {
 	if len(all) == 0 {
 		return ""
 	}
-	return ", which needs " + strings.Join(all, " ")
+	return "; it needs " + strings.Join(all, " ")
+}
+
+// noWorker returns why none of so many workers can take a run, as the beginning of a sentence.
+func noWorker(workers int) string {
+	switch workers {
+	case 0:
+		return "No worker is connected"
+	case 1:
+		return "The only worker cannot take it"
+	}
+	return fmt.Sprintf("None of the %d workers can take it", workers)
 }
 
 // placeFree estimates when a place of the group is free for a run: when the first of the active runs ends,

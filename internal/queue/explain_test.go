@@ -31,7 +31,7 @@ func TestExplain(t *testing.T) {
 		"lowered":    {Facts{Group: &Group{Name: "db", Limit: 0, Active: 3}}, "group The group db has 3 of 0 places taken. -> ?"},
 		"no worker": {
 			Facts{Supply: &Supply{Workers: 5}, Selector: Selector{Requires: map[string]string{"gpu": "a100", "zone": "fra"}, Command: true}},
-			"no_worker None of 5 workers could take it, which needs gpu=a100 zone=fra --allow-commands. -> ?",
+			"no_worker None of the 5 workers can take it; it needs gpu=a100 zone=fra --allow-commands. -> ?",
 		},
 		"no slot": {
 			Facts{Supply: &Supply{Workers: 5, Matching: 3, Slots: 4}, Usual: time.Minute, Ahead: 7},
