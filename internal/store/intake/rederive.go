@@ -29,8 +29,8 @@ func Rederive(row tables.RunRow, s *index.State, now time.Time) tables.RunRow {
 	}
 	canceledAt := run.EndedAt
 	run = tables.WithAttempt(run, view)
-	if run.State == job.Canceled && tables.HasServerVerdict(run) && canceledAt != nil {
-		run.EndedAt = canceledAt // it was canceled after the attempt had ended
+	if run.State != job.Lost && run.State.Terminal() && tables.HasServerVerdict(run) && canceledAt != nil {
+		run.EndedAt = canceledAt // it was canceled, or could not be started again, after the attempt had ended
 	}
 	switch {
 	case !run.State.Active():
@@ -59,7 +59,7 @@ func followsFrom(view, run *job.Run) bool {
 	case run.State == journaled:
 		return true
 	case tables.HasServerVerdict(*run):
-		return run.State == job.Canceled || journaled.Active()
+		return run.State == job.Canceled || run.Submitted != nil || journaled.Active()
 	case run.State == job.Stopping:
 		return run.Cancel != nil && journaled.Active()
 	case run.State == job.Retrying:

@@ -140,7 +140,7 @@ func (g *Group) follow(ctx context.Context, before *job.Run, e *effect, ended bo
 	}
 	waited := before.State == job.Retrying && !e.begins
 	if waited && run.State == job.Lost { // that it was lost is why it waits
-		run.State, run.Outcome, e.events = job.Retrying, before.Outcome, nil
+		run.State, e.events = job.Retrying, nil
 		return nil
 	}
 	if waited && run.State != job.Retrying {

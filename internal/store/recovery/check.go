@@ -72,6 +72,9 @@ func Check(ctx context.Context, s *store.Store, repair bool, report func(Finding
 	if err := c.counts(ctx); err != nil {
 		return c.sum, err
 	}
+	if err := c.permits(ctx); err != nil {
+		return c.sum, err
+	}
 	return c.sum, c.objects(ctx)
 }
 

@@ -23,7 +23,7 @@ func WithAttempt(run job.Run, view *job.Run) job.Run {
 	shown.Acknowledged = validAcknowledgement(&run)
 	shown.SuspendedAt, shown.Submitted = run.SuspendedAt, run.Submitted
 	shown.Expected, shown.Diagnosis = run.Expected, run.Diagnosis
-	if HasServerVerdict(run) && (view.Outcome == nil || view.Outcome.State != run.State) {
+	if HasServerVerdict(run) && (view.Outcome == nil || view.Outcome.State != run.State || endedInQueue(run)) {
 		shown.Outcome = run.Outcome // what the agent reports later does not change the verdict
 	}
 	return shown
@@ -31,7 +31,13 @@ func WithAttempt(run job.Run, view *job.Run) job.Run {
 
 // HasServerVerdict reports whether the server ended the run without its agent.
 func HasServerVerdict(run job.Run) bool {
-	if run.Outcome == nil || run.Outcome.State != run.State {
+	if run.Outcome == nil {
+		return false
+	}
+	if run.State == job.Retrying { // because the lease of the last attempt ended
+		return run.Submitted != nil && run.EndedAt == nil && run.Outcome.State == job.Lost
+	}
+	if run.Outcome.State != run.State {
 		return false
 	}
 	return run.State == job.Canceled && run.Cancel != nil || run.State == job.Lost || endedInQueue(run)
