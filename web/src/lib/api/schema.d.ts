@@ -113,6 +113,11 @@ export interface components {
             /** Format: int64 */
             attempt: number;
         };
+        AttemptRef: {
+            /** Format: int64 */
+            attempt: number;
+            run: string;
+        };
         Attention: {
             /** Format: int64 */
             acknowledged: number;
@@ -218,6 +223,57 @@ export interface components {
             /** Format: int64 */
             number: number;
         };
+        Claim: {
+            /** Format: int64 */
+            attempt: number;
+            claim: string;
+            definition?: string;
+            job: string;
+            /** Format: int64 */
+            left_ms: number;
+            parameters?: {
+                [key: string]: string;
+            };
+            run: string;
+            spec: components["schemas"]["Spec"];
+            token: string;
+        };
+        ClaimReply: {
+            claim_id: string;
+            claims: components["schemas"]["Claim"][] | null;
+            draining?: string;
+            /** Format: date-time */
+            now: string;
+            server: string;
+            /** Format: date-time */
+            stop_by?: string;
+            worker: string;
+        };
+        ClaimRequest: {
+            allow?: string[] | null;
+            claim_id: string;
+            commands?: boolean;
+            /** Format: int64 */
+            free: number;
+            /** Format: double */
+            free_cpus?: number;
+            /** Format: int64 */
+            free_memory_bytes?: number;
+            host: string;
+            labels?: {
+                [key: string]: string;
+            };
+            leaving?: boolean;
+            running?: components["schemas"]["AttemptRef"][] | null;
+            /** Format: int64 */
+            slots: number;
+            specs: number[] | null;
+            starting?: string[] | null;
+            version: string;
+            /** Format: int64 */
+            wait_ms: number;
+            worker_id: string;
+        };
         Command: {
             /** Format: int64 */
             attempt?: number;
@@ -238,6 +294,9 @@ export interface components {
             /** Format: date-time */
             expires_at: string | null;
             id: string;
+            labels?: {
+                [key: string]: string;
+            };
             /** Format: date-time */
             last_used_at: string | null;
             name: string;
@@ -245,6 +304,7 @@ export interface components {
             scope: string;
             /** @description The secret. It is shown only here */
             token: string;
+            worker?: string;
         };
         CreateTokenInBody: {
             /**
@@ -252,10 +312,16 @@ export interface components {
              * @description How long it is valid; 0 for ever
              */
             expires_seconds?: number;
+            /** @description Of the scope worker: the labels that the worker may have */
+            labels?: {
+                [key: string]: string;
+            };
             /** @description What the token is for */
             name: string;
             /** @enum {string} */
-            scope: "agent" | "read" | "write" | "author" | "admin";
+            scope: "agent" | "read" | "write" | "author" | "admin" | "worker";
+            /** @description Of the scope worker: the name of the worker that it is for */
+            worker?: string;
         };
         Day: {
             ages_seconds: number[];
@@ -315,6 +381,25 @@ export interface components {
             evidence?: components["schemas"]["Evidence"];
             sentence: string;
         };
+        Drain: {
+            /** Format: date-time */
+            at: string;
+            by: string;
+            reason?: string;
+            /** Format: date-time */
+            stop_by?: string;
+        };
+        DrainBody: {
+            /** @description Name to record if the request has no login. */
+            by?: string;
+            /**
+             * Format: int64
+             * @description After how long its agents are asked to stop their jobs; 0 for never.
+             */
+            deadline_ms?: number;
+            /** @description The reason, which worker and server show. */
+            reason?: string;
+        };
         EndEvent: {
             /** Format: int64 */
             attempt: number;
@@ -344,6 +429,7 @@ export interface components {
         Explanation: {
             policy: string;
             rules: components["schemas"]["RuleResult"][];
+            waiting?: components["schemas"]["QueuedRun"];
         };
         Finding: {
             evidence: string;
@@ -428,6 +514,12 @@ export interface components {
         GapLine: {
             gap: components["schemas"]["Gap"] | null;
         };
+        Gate: {
+            gate: string;
+            /** Format: date-time */
+            opens_at?: string;
+            text: string;
+        };
         GPU: {
             /** Format: int64 */
             index: number;
@@ -438,6 +530,25 @@ export interface components {
             name: string;
             /** Format: double */
             utilization_percent?: number;
+        };
+        Group: {
+            /** Format: int64 */
+            active: number;
+            /** Format: int64 */
+            limit: number;
+            name: string;
+            /** Format: int64 */
+            waiting: number;
+        };
+        GroupInBody: {
+            /**
+             * Format: int64
+             * @description How many of its runs may be active at once.
+             */
+            limit: number;
+        };
+        GroupList: {
+            groups: components["schemas"]["Group"][];
         };
         HealthAnswer: {
             /** Format: date-time */
@@ -774,6 +885,10 @@ export interface components {
             /** Format: double */
             memory: number;
         };
+        PriorityInBody: {
+            /** @enum {string} */
+            priority: "low" | "normal" | "high";
+        };
         Problem: {
             /** Format: int64 */
             column?: number;
@@ -791,6 +906,38 @@ export interface components {
             /** Format: int64 */
             writer?: number;
         };
+        QueuedRun: {
+            /** Format: int64 */
+            ahead: number;
+            /** Format: int64 */
+            attempt: number;
+            by: string;
+            gates: components["schemas"]["Gate"][];
+            group?: string;
+            job: string;
+            /** Format: int64 */
+            number: number;
+            priority: string;
+            run: string;
+            /** Format: date-time */
+            since: string;
+            /** Format: date-time */
+            starts_about?: string;
+            state: string;
+            worker?: string;
+        };
+        QueuePage: {
+            /** Format: int64 */
+            held: number;
+            next_cursor: string | null;
+            /** Format: int64 */
+            queued: number;
+            runs: components["schemas"]["QueuedRun"][];
+        };
+        QueueReleaseReply: {
+            /** Format: int64 */
+            released: number;
+        };
         QuietHours: {
             cron: string;
             duration: string;
@@ -806,6 +953,16 @@ export interface components {
             /** Format: int64 */
             wrong: number;
         };
+        ReleaseClaimInBody: {
+            /** @description Why the worker does not start the run. */
+            reason: string;
+        };
+        ReleaseInBody: {
+            /** @description Name to record if the request has no login. */
+            by?: string;
+            /** @description Only runs of this job; without it, all. */
+            job?: string;
+        };
         ReplayFinding: {
             /** Format: date-time */
             at: string;
@@ -819,7 +976,7 @@ export interface components {
             command: string;
             host: string;
             run: string;
-            /** @description The agent of the run waits for a retry now. */
+            /** @description The agent of the run waits for a retry now, or the run was submitted, and the queue starts another attempt. */
             waits: boolean;
         };
         Route: {
@@ -1132,6 +1289,32 @@ export interface components {
             tls: boolean;
             version: string;
         };
+        Spec: {
+            args: string[] | null;
+            cache_dirs?: string[] | null;
+            cache_files?: string[] | null;
+            /** Format: double */
+            cpus?: number;
+            dir?: string;
+            env?: {
+                [key: string]: string;
+            };
+            install?: string[] | null;
+            /** Format: int64 */
+            install_timeout_ms?: number;
+            labels?: {
+                [key: string]: string;
+            };
+            /** Format: int64 */
+            memory_bytes?: number;
+            /** Format: int64 */
+            no_output_timeout_ms?: number;
+            /** Format: int64 */
+            timeout_ms?: number;
+            /** Format: int64 */
+            version: number;
+            zone?: string;
+        };
         Spread: {
             /** Format: double */
             p10: number;
@@ -1203,6 +1386,30 @@ export interface components {
             start_by?: string;
             worker?: string;
         };
+        SubmitRequest: {
+            after?: components["schemas"]["Dependency"][] | null;
+            by?: string;
+            command?: components["schemas"]["Spec"];
+            /** Format: int64 */
+            delay_ms?: number;
+            group?: string;
+            job: string;
+            key?: string;
+            labels?: {
+                [key: string]: string;
+            };
+            /** Format: date-time */
+            not_before?: string;
+            overlap?: string;
+            parameters?: {
+                [key: string]: string;
+            };
+            priority?: string;
+            requires?: {
+                [key: string]: string;
+            };
+            version?: string;
+        };
         Summary: {
             /** Format: int64 */
             active: number;
@@ -1236,11 +1443,15 @@ export interface components {
             /** Format: date-time */
             expires_at: string | null;
             id: string;
+            labels?: {
+                [key: string]: string;
+            };
             /** Format: date-time */
             last_used_at: string | null;
             name: string;
             prefix: string;
             scope: string;
+            worker?: string;
         };
         TokensAnswer: {
             tokens: components["schemas"]["Token"][] | null;
@@ -1297,6 +1508,35 @@ export interface components {
         };
         VersionList: {
             versions: components["schemas"]["DefinitionVersion"][];
+        };
+        WorkerInfo: {
+            /** Format: int64 */
+            active: number;
+            allow?: string[] | null;
+            /** Format: int64 */
+            claimed: number;
+            commands: boolean;
+            drain?: components["schemas"]["Drain"];
+            /** Format: date-time */
+            first_at: string;
+            /** Format: double */
+            free_cpus?: number;
+            /** Format: int64 */
+            free_memory_bytes?: number;
+            host: string;
+            labels: {
+                [key: string]: string;
+            };
+            /** Format: date-time */
+            last_at: string;
+            live: boolean;
+            name: string;
+            /** Format: int64 */
+            slots: number;
+            version: string;
+        };
+        WorkerList: {
+            workers: components["schemas"]["WorkerInfo"][];
         };
     };
 }
