@@ -81,7 +81,7 @@ func TestSubmitToAWorker(t *testing.T) {
 		wantResult(t, a.run("apply", filepath.Join(writeFiles(t, "report.yaml", dayYAML), "report.yaml")), 0, "created")
 
 		wantResult(t, a.run("submit", "report"), 0, "report#1  queued", "No worker is connected")
-		wantResult(t, a.run("queue"), 0, "report#1", "None of 0 workers")
+		wantResult(t, a.run("queue"), 0, "report#1", "No worker is connected")
 		wantResult(t, a.run("explain", "report#1"), 0, "no_worker")
 		wantResult(t, a.run("show", "report#1"), 0, "queued", "submitted", "CODE=0")
 
@@ -221,5 +221,48 @@ func TestWaitAcrossARestartOfTheServer(t *testing.T) {
 	}
 	if code := cmd.ProcessState.ExitCode(); code != 4 {
 		t.Errorf("exit code %d: %s", code, messages)
+	}
+}
+
+// A run whose host is frozen starts again with another worker, once, and keeps the exit code of that attempt.
+// When the host goes on, the first attempt is superseded and ends.
+func TestRunStartsAgainElsewhere(t *testing.T) {
+	s := startServer(t)
+	a := asker{newHost(t), s.url}
+	wantResult(t, a.run("apply", writeFiles(t, "slow.yaml", `job: slow
+script: |
+  echo start >> $STARTS
+  [ $(wc -l < $STARTS) = 1 ] || exit 5
+  while :; do sleep 0.1; done
+parameters: [{name: STARTS, type: text}]
+retries: {limit: 1, backoff: 1s, on: [agent_lost]}
+`)), 0, "created")
+	first := startWorker(t, newHost(t), s.url, "w1")
+	starts := filepath.Join(t.TempDir(), "starts")
+	run := submitted(t, a.run("submit", "slow", "--param", "STARTS="+starts, "--json"))
+	eventually(t, "the first attempt has started", func() bool { text, _ := os.ReadFile(starts); return string(text) == "start\n" })
+	eventually(t, "it is running", func() bool { r, _ := s.find(run.ID); return r.State == job.Running })
+
+	frozen := append(agentsOf(t, run.ID), first.Process.Pid)
+	signal := func(which syscall.Signal) {
+		for _, pid := range frozen {
+			if err := syscall.Kill(pid, which); err != nil && err != syscall.ESRCH { // at the end it is gone
+				t.Error(err)
+			}
+		}
+	}
+	signal(syscall.SIGSTOP)
+	defer signal(syscall.SIGCONT)
+	startWorker(t, newHost(t), s.url, "w2")
+	wantResult(t, a.run("wait", run.ID), 5, "slow#1 is failed")
+	got, _ := s.find(run.ID)
+	if text, err := os.ReadFile(starts); err != nil || string(text) != "start\nstart\n" || got.Attempt != 2 || got.Submitted.Worker != "w2" {
+		t.Errorf("attempt %d of worker %s, after %q: %v", got.Attempt, got.Submitted.Worker, text, err)
+	}
+
+	signal(syscall.SIGCONT)
+	eventually(t, "the first attempt has ended", func() bool { return len(agentsOf(t, run.ID)) == 0 })
+	if r, _ := s.find(run.ID); r.Attempt != 2 || r.State != job.Failed {
+		t.Errorf("it is %s in attempt %d", r.State, r.Attempt)
 	}
 }
