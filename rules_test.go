@@ -107,7 +107,7 @@ func read(p string) (goFile, error) {
 		dir = ""
 	}
 	f := goFile{
-		path: p, pkg: dir, comment: tree.Doc != nil, names: map[string]bool{}, length: fset.File(tree.Pos()).LineCount() - 1,
+		path: p, pkg: dir, comment: tree.Doc != nil, names: map[string]bool{}, length: fset.File(tree.Pos()).LineCount(),
 		test: strings.HasSuffix(p, "_test.go") || strings.HasSuffix(dir, "test"),
 	}
 	local := map[string]string{}

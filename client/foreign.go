@@ -3,7 +3,6 @@ package client
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -52,19 +51,7 @@ func (c *Client) foreign(resp *http.Response, body []byte, why string) *ForeignR
 		RetryAfter: reply.RetryAfter(resp.Header.Get("Retry-After"), time.Now()),
 	}
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
-		e.Location = c.location(resp)
+		e.Location = reply.Location(resp, c.base)
 	}
 	return e
-}
-
-// location is the server's address that a redirect names: its target without the path of
-// the call, and without what could hold a secret.
-func (c *Client) location(resp *http.Response) string {
-	to, err := resp.Location()
-	if err != nil || to.Host == "" {
-		return ""
-	}
-	call := strings.TrimPrefix(resp.Request.URL.EscapedPath(), c.base.EscapedPath())
-	path := strings.TrimSuffix(to.EscapedPath(), call)
-	return reply.Line((&url.URL{Scheme: to.Scheme, Host: to.Host}).String()+strings.TrimRight(path, "/"), 200)
 }

@@ -3,7 +3,10 @@ package command
 import (
 	"fmt"
 	"net"
+	"strconv"
 	"time"
+
+	"stint.dev/stint/internal/cli/option"
 )
 
 // notifyLimit bounds the wait for a service manager that does not read.
@@ -28,4 +31,18 @@ func (p *Program) NotifyManager(state string) error {
 		return fmt.Errorf("send %s to the service manager: %w", state, err)
 	}
 	return nil
+}
+
+// WatchdogTime returns how long the service manager waits for the next WATCHDOG=1 before it
+// ends the server (sd_watchdog_enabled(3)); 0 if it waits for none from process pid.
+func WatchdogTime(getenv func(string) string, pid int) (time.Duration, error) {
+	text, of := getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID")
+	if text == "" || of != "" && of != strconv.Itoa(pid) {
+		return 0, nil
+	}
+	micros, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || micros < 4 || micros > time.Duration(1<<63-1).Microseconds() {
+		return 0, option.Usagef("WATCHDOG_USEC: %q is not a number of microseconds", text)
+	}
+	return time.Duration(micros) * time.Microsecond, nil
 }

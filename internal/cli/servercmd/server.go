@@ -121,7 +121,7 @@ func (p *program) runServer(ctx context.Context, opts *option.Set, log *slog.Log
 	}
 	cfg.Shown.Address, cfg.Shown.TLS, cfg.Shown.PlainHTTP = cfg.address(), who.TLS != nil, cfg.plainHTTP()
 	cfg.Ready = func() { p.logStart(ctx, cfg) }
-	limit, err := watchdogTime(p.Getenv, os.Getpid())
+	limit, err := command.WatchdogTime(p.Getenv, os.Getpid())
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"stint.dev/stint/internal/cli/command"
 )
 
 func TestWatchdogTime(t *testing.T) {
@@ -31,7 +33,7 @@ func TestWatchdogTime(t *testing.T) {
 		getenv := func(name string) string {
 			return map[string]string{"WATCHDOG_USEC": tt.usec, "WATCHDOG_PID": tt.pid}[name]
 		}
-		if got, err := watchdogTime(getenv, 42); got != tt.want || (err != nil) != tt.wrong {
+		if got, err := command.WatchdogTime(getenv, 42); got != tt.want || (err != nil) != tt.wrong {
 			t.Errorf("%+v: %s, %v", tt, got, err)
 		}
 	}
