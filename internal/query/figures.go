@@ -11,6 +11,7 @@ type Figures struct {
 	Active        []ActiveCount // of runs that have not ended
 	OutboxPending int           // the pending rows of the outbox
 	OutboxOldest  time.Duration // age of the oldest of them
+	Queue         []QueueCount  // of runs in the queue
 	// Connections to the database: open, at work now, and the time that work has waited
 	// for one since the start.
 	DatabaseConnections, DatabaseInUse int
@@ -18,6 +19,13 @@ type Figures struct {
 	// Troubled counts the items that could not be done and are tried again later, and
 	// ItemFailures how often that happened since this server began, both by kind.
 	Troubled, ItemFailures map[string]int64
+}
+
+// QueueCount is the number of runs in the queue that wait at a gate: "ready", "taken" or one of job's.
+type QueueCount struct {
+	Gate   string
+	Runs   int
+	Oldest time.Duration // how long the first of them has waited
 }
 
 // ActiveCount is the number of active runs in a state with a health.

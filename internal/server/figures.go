@@ -62,6 +62,7 @@ func writeFigures(w io.Writer, f query.Figures) {
 	}
 	metrics.Write(w, "stint_active_runs", "gauge", byState...)
 	metrics.Write(w, "stint_active_runs_by_health", "gauge", byHealth...)
+	writeQueue(w, f.Queue)
 	gauge := func(name string, v float64) { metrics.Write(w, name, "gauge", metrics.Sample{Value: v}) }
 	gauge("stint_outbox_pending", float64(f.OutboxPending))
 	gauge("stint_outbox_oldest_seconds", f.OutboxOldest.Seconds())
@@ -79,4 +80,23 @@ func writeByKind(w io.Writer, name, kind string, counts map[string]int64) {
 		samples = append(samples, metrics.Sample{Labels: fmt.Sprintf("kind=%q", k), Value: float64(counts[k])})
 	}
 	metrics.Write(w, name, kind, samples...)
+}
+
+// queueGates are the values of the label gate, in the order in which runs pass them.
+var queueGates = []string{job.GateHeld, job.GateAfter, job.GateNotBefore, job.GatePaused, job.GateGroup, "ready", "taken"}
+
+// writeQueue writes how many runs wait at each gate of the queue, and how long the first of them has.
+func writeQueue(w io.Writer, counts []query.QueueCount) {
+	var runs, oldest []metrics.Sample
+	for _, gate := range queueGates {
+		var one query.QueueCount
+		if at := slices.IndexFunc(counts, func(c query.QueueCount) bool { return c.Gate == gate }); at >= 0 {
+			one = counts[at]
+		}
+		labels := fmt.Sprintf("gate=%q", gate)
+		runs = append(runs, metrics.Sample{Labels: labels, Value: float64(one.Runs)})
+		oldest = append(oldest, metrics.Sample{Labels: labels, Value: one.Oldest.Seconds()})
+	}
+	metrics.Write(w, "stint_queue_runs", "gauge", runs...)
+	metrics.Write(w, "stint_queue_oldest_seconds", "gauge", oldest...)
 }

@@ -190,7 +190,11 @@ func restoredCopy(ctx context.Context, db *store.Store, cfg serveConfig) (time.T
 	case at.IsZero():
 		return at, nil
 	case cfg.Activate:
-		cfg.Log.Info("the restored copy is the original from now on", "copied_at", at)
+		held, err := db.HoldQueue(ctx, "restored from a copy of "+job.TimeText(at)+", so it may have run since")
+		if err != nil {
+			return at, err
+		}
+		cfg.Log.Info("the restored copy is the original from now on; runs in its queue are held until somebody releases them", "copied_at", at, "held", held)
 		return time.Time{}, db.Activate(ctx)
 	}
 	cfg.Log.Warn("RESTORED COPY: nothing is sent, judged, canceled, retried, packed or deleted; to make it the original, stop the server that it was copied from, and start this one with --activate",

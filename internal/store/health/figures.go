@@ -37,6 +37,9 @@ func (s *Health) Figures(ctx context.Context, now time.Time) (query.Figures, err
 	if oldest > 0 {
 		f.OutboxOldest = max(0, now.Sub(db.FromMicros(oldest)))
 	}
+	if f.Queue, err = s.queueCounts(ctx, now); err != nil {
+		return f, err
+	}
 	pools := s.Writer.Stats()
 	f.DatabaseConnections, f.DatabaseInUse, f.DatabaseWaits = pools.OpenConnections, pools.InUse, pools.WaitDuration
 	if s.Reader != s.Writer {
@@ -48,4 +51,24 @@ func (s *Health) Figures(ctx context.Context, now time.Time) (query.Figures, err
 	f.ItemFailures = s.ItemFailures()
 	f.Troubled, err = s.CountTroubled(ctx)
 	return f, err
+}
+
+// queueCounts counts the runs in the queue.
+func (s *Health) queueCounts(ctx context.Context, now time.Time) ([]query.QueueCount, error) {
+	rows, err := s.Reader.QueryContext(ctx, `SELECT gate, COUNT(*), MIN(queued_at) FROM queue_entries GROUP BY gate`)
+	if err != nil {
+		return nil, fmt.Errorf("count the queue: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	var all []query.QueueCount
+	for rows.Next() {
+		var c query.QueueCount
+		var oldest int64
+		if err := rows.Scan(&c.Gate, &c.Runs, &oldest); err != nil {
+			return nil, fmt.Errorf("count the queue: %w", err)
+		}
+		c.Oldest = max(0, now.Sub(db.FromMicros(oldest)))
+		all = append(all, c)
+	}
+	return all, rows.Err()
 }

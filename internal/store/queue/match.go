@@ -13,6 +13,15 @@ import (
 // matchBatch is the most runs that one transaction of the matcher makes ready.
 const matchBatch = 200
 
+// What the matcher looks for each second. Each reads an index from where it begins, however many runs wait.
+const (
+	dueRuns       = `SELECT run_id FROM queue_entries WHERE gate = 'not_before' AND not_before <= $1 ORDER BY not_before LIMIT $2`
+	nextPausedJob = `SELECT job FROM queue_entries WHERE gate = 'paused' AND job > $1 ORDER BY job LIMIT 1`
+	nextGroup     = `SELECT group_name FROM queue_entries WHERE gate = 'group' AND group_name > $1 ORDER BY group_name, selector, rank, run_id LIMIT 1`
+	nextSelector  = `SELECT selector FROM queue_entries WHERE gate = 'group' AND group_name = $1 AND selector > $2 ORDER BY group_name, selector, rank, run_id LIMIT 1`
+	firstOfGroup  = `SELECT run_id FROM queue_entries WHERE gate = 'group' AND group_name = $1 AND selector = $2 ORDER BY rank, run_id LIMIT $3`
+)
+
 // Match makes the runs ready that wait for nothing any more: their time has come, their definition is not
 // paused any more, or their group has a free place. What is blocked is found by indexes of what unblocks
 // it, so that it costs nothing.
@@ -23,7 +32,7 @@ func (s *Queue) Match(ctx context.Context) error {
 // matchLater admits runs whose time has come.
 func (s *Queue) matchLater(ctx context.Context) error {
 	for {
-		ids, err := s.ReadTexts(ctx, `SELECT run_id FROM queue_entries WHERE gate = 'not_before' AND not_before <= $1 ORDER BY not_before LIMIT $2`, db.Micros(s.Now()), matchBatch)
+		ids, err := s.ReadTexts(ctx, dueRuns, db.Micros(s.Now()), matchBatch)
 		if err != nil {
 			return fmt.Errorf("read which runs are due: %w", err)
 		}
@@ -47,7 +56,7 @@ func (s *Queue) matchPaused(ctx context.Context) error {
 	}
 	last := ""
 	for {
-		waiting, err := s.ReadTexts(ctx, `SELECT job FROM queue_entries WHERE gate = 'paused' AND job > $1 ORDER BY job LIMIT 1`, last)
+		waiting, err := s.ReadTexts(ctx, nextPausedJob, last)
 		if err != nil || len(waiting) == 0 {
 			return err
 		}
@@ -126,7 +135,7 @@ func lockEntries(ctx context.Context, t *db.Tx, ids []string, gate rules.Gate) (
 func (s *Queue) matchGroups(ctx context.Context) error {
 	last := ""
 	for {
-		groups, err := s.ReadTexts(ctx, `SELECT group_name FROM queue_entries WHERE gate = 'group' AND group_name > $1 ORDER BY group_name LIMIT 1`, last)
+		groups, err := s.ReadTexts(ctx, nextGroup, last)
 		if err != nil {
 			return fmt.Errorf("read which groups wait: %w", err)
 		}
@@ -177,7 +186,7 @@ func (s *Queue) matchGroup(ctx context.Context, group string) (more bool, err er
 func waitingSelectors(ctx context.Context, t *db.Tx, group string) (all []int64, err error) {
 	last := int64(-1)
 	for {
-		next, err := db.QueryNumbers(ctx, t, `SELECT selector FROM queue_entries WHERE gate = 'group' AND group_name = $1 AND selector > $2 ORDER BY selector LIMIT 1`, group, last)
+		next, err := db.QueryNumbers(ctx, t, nextSelector, group, last)
 		if err != nil {
 			return nil, fmt.Errorf("read what waits for group %s: %w", job.Quote(group), err)
 		}
@@ -203,7 +212,7 @@ func fillGroup(ctx context.Context, t *db.Tx, group string, selector, free int64
 	if room <= 0 {
 		return 0, nil
 	}
-	ids, err := db.QueryTexts(ctx, t, `SELECT run_id FROM queue_entries WHERE gate = 'group' AND group_name = $1 AND selector = $2 ORDER BY rank, run_id LIMIT $3`, group, selector, room)
+	ids, err := db.QueryTexts(ctx, t, firstOfGroup, group, selector, room)
 	if err != nil {
 		return 0, fmt.Errorf("read what waits for group %s: %w", job.Quote(group), err)
 	}

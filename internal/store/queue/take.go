@@ -1,12 +1,14 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"stint.dev/stint/internal/query"
 	rules "stint.dev/stint/internal/queue"
@@ -146,37 +148,93 @@ func (k *taking) pick() (*match, candidate) {
 	return m, c
 }
 
-// candidates returns the first runs of a selector that the worker takes, without those that avoid its
-// host. If these are fewer than it wants, those that have no other host follow.
+// Conditions on rows of queue_ready, in which $2 is a host. Few runs avoid hosts: they have an index of their own.
+const (
+	anywhere  = `avoid = ''`
+	elsewhere = `avoid <> '' AND REPLACE(avoid, $2, '') = avoid`
+	notHere   = `avoid <> '' AND REPLACE(avoid, $2, '') <> avoid`
+)
+
+// candidates returns the first runs of a selector that the worker takes. Those that avoid its host are among them if
+// they have no other.
 func (k *taking) candidates(ctx context.Context, m *match) ([]candidate, error) {
-	host := avoidText([]string{k.Worker.Host})
-	found, err := k.readReady(ctx, m, `REPLACE(avoid, $2, '') = avoid`, host, k.N-len(k.entries)+len(k.locked))
-	if err != nil || len(found) >= k.N {
-		return found, err
+	most := k.N - len(k.entries) + len(k.locked)
+	found, err := k.readReady(ctx, m, anywhere, most)
+	if err != nil {
+		return nil, err
+	}
+	more, err := k.readReady(ctx, m, elsewhere, most)
+	if err != nil {
+		return nil, err
 	}
 	const mostAvoiding = 100
-	avoiding, err := k.readReady(ctx, m, `avoid <> '' AND REPLACE(avoid, $2, '') <> avoid`, host, mostAvoiding)
-	for _, c := range avoiding {
-		if !rules.Avoids(avoidHosts(c.avoid), k.Worker.Host, m.selector, c.job, k.Others) {
-			found = append(found, c)
-		}
+	avoiding, err := k.readReady(ctx, m, notHere, mostAvoiding)
+	if err != nil {
+		return nil, err
 	}
-	return found, err
+	avoiding = slices.DeleteFunc(avoiding, func(c candidate) bool {
+		return rules.Avoids(avoidHosts(c.avoid), k.Worker.Host, m.selector, c.job, k.Others)
+	})
+	return inOrder(slices.Concat(found, more, avoiding)), nil
 }
 
-// readReady reads the first rows of a selector that match a condition, in which $2 is the host.
-func (k *taking) readReady(ctx context.Context, m *match, which, host string, most int) ([]candidate, error) {
-	statement := `SELECT run_id, job, group_name, avoid, rank, weight FROM queue_ready WHERE selector = $1 AND ` + which
-	args := []any{m.id, host, most}
-	if len(k.Worker.Allow) > 0 {
-		from, list := k.t.Dialect.Table(4, db.Column{Texts: k.Worker.Allow})
-		statement, args = statement+` AND job IN (SELECT c0 FROM `+from+`)`, append(args, list...)
+// inOrder sorts candidates by rank.
+func inOrder(found []candidate) []candidate {
+	slices.SortFunc(found, func(a, b candidate) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.run, b.run)) })
+	return found
+}
+
+// mostSeeks is up to how many allowed jobs are looked for one by one.
+const mostSeeks = 50
+
+// readReady reads the first rows of a selector that match a condition. The rows of each allowed job are read off an
+// index, so that those of other jobs are not read.
+func (k *taking) readReady(ctx context.Context, m *match, which string, most int) ([]candidate, error) {
+	if n := len(k.Worker.Allow); n == 0 || n > mostSeeks {
+		return k.readRows(ctx, m, which, most, k.Worker.Allow)
+	}
+	var found []candidate
+	for _, name := range k.Worker.Allow {
+		some, err := k.readRows(ctx, m, which, most, []string{name})
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, some...)
+	}
+	found = inOrder(found)
+	return found[:min(len(found), most)], nil
+}
+
+// readyRows selects the first rows of a selector, $1, that match a condition, in which $2 is the host; at most $3. With
+// ofJob the condition is also on the job.
+func readyRows(d db.Dialect, which string, ofJob bool) string {
+	from := `queue_ready`
+	switch {
+	case d.Postgres: // it chooses by what it knows of the rows
+	case ofJob:
+		from += ` INDEXED BY queue_ready_of_job`
+	case !strings.HasPrefix(which, anywhere):
+		from += ` INDEXED BY queue_ready_avoids`
+	}
+	return `SELECT run_id, job, group_name, avoid, rank, weight FROM ` + from + ` WHERE selector = $1 AND CAST($2 AS TEXT) IS NOT NULL AND ` + which + ` ORDER BY rank, run_id LIMIT $3`
+}
+
+// readRows reads the first rows of a selector; only of some jobs unless there are none.
+func (k *taking) readRows(ctx context.Context, m *match, which string, most int, jobs []string) ([]candidate, error) {
+	args := []any{m.id, avoidText([]string{k.Worker.Host}), most}
+	switch len(jobs) {
+	case 0:
+	case 1:
+		which, args = which+` AND job = $4`, append(args, jobs[0])
+	default:
+		from, list := k.t.Dialect.Table(4, db.Column{Texts: jobs})
+		which, args = which+` AND job IN (SELECT c0 FROM `+from+`)`, append(args, list...)
 	}
 	if len(k.Withheld) > 0 {
 		from, list := k.t.Dialect.Table(len(args)+1, db.Column{Texts: k.Withheld})
-		statement, args = statement+` AND work NOT IN (SELECT c0 FROM `+from+`)`, append(args, list...)
+		which, args = which+` AND work NOT IN (SELECT c0 FROM `+from+`)`, append(args, list...)
 	}
-	rows, err := k.t.QueryContext(ctx, statement+` ORDER BY rank, run_id LIMIT $3`, args...)
+	rows, err := k.t.QueryContext(ctx, readyRows(k.t.Dialect, which, len(jobs) == 1), args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the runs that are ready: %w", err)
 	}
