@@ -74,6 +74,8 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"paused definitions", pausedDefinitions},
 		{"workers take at once", takeAtOnce},
 		{"a full queue", fullQueue},
+		{"random changes of the queue", randomQueue},
+		{"contradictions in the queue", contradictionsInTheQueue},
 		{"explained runs of the queue", explainedRuns},
 		{"pages of the queue", pagesOfTheQueue},
 		{"priorities in the queue", prioritiesInTheQueue},

@@ -147,6 +147,7 @@ func prioritiesInTheQueue(t *testing.T, s *store.Store) {
 }
 
 func heldQueue(t *testing.T, s *store.Store) {
+	s.UseWorkers(nil)
 	for _, name := range []string{"a", "b", "b"} {
 		submitCommand(t, s, name, nil)
 	}

@@ -2,6 +2,8 @@ package queue
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	rules "stint.dev/stint/internal/queue"
@@ -22,6 +24,9 @@ func (s *Queue) SetPriority(ctx context.Context, run string, p job.Priority) (jo
 			return err
 		}
 		w, err := scanWaiting(t.QueryRowContext(ctx, `SELECT `+waitingColumns+` WHERE e.run_id = $1 AND e.gate <> 'taken'`, run))
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("read the entry of run %s: %w", run, err)
+		}
 		if err != nil || row.Run.Submitted == nil {
 			return &rules.ConflictError{Why: fmt.Sprintf("run %s is %s and does not wait in the queue: its priority has no effect any more", run, row.Run.State)}
 		}

@@ -75,6 +75,13 @@ func Check(ctx context.Context, s *store.Store, repair bool, report func(Finding
 	if err := c.permits(ctx); err != nil {
 		return c.sum, err
 	}
+	wrong, err := s.CheckQueue(ctx)
+	if err != nil {
+		return c.sum, err
+	}
+	for _, w := range wrong {
+		c.found(Finding{Run: w.Run, What: w.What})
+	}
 	return c.sum, c.objects(ctx)
 }
 
