@@ -86,6 +86,7 @@ func TestQueueCalls(t *testing.T) {
 		},
 		`POST /api/v1/queue/release {"job":"a","by":"ada"}`:    func() error { _, err := c.ReleaseQueue(ctx, "a", "ada"); return err },
 		`POST /api/v1/runs/a%231/priority {"priority":"high"}`: func() error { _, err := c.SetPriority(ctx, "a#1", job.PriorityHigh); return err },
+
 		"GET /api/v1/groups ":                   func() error { _, err := c.Groups(ctx); return err },
 		`PUT /api/v1/groups/db%20x {"limit":4}`: func() error { _, err := c.SetGroup(ctx, "db x", 4); return err },
 		"DELETE /api/v1/groups/db ":             func() error { return c.DeleteGroup(ctx, "db") },
