@@ -14,17 +14,17 @@ const (
 	WhenFailed    = "failed"
 )
 
-// Dependency says how a dependency stands.
+// Dependency is the state of a dependency.
 type Dependency int
 
-// How a dependency stands.
+// The states of a dependency.
 const (
 	Waiting    Dependency = iota // the other run has not ended
 	Met                          // it does not delay the run any more
 	Impossible                   // it can never be met: the run ends
 )
 
-// Judge returns how a dependency on a run in a state stands; "" is a run that was deleted. Lost
+// Judge returns the state of a dependency on a run in a state; "" is a run that was deleted. Lost
 // is an end: whether the run reports again, nobody knows.
 func Judge(when string, state job.State) Dependency {
 	met := false

@@ -35,7 +35,7 @@ type Needed struct {
 	EndsAbout *time.Time // nil if nothing is known
 }
 
-// Group is how the group of a run stands.
+// Group is the limit of the group of a run and how much of it is in use.
 type Group struct {
 	Name          string
 	Limit, Active int64

@@ -38,7 +38,7 @@ type Grant struct {
 }
 
 // Answer decides whether the process may start the attempt. It grants an attempt to one incarnation, the
-// first that asks, for ever; the same one again is judged as the run stands now.
+// first that asks, for ever; the same one again is judged by the state of the run now.
 func (a Ask) Answer() Grant {
 	switch {
 	case !a.Submitted:

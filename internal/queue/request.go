@@ -33,7 +33,7 @@ func (e *AuthorError) Error() string {
 
 // Digest identifies a request: the same request has the same digest.
 func Digest(r job.SubmitRequest) (string, error) {
-	r.By = ""                    // who asks again may be another one
+	r.By = ""                    // another caller may repeat the request
 	text, err := json.Marshal(r) // maps in the order of their keys
 	if err != nil {
 		return "", fmt.Errorf("encode the request for a run of job %s: %w", job.Quote(r.Job), err)

@@ -60,7 +60,7 @@ func TestSubmitRuns(t *testing.T) {
 	if again.ID != id || again.Number != 1 {
 		t.Errorf("%+v", again)
 	}
-	in.By = "somebody else" // who asks is no part of what is asked for
+	in.By = "somebody else" // the caller is no part of the request
 	l.submit(id, in).ok(t, nil)
 	in.Priority = job.PriorityHigh
 	if p := l.submit(id, in).problem(t, http.StatusConflict); !strings.Contains(p.Detail, "report#1") {

@@ -1,4 +1,4 @@
-// Package claims keeps what stands between a queued run and its start: workers, the claims that they
+// Package claims keeps what a queued run needs before its start: workers, the claims that they
 // have, and the permits of attempts.
 //
 // A transaction locks in this order: worker, runs by id, queue, claims.

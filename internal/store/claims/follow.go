@@ -24,7 +24,7 @@ func (s *Claims) AfterEnd(ctx context.Context, t *db.Tx, row *tables.RunRow, fin
 	return s.follow(ctx, t, row, final, "", now)
 }
 
-// follow is AfterEnd. requestedBy is who asks for another attempt; empty if nobody does.
+// follow is AfterEnd. requestedBy is the person who requested another attempt; empty for none.
 func (s *Claims) follow(ctx context.Context, t *db.Tx, row *tables.RunRow, final bool, requestedBy string, now time.Time) (*job.RunEvent, error) {
 	run := &row.Run
 	if run.Submitted == nil || !run.State.Terminal() || run.Outcome == nil {

@@ -118,7 +118,7 @@ func (x *explainer) needs(ctx context.Context, run string) ([]rules.Needed, erro
 // mostHolders is how many runs an explanation names that have the places of a group.
 const mostHolders = 3
 
-// group reads how a group stands; nil for one without a limit.
+// group reads the limit and the use of a group; nil for one without a limit.
 func (x *explainer) group(ctx context.Context, name string) (*rules.Group, error) {
 	if name == "" {
 		return nil, nil

@@ -19,7 +19,7 @@ import (
 )
 
 // Submit adds a run to the queue, in one transaction. The same request again returns the same run, and
-// created is false. author says that who asks may submit commands without a definition. The error is
+// created is false. author says that the caller may submit commands without a definition. The error is
 // *job.InvalidError or *definition.ValuesError for a bad request, *query.NotFoundError for a job
 // without a definition or another run that is not there, *rules.ConflictError for an id that another
 // request has, *rules.AuthorError, or *rules.FullError.
