@@ -59,7 +59,10 @@ type Dependency struct {
 // SubmitRequest asks for a run. Exactly one of Job (with a definition) and Command is the work;
 // with Command, Job is the name of the run's job.
 type SubmitRequest struct {
-	Job        string            `json:"job"`
+	Job string `json:"job"`
+	// Again is a submitted run of the job that is to run again: what that run was given, this request has too
+	// where it says nothing else.
+	Again      string            `json:"again,omitempty"`
 	Version    string            `json:"version,omitempty"` // of the definition; empty for the newest
 	Parameters map[string]string `json:"parameters,omitempty"`
 	// Command is the spec of a command without a definition; nil for a defined job.

@@ -106,6 +106,58 @@ func TestSubmitRuns(t *testing.T) {
 	l.submit("0189", in).problem(t, http.StatusBadRequest)
 }
 
+// A run that runs again has the values that were given, and defaults of now.
+func TestSubmitAgain(t *testing.T) {
+	l := start(t, server.Config{})
+	l.apply(api.ApplyRequest{Files: files(report)}).ok(t, nil)
+	first := l.submit(newID(), job.SubmitRequest{
+		Job: "report", Parameters: map[string]string{"CUSTOMER": "x", "DAY": "2026-01-02"}, Labels: map[string]string{"by": "ci"}, Priority: job.PriorityLow,
+	}).created(t)
+	l.apply(api.ApplyRequest{Files: files(strings.Replace(report, "report.py", "new.py", 1))}).ok(t, nil)
+	in := job.SubmitRequest{Job: "report", Again: "report#1", Parameters: map[string]string{"CUSTOMER": "y"}}
+	id := newID()
+	run := l.submit(id, in).created(t)
+	s := run.Submitted
+	if s.Parameters["CUSTOMER"] != "y" || s.Parameters["DAY"] != "2026-01-02" || len(s.Given) != 2 || run.Labels["by"] != "ci" || s.Priority != job.PriorityLow {
+		t.Errorf("%+v, %+v", run, s)
+	}
+	if run.Command != "python new.py" || s.Definition == first.Submitted.Definition {
+		t.Errorf("version %s, command %s", s.Definition, run.Command)
+	}
+	l.submit(id, in).ok(t, nil) // the same request
+	in.Version = first.Submitted.Definition
+	l.submit(id, in).problem(t, http.StatusConflict)
+	if old := l.submit(newID(), in).created(t); old.Command != "python report.py" {
+		t.Errorf("version %s runs %s", in.Version, old.Command)
+	}
+
+	command := job.SubmitRequest{Job: "ad-hoc", Command: &job.Spec{Version: job.SpecVersion, Args: []string{"true"}, Dir: "/srv"}, Group: "db", Requires: map[string]string{"zone": "fra"}}
+	l.submit(newID(), command).created(t)
+	command.Command.Env = map[string]string{"PASSWORD": "hunter2"}
+	l.submit(newID(), command).created(t)
+	run = l.submit(newID(), job.SubmitRequest{Job: "ad-hoc", Again: "ad-hoc#1", Labels: map[string]string{"try": "2"}}).created(t)
+	if s := run.Submitted; run.Command != "true" || run.Dir != "/srv" || s.Group != "db" || s.Requires["zone"] != "fra" || run.Labels["try"] != "2" {
+		t.Errorf("%+v, %+v", run, s)
+	}
+	byHand := newSketch(t, "nightly", nil).command().finish(0)
+	l.send(byHand)
+	for says, bad := range map[string]job.SubmitRequest{
+		"not of":         {Job: "report", Again: "ad-hoc#1"},
+		"PASSWORD":       {Job: "ad-hoc", Again: "ad-hoc#2"},
+		"on its host":    {Job: "nightly", Again: byHand.id},
+		"leave":          {Job: "ad-hoc", Again: "ad-hoc#1", Command: &job.Spec{Args: []string{"false"}}},
+		"neither":        {Job: "ad-hoc", Again: "ad-hoc#1", Parameters: map[string]string{"A": "1"}},
+		"NIGHT":          {Job: "report", Again: "report#1", Parameters: map[string]string{"NIGHT": "1"}},
+		"wants a number": {Job: "report", Again: "x#y#z"},
+	} {
+		p := l.submit(newID(), bad).problem(t, http.StatusBadRequest)
+		if !strings.Contains(p.Detail, says) || strings.Contains(p.Detail, "hunter2") {
+			t.Errorf("%q does not say %q", p.Detail, says)
+		}
+	}
+	l.submit(newID(), job.SubmitRequest{Job: "report", Again: newID()}).problem(t, http.StatusNotFound)
+}
+
 // A command decides what runs on the hosts of workers, so that write is not enough; and nothing of its
 // variables is in the audit log.
 func TestSubmitCommands(t *testing.T) {

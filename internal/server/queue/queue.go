@@ -23,6 +23,10 @@ type SubmitStore interface {
 	// false; another one with the same id is a *queue.ConflictError. author reports whether by may submit
 	// commands.
 	Submit(ctx context.Context, run string, r job.SubmitRequest, by string, author bool) (out job.Run, created bool, err error)
+	// SubmittedSpec returns what a submitted run starts.
+	SubmittedSpec(ctx context.Context, run string) (job.Spec, error)
+	// DefinitionVersion returns a version of the definition of a job.
+	DefinitionVersion(ctx context.Context, job, version string) (definition.Version, error)
 }
 
 // QueueStore shows and changes the queue.

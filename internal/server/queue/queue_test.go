@@ -56,6 +56,14 @@ func (f *fakeStore) Submit(_ context.Context, run string, r job.SubmitRequest, b
 	return job.Run{ID: run, Job: r.Job, State: job.Queued}, !known, f.err
 }
 
+func (f *fakeStore) SubmittedSpec(context.Context, string) (job.Spec, error) {
+	return job.Spec{}, f.err
+}
+
+func (f *fakeStore) DefinitionVersion(context.Context, string, string) (definition.Version, error) {
+	return definition.Version{}, f.err
+}
+
 func (f *fakeStore) ListQueue(_ context.Context, q query.Queue) (job.QueuePage, error) {
 	return job.QueuePage{Queued: int64(q.Limit)}, f.err
 }

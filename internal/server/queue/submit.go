@@ -2,13 +2,16 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/definition"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
@@ -27,7 +30,8 @@ const (
 var DocSubmit = route.Doc{
 	Text: "Asks for a run of a job that has a definition, or of a command, which needs the scope author. The id of the run is made by " +
 		"whoever asks: a new UUID, or with a key the UUID of version 5 for job and key. The same request again is answered with the run as it is " +
-		"now (200), another request with the same id with 409, and a full queue with 429.",
+		"now (200), another request with the same id with 409, and a full queue with 429. With again, the request has what that run was given where it " +
+		"says nothing else; defaults are resolved anew.",
 	Request: "application/json", Body: job.SubmitRequest{},
 	Answers: []route.Content{route.JSON(job.Run{})},
 	Errors:  []int{400, 404, 409, 413, 429},
@@ -62,11 +66,15 @@ func (s *Routes) submit(w http.ResponseWriter, r *http.Request) (out job.Run, st
 	ctx := r.Context()
 	by := caller(ctx, in.By)
 	in.By = ""
+	again := in.Again
+	if in, err = s.completed(ctx, in); err != nil {
+		return out, 0, err
+	}
 	out, created, err := s.Submissions.Submit(ctx, id, in, by, access.CallerOf(ctx).Scope.Allows(access.Author))
 	if err != nil {
 		return out, 0, err
 	}
-	access.SetDetail(ctx, detail(out, in))
+	access.SetDetail(ctx, detail(out, in, again))
 	if !created {
 		return out, http.StatusOK, nil
 	}
@@ -85,15 +93,58 @@ func checkKey(id string, r job.SubmitRequest) error {
 
 // detail says for the audit log what was submitted: without values of parameters and variables, which may
 // be secret.
-func detail(out job.Run, in job.SubmitRequest) string {
-	if in.Command != nil {
-		return "command of job " + in.Job
-	}
+func detail(out job.Run, in job.SubmitRequest, again string) string {
 	text := "job " + in.Job
+	if in.Command != nil {
+		text = "command of " + text
+	}
 	if out.Submitted != nil && out.Submitted.Definition != "" {
 		text += ", version " + out.Submitted.Definition
 	}
+	if again != "" {
+		text += ", run " + again + " again"
+	}
 	return text
+}
+
+// completed returns a request with what the run was given that is to run again.
+func (s *Routes) completed(ctx context.Context, in job.SubmitRequest) (job.SubmitRequest, error) {
+	if in.Again == "" {
+		return in, nil
+	}
+	id, err := s.RunID(ctx, in.Again)
+	if err != nil {
+		return in, err
+	}
+	of, err := s.Runs.Run(ctx, id)
+	if err != nil {
+		return in, err
+	}
+	var spec job.Spec
+	var says queue.Defined
+	if of.Submitted != nil {
+		if spec, err = s.Submissions.SubmittedSpec(ctx, id); err != nil {
+			return in, err
+		}
+		if says, err = s.defined(ctx, of.Job, of.Submitted.Definition); err != nil {
+			return in, err
+		}
+	}
+	return queue.Again(in, of, spec, says)
+}
+
+// defined returns what a version of a definition says; nothing for one that is not there, as of a command.
+func (s *Routes) defined(ctx context.Context, name, version string) (says queue.Defined, err error) {
+	v, err := s.Submissions.DefinitionVersion(ctx, name, version)
+	var gone *query.NotFoundError
+	if errors.As(err, &gone) {
+		return says, nil
+	}
+	if err != nil {
+		return says, err
+	}
+	d, err := definition.FromCanonical(v.Canonical)
+	return queue.Defined{Priority: d.Priority, Requires: d.Requires}, err
 }
 
 type listIn struct {

@@ -79,6 +79,22 @@ func (s *Queries) Run(ctx context.Context, id string) (job.Run, error) {
 	return s.ForReader(row.Run), nil
 }
 
+// SubmittedSpec returns what a submitted run starts.
+func (s *Queries) SubmittedSpec(ctx context.Context, id string) (spec job.Spec, err error) {
+	var text []byte
+	err = s.Reader.QueryRowContext(ctx, `SELECT spec FROM submissions WHERE run_id = $1`, id).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return spec, &query.NotFoundError{What: "the submission of run " + id}
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &spec)
+	}
+	if err != nil {
+		return spec, fmt.Errorf("read what run %s starts: %w", id, err)
+	}
+	return spec, nil
+}
+
 // RunAttempt returns a run with the view of an attempt, which need not be the last one. An earlier attempt
 // without an outcome is lost.
 func (s *Queries) RunAttempt(ctx context.Context, id string, attempt int) (job.Run, error) {

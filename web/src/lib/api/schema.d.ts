@@ -1388,6 +1388,7 @@ export interface components {
         };
         SubmitRequest: {
             after?: components["schemas"]["Dependency"][] | null;
+            again?: string;
             by?: string;
             command?: components["schemas"]["Spec"];
             /** Format: int64 */
