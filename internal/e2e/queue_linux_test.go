@@ -114,6 +114,10 @@ func TestSubmitToAWorker(t *testing.T) {
 		}
 		wantResult(t, a.run("submit", "report", "--key", "order 7", "--param", "CODE=1"), 1, "report#3")
 		wantResult(t, a.run("wait", first.ID), 0)
+		got = a.run("submit", "--again", "report#2", "--param", "CODE=5", "--follow")
+		if wantResult(t, got, 5, "report#4"); got.stdout != "the day is 2026-11-27\n" {
+			t.Errorf("it printed %q", got.stdout)
+		}
 
 		// A command needs a worker that takes commands.
 		wantResult(t, a.run("submit", "--job", "ad-hoc", "--", "true"), 0, "ad-hoc#1  queued", "The only worker cannot take it")
@@ -124,6 +128,10 @@ func TestSubmitToAWorker(t *testing.T) {
 		if wantResult(t, got, 7); got.stdout != "b /\n" {
 			t.Errorf("it printed %q", got.stdout)
 		}
+		wantResult(t, a.run("show", "ad-hoc"), 0, "ad-hoc#2")
+		wantResult(t, a.run("logs", "ad-hoc"), 0)
+		wantResult(t, a.run("cancel", "ad-hoc"), 2, "no run that can be canceled")
+		wantResult(t, a.run("retry", "ad-hoc"), 2, "name one of them: ad-hoc#2, is failed, ad-hoc#1, is canceled")
 	})
 }
 
@@ -168,60 +176,70 @@ func TestGatesOfTheQueue(t *testing.T) {
 	wantResult(t, a.run("worker", "drain", "none"), 1, "none")
 }
 
-// Ctrl-C ends the waiting, and not the run.
-func TestDetachFromARun(t *testing.T) {
-	s := startServer(t)
+// waiting is a command that waits for a submitted run, which runs until end is called.
+type waiting struct {
+	asker
+	cmd      *exec.Cmd
+	messages *written
+	end      func() // the run ends with exit code 4
+}
+
+func startWaiting(t *testing.T, s *server) *waiting {
+	t.Helper()
 	a := asker{newHost(t), s.url}
 	startWorker(t, newHost(t), s.url, "w1", "--allow-commands")
 	file := filepath.Join(t.TempDir(), "go")
-	cmd := a.command("submit", "--job", "long", "--wait", "--", "sh", "-c", "while [ ! -e "+file+" ]; do sleep 0.05; done; exit 4")
-	messages := &written{}
-	cmd.Stderr = messages
-	if err := cmd.Start(); err != nil {
+	w := &waiting{asker: a, messages: &written{}, end: func() {
+		t.Helper()
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}}
+	w.cmd = a.command("submit", "--job", "long", "--wait", "--", "sh", "-c", "while [ ! -e "+file+" ]; do sleep 0.05; done; exit 4")
+	w.cmd.Stderr = w.messages
+	if err := w.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the run is reported as running", func() bool { return strings.Contains(messages.String(), "long#1 is running") })
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+	eventually(t, "the run is reported as running", func() bool { return strings.Contains(w.messages.String(), "long#1 is running") })
+	return w
+}
+
+// ended waits for the command to end, with an exit code.
+func (w *waiting) ended(code int) {
+	w.t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); _ = w.cmd.Wait() }() // its exit code is below
+	select {
+	case <-done:
+	case <-time.After(patience):
+		w.t.Fatalf("it still waits: %s", w.messages)
+	}
+	if got := w.cmd.ProcessState.ExitCode(); got != code {
+		w.t.Errorf("exit code %d, want %d: %s", got, code, w.messages)
+	}
+}
+
+// Ctrl-C ends the waiting, and not the run.
+func TestDetachFromARun(t *testing.T) {
+	w := startWaiting(t, startServer(t))
+	if err := w.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // its exit code is below
-	if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(messages.String(), "stint cancel ") {
-		t.Errorf("exit code %d: %s", code, messages)
+	if w.ended(130); !strings.Contains(w.messages.String(), "stint cancel ") {
+		t.Errorf("it says %s", w.messages)
 	}
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	wantResult(t, a.run("wait", "long#1"), 4)
+	w.end()
+	wantResult(t, w.run("wait", "long#1"), 4)
 }
 
 // The server is away while somebody waits, and comes back.
 func TestWaitAcrossARestartOfTheServer(t *testing.T) {
 	s := startServer(t)
-	a := asker{newHost(t), s.url}
-	startWorker(t, newHost(t), s.url, "w1", "--allow-commands")
-	file := filepath.Join(t.TempDir(), "go")
-	cmd := a.command("submit", "--job", "long", "--wait", "--", "sh", "-c", "while [ ! -e "+file+" ]; do sleep 0.05; done; exit 4")
-	messages := &written{}
-	cmd.Stderr = messages
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the run is reported as running", func() bool { return strings.Contains(messages.String(), "long#1 is running") })
+	w := startWaiting(t, s)
 	s.kill()
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	w.end()
 	s.start()
-	done := make(chan struct{})
-	go func() { defer close(done); _ = cmd.Wait() }()
-	select {
-	case <-done:
-	case <-time.After(patience):
-		t.Fatalf("it still waits: %s", messages)
-	}
-	if code := cmd.ProcessState.ExitCode(); code != 4 {
-		t.Errorf("exit code %d: %s", code, messages)
-	}
+	w.ended(4)
 }
 
 // A run whose host is frozen starts again with another worker, once, and keeps the exit code of that attempt.

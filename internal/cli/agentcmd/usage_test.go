@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"stint.dev/stint/internal/cli/clitest"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 )
@@ -62,22 +63,10 @@ func badOf(o option.Option) []string {
 // execute runs stint-agent in this process; its arguments must be wrong, so that nothing starts.
 func execute(t *testing.T, getenv func(string) string, args ...string) (code int, stderr string) {
 	t.Helper()
-	dir := t.TempDir()
-	open := func(name string) *os.File {
-		f, err := os.Create(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { f.Close() })
-		return f
-	}
-	c := &console.Console{In: open("in"), Out: open("out"), Err: open("err"), Getenv: getenv}
+	c, printed := clitest.Console(t, getenv)
 	code = Execute(Root(c, nil, "test", "stint", "short", "long"), c, args)
-	text, err := os.ReadFile(c.Err.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code, string(text)
+	_, stderr = printed()
+	return code, stderr
 }
 
 // A bad value of any option ends with exit code 2 and one line that names the option, and

@@ -112,12 +112,7 @@ func (p *program) queueMove() *cobra.Command {
 		Use:   "move [flags] RUN --priority P",
 		Short: "Give a queued run another priority",
 		Long:  "Give a queued run another priority: it is ranked anew, as if it was submitted now.",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return option.Usagef("%s needs one RUN: an id, the first characters of one, or job#number", cmd.CommandPath())
-			}
-			return nil
-		},
+		Args:  command.OneRun,
 	}, []option.Option{
 		{FlagOnly: true, Name: "priority", Value: "P", Help: "low, normal or high"},
 	}, func(ctx context.Context, r command.Request) (job.Run, error) {
@@ -125,7 +120,11 @@ func (p *program) queueMove() *cobra.Command {
 		if priority.Weight() == 0 {
 			return job.Run{}, option.Usagef("--priority: %s is none of low, normal and high", job.Quote(string(priority)))
 		}
-		return r.SetPriority(ctx, r.Args[0], priority)
+		run, err := command.FindRun(ctx, r.Client, r.Args[0])
+		if err != nil {
+			return job.Run{}, err
+		}
+		return r.SetPriority(ctx, run, priority)
 	}, func(r job.Run) string {
 		priority := ""
 		if r.Submitted != nil {

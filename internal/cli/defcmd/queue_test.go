@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/cli/clitest"
 	"stint.dev/stint/job"
 )
 
@@ -22,7 +23,7 @@ func TestQueueList(t *testing.T) {
 	asked := ""
 	mux.HandleFunc("GET /api/v1/queue", func(w http.ResponseWriter, r *http.Request) {
 		asked = r.URL.RawQuery
-		answer(t, w, page)
+		clitest.Answer(t, w, page)
 	})
 	out, _, err := ask(t, mux, "queue", "--job", "backup", "--held")
 	if err != nil || asked != "held=true&job=backup&limit=50" {
@@ -49,14 +50,14 @@ func TestQueueChanges(t *testing.T) {
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in.Job != "etl" || in.By == "" {
 			t.Errorf("%+v, %v", in, err)
 		}
-		answer(t, w, job.QueueReleaseReply{Released: 2})
+		clitest.Answer(t, w, job.QueueReleaseReply{Released: 2})
 	})
 	mux.HandleFunc("POST /api/v1/runs/{run}/priority", func(w http.ResponseWriter, r *http.Request) {
 		var in job.PriorityRequest
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || r.PathValue("run") != "etl#7" {
 			t.Errorf("%s: %+v, %v", r.PathValue("run"), in, err)
 		}
-		answer(t, w, job.Run{Job: "etl", Number: 7, Submitted: &job.Submission{Priority: in.Priority}})
+		clitest.Answer(t, w, job.Run{Job: "etl", Number: 7, Submitted: &job.Submission{Priority: in.Priority}})
 	})
 	if out, _, err := ask(t, mux, "queue", "release", "--job", "etl"); err != nil || out != "2 runs released\n" {
 		t.Errorf("%q, %v", out, err)
@@ -74,14 +75,14 @@ func TestQueueChanges(t *testing.T) {
 func TestGroups(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/groups", func(w http.ResponseWriter, _ *http.Request) {
-		answer(t, w, map[string]any{"groups": []job.Group{{Name: "warehouse", Limit: 4, Active: 3, Waiting: 12}}})
+		clitest.Answer(t, w, map[string]any{"groups": []job.Group{{Name: "warehouse", Limit: 4, Active: 3, Waiting: 12}}})
 	})
 	mux.HandleFunc("PUT /api/v1/groups/{name}", func(w http.ResponseWriter, r *http.Request) {
 		in := job.Group{Name: r.PathValue("name"), Active: 3}
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 			t.Error(err)
 		}
-		answer(t, w, in)
+		clitest.Answer(t, w, in)
 	})
 	mux.HandleFunc("DELETE /api/v1/groups/{name}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	for _, c := range []struct{ args, says string }{

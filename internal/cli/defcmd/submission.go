@@ -14,11 +14,15 @@ import (
 // readSubmission makes a request of options and arguments. dashed says that all arguments come after --:
 // they are a command then.
 func readSubmission(opts *option.Set, args []string, dashed bool, now time.Time) (r job.SubmitRequest, err error) {
+	r.Again, r.Version = opts.Text("again"), opts.Text("version")
 	switch {
+	case r.Again != "" && (len(args) > 0 || opts.Text("script") != ""):
+		return r, option.Usagef("--again says what to run: give no JOB and no COMMAND")
 	case opts.Text("script") != "" && len(args) > 0:
 		return r, option.Usagef("--script and a JOB or COMMAND were both given: choose one")
 	case opts.On("follow") && opts.On("json"):
 		return r, option.Usagef("--follow prints what the run prints, and --json the run: choose one, or use --wait")
+	case r.Again != "":
 	case opts.Text("script") != "":
 		r.Command, r.Job = &job.Spec{Args: []string{"sh", "-c", opts.Text("script")}}, "sh"
 	case len(args) == 0:
@@ -44,6 +48,9 @@ func readSubmission(opts *option.Set, args []string, dashed bool, now time.Time)
 // forDefinition reads what belongs to a job that has a definition.
 func forDefinition(opts *option.Set, r *job.SubmitRequest) (err error) {
 	for _, o := range commandRows() {
+		if opts.Given(o.Name) && r.Again != "" {
+			return option.Usagef("--%s cannot be combined with --again: a command has the options that it was submitted with", o.Name)
+		}
 		if opts.Given(o.Name) {
 			return option.Usagef("--%s is for a command: the definition of job %s says it", o.Name, job.Quote(r.Job))
 		}
@@ -54,6 +61,9 @@ func forDefinition(opts *option.Set, r *job.SubmitRequest) (err error) {
 
 // forCommand reads what belongs to a command without a definition.
 func forCommand(opts *option.Set, r *job.SubmitRequest) (err error) {
+	if opts.Given("version") {
+		return option.Usagef("--version is for a job that has a definition")
+	}
 	if opts.Given("param") {
 		return option.Usagef("--param is for a job that has a definition: give a command its variables with --env")
 	}
@@ -78,8 +88,10 @@ func forCommand(opts *option.Set, r *job.SubmitRequest) (err error) {
 
 // forAll reads what every run may have.
 func forAll(opts *option.Set, r *job.SubmitRequest, now time.Time) (err error) {
-	if err = job.CheckName(r.Job); err != nil {
-		return option.Usagef("%v", err)
+	if r.Again == "" { // else the run says of which job
+		if err := job.CheckName(r.Job); err != nil {
+			return option.Usagef("%v", err)
+		}
 	}
 	r.Priority, r.Key, r.DelayMS = job.Priority(opts.Text("priority")), opts.Text("key"), opts.Duration("delay").Milliseconds()
 	if r.Priority != "" && r.Priority.Weight() == 0 {

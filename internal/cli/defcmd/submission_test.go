@@ -54,6 +54,11 @@ func TestReadSubmission(t *testing.T) {
 		},
 		{[]string{"report", "--param", "EMPTY="}, job.SubmitRequest{Job: "report", Parameters: map[string]string{"EMPTY": ""}}},
 		{[]string{"report", "--overlap", "skip"}, job.SubmitRequest{Job: "report", Overlap: "skip"}},
+		{[]string{"report", "--version", "ab12"}, job.SubmitRequest{Job: "report", Version: "ab12"}},
+		{
+			[]string{"--again", "report#7", "--param", "DAY=2026-11-28", "--priority", "low", "--version", "ab12"},
+			job.SubmitRequest{Again: "report#7", Parameters: map[string]string{"DAY": "2026-11-28"}, Priority: job.PriorityLow, Version: "ab12"},
+		},
 		{[]string{"report", "--delay", "90s"}, job.SubmitRequest{Job: "report", DelayMS: 90_000}},
 		{[]string{"report", "--at", "13:30"}, job.SubmitRequest{Job: "report", NotBefore: at("2026-11-29T12:30:00Z")}},
 		{[]string{"report", "--at", "12:00"}, job.SubmitRequest{Job: "report", NotBefore: at("2026-11-30T11:00:00Z")}},
@@ -108,6 +113,12 @@ func TestWrongSubmissions(t *testing.T) {
 		{[]string{"--param", "A=b", "--", "x"}, "--env"},
 		{[]string{"--dir", "here", "--", "x"}, "absolute path"},
 		{[]string{"--job", "a#b", "--", "x"}, "job name"},
+		{[]string{"--version", "ab12", "--", "x"}, "--version is for a job"},
+		{[]string{"--again", "report#7", "report"}, "give no JOB"},
+		{[]string{"--again", "report#7", "--", "x"}, "give no JOB and no COMMAND"},
+		{[]string{"--again", "report#7", "-c", "x"}, "give no JOB and no COMMAND"},
+		{[]string{"--again", "report#7", "--env", "A=b"}, "--env cannot be combined with --again"},
+		{[]string{"--again", "report#7", "--follow", "--json"}, "--wait"},
 	} {
 		_, err := read(t, c.args...)
 		var usage *option.UsageError

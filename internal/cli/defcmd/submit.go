@@ -23,8 +23,10 @@ waits in the queue until a worker (stint worker run) takes it. A command needs a
 author and a worker that takes commands.
 
 A parameter that is not given has the default of the definition. --key KEY makes asking again
-harmless: the same job and key are the same run. RUN of --after is an id, the first characters of
-one, job#number, or the name of a job, which is its newest run.
+harmless: the same job and key are the same run. --again RUN asks for another run with what RUN was
+given, changed by the options; defaults are resolved anew, and the definition is the newest unless
+--version says another. RUN is an id, the first characters of one, job#number, or the name of a job,
+which is its newest run.
 
 --wait waits for the end of the run and ends with its exit code, as stint run does; 125 for a run
 that never started. --follow also prints what the run prints. Ctrl-C ends the waiting, not the run.`
@@ -33,6 +35,8 @@ that never started. --follow also prints what the run prints. Ctrl-C ends the wa
 // such as STINT_JOB is about the job that stint submit is part of.
 func submitRows() []option.Option {
 	rows := []option.Option{
+		{Name: "again", Value: "RUN", Help: "run this one again: with the values, labels and priority that it was given, where no option says otherwise"},
+		{Name: "version", Value: "HASH", Help: "version of the definition, by the first characters of its hash (default: the newest)"},
 		{Name: "param", Kind: option.List, Value: "K=V", Help: "value of a parameter of the definition (repeatable)"},
 		{Name: "priority", Value: "P", Help: "low, normal or high (default: that of the definition)"},
 		{Name: "label", Kind: option.List, Value: "K=V", Help: "label of the run (repeatable)"},
@@ -74,10 +78,11 @@ func commandRows() []option.Option {
 // submit asks for a run.
 func (p *program) submit() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "submit [flags] JOB | submit [flags] -- COMMAND [ARG…]",
+		Use:   "submit [flags] JOB | submit [flags] --again RUN | submit [flags] -- COMMAND [ARG…]",
 		Short: "Ask the server for a run of a job or command on a worker",
 		Long:  submitLong,
 		Example: `  stint submit nightly-report --param DAY=2026-11-27 --wait
+  stint submit --again nightly-report#12 --param DAY=2026-11-28
   stint submit --require gpu=true -- python train.py`,
 		Args: cobra.ArbitraryArgs, // checked with the options
 	}
@@ -102,6 +107,13 @@ func (p *program) submit() *cobra.Command {
 
 // submitRun asks for the run, and waits for it if that is wanted.
 func (p *program) submitRun(ctx context.Context, c *client.Client, opts *option.Set, r job.SubmitRequest) error {
+	if r.Again != "" {
+		of, err := namedRun(ctx, c, r.Again)
+		if err != nil {
+			return fmt.Errorf("--again %s: %w", r.Again, err)
+		}
+		r.Again, r.Job = of.ID, of.Job
+	}
 	for i := range r.After {
 		before, err := namedRun(ctx, c, r.After[i].Run)
 		if err != nil {

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/goleak"
 
+	"stint.dev/stint/internal/cli/clitest"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/job"
@@ -28,42 +27,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // ask runs a command against a server, and returns what it printed.
 func ask(t *testing.T, server http.Handler, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	s := httptest.NewServer(server)
-	defer s.Close()
-	dir := t.TempDir()
-	open := func(name string) *os.File {
-		f, err := os.Create(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { f.Close() })
-		return f
-	}
-	c := &console.Console{In: open("in"), Out: open("out"), Err: open("err"), Getenv: func(string) string { return "" }}
-	root := &cobra.Command{Use: "stint", SilenceErrors: true, SilenceUsage: true}
-	root.AddCommand(Commands(&command.Program{Console: c, Version: "test"})...)
-	at := 0
-	for at < len(args) && args[at] != "--" {
-		at++
-	}
-	root.SetArgs(append(append(append([]string{}, args[:at]...), "--server", s.URL), args[at:]...))
-	err = root.ExecuteContext(t.Context())
-	read := func(f *os.File) string {
-		text, err := os.ReadFile(f.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
-	}
-	return read(c.Out), read(c.Err), err
-}
-
-func answer(t *testing.T, w http.ResponseWriter, v any) {
-	t.Helper()
-	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(v); err != nil {
-		t.Error(err)
-	}
+	return clitest.Ask(t, server, func(c *console.Console) *cobra.Command {
+		root := &cobra.Command{Use: "stint"}
+		root.AddCommand(Commands(&command.Program{Console: c, Version: "test"})...)
+		return root
+	}, args...)
 }
 
 func notFound(w http.ResponseWriter, _ *http.Request) {
@@ -96,10 +64,10 @@ func newQueueServer(t *testing.T) *queueServer {
 		if err := json.NewDecoder(r.Body).Decode(&s.got); err != nil {
 			t.Error(err)
 		}
-		answer(t, w, run(job.Run{Job: s.got.Job, State: job.Queued}))
+		clitest.Answer(t, w, run(job.Run{Job: s.got.Job, State: job.Queued}))
 	})
 	s.HandleFunc("GET /api/v1/runs/{run}/explain", func(w http.ResponseWriter, _ *http.Request) {
-		answer(t, w, api.Explanation{Waiting: &job.QueuedRun{Gates: s.gates}})
+		clitest.Answer(t, w, api.Explanation{Waiting: &job.QueuedRun{Gates: s.gates}})
 	})
 	s.HandleFunc("GET /api/v1/runs/{run}/stream", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -127,7 +95,7 @@ func newQueueServer(t *testing.T) *queueServer {
 	s.HandleFunc("GET /api/v1/runs/{run}", func(w http.ResponseWriter, r *http.Request) {
 		switch r.PathValue("run") {
 		case s.id, "report#12":
-			answer(t, w, run(s.states[len(s.states)-1]))
+			clitest.Answer(t, w, run(s.states[len(s.states)-1]))
 		default:
 			notFound(w, r)
 		}
@@ -137,7 +105,7 @@ func newQueueServer(t *testing.T) *queueServer {
 		if r.URL.Query().Get("job") == "report" {
 			runs = append(runs, run(s.states[len(s.states)-1]))
 		}
-		answer(t, w, map[string]any{"runs": runs})
+		clitest.Answer(t, w, map[string]any{"runs": runs})
 	})
 	return s
 }
@@ -174,6 +142,10 @@ func TestSubmit(t *testing.T) {
 	}
 	if len(s.got.After) != 1 || s.got.After[0] != (job.Dependency{Run: job.RunIDForKey("report", "k"), When: "ended"}) || strings.Join(s.got.Command.Args, " ") != "echo --wait" {
 		t.Errorf("%+v", s.got)
+	}
+	before := s.id
+	if _, _, err = ask(t, s, "submit", "--again", "report", "--param", "DAY=2026-11-28"); err != nil || s.got.Job != "report" || s.got.Again != before || s.got.Parameters["DAY"] != "2026-11-28" {
+		t.Errorf("%+v, %v", s.got, err)
 	}
 	if _, _, err = ask(t, s, "submit", "report", "--after", "none"); err == nil || !strings.Contains(err.Error(), `--after none: there is no run "none"`) {
 		t.Error(err)

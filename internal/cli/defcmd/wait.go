@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -30,12 +29,7 @@ func (p *program) wait() *cobra.Command {
 		Long: `Wait for the end of a run, also across its retries, and end with its exit code as stint run does;
 125 for a run that never started. RUN is an id, the first characters of one, job#number, or the
 name of a job, which is its newest run. Ctrl-C ends the waiting, not the run.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return option.Usagef("%s needs one RUN: an id, the first characters of one, job#number, or the name of a job", cmd.CommandPath())
-			}
-			return nil
-		},
+		Args: command.OneRun,
 	}
 	opts := option.Register(cmd.Flags(), slices.Concat(command.ServerRows(), []option.Option{command.JSONRow()}))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -55,25 +49,13 @@ name of a job, which is its newest run. Ctrl-C ends the waiting, not the run.`,
 	return cmd
 }
 
-// namedRun returns the run that a person names; the name of a job is its newest run.
-func namedRun(ctx context.Context, c *client.Client, ref string) (job.Run, error) {
-	if _, err := job.ParseRef(ref); err == nil {
-		r, err := c.Run(ctx, ref)
-		var problem *job.Problem
-		if err == nil || !errors.As(err, &problem) || problem.Status != http.StatusNotFound || job.CheckName(ref) != nil {
-			return r, err
-		}
-	} else if job.CheckName(ref) != nil {
-		return job.Run{}, err
-	}
-	page, err := c.Runs(ctx, client.RunsQuery{Job: ref, Limit: 1})
+// namedRun returns the run that a person names.
+func namedRun(ctx context.Context, c *client.Client, text string) (job.Run, error) {
+	ref, err := command.FindRun(ctx, c, text)
 	if err != nil {
 		return job.Run{}, err
 	}
-	if len(page.Runs) == 0 {
-		return job.Run{}, fmt.Errorf("there is no run %s, and no run of a job with this name", job.Quote(ref))
-	}
-	return page.Runs[0], nil
+	return c.Run(ctx, ref)
 }
 
 // awaitOptions are how to wait.

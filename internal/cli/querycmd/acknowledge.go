@@ -21,20 +21,23 @@ func (p *program) acknowledge() *cobra.Command {
 		Long: `Acknowledge what is wrong with a run: its notifications are not repeated, and the overview lists
 the run last and does not count it. The run shows who acknowledged it, when and why, until what is
 wrong with it changes.`,
-		Args: oneRun,
+		Args: command.OneRun,
 	}, []option.Option{
 		whyRow("a note, kept with the run"),
 		{FlagOnly: true, Name: "undo", Kind: option.Switch, Help: "remove the acknowledgement"},
 	}, func(ctx context.Context, r request) (job.Run, error) {
-		switch why := r.opts.Text("why"); {
-		case r.opts.On("undo") && why != "":
+		why := r.opts.Text("why")
+		if undone = r.opts.On("undo"); undone && why != "" {
 			return job.Run{}, option.Usagef("--why cannot be used with --undo")
-		case r.opts.On("undo"):
-			undone = true
-			return r.Unacknowledge(ctx, r.args[0], command.UserName())
-		default:
-			return r.Acknowledge(ctx, r.args[0], command.UserName(), why)
 		}
+		run, err := r.find(ctx)
+		switch {
+		case err != nil:
+			return job.Run{}, err
+		case undone:
+			return r.Unacknowledge(ctx, run, command.UserName())
+		}
+		return r.Acknowledge(ctx, run, command.UserName(), why)
 	}, func(r job.Run) string {
 		done := "is acknowledged"
 		if undone {

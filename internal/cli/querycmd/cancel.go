@@ -17,10 +17,16 @@ func (p *program) cancel() *cobra.Command {
 		Use:   "cancel [flags] RUN",
 		Short: "Ask a run to stop",
 		Long: `Ask a run to stop. The agent receives the request with its next heartbeat, sends the
-job the stop signal, waits for the grace period and then kills the processes that still run.`,
-		Args: oneRun,
+job the stop signal, waits for the grace period and then kills the processes that still run. A
+queued run ends at once. RUN is an id, the first characters of one, job#number, or the name of a
+job that has one run that has not ended.`,
+		Args: command.OneRun,
 	}, []option.Option{whyRow("the reason, kept with the run")}, func(ctx context.Context, r request) (job.Run, error) {
-		return r.Cancel(ctx, r.args[0], command.UserName(), r.opts.Text("why"))
+		run, err := command.FindOnlyRun(ctx, r.Client, r.args[0], "canceled", job.Queued, job.Starting, job.Installing, job.Running, job.Stopping, job.Retrying)
+		if err != nil {
+			return job.Run{}, err
+		}
+		return r.Cancel(ctx, run, command.UserName(), r.opts.Text("why"))
 	}, canceledText)
 }
 

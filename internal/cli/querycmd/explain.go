@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
@@ -24,16 +25,20 @@ func (p *program) explain() *cobra.Command {
 		Long: `Show the result of every health rule for a run: whether it fires, on which figures, and what
 would happen next and when; then the diagnosis of the run, and what changed since the last
 good run of the job. Of a queued run it shows what the run waits for, and when it will probably
-start. RUN is an id, the first characters of one, or job#number.`,
-		Args: oneRun,
+start. ` + command.RunHelp,
+		Args: command.OneRun,
 	}, nil, func(ctx context.Context, r request) (e explained, err error) {
-		if e.Explanation, err = r.Explain(ctx, r.args[0]); err != nil || r.opts.On("json") {
+		run, err := r.find(ctx)
+		if err != nil {
 			return e, err
 		}
-		if e.run, err = r.Run(ctx, r.args[0]); err != nil {
+		if e.Explanation, err = r.Explain(ctx, run); err != nil || r.opts.On("json") {
 			return e, err
 		}
-		e.changes, err = r.Changes(ctx, r.args[0], "")
+		if e.run, err = r.Run(ctx, run); err != nil {
+			return e, err
+		}
+		e.changes, err = r.Changes(ctx, run, "")
 		return e, err
 	}, func(e explained) string {
 		return p.explanation(e.run, e.Explanation, e.changes, time.Now())

@@ -22,11 +22,12 @@ func (p *program) logs() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs [flags] RUN",
 		Short: "Print what a run printed; -f follows it live",
-		Long: `Print what a run printed, byte for byte. RUN is an id, the first characters of one,
-or job#number. With -f it goes on until the run has ended, across restarts of the server.
+		Long: `Print what a run printed, byte for byte. RUN is an id, the first characters of one, job#number,
+or the name of a job, which is its newest run. With -f it goes on until the run has ended, across
+restarts of the server.
 On a terminal only text and its colours are shown; --raw shows everything as it is.
 A reader may pause for as long as it likes: stint logs RUN | less.`,
-		Args: oneRun,
+		Args: command.OneRun,
 	}
 	opts := option.Register(cmd.Flags(), slices.Concat(command.ServerRows(), searchRows(), []option.Option{
 		{FlagOnly: true, Name: "follow", Short: "f", Kind: option.Switch, Help: "print new output as it arrives, until the run has ended"},
@@ -43,8 +44,12 @@ A reader may pause for as long as it likes: stint logs RUN | less.`,
 		if err != nil {
 			return err
 		}
+		run, err := command.FindRun(ctx, c, args[0])
+		if err != nil {
+			return err
+		}
 		out := p.LogWriter(opts.On("raw"))
-		err = p.printLogs(ctx, c, args[0], opts, q, out)
+		err = p.printLogs(ctx, c, run, opts, q, out)
 		if cerr := out.Close(); err == nil {
 			err = brokenPipe(cerr)
 		}

@@ -229,12 +229,19 @@ func (p *program) notifyLog() *cobra.Command {
 		Use: "log [flags] [RUN]", Short: "List notifications and actions, newest first",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return oneRun(cmd, args)
+				return command.OneRun(cmd, args)
 			}
 			return nil
 		},
 	}, nil, func(ctx context.Context, r request) (list, error) {
-		actions, err := r.Actions(ctx, strings.Join(r.args, ""), 100)
+		run, err := "", error(nil)
+		if len(r.args) > 0 {
+			run, err = r.find(ctx)
+		}
+		if err != nil {
+			return list{}, err
+		}
+		actions, err := r.Actions(ctx, run, 100)
 		return list{actions}, err
 	}, func(l list) string { return p.actionsTable(l.Actions) })
 }

@@ -42,9 +42,7 @@ func whyRow(help string) option.Option {
 	return option.Option{FlagOnly: true, Name: "why", Value: "TEXT", Help: help}
 }
 
-func oneRun(cmd *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return option.Usagef("%s needs one RUN: an id, the first characters of one, or job#number", cmd.CommandPath())
-	}
-	return nil
+// find returns a reference to the run that the argument names.
+func (r request) find(ctx context.Context) (string, error) {
+	return command.FindRun(ctx, r.Client, r.args[0])
 }

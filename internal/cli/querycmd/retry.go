@@ -15,14 +15,28 @@ import (
 func (p *program) retry() *cobra.Command {
 	return replyCommand(p, &cobra.Command{
 		Use:   "retry [flags] RUN",
-		Short: "Ask the waiting agent of a run for another attempt",
-		Long: `Ask for another attempt of a run that has ended badly. Only an agent that still waits can
-begin one in place: start the job with stint run --retry-wait D for that. For every other
-run the answer is the command that starts the job again by hand.`,
-		Args: oneRun,
+		Short: "Ask for another attempt of a run that has ended badly",
+		Long: `Ask for another attempt of a run that has ended badly. One that was submitted waits in the queue for
+a worker again, with the values that it had; stint submit --again makes another run instead. Of one
+that was started by hand only an agent that still waits can begin another attempt: start the job
+with stint run --retry-wait D for that. For other runs the answer is the command that starts the job
+again by hand. RUN is an id, the first characters of one, job#number, or the name of a job that has
+one run that ended badly.`,
+		Args: command.OneRun,
 	}, []option.Option{whyRow("the reason, kept with the run")}, func(ctx context.Context, r request) (job.Run, error) {
-		return r.Retry(ctx, r.args[0], command.UserName(), r.opts.Text("why"))
-	}, func(r job.Run) string {
-		return fmt.Sprintf("%s is %s: attempt %d begins with the agent's next heartbeat\n", console.Clean(runName(r)), r.State, r.Attempt+1)
-	})
+		run, err := command.FindOnlyRun(ctx, r.Client, r.args[0], "tried again", job.Failed, job.TimedOut, job.Lost, job.Canceled)
+		if err != nil {
+			return job.Run{}, err
+		}
+		return r.Retry(ctx, run, command.UserName(), r.opts.Text("why"))
+	}, retriedText)
+}
+
+// retriedText says when the attempt that was asked for begins.
+func retriedText(r job.Run) string {
+	begins := "begins with the agent's next heartbeat"
+	if r.Submitted != nil {
+		begins = "waits for a worker"
+	}
+	return fmt.Sprintf("%s is %s: attempt %d %s\n", console.Clean(runName(r)), r.State, r.Attempt+1, begins)
 }

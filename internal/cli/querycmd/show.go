@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/job"
 )
@@ -17,12 +18,16 @@ func (p *program) show() *cobra.Command {
 	return replyCommand(p, &cobra.Command{
 		Use:   "show [flags] RUN",
 		Short: "Show one run: state, steps, outcome, usage",
-		Long:  "Show one run. RUN is an id, the first characters of one, or job#number.",
-		Args:  oneRun,
+		Long:  "Show one run. " + command.RunHelp,
+		Args:  command.OneRun,
 	}, nil, func(ctx context.Context, r request) (job.Run, error) {
 		wait := p.Wait("asking %s", r.URL())
 		defer wait.Done()
-		return r.Run(ctx, r.args[0])
+		run, err := r.find(ctx)
+		if err != nil {
+			return job.Run{}, err
+		}
+		return r.Run(ctx, run)
 	}, func(r job.Run) string { return p.runPage(r, time.Now()) })
 }
 

@@ -3,13 +3,13 @@ package workercmd
 import (
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"stint.dev/stint/internal/cli/clitest"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/job"
@@ -18,38 +18,9 @@ import (
 // ask runs stint worker with arguments against a server, and returns what it printed.
 func ask(t *testing.T, server http.HandlerFunc, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	s := httptest.NewServer(server)
-	defer s.Close()
-	dir := t.TempDir()
-	open := func(name string) *os.File {
-		f, err := os.Create(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { f.Close() })
-		return f
-	}
-	c := &console.Console{In: open("in"), Out: open("out"), Err: open("err"), Getenv: func(string) string { return "" }}
-	cmd := Command(&command.Program{Console: c, Version: "test"})
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.SetArgs(append(args, "--server", s.URL))
-	err = cmd.ExecuteContext(t.Context())
-	read := func(f *os.File) string {
-		text, err := os.ReadFile(f.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
-	}
-	return read(c.Out), read(c.Err), err
-}
-
-func answer(t *testing.T, w http.ResponseWriter, v any) {
-	t.Helper()
-	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(v); err != nil {
-		t.Error(err)
-	}
+	return clitest.Ask(t, server, func(c *console.Console) *cobra.Command {
+		return Command(&command.Program{Console: c, Version: "test"})
+	}, args...)
 }
 
 func TestWorkerList(t *testing.T) {
@@ -64,7 +35,7 @@ func TestWorkerList(t *testing.T) {
 		if r.Method+" "+r.URL.Path != "GET /api/v1/workers" {
 			t.Errorf("%s %s", r.Method, r.URL.Path)
 		}
-		answer(t, w, map[string]any{"workers": all})
+		clitest.Answer(t, w, map[string]any{"workers": all})
 	}, "list")
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +45,7 @@ func TestWorkerList(t *testing.T) {
 			t.Errorf("%q is not in\n%s", text, out)
 		}
 	}
-	_, hint, err := ask(t, func(w http.ResponseWriter, _ *http.Request) { answer(t, w, map[string]any{"workers": []any{}}) }, "list")
+	_, hint, err := ask(t, func(w http.ResponseWriter, _ *http.Request) { clitest.Answer(t, w, map[string]any{"workers": []any{}}) }, "list")
 	if err != nil || !strings.Contains(hint, "stint worker run") {
 		t.Errorf("%q, %v", hint, err)
 	}
@@ -87,7 +58,7 @@ func TestWorkerDrainAndResume(t *testing.T) {
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || r.URL.Path != "/api/v1/workers/w7/drain" || in.DeadlineMS != 7_200_000 || in.Reason != "new disk" || in.By == "" {
 			t.Errorf("%s: %+v, %v", r.URL.Path, in, err)
 		}
-		answer(t, w, job.WorkerInfo{Name: "w7", Active: 3, Drain: &job.Drain{StopBy: &stop}})
+		clitest.Answer(t, w, job.WorkerInfo{Name: "w7", Active: 3, Drain: &job.Drain{StopBy: &stop}})
 	}, "drain", "w7", "--deadline", "2h", "--reason", "new disk")
 	if err != nil || !strings.Contains(out, "w7 gets no more runs; active: 3; they are asked to stop at ") {
 		t.Errorf("%q, %v", out, err)
@@ -96,7 +67,7 @@ func TestWorkerDrainAndResume(t *testing.T) {
 		if r.URL.Path != "/api/v1/workers/w7/resume" {
 			t.Error(r.URL.Path)
 		}
-		answer(t, w, job.WorkerInfo{Name: "w7"})
+		clitest.Answer(t, w, job.WorkerInfo{Name: "w7"})
 	}, "resume", "w7")
 	if err != nil || out != "w7 gets runs again\n" {
 		t.Errorf("%q, %v", out, err)
