@@ -154,7 +154,10 @@ var table = []row{
 	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},
 	{"internal/faulttest", "", "", "drives the real programs through faults; tests only"},
 
-	{"internal/bench", "job journal internal/access internal/bench/fleet internal/index internal/store internal/store/postgrestest", "", "measures the built programs from outside; no product links it"},
+	{"internal/bench", "job journal internal/bench/fill internal/bench/fleet internal/bench/host internal/store", "", "measures the built programs from outside; no product links it"},
+	{"internal/bench/fill", "job journal internal/access internal/bench/fleet internal/definition internal/index internal/store", "github.com/google/uuid", "fills databases before a server starts on them"},
+	{"internal/bench/host", "internal/store internal/store/postgrestest", "", "builds and starts the programs that are measured, and knows no measurement"},
+	{"internal/bench/loop", "", "github.com/jackc/pgx/v5 modernc.org/sqlite", "the yardstick must not share what it measures"},
 	{"internal/bench/fleet", "job journal", "", "speaks the wire by itself, because the client would take more of the machine that measures"},
 	{"internal/bench/wrapper", "", "", "the yardstick must not share what it measures"},
 	{"internal/bench/noop", "", "", "the yardstick must not share what it measures"},
@@ -206,7 +209,7 @@ func TestImportTable(t *testing.T) {
 // layers are the packages from the lowest layer up. A package imports those of lower layers
 // only, so that there is no circle, and whoever knows a layer needs none above it.
 var layers = []string{
-	0:  "client/internal/compress client/internal/transport/transporttest internal/periodic internal/agent/bounded internal/agent/filelock internal/agent/freespace internal/agent/process/procfs internal/agent/process/terminal internal/agent/redact internal/agent/spool/room internal/agent/statedir internal/agent/text internal/archive internal/bench/noop internal/bench/wrapper internal/cli/option internal/faulttest internal/faulttest/deadfs internal/faulttest/extreme internal/faulttest/machine internal/faulttest/sequence internal/metrics internal/shares internal/store/datadir internal/store/durable internal/store/postgrestest internal/web job",
+	0:  "client/internal/compress client/internal/transport/transporttest internal/periodic internal/agent/bounded internal/agent/filelock internal/agent/freespace internal/agent/process/procfs internal/agent/process/terminal internal/agent/redact internal/agent/spool/room internal/agent/statedir internal/agent/text internal/archive internal/bench/loop internal/bench/noop internal/bench/wrapper internal/cli/option internal/faulttest internal/faulttest/deadfs internal/faulttest/extreme internal/faulttest/machine internal/faulttest/sequence internal/metrics internal/shares internal/store/datadir internal/store/durable internal/store/postgrestest internal/web job",
 	1:  "client/internal/events client/internal/reply client/internal/transport client/internal/resume internal/access internal/agent/cache internal/agent/environment internal/agent/exit internal/agent/gpu internal/agent/notify internal/agent/process/member internal/agent/retry internal/agent/signals internal/agent/sink internal/agent/spool/disk internal/band internal/demo internal/faulttest/printer internal/queue internal/store/beatlog internal/store/db internal/store/secretkey internal/store/segment internal/yaml job/api journal",
 	2:  "client internal/bench/fleet internal/agent/process/children internal/agent/spool/owner internal/agent/spool/segment internal/cli/console internal/index internal/outbox internal/policy internal/store/plantest",
 	3:  "internal/cli/clitest internal/e2e internal/agent/process/contain internal/agent/spool internal/definition internal/lease internal/notify/message internal/query",
@@ -215,8 +218,8 @@ var layers = []string{
 	6:  "internal/agent/diagnose internal/agent/flush internal/agent/install internal/agent/sample internal/agent/stall internal/cli/command internal/cli/doctor internal/health internal/server/route internal/store/maintenance internal/store/outbox",
 	7:  "internal/worker internal/agent/measure internal/agent/progress internal/agent/stop internal/cli/defcmd internal/cli/querycmd internal/server/access internal/server/definitions internal/server/health internal/server/intake internal/server/live internal/server/logs internal/server/outbox internal/server/ping internal/server/queue internal/server/runs internal/store/claims internal/store/definitions internal/store/health internal/store/intake internal/store/matcher",
 	8:  "internal/agent internal/cli/workercmd internal/server internal/store",
-	9:  "internal/bench internal/cli/agentcmd internal/store/recovery",
-	10: "cmd/stint-agent internal/cli/servercmd",
+	9:  "internal/bench/fill internal/bench/host internal/cli/agentcmd internal/store/recovery",
+	10: "internal/bench cmd/stint-agent internal/cli/servercmd",
 	11: "internal/cli",
 	12: "cmd/stint",
 }
@@ -273,9 +276,9 @@ var places = []struct {
 }{
 	{"os/exec", []string{"internal/bench", "internal/faulttest/deadfs", "internal/faulttest/machine"}, "processes are made in internal/agent/process/children, known to the reaper; the benchmarks' yardstick is without, and tests mount file systems and boot machines with programs"},
 	{"os.StartProcess", []string{"internal/agent/process/children"}, "the reaper must know of each child that somebody waits for"},
-	{"database/sql", []string{"internal/store/access", "internal/store/blocks", "internal/store/claims", "internal/store/db", "internal/store/definitions", "internal/store/health", "internal/store/intake", "internal/store/maintenance", "internal/store/matcher", "internal/store/outbox", "internal/store/queue", "internal/store/recovery", "internal/store/runs", "internal/store/tables"}, "those who query: statements stand with what they are about"},
-	{"modernc.org/sqlite", []string{"internal/store/db"}, "one package knows the drivers"},
-	{"github.com/jackc/pgx/v5", []string{"internal/store/db"}, "one package knows the drivers"},
+	{"database/sql", []string{"internal/store/access", "internal/store/blocks", "internal/store/claims", "internal/store/db", "internal/store/definitions", "internal/store/health", "internal/store/intake", "internal/store/maintenance", "internal/store/matcher", "internal/store/outbox", "internal/store/queue", "internal/store/recovery", "internal/store/runs", "internal/store/tables", "internal/bench/loop"}, "those who query: statements stand with what they are about"},
+	{"modernc.org/sqlite", []string{"internal/store/db", "internal/bench/loop"}, "one package knows the drivers; the benchmarks' yardstick is without it"},
+	{"github.com/jackc/pgx/v5", []string{"internal/store/db", "internal/bench/loop"}, "one package knows the drivers; the benchmarks' yardstick is without it"},
 	{"os.Getenv", []string{"internal/cli", "cmd"}, "the environment is read where options are"},
 	{"os.LookupEnv", []string{"internal/cli", "cmd"}, "the environment is read where options are"},
 	{"os.Args", []string{"internal/cli", "cmd", "internal/bench"}, "arguments are read where options are"},

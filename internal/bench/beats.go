@@ -2,15 +2,12 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"runtime"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"stint.dev/stint/internal/bench/fleet"
+	"stint.dev/stint/internal/bench/host"
 )
 
 // beatsPeriod is what the agents of this benchmark say their period is: long, so that none
@@ -21,17 +18,17 @@ const beatsPeriod = time.Minute
 // least that a Go server does with a request. Each server has the first core for itself, and
 // those who send have the second.
 func (b *bench) beats() ([]row, error) {
-	noop, err := b.serve(nil, pinned("0", b.program("noop"), "{}")...)
+	noop, err := b.Serve(nil, host.Pinned("0", b.Program("noop"), "{}")...)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = noop.stop() }() // it has nothing to say
-	ours, err := b.serve(nil, pinned("0", b.program("stint"), "server", "--listen", "{}", "--data", b.program("beats"))...)
+	defer func() { _ = noop.Stop() }() // it has nothing to say
+	ours, err := b.Serve(nil, host.Pinned("0", b.Program("stint"), "server", "--listen", "{}", "--data", b.Program("beats"))...)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = ours.stop() }() // the figures are what counts
-	release, err := b.pinSelf("1")
+	defer func() { _ = ours.Stop() }() // the figures are what counts
+	release, err := b.PinSelf("1")
 	if err != nil {
 		return nil, err
 	}
@@ -39,14 +36,14 @@ func (b *bench) beats() ([]row, error) {
 	const most = 1000
 	paths := make([]string, most)
 	for i := range paths {
-		if paths[i], err = begin(ours.host, i); err != nil {
+		if paths[i], err = begin(ours.Address, i); err != nil {
 			return nil, err
 		}
 	}
-	servers := []*service{noop, ours}
+	servers := []*host.Service{noop, ours}
 	var wires [2][]*fleet.Wire
 	for i, s := range servers {
-		wires[i], err = s.connect(paths)
+		wires[i], err = connect(s, paths)
 		defer hangUp(wires[i])
 		if err != nil {
 			return nil, err
@@ -73,30 +70,11 @@ func (b *bench) beats() ([]row, error) {
 	}, nil
 }
 
-// pinned is a command on one core.
-func pinned(core string, args ...string) []string {
-	return append([]string{"taskset", "-c", core}, args...)
-}
-
-// pinSelf moves this process to one core, until release.
-func (b *bench) pinSelf(core string) (release func(), err error) {
-	self := strconv.Itoa(os.Getpid())
-	move := func(cores string) error { return b.command([]string{"taskset", "-apc", cores, self}).Run() }
-	if err := move(core); err != nil {
-		return nil, fmt.Errorf("taskset (util-linux), on a machine of at least two cores: %w", err)
-	}
-	return func() {
-		if err := move("0-" + strconv.Itoa(runtime.NumCPU()-1)); err != nil {
-			fmt.Fprintln(os.Stderr, "bench: what follows is measured on one core:", err)
-		}
-	}, nil
-}
-
 // connect makes one connection for each path, and sends a first heartbeat on it.
-func (s *service) connect(paths []string) ([]*fleet.Wire, error) {
+func connect(s *host.Service, paths []string) ([]*fleet.Wire, error) {
 	var wires []*fleet.Wire
 	for _, path := range paths {
-		w, err := fleet.Dial(s.host)
+		w, err := fleet.Dial(s.Address)
 		if err != nil {
 			return wires, err
 		}
@@ -132,7 +110,7 @@ type load struct {
 }
 
 // pound sends heartbeats on one connection for each path, one after the other's answer.
-func pound(s *service, wires []*fleet.Wire, paths []string, span time.Duration) (load, error) {
+func pound(s *host.Service, wires []*fleet.Wire, paths []string, span time.Duration) (load, error) {
 	var mu sync.Mutex
 	var all []float64
 	var failed error
@@ -159,15 +137,15 @@ func pound(s *service, wires []*fleet.Wire, paths []string, span time.Duration) 
 			mu.Unlock()
 		})
 	}
-	before, err := cpuOf(s.cmd.Process.Pid)
+	before, err := s.CPU()
 	begun := time.Now()
 	end = begun.Add(span)
 	close(ready)
 	workers.Wait()
 	took := time.Since(begun).Seconds()
-	after, aerr := cpuOf(s.cmd.Process.Pid)
+	after, aerr := s.CPU()
 	if err := errors.Join(err, aerr, failed); err != nil || len(all) == 0 {
-		return load{}, errors.Join(err, errNoFigure)
+		return load{}, errors.Join(err, host.ErrNoFigure)
 	}
 	slices.Sort(all)
 	n := float64(len(all))

@@ -57,7 +57,7 @@ func (b *bench) capture() ([]row, error) {
 // into pipes a job into a shell's command, which has a file of the benchmark as $0.
 func (b *bench) into(command, file string) func(job []string) []string {
 	return func(job []string) []string {
-		return append([]string{"sh", "-c", `"$@" | ` + command, filepath.Join(b.dir, file)}, job...)
+		return append([]string{"sh", "-c", `"$@" | ` + command, filepath.Join(b.Dir, file)}, job...)
 	}
 }
 
@@ -118,13 +118,13 @@ func (p printed) peak() float64  { return p.memory }
 func (b *bench) felt(bytes, size int, in func(job []string) []string) (printed, error) {
 	var p printed
 	for _, old := range []string{"felt", "sink", "state"} { // each begins with a disk as empty as the other's
-		if err := os.RemoveAll(filepath.Join(b.dir, old)); err != nil {
+		if err := os.RemoveAll(filepath.Join(b.Dir, old)); err != nil {
 			return p, err
 		}
 	}
-	note := filepath.Join(b.dir, "felt")
-	args := in([]string{b.program("printer"), strconv.Itoa(bytes), strconv.Itoa(size), note})
-	cmd := b.command(args)
+	note := filepath.Join(b.Dir, "felt")
+	args := in([]string{b.Program("printer"), strconv.Itoa(bytes), strconv.Itoa(size), note})
+	cmd := b.Command(args)
 	begun := time.Now()
 	if err := cmd.Run(); err != nil {
 		return p, fmt.Errorf("%s: %w", strings.Join(args, " "), err)

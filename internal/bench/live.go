@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/bench/fleet"
+	"stint.dev/stint/internal/bench/host"
 )
 
 // How much there is to see of the live agents, and how long they are left alone before.
@@ -27,18 +28,23 @@ func (b *bench) live() ([]row, error) {
 	if err := openFiles(uint64((b.agents + liveReaders + liveFiles) * 5 / 4)); err != nil {
 		return nil, fmt.Errorf("%d agents: %w; ask for fewer with -agents", b.agents, err)
 	}
-	all, err := b.databases("live")
+	return b.onEach("live", b.liveOn)
+}
+
+// onEach measures on each database, or on the one that -on names.
+func (b *bench) onEach(what string, measure func(host.Database) ([]row, error)) ([]row, error) {
+	all, err := b.Databases(what)
 	if err != nil {
 		return nil, err
 	}
 	var rows []row
 	for _, on := range all {
 		var more []row
-		if b.on == "" || strings.EqualFold(b.on, on.name) {
-			more, err = b.liveOn(on)
+		if b.on == "" || strings.EqualFold(b.on, on.Name) {
+			more, err = measure(on)
 		}
-		if err := errors.Join(err, on.close()); err != nil {
-			return nil, fmt.Errorf("%s: %w", on.name, err)
+		if err := errors.Join(err, on.Close()); err != nil {
+			return nil, fmt.Errorf("%s: %w", on.Name, err)
 		}
 		rows = append(rows, more...)
 	}
@@ -58,14 +64,14 @@ func openFiles(n uint64) error {
 	return nil
 }
 
-func (b *bench) liveOn(on stored) ([]row, error) {
-	s, err := b.stint(on)
+func (b *bench) liveOn(on host.Database) ([]row, error) {
+	s, err := b.Stint(on)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = s.stop() }() // the figures are what counts
-	ctx, cancel := context.WithCancel(b.ctx)
-	f := fleet.New(ctx, s.host)
+	defer func() { _ = s.Stop() }() // the figures are what counts
+	ctx, cancel := context.WithCancel(b.Ctx)
+	f := fleet.New(ctx, s.Address)
 	defer func() { cancel(); f.Wait() }()
 	begun := time.Now()
 	for i := range b.agents {
@@ -82,7 +88,7 @@ func (b *bench) liveOn(on stored) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	what := fmt.Sprintf("%d live agents, %s: ", b.agents, on.name)
+	what := fmt.Sprintf("%d live agents, %s: ", b.agents, on.Name)
 	return []row{
 		{what: fmt.Sprintf("%sall that begin within %s are in", what, b.spread), unit: "s", measured: allBegun.Seconds()},
 		{what: "… refused for a while", unit: "appends", measured: float64(f.Counts().Refused)},
@@ -102,31 +108,31 @@ type measured struct {
 }
 
 // measureFleet leaves the fleet alone for a while and then counts over a span.
-func measureFleet(f *fleet.Fleet, s *service, rest, span time.Duration) (m measured, err error) {
+func measureFleet(f *fleet.Fleet, s *host.Service, rest, span time.Duration) (m measured, err error) {
 	if err := f.Pause(rest); err != nil {
 		return m, err
 	}
 	f.MeasureAges(true)
 	counted := f.Counts()
-	before, err := cpuOf(s.cmd.Process.Pid)
+	before, err := s.CPU()
 	begun := time.Now()
 	if err := errors.Join(err, f.Pause(span)); err != nil {
 		return m, err
 	}
 	took := time.Since(begun).Seconds()
 	ages := f.MeasureAges(false)
-	after, err := cpuOf(s.cmd.Process.Pid)
+	after, err := s.CPU()
 	m.cores = (after - before) / took
 	now := f.Counts()
 	m.appends, m.beats = float64(now.Appends-counted.Appends)/took, float64(now.Beats-counted.Beats)/took
 	var perr error
-	m.peak, perr = s.peakMB()
+	m.peak, perr = s.PeakMB()
 	m.late = slices.Sorted(slices.Values(ages))
 	if err := errors.Join(err, perr, f.Err()); err != nil {
 		return m, err
 	}
 	if len(m.late) == 0 {
-		return m, fmt.Errorf("no reader saw a line: %w", errNoFigure)
+		return m, fmt.Errorf("no reader saw a line: %w", host.ErrNoFigure)
 	}
 	return m, nil
 }

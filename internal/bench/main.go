@@ -22,13 +22,13 @@ type row struct {
 	unit                string
 	yardstick, measured float64 // a yardstick of 0 is none
 	mostRatio, most     float64
-	leastRatio          float64
+	leastRatio, least   float64
 }
 
 func (r row) ratio() float64 { return r.measured / r.yardstick }
 
 func (r row) met() bool {
-	return (r.mostRatio == 0 || r.ratio() <= r.mostRatio) && (r.most == 0 || r.measured <= r.most) && (r.leastRatio == 0 || r.ratio() >= r.leastRatio)
+	return (r.mostRatio == 0 || r.ratio() <= r.mostRatio) && (r.most == 0 || r.measured <= r.most) && (r.leastRatio == 0 || r.ratio() >= r.leastRatio) && r.measured >= r.least
 }
 
 func (r row) String() string {
@@ -45,6 +45,9 @@ func (r row) String() string {
 	}
 	if r.leastRatio > 0 {
 		targets = append(targets, fmt.Sprintf("≥ %g ×", r.leastRatio))
+	}
+	if r.least > 0 {
+		targets = append(targets, fmt.Sprintf("≥ %g %s", r.least, r.unit))
 	}
 	if len(targets) > 0 {
 		met = "no"
@@ -64,6 +67,7 @@ type scale struct {
 	logBytes int64
 	days     int
 	runs     int
+	queued   int
 }
 
 // measurement makes rows; one that cannot be made here is an error.
@@ -86,19 +90,21 @@ var measurements = []measurement{
 	{"read", (*bench).read},
 	{"chart", (*bench).chart},
 	{"runs", (*bench).runs},
+	{"queue", (*bench).queue},
 }
 
 func main() {
 	rounds := flag.Int("rounds", 7, "how often each thing is measured; the median counts")
-	only := flag.String("only", "", "names of measurements, separated by commas: startup,steady,sample,thousand,capture,outage,beats,tokens,live,readers,read,chart,runs")
+	only := flag.String("only", "", "names of measurements, separated by commas: startup,steady,sample,thousand,capture,outage,beats,tokens,live,readers,read,chart,runs,queue")
 	var size scale
 	flag.IntVar(&size.agents, "agents", 10_000, "live: how many agents")
 	flag.DurationVar(&size.spread, "spread", 30*time.Second, "live: the time within which all agents begin")
-	flag.StringVar(&size.on, "on", "", "live: SQLite or PostgreSQL; both unless one is named")
+	flag.StringVar(&size.on, "on", "", "live, queue: SQLite or PostgreSQL; both unless one is named")
 	flag.DurationVar(&size.span, "span", 10*time.Second, "beats, tokens, live: how long is measured; live takes three times this")
 	flag.Int64Var(&size.logBytes, "log", 1<<30, "read: bytes of the log")
 	flag.IntVar(&size.days, "days", 30, "chart: how long the run went on")
 	flag.IntVar(&size.runs, "runs", 1_000_000, "runs: how many")
+	flag.IntVar(&size.queued, "queued", 100_000, "queue: how many runs wait")
 	flag.Parse()
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -109,12 +115,11 @@ func main() {
 }
 
 func run(ctx context.Context, rounds int, only string, size scale) error {
-	b, err := newBench(rounds)
+	b, err := newBench(ctx, rounds, size)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	b.ctx, b.scale = ctx, size
 	fmt.Println("| what | yardstick | stint | ratio | target | met |\n|---|---|---|---|---|---|")
 	for _, m := range measurements {
 		if only != "" && !slices.Contains(strings.Split(only, ","), m.name) {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"stint.dev/stint/internal/bench/host"
 )
 
 // startup is what is added to a command that does nothing, from before the start to after
@@ -28,11 +30,11 @@ func (b *bench) startup() ([]row, error) {
 		var base float64
 		for i, args := range variants {
 			if i == 4 { // each begins with an empty spool
-				if err := os.RemoveAll(filepath.Join(b.dir, "state")); err != nil {
+				if err := os.RemoveAll(filepath.Join(b.Dir, "state")); err != nil {
 					return nil, err
 				}
 			}
-			ms, err := b.timed(args)
+			ms, err := b.Time(args)
 			if err != nil {
 				return nil, err
 			}
@@ -90,31 +92,17 @@ func (b *bench) steady() ([]row, error) {
 // life runs a command and returns its peak memory, read at a time, in MB, and the CPU
 // milliseconds of its whole life and that of its children.
 func (b *bench) life(args []string, at time.Duration) (peak, cpu float64, err error) {
-	cmd := b.command(args)
+	cmd := b.Command(args)
 	if err := cmd.Start(); err != nil {
 		return 0, 0, err
 	}
 	<-time.After(at)
-	peak, peakErr := field(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid), "VmHWM:")
+	peak, peakErr := host.Field(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid), "VmHWM:")
 	if err := cmd.Wait(); err != nil {
 		return 0, 0, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
 	}
 	used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	return peak * 1024 / 1e6, float64(used.Microseconds()) / 1e3, peakErr
-}
-
-// field is the number behind a name in a file of lines.
-func field(file, name string) (float64, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if words := strings.Fields(line); len(words) > 1 && words[0] == name {
-			return strconv.ParseFloat(words[1], 64)
-		}
-	}
-	return 0, fmt.Errorf("%s has no %s: %w", file, name, errNoFigure)
 }
 
 // sample asks the Go benchmark, which is nearer to the matter.
@@ -152,7 +140,7 @@ func (b *bench) sample() ([]row, error) {
 		}
 	}
 	if len(rows) == 0 {
-		return nil, fmt.Errorf("%w:\n%s", errNoFigure, out)
+		return nil, fmt.Errorf("%w:\n%s", host.ErrNoFigure, out)
 	}
 	return rows, nil
 }
@@ -181,7 +169,7 @@ func (b *bench) thousand() ([]row, error) {
 }
 
 func (b *bench) besideThousand(id *syscall.Credential) (float64, error) {
-	state, err := os.MkdirTemp(b.dir, "state-")
+	state, err := os.MkdirTemp(b.Dir, "state-")
 	if err != nil {
 		return 0, err
 	}
@@ -192,7 +180,7 @@ func (b *bench) besideThousand(id *syscall.Credential) (float64, error) {
 	}
 	const job = `i=0; while [ $i -lt 1000 ]; do sleep 600 & i=$((i+1)); done; : >"$1"; wait`
 	up := filepath.Join(state, "up")
-	cmd := b.command(b.agent(b.url, "--stop-grace", "1s", "--", "sh", "-c", job, "sh", up))
+	cmd := b.Command(b.agent(b.url, "--stop-grace", "1s", "--", "sh", "-c", job, "sh", up))
 	cmd.Env = append(cmd.Env, "STINT_STATE="+state, "HOME="+state)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: id}
 	if err := cmd.Start(); err != nil {
@@ -207,38 +195,17 @@ func (b *bench) besideThousand(id *syscall.Credential) (float64, error) {
 			break
 		}
 		if tries > 300 {
-			return 0, fmt.Errorf("1,000 processes did not come up within 30 s: %w", errNoFigure)
+			return 0, fmt.Errorf("1,000 processes did not come up within 30 s: %w", host.ErrNoFigure)
 		}
 		<-time.After(100 * time.Millisecond)
 	}
 	<-time.After(2 * time.Second) // beginnings are not the matter
-	before, err := cpuOf(cmd.Process.Pid)
+	before, err := host.CPU(cmd.Process.Pid)
 	if err != nil {
 		return 0, err
 	}
 	const span = 30 * time.Second
 	<-time.After(span)
-	after, err := cpuOf(cmd.Process.Pid)
+	after, err := host.CPU(cmd.Process.Pid)
 	return 100 * (after - before) / span.Seconds(), err
-}
-
-// cpuOf is what all threads of a process have used, in seconds, to the nanosecond.
-func cpuOf(pid int) (float64, error) {
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-	if err != nil || len(files) == 0 {
-		return 0, fmt.Errorf("schedstat of process %d: %w", pid, errNoFigure)
-	}
-	var total float64
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue // a thread that has just ended
-		}
-		ns, err := strconv.ParseFloat(strings.Fields(string(text) + " x")[0], 64)
-		if err != nil {
-			return 0, fmt.Errorf("%s: %w", file, err)
-		}
-		total += ns / 1e9
-	}
-	return total, nil
 }

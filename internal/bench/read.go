@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/bench/fleet"
+	"stint.dev/stint/internal/bench/host"
 	"stint.dev/stint/job"
 )
 
@@ -29,21 +30,21 @@ const (
 // read is how long it takes to open a window anywhere in a large log and to search the whole
 // of it, against zstd and grep over the same bytes.
 func (b *bench) read() ([]row, error) {
-	file := filepath.Join(b.dir, "log.txt")
+	file := filepath.Join(b.Dir, "log.txt")
 	lines, err := writeLog(file, b.logBytes)
 	if err != nil {
 		return nil, err
 	}
-	s, err := b.stint(stored{place: []string{"--data", filepath.Join(b.dir, "read")}})
+	s, err := b.Stint(b.Embedded("read"))
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = s.stop() }() // the figures are what counts
+	defer func() { _ = s.Stop() }() // the figures are what counts
 	id := fleet.RunID(time.Now(), 1)
-	if _, err := b.timed(b.agent(s.url(), "--run-id", id, "cat", file)); err != nil {
+	if _, err := b.Time(b.agent(s.URL(), "--run-id", id, "cat", file)); err != nil {
 		return nil, err
 	}
-	if err := s.waitIdle(3 * time.Minute); err != nil {
+	if err := s.WaitIdle(3 * time.Minute); err != nil {
 		return nil, err
 	}
 	if out, err := exec.Command("zstd", "-q", "-3", file).CombinedOutput(); err != nil {
@@ -61,33 +62,33 @@ func (b *bench) read() ([]row, error) {
 }
 
 // packed waits until the server has packed the log: no segment but the one that grows is left.
-func (b *bench) packed(s *service) error {
+func (b *bench) packed(s *host.Service) error {
 	for late := time.Now().Add(2 * time.Minute); time.Now().Before(late); <-time.After(time.Second) {
-		left, err := filepath.Glob(filepath.Join(b.dir, "read", "segments", "*.seg"))
+		left, err := filepath.Glob(filepath.Join(b.Dir, "read", "segments", "*.seg"))
 		if err != nil {
 			return err
 		}
 		if len(left) <= 1 {
-			return s.waitIdle(3 * time.Minute)
+			return s.WaitIdle(3 * time.Minute)
 		}
 	}
-	return fmt.Errorf("the log is not packed after two minutes: %w", errNoFigure)
+	return fmt.Errorf("the log is not packed after two minutes: %w", host.ErrNoFigure)
 }
 
 // reading opens windows in a log and searches it.
-func (b *bench) reading(s *service, id, file string, lines int, what string) ([]row, error) {
-	windows, err := s.windows(id, lines)
+func (b *bench) reading(s *host.Service, id, file string, lines int, what string) ([]row, error) {
+	windows, err := windows(s, id, lines)
 	if err != nil {
 		return nil, err
 	}
 	var yard, ours []float64
 	for range max(3, b.rounds/2) {
-		ms, err := b.timed([]string{"sh", "-c", `test "$(zstd -dc "$0" | grep -c "$1")" = "$2"`, file + ".zst", rare, strconv.Itoa(rareLines)})
+		ms, err := b.Time([]string{"sh", "-c", `test "$(zstd -dc "$0" | grep -c "$1")" = "$2"`, file + ".zst", rare, strconv.Itoa(rareLines)})
 		if err != nil {
 			return nil, err
 		}
 		yard = append(yard, ms/1e3)
-		took, err := s.search(id)
+		took, err := search(s, id)
 		if err != nil {
 			return nil, err
 		}
@@ -127,37 +128,20 @@ func writeLog(path string, size int64) (lines int, err error) {
 	return lines, w.Flush()
 }
 
-// waitIdle waits until the server has done what it does after the end of a run: it uses no CPU
-// for a while, or until most has passed.
-func (s *service) waitIdle(most time.Duration) error {
-	quiet := 0
-	before, err := cpuOf(s.cmd.Process.Pid)
-	for late := time.Now().Add(most); err == nil && quiet < 6 && time.Now().Before(late); {
-		<-time.After(500 * time.Millisecond)
-		var now float64
-		now, err = cpuOf(s.cmd.Process.Pid)
-		if quiet++; now-before > 0.03 {
-			quiet = 0
-		}
-		before = now
-	}
-	return err
-}
-
 // windows opens windows all over a log and returns how many ms each took, in order.
-func (s *service) windows(id string, lines int) ([]float64, error) {
+func windows(s *host.Service, id string, lines int) ([]float64, error) {
 	r := rand.New(rand.NewPCG(3, 4))
 	var took []float64
 	for range 60 {
 		from := 1 + r.IntN(max(1, lines-200))
 		begun := time.Now()
-		body, err := fetch(fmt.Sprintf("%s/api/v1/runs/%s/log?from_line=%d&lines=200", s.url(), id, from))
+		body, err := fetch(fmt.Sprintf("%s/api/v1/runs/%s/log?from_line=%d&lines=200", s.URL(), id, from))
 		took = append(took, float64(time.Since(begun).Microseconds())/1e3)
 		if err != nil {
 			return nil, err
 		}
 		if n := strings.Count(string(body), "\n"); n != 200 || !strings.Contains(string(body), fmt.Sprintf("step=%d ", from-1)) {
-			return nil, fmt.Errorf("the window at line %d has %d lines, or others: %w", from, n, errNoFigure)
+			return nil, fmt.Errorf("the window at line %d has %d lines, or others: %w", from, n, host.ErrNoFigure)
 		}
 	}
 	slices.Sort(took)
@@ -165,9 +149,9 @@ func (s *service) windows(id string, lines int) ([]float64, error) {
 }
 
 // search counts the rare word over the whole log.
-func (s *service) search(id string) (time.Duration, error) {
+func search(s *host.Service, id string) (time.Duration, error) {
 	begun := time.Now()
-	body, err := fetch(fmt.Sprintf("%s/api/v1/runs/%s/log/search?q=%s&limit=0", s.url(), id, rare))
+	body, err := fetch(fmt.Sprintf("%s/api/v1/runs/%s/log/search?q=%s&limit=0", s.URL(), id, rare))
 	took := time.Since(begun)
 	if err != nil {
 		return 0, err
@@ -183,7 +167,7 @@ func (s *service) search(id string) (time.Duration, error) {
 		return 0, err
 	}
 	if last.Done.Matches != rareLines || last.Done.Stopped == "time" {
-		return 0, fmt.Errorf("the search found %+v, there are %d: %w", last.Done, rareLines, errNoFigure)
+		return 0, fmt.Errorf("the search found %+v, there are %d: %w", last.Done, rareLines, host.ErrNoFigure)
 	}
 	return took, nil
 }
@@ -200,7 +184,7 @@ func fetch(url string) ([]byte, error) {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, errors.Join(fmt.Errorf("GET %s: HTTP %d: %.200s", url, resp.StatusCode, body), errNoFigure)
+		return nil, errors.Join(fmt.Errorf("GET %s: HTTP %d: %.200s", url, resp.StatusCode, body), host.ErrNoFigure)
 	}
 	return body, nil
 }

@@ -18,13 +18,13 @@ const (
 
 // readers is what many who follow one run cost the server more than one does.
 func (b *bench) readers() ([]row, error) {
-	s, err := b.stint(stored{place: []string{"--data", b.program("readers")}})
+	s, err := b.Stint(b.Embedded("readers"))
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = s.stop() }() // the figures are what counts
-	ctx, cancel := context.WithCancel(b.ctx)
-	f := fleet.New(ctx, s.host)
+	defer func() { _ = s.Stop() }() // the figures are what counts
+	ctx, cancel := context.WithCancel(b.Ctx)
+	f := fleet.New(ctx, s.Address)
 	defer func() { cancel(); f.Wait() }()
 	id := fleet.RunID(time.Now(), 0)
 	f.Start(fleet.Agent{ID: id, Every: readersTick, Lines: readersLines})

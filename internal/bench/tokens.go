@@ -12,8 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/bench/fill"
 	"stint.dev/stint/internal/bench/fleet"
+	"stint.dev/stint/internal/bench/host"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -40,7 +41,7 @@ const (
 
 // tokenFleet is a server whose agents share its tokens evenly.
 type tokenFleet struct {
-	*service
+	*host.Service
 	secrets []string
 	agents  []*tokenAgent
 	wires   []*fleet.Wire
@@ -74,7 +75,7 @@ func (b *bench) tokens() (rows []row, err error) {
 		defer fleets[i].close()
 	}
 	for _, f := range fleets { // the uses of 20,000 tokens are written down some at a time
-		if err := f.waitIdle(idleLimit); err != nil {
+		if err := f.WaitIdle(idleLimit); err != nil {
 			return nil, err
 		}
 	}
@@ -105,19 +106,19 @@ func p99(all []float64) float64 {
 
 // tokenFleet makes a server with n tokens and its agents.
 func (b *bench) tokenFleet(n int) (*tokenFleet, error) {
-	dir := filepath.Join(b.dir, "tokens-"+strconv.Itoa(n))
+	dir := filepath.Join(b.Dir, "tokens-"+strconv.Itoa(n))
 	f := &tokenFleet{}
 	var err error
-	if f.secrets, err = makeTokens(b, dir, n); err != nil {
+	if f.secrets, err = fill.Tokens(b.Ctx, store.Options{Dir: dir, Relaxed: true}, n); err != nil {
 		return nil, err
 	}
-	if f.service, err = b.serve(nil, b.program("stint"), "server", "--listen", "{}", "--data", dir, "--require-token"); err != nil {
+	if f.Service, err = b.Serve(nil, b.Program("stint"), "server", "--listen", "{}", "--data", dir, "--require-token"); err != nil {
 		return nil, err
 	}
 	for range tokenWorkers {
-		w, err := fleet.Dial(f.host)
+		w, err := fleet.Dial(f.Address)
 		if err != nil {
-			return nil, errors.Join(err, f.stop())
+			return nil, errors.Join(err, f.Stop())
 		}
 		f.wires = append(f.wires, w)
 	}
@@ -132,29 +133,9 @@ func (b *bench) tokenFleet(n int) (*tokenFleet, error) {
 	})
 }
 
-// makeTokens stores n tokens before the server starts.
-func makeTokens(b *bench, dir string, n int) (secrets []string, err error) {
-	db, err := store.Open(b.ctx, store.Options{Dir: dir, Relaxed: true})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	for i := range n {
-		secret, t, err := access.NewToken("agent "+strconv.Itoa(i), access.Agent, time.Time{}, time.Now())
-		if err == nil {
-			err = db.CreateToken(b.ctx, t)
-		}
-		if err != nil {
-			return nil, err
-		}
-		secrets = append(secrets, secret)
-	}
-	return secrets, nil
-}
-
 func (f *tokenFleet) close() {
 	hangUp(f.wires)
-	if err := f.stop(); err != nil {
+	if err := f.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: a server ended with", err)
 	}
 }
@@ -226,7 +207,7 @@ func cpuOfAll(fleets []*tokenFleet) ([]float64, error) {
 	used := make([]float64, len(fleets))
 	for i, f := range fleets {
 		var err error
-		if used[i], err = cpuOf(f.cmd.Process.Pid); err != nil {
+		if used[i], err = f.CPU(); err != nil {
 			return nil, err
 		}
 	}
@@ -261,7 +242,7 @@ func (a *tokenAgent) append(w *fleet.Wire, data []byte) error {
 		return err
 	}
 	if a.offset += int64(len(data)); reply.Size != a.offset {
-		return fmt.Errorf("the server has %d bytes of %d: %w", reply.Size, a.offset, errNoFigure)
+		return fmt.Errorf("the server has %d bytes of %d: %w", reply.Size, a.offset, host.ErrNoFigure)
 	}
 	return nil
 }

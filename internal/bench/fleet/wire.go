@@ -17,9 +17,11 @@ import (
 type Wire struct {
 	host  string
 	Token string // sent along; empty for none
-	conn  net.Conn
-	br    *bufio.Reader
-	out   []byte
+	// Headers are further lines of the head of each request, each with its line end.
+	Headers string
+	conn    net.Conn
+	br      *bufio.Reader
+	out     []byte
 }
 
 // wireTimeout bounds one request and its answer.
@@ -43,14 +45,14 @@ func (w *Wire) Close() {
 
 // refusal is an answer that is no success.
 type refusal struct {
-	path   string
+	path   string // with the method
 	status int
 	after  time.Duration // Retry-After
 	body   []byte
 }
 
 func (r *refusal) Error() string {
-	return fmt.Sprintf("POST %s: HTTP %d: %s", r.path, r.status, r.body)
+	return fmt.Sprintf("%s: HTTP %d: %s", r.path, r.status, r.body)
 }
 
 // busy reports whether the same request may succeed later, as job.Problem.Temporary does.
@@ -59,7 +61,16 @@ func (r *refusal) busy() bool { return r.status == http.StatusTooManyRequests ||
 // Post sends a body and returns the answer's, with a *refusal for any answer but a success. A
 // server closes connections that are idle for long: then it sends the request again, on a new one.
 func (w *Wire) Post(path, contentType string, body []byte) ([]byte, error) {
-	answer, err := w.send(path, contentType, body)
+	return w.do(http.MethodPost+" "+path, contentType, body)
+}
+
+// Put is Post with that method.
+func (w *Wire) Put(path, contentType string, body []byte) ([]byte, error) {
+	return w.do(http.MethodPut+" "+path, contentType, body)
+}
+
+func (w *Wire) do(target, contentType string, body []byte) ([]byte, error) {
+	answer, err := w.send(target, contentType, body)
 	if !errors.Is(err, errClosed) {
 		return answer, err
 	}
@@ -69,15 +80,16 @@ func (w *Wire) Post(path, contentType string, body []byte) ([]byte, error) {
 	}
 	w.Close()
 	w.conn, w.br = again.conn, again.br
-	return w.send(path, contentType, body)
+	return w.send(target, contentType, body)
 }
 
 // errClosed says that a connection ended before any byte of an answer.
 var errClosed = errors.New("the server closed the connection before it answered")
 
-// send sends a request on the connection that there is, and reads the answer.
-func (w *Wire) send(path, contentType string, body []byte) ([]byte, error) {
-	w.out = fmt.Appendf(w.out[:0], "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n", path, w.host, contentType, len(body))
+// send sends a request, whose method and path are in target, on the connection that there is, and reads
+// the answer.
+func (w *Wire) send(target, contentType string, body []byte) ([]byte, error) {
+	w.out = fmt.Appendf(w.out[:0], "%s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n%s", target, w.host, contentType, len(body), w.Headers)
 	if w.Token != "" {
 		w.out = fmt.Appendf(w.out, "Authorization: Bearer %s\r\n", w.Token)
 	}
@@ -89,6 +101,11 @@ func (w *Wire) send(path, contentType string, body []byte) ([]byte, error) {
 	if _, err := w.conn.Write(w.out); err != nil {
 		return nil, closedBy(err)
 	}
+	return w.receive(target)
+}
+
+// receive reads the answer to a request.
+func (w *Wire) receive(target string) ([]byte, error) {
 	status, length, after := 0, -1, 0
 	for n := 0; ; n++ {
 		line, err := w.br.ReadSlice('\n')
@@ -115,14 +132,14 @@ func (w *Wire) send(path, contentType string, body []byte) ([]byte, error) {
 		}
 	}
 	if length < 0 {
-		return nil, fmt.Errorf("POST %s: HTTP %d, of unknown length: %w", path, status, errIncomplete)
+		return nil, fmt.Errorf("%s: HTTP %d, of unknown length: %w", target, status, errIncomplete)
 	}
 	answer := make([]byte, length)
 	if _, err := io.ReadFull(w.br, answer); err != nil {
 		return nil, err
 	}
 	if status < 200 || status > 299 {
-		return answer, &refusal{path, status, time.Duration(after) * time.Second, answer}
+		return answer, &refusal{target, status, time.Duration(after) * time.Second, answer}
 	}
 	return answer, nil
 }

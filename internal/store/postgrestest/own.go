@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Own is a PostgreSQL server of a single test, which may stop and start it. Unlike the shared
@@ -40,6 +42,16 @@ func (o *Own) Create(ctx context.Context, name string) (string, error) {
 // Drop deletes a database and closes all connections to it.
 func (o *Own) Drop(ctx context.Context, name string) error {
 	return o.c.exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
+}
+
+// Written returns how many bytes the server has written to its log so far.
+func (o *Own) Written(ctx context.Context) (n int64, err error) {
+	conn, err := pgx.Connect(ctx, o.c.url("postgres"))
+	if err != nil {
+		return 0, err
+	}
+	err = conn.QueryRow(ctx, "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint").Scan(&n)
+	return n, errors.Join(err, conn.Close(ctx))
 }
 
 // Down stops the server: cleanly, or like a crash.
