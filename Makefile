@@ -132,6 +132,10 @@ DURATION ?= 10m
 hostile: ## Let one token do its worst for DURATION (10m) while another token's agents work: they feel little of it
 	@set -o pipefail; $(GO) test ./internal/faulttest -run '^TestHostileClient$$' -v -timeout 0 -args -hostile $(DURATION) -attacks '$(ATTACKS)' | grep -avE --line-buffered '^=== '
 
+.PHONY: kills
+kills: ## Kill servers and workers with SIGKILL for DURATION (10m) while runs are submitted: no attempt starts twice, every run ends
+	@set -o pipefail; $(GO) test ./internal/faulttest -run '^TestKills$$' -v -timeout 0 -args -kill $(DURATION) | grep -avE --line-buffered '^=== '
+
 .PHONY: units
 units: ## Start the units of deploy/systemd under a real systemd, in a machine of qemu
 	STINT_TEST_UNITS=1 $(GO) test ./internal/e2e -run '^TestUnitsUnderSystemd$$' -v -timeout 20m

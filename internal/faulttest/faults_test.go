@@ -193,7 +193,11 @@ func (w *world) play() {
 		all.Go(func() {
 			<-time.After(time.Until(w.began.Add(f.at)))
 			w.record("begin: %s", f.kind)
-			undo, err := w.begin(f)
+			begin := w.begin
+			if w.queue != nil {
+				begin = w.queue.begin
+			}
+			undo, err := begin(f)
 			made, _ := tally.made.LoadOrStore(f.kind, new(atomic.Int64))
 			made.(*atomic.Int64).Add(1)
 			if err != nil {

@@ -36,6 +36,8 @@ var (
 	hangFor     = flag.Duration("hang", 20*time.Second, "how long the bucket of TestABucketThatHangs does not answer; from a minute on the times are judged too")
 	soakFor     = flag.Duration("soak", 0, "how long TestSoak works; 0: a short trial")
 	hostileFor  = flag.Duration("hostile", 0, "how long TestHostileClient attacks; 0: a short form that looks at order and counts alone")
+	queueOnly   = flag.Bool("queue", false, "play the schedules with a queue only: each third seed")
+	killFor     = flag.Duration("kill", 0, "how long TestKills kills servers and workers; 0: a short form with faster programs")
 	hostileOnly = flag.String("attacks", "", "names of the attacks of TestHostileClient, separated by commas; all unless one is named")
 )
 
@@ -125,12 +127,20 @@ func build() error {
 			return err
 		}
 	}
-	hasty, err := hastyOverlay(programs)
+	sooner, err := overlay(programs, "hasty", hasty)
 	if err != nil {
 		return err
 	}
-	maps.Copy(replaced, hasty)
-	return buildAgain(cgo, args, "hasty", replaced, "stint.dev/stint/cmd/stint")
+	maps.Copy(sooner, replaced)
+	if err := buildAgain(cgo, args, "hasty", sooner, "stint.dev/stint/cmd/stint"); err != nil {
+		return err
+	}
+	faster, err := overlay(programs, "swift", swift)
+	if err != nil {
+		return err
+	}
+	maps.Copy(faster, replaced)
+	return buildAgain(cgo, args, "swift", faster, "stint.dev/stint/cmd/stint", "stint.dev/stint/cmd/stint-agent")
 }
 
 // buildAgain builds programs with some files replaced, into a directory of their own.

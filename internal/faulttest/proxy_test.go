@@ -68,9 +68,13 @@ type meddler struct {
 	server   *http.Server
 	client   *http.Client
 	late     sync.WaitGroup // requests that are still to arrive
+	// answered is called, if not nil, when the server has answered a request in the mode held, before the
+	// reply is passed on.
+	answered func(r *http.Request, n int)
 
 	mu    sync.Mutex
-	mode  kind // empty for none
+	only  func(*http.Request) bool // the requests that are treated badly; nil for all
+	mode  kind                     // empty for none
 	n     int
 	count int // requests since the mode was set
 }
@@ -93,16 +97,25 @@ func (m *meddler) close() {
 }
 
 // set begins a kind of trouble; the empty one ends it.
-func (m *meddler) set(mode kind, n int) {
+func (m *meddler) set(mode kind, n int) { m.setFor(nil, mode, n, nil) }
+
+// setFor begins a kind of trouble for some requests.
+func (m *meddler) setFor(only func(*http.Request) bool, mode kind, n int, answered func(r *http.Request, n int)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.mode, m.n, m.count = mode, n, 0
+	m.only, m.mode, m.n, m.count, m.answered = only, mode, n, 0, answered
 }
 
+// held is the mode in which the reply waits, see answered.
+const held kind = "replies held"
+
 // next is what to do with a request: two of three are treated badly, in a fixed order.
-func (m *meddler) next() (kind, int) {
+func (m *meddler) next(r *http.Request) (kind, int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.only != nil && !m.only(r) {
+		return "", 0
+	}
 	m.count++
 	if (m.n+m.count)%3 == 0 {
 		return "", 0
@@ -115,7 +128,7 @@ func (m *meddler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	mode, n := m.next()
+	mode, n := m.next(r)
 	switch mode {
 	case replyLost:
 		if resp, err := m.forward(r, body, nil); err == nil {
@@ -169,6 +182,14 @@ func (m *meddler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer resp.Body.Close()
+	if mode == held {
+		m.mu.Lock()
+		answered := m.answered
+		m.mu.Unlock()
+		if answered != nil {
+			answered(r, n)
+		}
+	}
 	m.answer(w, resp)
 }
 

@@ -21,6 +21,7 @@ type schedule struct {
 	smallDisk,
 	bucket, // the server's archive is a bucket
 	follow bool // a reader follows the run live
+	queue *queuePlan // nil for one job that somebody starts
 }
 
 // jobPlan is what the job does.
@@ -53,6 +54,9 @@ func (s schedule) String() string {
 	db := "SQLite"
 	if s.postgres {
 		db = "PostgreSQL"
+	}
+	if s.queue != nil {
+		return fmt.Sprintf("seed %d: %s, route %s, %s; %s", s.seed, db, s.route, s.queue, strings.Join(faults, "; "))
 	}
 	return fmt.Sprintf("seed %d: %s, route %s, job %+v, small disk %v, bucket %v, follow %v; %s",
 		s.seed, db, s.route, s.job, s.smallDisk, s.bucket, s.follow, strings.Join(faults, "; "))
@@ -174,7 +178,7 @@ func generate(seed uint64, can abilities) schedule {
 	s.bucket = r.IntN(6) == 0
 	s.follow = r.IntN(4) == 0
 	for range 1 + r.IntN(3) {
-		s.faults = append(s.faults, drawFault(r, s, can))
+		s.faults = append(s.faults, drawFault(r, s, can, rules))
 	}
 	return s
 }
@@ -201,7 +205,7 @@ func planJob(r *rand.Rand) jobPlan {
 	return p
 }
 
-func drawFault(r *rand.Rand, s schedule, can abilities) fault {
+func drawFault(r *rand.Rand, s schedule, can abilities, rules []rule) fault {
 	total := 0
 	for _, rule := range rules {
 		if rule.possible(s, can) {

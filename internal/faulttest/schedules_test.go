@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,10 @@ func TestSchedules(t *testing.T) {
 	seed := *firstSeed
 	if seed == 0 {
 		seed = uint64(time.Now().Unix()) * 1_000_000
+	}
+	step := uint64(1)
+	if *queueOnly {
+		step, seed = 3, (seed+2)/3*3
 	}
 	can, without := able()
 	can.clock = *withClock
@@ -44,8 +49,14 @@ func TestSchedules(t *testing.T) {
 		}
 		workers.Go(func() {
 			for i := next.Add(1); i <= int64(*schedules); i = next.Add(1) {
-				s := generate(seed+uint64(i-1), can)
-				ok := t.Run(fmt.Sprintf("seed-%d", s.seed), func(t *testing.T) { tally.compared.Add(playSchedule(t, s, sl)) })
+				seed, ok := seed+step*uint64(i-1), false
+				if withQueue(seed) {
+					s := generateQueue(seed, can)
+					ok = t.Run(fmt.Sprintf("seed-%d", seed), func(t *testing.T) { playQueue(t, s, sl) })
+				} else {
+					s := generate(seed, can)
+					ok = t.Run(fmt.Sprintf("seed-%d", seed), func(t *testing.T) { tally.compared.Add(playSchedule(t, s, sl)) })
+				}
 				if !ok {
 					tally.failed.Add(1)
 				}
@@ -64,19 +75,26 @@ var tally struct {
 	begun                                                      time.Time
 	played, failed, compared, lost, healed, gaps, read, judged atomic.Int64
 	made                                                       sync.Map // kind → *atomic.Int64
+
+	// Of the schedules with a queue: runs that were submitted, attempts that started, and those that were
+	// called lost while another one followed.
+	submitted, started, retried atomic.Int64
 }
 
 func tallyString() string {
-	return fmt.Sprintf("%d schedules played, %d failed, %d bytes compared (%d of them read live); %d runs were lost with their agents, %d called lost and found alive, %d had gaps, %d agents beside were killed and lost in time; %s",
+	queued := fmt.Sprintf("%d runs were submitted, %d attempts started, %d of them again after a loss", tally.submitted.Load(), tally.started.Load(), tally.retried.Load())
+	return fmt.Sprintf("%d schedules played, %d failed, %d bytes compared (%d of them read live); %d runs were lost with their agents, %d called lost and found alive, %d had gaps, %d agents beside were killed and lost in time; %s; %s",
 		tally.played.Load(), tally.failed.Load(), tally.compared.Load(), tally.read.Load(), tally.lost.Load(), tally.healed.Load(), tally.gaps.Load(), tally.judged.Load(),
-		time.Since(tally.begun).Round(time.Second))
+		queued, time.Since(tally.begun).Round(time.Second))
 }
 
 // tallyKinds says how often each kind of fault was made.
 func tallyKinds() string {
 	var out []string
-	for _, r := range rules {
-		if n, ok := tally.made.Load(r.kind); ok {
+	named := map[kind]bool{}
+	for _, r := range slices.Concat(rules, queueRules) {
+		if n, ok := tally.made.Load(r.kind); ok && !named[r.kind] {
+			named[r.kind] = true
 			out = append(out, fmt.Sprintf("%s %d", r.kind, n.(*atomic.Int64).Load()))
 		}
 	}

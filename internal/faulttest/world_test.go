@@ -42,8 +42,9 @@ type world struct {
 
 	token  string // of the scope agent
 	beside *besides
-	bucket *bucket // the server's archive; nil for its own directory
-	hasty  bool    // the server is the one that waits less before it packs
+	bucket *bucket     // the server's archive; nil for its own directory
+	hasty  bool        // the server is the one that waits less before it packs
+	queue  *queueWorld // nil for a schedule without a queue
 
 	agentURL string
 	toxic    *toxic
@@ -131,7 +132,9 @@ func newWorld(t *testing.T, s schedule, sl *slot) *world {
 func (w *world) report() {
 	if w.t.Failed() {
 		w.t.Logf("replay with -seed %d -schedules 1\n%s\n%s", w.s.seed, w.s, strings.Join(w.story, "\n"))
-		for _, name := range []string{"agent.err", "flush", "server.log"} {
+		logs, _ := filepath.Glob(w.path("*.log")) // the pattern is good
+		for _, name := range append([]string{"agent.err", "flush"}, logs...) {
+			name = filepath.Base(name)
 			if text, err := os.ReadFile(w.path(name)); err == nil && len(text) > 0 {
 				w.t.Logf("%s:\n%s", name, tail(text, 3000))
 			}
@@ -196,6 +199,9 @@ func (w *world) setClock(name string, step time.Duration) error {
 // program is the path of one of our programs, the one with a clock that can be set where
 // the schedule sets it.
 func (w *world) program(name string, clock kind) string {
+	if w.s.queue != nil && !w.s.queue.plain {
+		return filepath.Join(programs, "swift", name)
+	}
 	if w.s.has(clock) {
 		return filepath.Join(programs, "clock", name)
 	}
