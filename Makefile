@@ -64,6 +64,7 @@ setup:
 
 .PHONY: test
 test: setup build test-web test-page ## Run every test: rules, unit, both databases, the page, end to end; with -race
+	$(GO) test ./internal/schedule
 	STINT_REQUIRE_POSTGRES=$(HAVE_POSTGRES) $(GO) test $(RACE) -timeout $(TIMEOUT) $(LONGEST) ./...
 
 .PHONY: test-web
@@ -95,7 +96,7 @@ format: ## Format the Go files
 	$(TOOL) gofumpt -w $$(git ls-files -co --exclude-standard '*.go')
 
 .PHONY: fuzz
-fuzz: ## Fuzz the journal's readers, masking, the server's fold, its interface, segments, policies and error lines, each for FUZZTIME (10s)
+fuzz: ## Fuzz the journal's readers, masking, the server's fold, its interface, segments, policies, cron expressions and error lines, each for FUZZTIME (10s)
 	@for target in FuzzReader FuzzNext FuzzRecover; do \
 		scripts/fuzz ./journal $$target $(FUZZTIME) || exit 1; done
 	@scripts/fuzz ./internal/agent/redact FuzzStream $(FUZZTIME)
@@ -105,6 +106,7 @@ fuzz: ## Fuzz the journal's readers, masking, the server's fold, its interface, 
 	@scripts/fuzz ./internal/store/beatlog FuzzDecode $(FUZZTIME)
 	@scripts/fuzz ./internal/store/segment FuzzScan $(FUZZTIME) -fuzzminimizetime 10x
 	@scripts/fuzz ./internal/policy FuzzParse $(FUZZTIME)
+	@scripts/fuzz ./internal/schedule FuzzParse $(FUZZTIME)
 	@scripts/fuzz ./internal/logs/ending FuzzErrorLine $(FUZZTIME)
 
 N ?= 1000

@@ -131,8 +131,9 @@ var table = []row{
 	{"internal/health/rules", "job job/api internal/index internal/lease internal/outbox internal/policy", "", "pure: a lease, a time and a policy in, a verdict out"},
 	{"internal/yaml", "job", "", "text in, values out, every mistake with its place"},
 	{"internal/policy", "job internal/yaml", "", "text in, figures out, every mistake with its place"},
-	{"internal/definition", "job job/api internal/policy internal/yaml", "", "text in, a definition out, every mistake with its place; the values of its parameters"},
-	{"internal/notify", "job job/api internal/logs/ending internal/notify/message internal/outbox internal/periodic internal/query", "github.com/standard-webhooks github.com/nicholas-fedor/shoutrrr github.com/netresearch/go-cron", "the outbox worker and its channels"},
+	{"internal/schedule", "job", "github.com/netresearch/go-cron", "pure: an expression, a zone and a time in, the next time out"},
+	{"internal/definition", "job job/api internal/policy internal/schedule internal/yaml", "", "text in, a definition out, every mistake with its place; the values of its parameters"},
+	{"internal/notify", "job job/api internal/logs/ending internal/notify/message internal/outbox internal/periodic internal/query internal/schedule", "github.com/standard-webhooks github.com/nicholas-fedor/shoutrrr", "the outbox worker and its channels"},
 	{"internal/notify/message", "job job/api internal/outbox", "", "pure: rows of the outbox and runs in, a message out"},
 	{"internal/web", "", "", "serves embedded files"},
 	{"internal/demo", "job", "golang.org/x/sync", "the job of stint demo is a program like any other and knows nothing of servers"},
@@ -210,7 +211,7 @@ func TestImportTable(t *testing.T) {
 // only, so that there is no circle, and whoever knows a layer needs none above it.
 var layers = []string{
 	0:  "client/internal/compress client/internal/transport/transporttest internal/periodic internal/agent/bounded internal/agent/filelock internal/agent/freespace internal/agent/process/procfs internal/agent/process/terminal internal/agent/redact internal/agent/spool/room internal/agent/statedir internal/agent/text internal/archive internal/bench/loop internal/bench/noop internal/bench/wrapper internal/cli/option internal/faulttest internal/faulttest/deadfs internal/faulttest/extreme internal/faulttest/machine internal/faulttest/sequence internal/metrics internal/shares internal/store/datadir internal/store/durable internal/store/postgrestest internal/web job",
-	1:  "client/internal/events client/internal/reply client/internal/transport client/internal/resume internal/access internal/agent/cache internal/agent/environment internal/agent/exit internal/agent/gpu internal/agent/notify internal/agent/process/member internal/agent/retry internal/agent/signals internal/agent/sink internal/agent/spool/disk internal/band internal/demo internal/faulttest/printer internal/queue internal/store/beatlog internal/store/db internal/store/secretkey internal/store/segment internal/yaml job/api journal",
+	1:  "client/internal/events client/internal/reply client/internal/transport client/internal/resume internal/access internal/agent/cache internal/agent/environment internal/agent/exit internal/agent/gpu internal/agent/notify internal/agent/process/member internal/agent/retry internal/agent/signals internal/agent/sink internal/agent/spool/disk internal/band internal/demo internal/faulttest/printer internal/queue internal/store/beatlog internal/store/db internal/store/secretkey internal/store/segment internal/schedule internal/yaml job/api journal",
 	2:  "client internal/bench/fleet internal/agent/process/children internal/agent/spool/owner internal/agent/spool/segment internal/cli/console internal/index internal/outbox internal/policy internal/store/plantest",
 	3:  "internal/cli/clitest internal/e2e internal/agent/process/contain internal/agent/spool internal/definition internal/lease internal/notify/message internal/query",
 	4:  "internal/agent/delivery internal/health/rules internal/agent/process/watch internal/agent/record internal/logs internal/logs/ending internal/logs/logstest internal/server/conns internal/store/access internal/store/tables internal/store/troubled",
@@ -312,7 +313,7 @@ func TestThingsThatBelongInOnePlace(t *testing.T) {
 // The domain has no IO and no clock; the format has no files and no network of its own.
 func TestPurePackages(t *testing.T) {
 	for _, f := range goFiles(t) {
-		if f.test || !slices.Contains([]string{"job", "job/api", "journal", "internal/index", "internal/band", "internal/health/rules", "internal/lease", "internal/notify/message", "internal/outbox", "internal/query", "internal/yaml", "internal/policy", "internal/definition", "internal/queue", "internal/agent/redact", "internal/agent/retry", "internal/agent/spool/room"}, f.pkg) {
+		if f.test || !slices.Contains([]string{"job", "job/api", "journal", "internal/index", "internal/band", "internal/health/rules", "internal/lease", "internal/notify/message", "internal/outbox", "internal/query", "internal/yaml", "internal/policy", "internal/schedule", "internal/definition", "internal/queue", "internal/agent/redact", "internal/agent/retry", "internal/agent/spool/room"}, f.pkg) {
 			continue
 		}
 		for _, bad := range []string{"os", "net", "time.Now", "time.Since", "time.After", "time.NewTimer", "time.NewTicker", "math/rand", "math/rand/v2", "sync", "context", "log/slog"} {

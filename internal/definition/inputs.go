@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"stint.dev/stint/internal/schedule"
 	"stint.dev/stint/internal/yaml"
 	"stint.dev/stint/job"
 )
@@ -211,16 +212,8 @@ func (d *decoder) checkSchedule(v yaml.Value, s Schedule, places map[string]yaml
 	return nil
 }
 
-var cronWords = []string{"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"}
-
-// checkCron refuses what has not the form of a crontab's line: five fields.
+// checkCron refuses what is no crontab expression.
 func checkCron(text string) error {
-	fields := strings.Fields(text)
-	if len(fields) == 1 && slices.Contains(cronWords, fields[0]) {
-		return nil
-	}
-	if len(fields) != 5 || slices.ContainsFunc(fields, func(f string) bool { return strings.Trim(f, letters+digits+"*/,?#-") != "" }) {
-		return &job.InvalidError{What: "cron expression", Value: text, Why: "must have five fields, minute hour day month weekday, such as 30 2 * * *"}
-	}
-	return nil
+	_, err := schedule.Parse(text)
+	return err
 }

@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	cron "github.com/netresearch/go-cron"
-
+	"stint.dev/stint/internal/schedule"
 	"stint.dev/stint/job/api"
 )
 
@@ -15,7 +14,7 @@ const quietLimit = 7 * 24 * time.Hour
 
 // hours are parsed quiet hours. The zero value has none.
 type hours struct {
-	begin cron.Schedule
+	begin schedule.Expression
 	last  time.Duration
 	zone  *time.Location
 }
@@ -29,9 +28,9 @@ func parseQuiet(q *api.QuietHours) (hours, error) {
 	if err != nil {
 		return hours{}, fmt.Errorf("quiet.zone: %q is not a time zone such as Europe/Berlin or UTC: %w", q.Zone, err)
 	}
-	begin, err := cron.ParseStandard(q.Cron)
+	begin, err := schedule.Parse(q.Cron)
 	if err != nil {
-		return hours{}, fmt.Errorf("quiet.cron: %q is not MINUTE HOUR DAY MONTH WEEKDAY: %w", q.Cron, err)
+		return hours{}, fmt.Errorf("quiet.cron: %w", err)
 	}
 	last, err := time.ParseDuration(q.Duration)
 	if err != nil {
@@ -41,9 +40,6 @@ func parseQuiet(q *api.QuietHours) (hours, error) {
 		return hours{}, fmt.Errorf("quiet.duration: %s is not between 1m and %s", q.Duration, quietLimit)
 	}
 	h := hours{begin, last, zone}
-	if begin.Next(time.Date(2026, 1, 1, 0, 0, 0, 0, zone)).IsZero() {
-		return hours{}, fmt.Errorf("quiet.cron: %q matches no time", q.Cron)
-	}
 	if isEndless(h) {
 		return hours{}, errors.New("quiet: these hours never end, so nothing would ever be sent; disable the route instead")
 	}
@@ -66,10 +62,10 @@ func isEndless(h hours) bool {
 
 // until returns when the quiet hours end that include a time; zero if none do.
 func (h hours) until(at time.Time) time.Time {
-	if h.begin == nil {
+	if h.zone == nil {
 		return time.Time{}
 	}
-	begin := h.begin.Next(at.In(h.zone).Add(-h.last))
+	begin := h.begin.Next(at.Add(-h.last), h.zone)
 	if begin.IsZero() || begin.After(at) {
 		return time.Time{}
 	}

@@ -96,6 +96,15 @@ func TestQuietHours(t *testing.T) {
 	if end := berlin.until(at("21:30")); !end.Equal(at("21:00").Add(8 * time.Hour)) {
 		t.Errorf("Berlin, in winter: %v", end)
 	}
+	cairo, err := parseQuiet(&api.QuietHours{Cron: "0 0 * * *", Duration: "6h", Zone: "Africa/Cairo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// On 24 April 2026 there is no midnight in Cairo: the clock goes from 23:59 to 01:00, at 22:00 UTC.
+	change := time.Date(2026, 4, 23, 22, 0, 0, 0, time.UTC)
+	if end := cairo.until(change.Add(time.Hour)); !end.Equal(change.Add(6 * time.Hour)) {
+		t.Errorf("Cairo, in the night without a midnight: quiet until %v", end)
+	}
 	if !(hours{}).until(at("12:00")).IsZero() {
 		t.Error("no quiet hours are quiet")
 	}
