@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"stint.dev/stint/internal/agent/permit"
 	"stint.dev/stint/job"
 )
 
@@ -74,9 +73,8 @@ func (w *Worker) ask(ctx context.Context, now time.Time) {
 	w.asking = &asking{w.request(), now, cancel}
 	r := w.asking.request
 	go func() {
-		since := permit.Boottime()
 		reply, err := w.cfg.Server.Claim(ctx, w.cfg.Name, r)
-		w.replies <- answer{since, reply, err}
+		w.replies <- answer{w.cfg.clock(), reply, err}
 	}()
 }
 
@@ -98,7 +96,7 @@ func (w *Worker) answered(a answer, now time.Time) {
 		}
 		w.drained(a.reply, now)
 		for _, c := range a.reply.Claims {
-			w.start(c, a.since+job.Milliseconds(c.LeftMS, 0, time.Hour), now)
+			w.start(c, a.at+job.Milliseconds(c.LeftMS, 0, time.Hour), now)
 		}
 	}
 }

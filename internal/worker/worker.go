@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"stint.dev/stint/internal/agent/permit"
 	"stint.dev/stint/job"
 )
 
@@ -54,7 +55,8 @@ type Config struct {
 	// Getenv reads the worker's environment.
 	Getenv func(string) string
 
-	system system // of this host unless a test sets another
+	system system               // of this host unless a test sets another
+	clock  func() time.Duration // permit.Boottime unless a test sets another
 }
 
 // Worker is one worker.
@@ -96,7 +98,9 @@ type asking struct {
 
 // answer is what became of a request for runs.
 type answer struct {
-	since time.Duration // when it began, on the clock permit.Boottime
+	// at is when it was answered, on the clock permit.Boottime. Claims count from then: the server may have held the
+	// request for longer than they last. If the answer was long on its way, the server refuses the permit.
+	at    time.Duration
 	reply job.ClaimReply
 	err   error
 }
@@ -107,6 +111,9 @@ func Open(c Config) (*Worker, error) {
 	s, err := openState(c.StateDir)
 	if err != nil {
 		return nil, err
+	}
+	if c.clock == nil {
+		c.clock = permit.Boottime
 	}
 	if c.system == nil {
 		c.system = newHost(c.Getenv)

@@ -114,6 +114,26 @@ func TestRunsFillTheSlots(t *testing.T) {
 	})
 }
 
+// A run is submitted while the server has held the request of an idle worker for longer than a claim lasts: the claim
+// counts from the answer.
+func TestClaimCountsFromTheAnswer(t *testing.T) {
+	state := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		f := run(t, state, newServer(), newSystem(), func(c *Config) { c.clock = func() time.Duration { return time.Since(begun) } })
+		const held = 18 * time.Second
+		<-time.After(held)
+		f.server.set(func() { f.server.queue = append(f.server.queue, claimOf(1)) })
+		synctest.Wait()
+		if len(f.system.begun) != 1 {
+			t.Fatalf("%d agents", len(f.system.begun))
+		}
+		if until := time.Duration(f.system.begun[0].Until); until != held+15*time.Second {
+			t.Errorf("the claim that was given after %s ends after %s", held, until)
+		}
+	})
+}
+
 // An answer that is lost is asked for again, by the same id, and every run is started once.
 func TestLostAnswers(t *testing.T) {
 	state := t.TempDir()
