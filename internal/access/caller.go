@@ -17,6 +17,8 @@ type Caller struct {
 	Via   string // ViaNone, ViaToken, ViaSession, ViaOIDC, ViaAttempt or ViaClaim
 	Token string // ID of the token; empty if there is none
 	Doubt Doubt  // why a caller without a scope needs a token
+	// Incarnation is that of the process to which the token of an attempt was given.
+	Incarnation string
 	// Worker and Labels are those of a token of the scope worker.
 	Worker string
 	Labels map[string]string

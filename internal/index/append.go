@@ -25,6 +25,8 @@ type Append struct {
 	// ByAgent says that the sender has the token of an agent, which is that of no attempt: it may not write to
 	// submitted runs.
 	ByAgent bool
+	// Incarnation is that of the process whose token of the attempt the sender has; empty for any other sender.
+	Incarnation string
 	// Permit asks for the permit to start the attempt of a submitted run; nil for any other append. The
 	// data is then the journal up to its identity.
 	Permit *PermitRequest

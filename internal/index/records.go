@@ -32,7 +32,7 @@ func (f *folder) identity(rec journal.Record) error {
 	v.StartedAt = &started
 	const longest = 24 * time.Hour
 	f.State.HeartbeatPeriod = min(max(time.Duration(min(a.HeartbeatPeriodMS, longest.Milliseconds()))*time.Millisecond, 0), longest)
-	f.State.Limits = limitsOf(a)
+	f.State.Limits, f.State.Incarnation = limitsOf(a), CleanText(a.Incarnation, 100)
 	f.fact(job.Event{Kind: job.AttemptStarted}, rec.At, fmt.Sprintf("Attempt %d began on host %s.", a.Attempt, v.Host))
 	return nil
 }

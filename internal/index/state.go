@@ -54,6 +54,8 @@ type State struct {
 	// NextLine is the number of the line that begins next.
 	NextLine int64    `json:"next_line"`
 	Streams  []Stream `json:"streams,omitempty"`
+	// Incarnation identifies the process that started the attempt of a submitted run.
+	Incarnation string `json:"incarnation,omitempty"`
 	// HeartbeatPeriod is the one that the agent was started with; 0 if its identity has none.
 	HeartbeatPeriod time.Duration `json:"heartbeat_period_ns,omitempty"`
 	// Limits that the attempt was started with, for the judgement of its health.

@@ -16,6 +16,8 @@ type Beat struct {
 	Heartbeat job.Heartbeat
 	At        time.Time     // the server's clock
 	Lease     time.Duration // how long this beat is trusted
+	// Incarnation is that of the process whose token of the attempt the sender has; empty for any other sender.
+	Incarnation string
 }
 
 // BeatResult is the result of one Beat of a group.

@@ -22,6 +22,10 @@ const (
 	NoSlot   Gate = "no_slot"    // every worker that could take it is full
 )
 
+// RestoredGrace is how long after the database was restored no run starts that waited in it: agents that live report
+// meanwhile what they run.
+const RestoredGrace = time.Minute
+
 // Waits is what a queued run waits for.
 type Waits struct {
 	Held      bool

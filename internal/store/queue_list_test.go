@@ -147,6 +147,8 @@ func prioritiesInTheQueue(t *testing.T, s *store.Store) {
 }
 
 func heldQueue(t *testing.T, s *store.Store) {
+	now := noon
+	s.SetClock(func() time.Time { return now })
 	s.UseWorkers(nil)
 	for _, name := range []string{"a", "b", "b"} {
 		submitCommand(t, s, name, nil)
@@ -155,7 +157,7 @@ func heldQueue(t *testing.T, s *store.Store) {
 	w := anyWorker(1)
 	w.Worker.Allow = []string{"c"}
 	take(t, s, w)
-	if n, err := s.HoldQueue(t.Context(), "restored"); err != nil || n != 4 {
+	if n, err := s.HoldRestored(t.Context(), "restored"); err != nil || n != 4 {
 		t.Fatal(n, err)
 	}
 	matchRound(t, s, true)
@@ -169,6 +171,10 @@ func heldQueue(t *testing.T, s *store.Store) {
 	if n, err := s.ReleaseHeld(t.Context(), "b"); err != nil || n != 2 {
 		t.Error(n, err)
 	}
+	matchRound(t, s, true)
+	wantText(t, namesOf(take(t, s, anyWorker(10))), "") // agents that live report first
+	now = now.Add(rules.RestoredGrace)
+	matchRound(t, s, true)
 	wantText(t, namesOf(take(t, s, anyWorker(10))), "b b")
 	if n, err := s.ReleaseHeld(t.Context(), ""); err != nil || n != 2 {
 		t.Error(n, err)

@@ -15,7 +15,7 @@ import (
 )
 
 // lostText lists what a rebuilt database does not have.
-const lostText = "not in the journals, and lost: tokens, sessions, audit log, policies, routes, and the findings of the server\n"
+const lostText = "not in the journals, and lost: tokens, sessions, audit log, definitions, the queue, policies, routes, and the findings of the server\n"
 
 // rebuild makes a new database from the journals.
 func (p *program) rebuild(ctx context.Context, opts *option.Set) error {

@@ -34,6 +34,7 @@ type serveConfig struct {
 	Private  bool // notifications may go to private networks
 	NewJobs  int  // names of jobs that one client may begin within an hour
 	Activate bool // a restored copy becomes the original
+	Restored bool // hold the queue, because the database was restored
 	Version  string
 	Log      *slog.Logger
 	Ready    func() // called once the server answers
@@ -94,7 +95,8 @@ func readEnding(db *store.Store) func(ctx context.Context, run string, attempt i
 //  1. the monitor ends, because heartbeats will not arrive any more;
 //  2. the HTTP server drains: no new requests, running ones finish, the committer empties;
 //     then the loops of the sweeper and of the outbox's worker end: a message that is under
-//     way is cut off and sent again, under the same id, by the next server;
+//     way is cut off and sent again, under the same id, by the next server; and the data
+//     directory is counted up, so that a copy of the database from before is recognised;
 //  3. the database closes.
 func serve(ctx context.Context, cfg serveConfig) (err error) {
 	defer func() { _ = cfg.Listener.Close() }() // closed already after an orderly end
@@ -180,28 +182,6 @@ func lastTurn(s *server.Server, monitor *health.Monitor, judges bool) func() tim
 	}
 }
 
-// restoredCopy returns when the copy was made that the server starts on, and logs a warning;
-// zero for an original, which Activate makes of a copy. On a copy nothing happens by itself: a
-// server that is started on a backup to test it must not notify people of old problems, end
-// runs that the real server watches, or delete objects of its archive.
-func restoredCopy(ctx context.Context, db *store.Store, cfg serveConfig) (time.Time, error) {
-	at := db.CopiedAt()
-	switch {
-	case at.IsZero():
-		return at, nil
-	case cfg.Activate:
-		held, err := db.HoldQueue(ctx, "restored from a copy of "+job.TimeText(at)+", so it may have run since")
-		if err != nil {
-			return at, err
-		}
-		cfg.Log.Info("the restored copy is the original from now on; runs in its queue are held until somebody releases them", "copied_at", at, "held", held)
-		return time.Time{}, db.Activate(ctx)
-	}
-	cfg.Log.Warn("RESTORED COPY: nothing is sent, judged, canceled, retried, packed or deleted; to make it the original, stop the server that it was copied from, and start this one with --activate",
-		"copied_at", at)
-	return at, nil
-}
-
 // act runs the loops of a server until ctx ends; the monitor only until the server begins to
 // stop.
 func act(ctx context.Context, db *store.Store, monitor *health.Monitor, outbox *notify.Worker, s *server.Server, files []string, log *slog.Logger) {
@@ -215,7 +195,8 @@ func act(ctx context.Context, db *store.Store, monitor *health.Monitor, outbox *
 	})
 	all.Go(func() { maintain(ctx, db, log) })
 	all.Go(func() { sweepAccess(ctx, db, files, log) })
-	all.Go(func() { endClaims(ctx, db, log, func(run string) { outbox.Wake(); s.Notify(run) }) })
+	all.Go(func() { db.CountEpochs(ctx) })
+	all.Go(func() { db.RunClaims(ctx, log, func(run string) { outbox.Wake(); s.Notify(run) }) })
 	all.Go(func() { outbox.Run(ctx) })
 	all.Wait()
 }

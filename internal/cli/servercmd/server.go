@@ -62,6 +62,7 @@ func Rows() []option.Option {
 		{Name: "allow-private-targets", Kind: option.Switch, Help: "allow notifications to private networks and to this host"},
 		{Name: "new-jobs-per-hour", Kind: option.Number, Value: "N", Default: "2000", Help: "how many jobs with new names each token, or address without one, may start in an hour; 0 for no limit"},
 		{FlagOnly: true, Name: "activate", Kind: option.Switch, Help: "make a restored copy the original: it sends notifications, judges, acts and deletes again"},
+		{FlagOnly: true, Name: "restored", Kind: option.Switch, Help: "hold the queue, because the database was restored in a way that the server does not notice"},
 		{Name: "log", Value: "FORMAT", Default: "text", Help: "format of the server's own log on stderr: text or json"},
 	})
 }
@@ -117,7 +118,7 @@ func (p *program) runServer(ctx context.Context, opts *option.Set, log *slog.Log
 	cfg := serveConfig{
 		Listener: l, Store: so, Access: who, Shown: settingsOf(so, opts.Text("archive")),
 		Badges: opts.On("public-badges"), Private: opts.On("allow-private-targets"),
-		NewJobs: int(min(opts.Number("new-jobs-per-hour"), math.MaxInt32)), Activate: opts.On("activate"), Version: p.Version, Log: log,
+		NewJobs: int(min(opts.Number("new-jobs-per-hour"), math.MaxInt32)), Activate: opts.On("activate"), Restored: opts.On("restored"), Version: p.Version, Log: log,
 	}
 	cfg.Shown.Address, cfg.Shown.TLS, cfg.Shown.PlainHTTP = cfg.address(), who.TLS != nil, cfg.plainHTTP()
 	cfg.Ready = func() { p.logStart(ctx, cfg) }

@@ -141,10 +141,11 @@ func (s *Guard) identifyAttempt(r *http.Request, secret string) (access.Caller, 
 	if err != nil {
 		return access.Caller{}, httpio.NewProblem(http.StatusForbidden, "the token of an attempt is good for the journal and the heartbeats of that attempt only")
 	}
-	if _, ok := access.CheckAttemptToken(s.Store.TokenKey(), secret, run, attempt); !ok {
+	incarnation, ok := access.CheckAttemptToken(s.Store.TokenKey(), secret, run, attempt)
+	if !ok {
 		return access.Caller{}, s.refuseToken(r, "the token is not that of attempt %d of run %s on this server", attempt, run)
 	}
-	return access.Caller{Name: "attempt " + strconv.Itoa(attempt) + " of run " + run, Scope: access.Agent, Via: access.ViaAttempt}, nil
+	return access.Caller{Name: "attempt " + strconv.Itoa(attempt) + " of run " + run, Scope: access.Agent, Via: access.ViaAttempt, Incarnation: incarnation}, nil
 }
 
 // identifyClaim returns the caller that asks with the token of a claim for the permit to start its attempt.

@@ -34,9 +34,10 @@ func (s *Intake) PostJournal(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.Agents.Append(s.Agents.Arrived(r, run, attempt), r)
+	caller := access.CallerOf(r.Context())
 	a := index.Append{
 		Run: run, Attempt: attempt, Offset: offset, Writer: writer, ClockOffset: clockOffset(r.Header, s.Now()),
-		ByAgent: access.CallerOf(r.Context()).IsAgent(), Permit: ask,
+		ByAgent: caller.IsAgent(), Incarnation: caller.Incarnation, Permit: ask,
 	}
 	b, err := s.readBody(w, r)
 	defer b.release()

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
@@ -42,7 +43,9 @@ func (s *Intake) PostHeartbeat(w http.ResponseWriter, r *http.Request) {
 	}
 	hb.PeriodMS = next.Milliseconds() // the health rules use the period that the reply asks for
 	s.Agents.Beat(carried, r, next)
-	done, err := s.committer.beat(r.Context(), lease.Beat{Run: run, Attempt: attempt, Heartbeat: hb.Bounded(), At: now, Lease: trust})
+	done, err := s.committer.beat(r.Context(), lease.Beat{
+		Run: run, Attempt: attempt, Heartbeat: hb.Bounded(), At: now, Lease: trust, Incarnation: access.CallerOf(r.Context()).Incarnation,
+	})
 	if err != nil {
 		s.Fail(w, r, fmt.Errorf("record heartbeat of run %s, attempt %d: %w", run, attempt, err))
 		return

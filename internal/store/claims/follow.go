@@ -62,20 +62,34 @@ func (s *Claims) follow(ctx context.Context, t *db.Tx, row *tables.RunRow, final
 		}
 		return nil, nil
 	}
-	evidence := fmt.Sprintf("Attempt %d waits for a worker.", next.Attempt)
-	if requestedBy != "" {
-		evidence = fmt.Sprintf("Attempt %d was requested by %s.", next.Attempt, requestedBy)
+	held := ""
+	if !final && requestedBy == "" {
+		if held, err = heldAfterLoss(ctx, t, run.ID, run.Attempt); err != nil {
+			return nil, err
+		}
 	}
+	evidence := followEvidence(next.Attempt, held, requestedBy)
 	moved, event, err := index.Move(*run, job.Event{Kind: job.RetryRequested}, now, index.ServerClock, evidence)
 	if err != nil || event == nil {
 		return nil, nil //nolint:nilerr // a state that no attempt follows
 	}
-	err = storequeue.Enqueue(ctx, t, storequeue.Entry{Run: run.ID, Attempt: next.Attempt, NotBefore: &next.NotBefore, Avoid: next.Avoided, MemoryBytes: next.Memory})
+	err = storequeue.Enqueue(ctx, t, storequeue.Entry{Run: run.ID, Attempt: next.Attempt, NotBefore: &next.NotBefore, Avoid: next.Avoided, MemoryBytes: next.Memory, Held: held})
 	if err != nil {
 		return nil, fmt.Errorf("queue attempt %d of run %s: %w", next.Attempt, run.ID, err)
 	}
 	*run = moved
 	return event, nil
+}
+
+// followEvidence says what an attempt waits for that follows another one.
+func followEvidence(attempt int, held, requestedBy string) string {
+	switch {
+	case held != "":
+		return fmt.Sprintf("Attempt %d waits until a person releases it: %s.", attempt, held)
+	case requestedBy != "":
+		return fmt.Sprintf("Attempt %d was requested by %s.", attempt, requestedBy)
+	}
+	return fmt.Sprintf("Attempt %d waits for a worker.", attempt)
 }
 
 // RequestAttempt adds another attempt of a submitted run that has ended to the queue, moves the run to retrying

@@ -42,10 +42,10 @@ func readPermit(ctx context.Context, t *db.Tx, run string, attempt int) (permitR
 	return p, nil
 }
 
-// HasPermit reports whether a process has the permit to start an attempt.
-func (s *Claims) HasPermit(ctx context.Context, t *db.Tx, run string, attempt int) (bool, error) {
+// PermitOf returns the incarnation of the process that has the permit to start an attempt; empty if none has.
+func (s *Claims) PermitOf(ctx context.Context, t *db.Tx, run string, attempt int) (incarnation string, err error) {
 	p, err := readPermit(ctx, t, run, attempt)
-	return p.incarnation != "", err
+	return p.incarnation, err
 }
 
 // Permit answers a process that asks to start an attempt of a run. The transaction has locked the run,

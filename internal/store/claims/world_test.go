@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -50,6 +51,9 @@ type server struct {
 // bench is a database with servers on it, and their clock.
 type bench struct {
 	t       *testing.T
+	engine  string
+	place   string // the URL or the file of the database
+	opened  []*db.DB
 	servers []server
 	now     atomic.Int64 // microseconds since noon
 }
@@ -58,39 +62,78 @@ func (b *bench) clock() time.Time { return noon.Add(time.Duration(b.now.Load()) 
 
 func (b *bench) pass(d time.Duration) { b.now.Add(d.Microseconds()) }
 
-// newBench opens a database of an engine with two servers on it; with SQLite they share the process.
+// newBench makes a database of an engine with two servers on it; with SQLite they share the process.
 func newBench(t *testing.T, engine string) *bench {
 	t.Helper()
-	b := &bench{t: t}
-	var open func() (*db.DB, error)
+	place := filepath.Join(t.TempDir(), "stint.db")
 	if engine == "PostgreSQL" {
-		url := postgrestest.URL(t)
-		open = func() (*db.DB, error) { return db.OpenPostgres(t.Context(), url, true, false) }
+		place = postgrestest.URL(t)
+	}
+	b := openBench(t, engine, place)
+	b.define()
+	return b
+}
+
+// openBench opens the database at a place.
+func openBench(t *testing.T, engine, place string) *bench {
+	t.Helper()
+	b := &bench{t: t, engine: engine, place: place}
+	b.open(t)
+	t.Cleanup(func() { b.close(t) })
+	return b
+}
+
+func (b *bench) close(t testing.TB) {
+	t.Helper()
+	for _, d := range b.opened {
+		must(t, d.Close())
+	}
+	b.opened, b.servers = nil, nil
+}
+
+func (b *bench) open(t *testing.T) {
+	t.Helper()
+	var open func() (*db.DB, error)
+	if b.engine == "PostgreSQL" {
+		open = func() (*db.DB, error) { return db.OpenPostgres(t.Context(), b.place, true, false) }
 	} else {
-		one, err := db.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "stint.db"), true, false)
+		one, err := db.OpenSQLite(t.Context(), b.place, true, false)
 		open = func() (*db.DB, error) { return one, err }
 	}
-	var opened []*db.DB
 	for range 2 {
 		d, err := open()
 		must(t, err)
-		if !slices.Contains(opened, d) {
-			opened = append(opened, d)
+		if !slices.Contains(b.opened, d) {
+			b.opened = append(b.opened, d)
 		}
 		d.Log, d.Now = slog.New(slog.DiscardHandler), b.clock
 		must(t, d.Identify(t.Context(), noon))
+		must(t, d.Activate(t.Context()))
 		items := troubled.New(d)
 		c := New(d, false)
 		must(t, c.OpenTokenKey(t.Context()))
 		b.servers = append(b.servers, server{c, storequeue.New(d), intake.New(d, items, blocks.New(d, uuid.NewString(), nil, 0), c), health.New(d, items, c), outbox.New(d, items, runs.New(d, items), c)})
 	}
-	t.Cleanup(func() {
-		for _, d := range opened {
-			must(t, d.Close())
-		}
-	})
-	b.define()
-	return b
+}
+
+// copied copies the database as it is now, and returns what opens the copy later. Its clock goes on from that of b.
+func (b *bench) copied(t *testing.T) (restore func() *bench) {
+	t.Helper()
+	b.close(t)
+	place := filepath.Join(t.TempDir(), "copy.db")
+	if b.engine == "PostgreSQL" {
+		place = postgrestest.Copy(t, b.place)
+	} else {
+		data, err := os.ReadFile(b.place)
+		must(t, err)
+		must(t, os.WriteFile(place, data, 0o600))
+	}
+	b.open(t)
+	return func() *bench {
+		r := openBench(t, b.engine, place)
+		r.now.Store(b.now.Load())
+		return r
+	}
 }
 
 func onBoth(t *testing.T, test func(t *testing.T, b *bench)) {

@@ -33,13 +33,18 @@ func CopyFile(ctx context.Context, to, from string, n int64) (err error) {
 // SyncTree makes a directory and the database in it durable.
 func SyncTree(dir string) error {
 	for _, name := range []string{filepath.Join(dir, "stint.db"), filepath.Join(dir, "segments"), dir, filepath.Dir(dir)} {
-		f, err := os.Open(name)
-		if err == nil {
-			err = errors.Join(f.Sync(), f.Close())
-		}
-		if err != nil {
+		if err := syncName(name); err != nil {
 			return fmt.Errorf("sync the backup: %w", err)
 		}
 	}
 	return nil
+}
+
+// syncName makes a file, or the names in a directory, durable.
+func syncName(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

@@ -130,11 +130,15 @@ func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 	if bad := g.unreadable[b.Run]; !known && bad != nil {
 		return lease.BeatResult{Err: bad.err}, nil
 	}
+	now := db.FromMicros(db.Micros(b.At))
+	events, err := g.recall(ctx, row, b.Attempt, b.Incarnation, now)
+	if err != nil {
+		return lease.BeatResult{}, err
+	}
 	if !known || b.Attempt != row.Run.Attempt {
 		return g.beatOfAnother(b, row), nil
 	}
 	out := lease.BeatResult{Known: true, Owner: true, Cancel: row.Run.Cancel, Ended: row.Run.EndedAt != nil}
-	now := db.FromMicros(db.Micros(b.At))
 	if out.Ended {
 		return g.beatAfterEnd(ctx, b, &row.Run, out)
 	}
@@ -145,7 +149,6 @@ func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 	if err := noteBeat(ctx, g.Tx, b); err != nil {
 		return lease.BeatResult{}, err
 	}
-	var events []job.RunEvent
 	if row.Run.State == job.Lost || waitsForNext(&row.Run) {
 		attempt, err := g.Attempt(ctx, tables.AttemptKey{Run: b.Run, Attempt: b.Attempt})
 		var bad *query.UnreadableError
@@ -160,7 +163,9 @@ func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 		}
 		row.WhenLost = diagnosisWhenLost(row)
 		row.Run, events = revive(row.Run, &attempt.State, now, "The agent sent a heartbeat again.")
-		row.Run = tables.WithCut(tables.WithAttempt(row.Run, &attempt.View), attempt.Cut)
+		if attempt.State.Known() { // else it was recalled, and its journal has not arrived
+			row.Run = tables.WithCut(tables.WithAttempt(row.Run, &attempt.View), attempt.Cut)
+		}
 	}
 	run, event := index.Suspend(row.Run, b.Heartbeat.Suspended, now)
 	if event != nil {
@@ -189,7 +194,7 @@ func (g *Group) beatOfAnother(b lease.Beat, row *tables.RunRow) lease.BeatResult
 		return lease.BeatResult{Owner: true}
 	case b.Attempt < row.Run.Attempt:
 		return lease.BeatResult{Known: true}
-	case g.isSubmitted(row): // no process has the permit to start it
+	case g.isSubmitted(row) && b.Incarnation == "": // no process has the permit to start it
 		return lease.BeatResult{Known: true}
 	case row.Run.State == job.Canceled: // before this attempt began, and its agent does not know yet
 		return lease.BeatResult{Owner: true, Cancel: row.Run.Cancel}

@@ -20,7 +20,7 @@ import (
 // with, the status that the job set, and what a good run adds to the band of its job.
 func afterAppend(ctx context.Context, t *db.Tx, status string, applied *effect, f *index.FoldResult, now time.Time) error {
 	run := &applied.row.Run
-	if applied.begins {
+	if applied.identified {
 		if err := BeginEvidence(ctx, t, run, f.State.Limits, now); err != nil {
 			return err
 		}

@@ -249,7 +249,7 @@ func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables
 			return job.Run{}, nil, err
 		}
 	}
-	if applied.begins {
+	if applied.identified {
 		if err := tables.SetLabels(ctx, g.Tx, &applied.row.Run); err != nil {
 			return job.Run{}, nil, err
 		}

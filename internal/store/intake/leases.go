@@ -56,7 +56,7 @@ func (s *Intake) OpenHeartbeatLog(ctx context.Context, dir string, relaxed bool)
 	latest := make(map[tables.AttemptKey]lease.Beat, len(beats))
 	for _, b := range beats {
 		if key := (tables.AttemptKey{Run: b.Run, Attempt: b.Attempt}); !b.At.Before(latest[key].At) {
-			latest[key] = lease.Beat(b)
+			latest[key] = fromLog(b)
 		}
 	}
 	err = s.Write(ctx, db.All, func(t *db.Tx) error {
@@ -94,7 +94,7 @@ func (l *leases) renew(beats []lease.Beat) []*lease.BeatResult {
 			continue
 		}
 		b.At = db.FromMicros(db.Micros(b.At))
-		records = append(records, beatlog.Beat(b))
+		records = append(records, toLog(b))
 		out[i] = &lease.BeatResult{Known: true, Owner: true, Cancel: owner.cancel}
 	}
 	l.mu.Unlock()
@@ -104,9 +104,18 @@ func (l *leases) renew(beats []lease.Beat) []*lease.BeatResult {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, b := range records {
-		l.dirty[b.Run] = &unflushed{lease.Beat(b)}
+		l.dirty[b.Run] = &unflushed{fromLog(b)}
 	}
 	return out
+}
+
+// toLog returns a heartbeat as the log stores it, and fromLog one of the log.
+func toLog(b lease.Beat) beatlog.Beat {
+	return beatlog.Beat{Run: b.Run, Attempt: b.Attempt, Heartbeat: b.Heartbeat, At: b.At, Lease: b.Lease}
+}
+
+func fromLog(b beatlog.Beat) lease.Beat {
+	return lease.Beat{Run: b.Run, Attempt: b.Attempt, Heartbeat: b.Heartbeat, At: b.At, Lease: b.Lease}
 }
 
 // Write runs fn in one transaction that may read and change the runs that it touches. If fn is nil, the

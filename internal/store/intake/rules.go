@@ -31,6 +31,9 @@ type effect struct {
 	events []job.RunEvent
 	owner  bool // the run shows this attempt
 	begins bool // the attempt became the owner with this append
+	// identified says that the identity of the attempt arrived: with begins, or later if the run showed the attempt
+	// before, because of its process's token.
+	identified bool
 }
 
 // applyAppend returns the effect of an append on its run. before is the state of the attempt before the
@@ -46,13 +49,13 @@ func applyAppend(row tables.RunRow, before *index.State, orphaned bool, f *index
 	if f.State.Attempt < run.Attempt {
 		return effect{row: row}, nil
 	}
-	out := effect{owner: true}
+	out := effect{owner: true, identified: !before.Known()}
 	if f.State.Attempt > run.Attempt {
 		var err error
 		if run, out.events, err = allowAttempt(run, f.State.Attempt, now); err != nil {
 			return effect{}, err
 		}
-		out.begins = true
+		out.begins, out.identified = true, true
 		row.Run = run
 		beginAttempt(&row, &f.State)
 		run = row.Run
@@ -133,7 +136,11 @@ func isBacklog(run *job.Run, lastRecord, now time.Time) bool {
 
 // revive returns a lost run whose attempt has reported again, active as its journal says.
 func revive(run job.Run, s *index.State, now time.Time, evidence string) (job.Run, []job.RunEvent) {
-	run, event, err := index.Move(run, job.Event{Kind: job.Heard, State: s.View.State}, now, index.ServerClock, evidence)
+	state := s.View.State
+	if !s.Known() { // its permit was recalled, and its journal has not arrived
+		state = job.Starting
+	}
+	run, event, err := index.Move(run, job.Event{Kind: job.Heard, State: state}, now, index.ServerClock, evidence)
 	if err != nil || event == nil {
 		return run, nil
 	}

@@ -19,8 +19,12 @@ type Submissions interface {
 	// the journal of the attempt has more than what the process sends. After a first grant the run is out of
 	// the queue, and the caller stores the beginning of the journal. token is that of the attempt.
 	Permit(ctx context.Context, t *db.Tx, row *tables.RunRow, run string, attempt int, p index.PermitRequest, begun bool, now time.Time) (g queue.Grant, token string, err error)
-	// HasPermit reports whether a process has the permit to start an attempt.
-	HasPermit(ctx context.Context, t *db.Tx, run string, attempt int) (bool, error)
+	// PermitOf returns the incarnation of the process that has the permit to start an attempt; empty if none
+	// has.
+	PermitOf(ctx context.Context, t *db.Tx, run string, attempt int) (incarnation string, err error)
+	// Recall gives the attempt of a process the permit back that the database has lost, and takes the run off
+	// the queue. recalled is false if another process has the permit.
+	Recall(ctx context.Context, t *db.Tx, row *tables.RunRow, attempt int, incarnation string, now time.Time) (recalled bool, err error)
 	// AfterEnd does what follows the end of the attempt that a run shows: it frees what the run has taken of
 	// its group, and if another attempt follows, it adds that to the queue, moves the run to retrying and
 	// returns the event. final says that the attempt cannot report again.
@@ -47,17 +51,75 @@ func (g *Group) submitted(ctx context.Context, a index.Append, key tables.Attemp
 // admitSubmitted refuses an append to an attempt of a submitted run that no process has the permit to
 // start, or from somebody whose token is not that of the attempt.
 func (g *Group) admitSubmitted(ctx context.Context, a index.Append, attempt *tables.AttemptRow) (refused, err error) {
-	if !g.isSubmitted(g.Runs[a.Run]) || attempt.Stored && !a.ByAgent {
+	row := g.Runs[a.Run]
+	if !g.isSubmitted(row) {
 		return nil, nil
 	}
+	other := &index.SubmittedError{Run: a.Run}
 	if a.ByAgent {
-		return &index.SubmittedError{Run: a.Run}, nil
+		return other, nil
 	}
-	has, err := g.submissions.HasPermit(ctx, g.Tx, a.Run, a.Attempt)
-	if err != nil || has {
+	if attempt.Stored {
+		if wrote := attempt.State.Incarnation; wrote != "" && a.Incarnation != "" && wrote != a.Incarnation {
+			return other, nil
+		}
+		return nil, nil
+	}
+	now := db.FromMicros(db.Micros(a.At))
+	events, err := g.recall(ctx, row, a.Attempt, a.Incarnation, now)
+	if err != nil {
 		return nil, err
 	}
-	return &index.SubmittedError{Run: a.Run}, nil
+	if len(events) > 0 {
+		if err := tables.InsertEvents(ctx, g.Tx, events); err != nil {
+			return nil, err
+		}
+		if err := outbox.EnqueueChange(ctx, g.Tx, row, events, time.Time{}, now); err != nil {
+			return nil, err
+		}
+	}
+	permitted, err := g.submissions.PermitOf(ctx, g.Tx, a.Run, a.Attempt)
+	if err != nil || permitted != "" && (a.Incarnation == "" || a.Incarnation == permitted) {
+		return nil, err
+	}
+	return other, nil
+}
+
+// recall makes a run show an attempt of which it knows nothing, and whose process reports with its token: it had the
+// permit, and the database was restored from a copy that does not have it. It returns the events, which the caller
+// stores; none if nothing changed.
+func (g *Group) recall(ctx context.Context, row *tables.RunRow, attempt int, incarnation string, now time.Time) ([]job.RunEvent, error) {
+	if !g.isSubmitted(row) || incarnation == "" || attempt <= row.Run.Attempt {
+		return nil, nil
+	}
+	run, events, err := allowAttempt(row.Run, attempt, now)
+	if err != nil {
+		return nil, nil //nolint:nilerr // another attempt is active, or the run has ended
+	}
+	recalled, err := g.submissions.Recall(ctx, g.Tx, row, attempt, incarnation, now)
+	if err != nil || !recalled {
+		return nil, err
+	}
+	if _, err := outbox.Withdraw(ctx, g.Tx, run.ID, attempt-1, fmt.Sprintf("attempt %d began", attempt), now); err != nil {
+		return nil, err
+	}
+	run.Attempt, run.Cancel = attempt, nil
+	evidence := fmt.Sprintf("The process of attempt %d reported. The database, which was restored, did not have its start.", attempt)
+	run, event, err := index.Move(run, job.Event{Kind: job.AttemptStarted}, now, index.ServerClock, evidence)
+	if err != nil {
+		return nil, fmt.Errorf("begin attempt %d of run %s again: %w", attempt, run.ID, err)
+	}
+	if event != nil {
+		events = append(events, *event)
+	}
+	view := index.NewState(run.ID, attempt).View // until its journal arrives
+	view.Args, view.Command, view.Dir, view.Labels = run.Args, run.Command, run.Dir, run.Labels
+	run.Outcome = nil
+	row.Run, row.WhenLost = tables.WithAttempt(run, &view), nil
+	row.Lease = FirstLease(row.Period)
+	row.ReportedAt, row.ExpiresAt = now, now.Add(row.Lease)
+	g.DirtyRuns[run.ID] = true
+	return events, nil
 }
 
 // permit applies an append that asks for the permit to start its attempt. Its error is one of the

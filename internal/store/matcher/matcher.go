@@ -49,7 +49,7 @@ func (m *Matcher) RunQueue(ctx context.Context, log *slog.Logger, changed func(j
 		}
 		if time.Since(tidied) >= tidyInterval {
 			tidied = time.Now()
-			err = errors.Join(err, m.queue.TidyQueue(ctx))
+			err = errors.Join(err, m.TidyQueue(ctx))
 		}
 		failures.Note(ctx, err)
 		if db.Sleep(ctx, apart) == nil {

@@ -71,8 +71,16 @@ func rankAnew(ctx context.Context, t *db.Tx, w waitingRow, weight int64) error {
 	return insertReady(ctx, t, w.run)
 }
 
-// ReleaseHeld lets the held runs of a job go on; of all jobs for "". It returns how many there were.
+// ReleaseHeld lets the held runs of a job go on; of all jobs for "". It returns how many there were. After the database
+// was restored, none starts before agents that live had time to report what they run.
 func (s *Queue) ReleaseHeld(ctx context.Context, name string) (released int64, err error) {
+	earliest, err := db.QueryNumbers(ctx, s.Reader, `SELECT COALESCE(restored_at, 0) FROM installation`)
+	if err != nil {
+		return 0, fmt.Errorf("read when the database was restored: %w", err)
+	}
+	if at := earliest[0]; at > 0 {
+		earliest[0] = db.Micros(db.FromMicros(at).Add(rules.RestoredGrace))
+	}
 	last := ""
 	for {
 		ids, err := s.ReadTexts(ctx, `SELECT run_id FROM queue_entries WHERE held <> '' AND run_id > $1 AND ($2 = '' OR job = $2) ORDER BY run_id LIMIT $3`, last, name, matchBatch)
@@ -91,7 +99,7 @@ func (s *Queue) ReleaseHeld(ctx context.Context, name string) (released int64, e
 				return err
 			}
 			for _, run := range own {
-				if _, err := t.ExecContext(ctx, `UPDATE queue_entries SET held = '' WHERE run_id = $1`, run); err != nil {
+				if _, err := t.ExecContext(ctx, `UPDATE queue_entries SET held = '', not_before = CASE WHEN COALESCE(not_before, 0) < $2 THEN $2 ELSE not_before END WHERE run_id = $1`, run, earliest[0]); err != nil {
 					return fmt.Errorf("release run %s: %w", run, err)
 				}
 				if err := admit(ctx, t, run, false); err != nil {
@@ -108,24 +116,28 @@ func (s *Queue) ReleaseHeld(ctx context.Context, name string) (released int64, e
 	}
 }
 
-// HoldQueue holds every run of the queue until a person releases it, and why. It returns how many there are.
-// Call it before a server gives runs to workers.
-func (s *Queue) HoldQueue(ctx context.Context, why string) (held int64, err error) {
-	err = s.Write(ctx, db.All, func(t *db.Tx) error {
-		if err := lock(ctx, t); err != nil {
-			return err
+// HoldAll holds every run of the queue until a person releases it, and why, also those that workers have: the caller
+// ends their claims. It returns how many there are. The transaction has locked no run.
+func HoldAll(ctx context.Context, t *db.Tx, why string) (held int64, err error) {
+	if err := lock(ctx, t); err != nil {
+		return 0, err
+	}
+	res, err := t.ExecContext(ctx, `UPDATE queue_entries SET held = CASE WHEN held = '' THEN $1 ELSE held END, gate = 'held'`, why)
+	if err == nil {
+		held, err = res.RowsAffected()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("hold the queue: %w", err)
+	}
+	// Afterwards, so that they see what transactions made ready for which the first statement waited.
+	for _, statement := range []string{
+		`DELETE FROM queue_ready`,
+		`DELETE FROM queue_places WHERE run_id IN (SELECT run_id FROM queue_entries)`,
+	} {
+		if _, err := t.ExecContext(ctx, statement); err != nil {
+			return 0, fmt.Errorf("hold the queue: %w", err)
 		}
-		res, err := t.ExecContext(ctx, `UPDATE queue_entries SET held = $1, gate = CASE WHEN gate = 'taken' THEN gate ELSE 'held' END WHERE held = ''`, why)
-		if err == nil {
-			held, err = res.RowsAffected()
-		}
-		if err != nil {
-			return fmt.Errorf("hold the queue: %w", err)
-		}
-		if _, err := t.ExecContext(ctx, `DELETE FROM queue_ready`); err != nil {
-			return fmt.Errorf("hold the queue: %w", err)
-		}
-		return nil
-	})
-	return held, err
+	}
+	t.OnCommit(t.Signals.Match.Raise)
+	return held, nil
 }

@@ -63,7 +63,7 @@ type selectorRow struct{ id, virtual int64 }
 func findSelector(ctx context.Context, t *db.Tx, text string) (row selectorRow, err error) {
 	keep := ""
 	if t.Dialect.Postgres {
-		keep = ` FOR KEY SHARE` // see TidyQueue
+		keep = ` FOR KEY SHARE` // see TidyQueue of package matcher
 	}
 	for {
 		err = t.QueryRowContext(ctx, `SELECT id, virtual_time FROM queue_selectors WHERE selector = $1`+keep, text).Scan(&row.id, &row.virtual)
@@ -165,6 +165,19 @@ func Leave(ctx context.Context, t *db.Tx, run string) error {
 		return fmt.Errorf("remove run %s from the queue: %w", run, err)
 	}
 	return nil
+}
+
+// Recalled removes a run from the queue whose attempt has started, as its process reports, although the database did not
+// have that. It takes a place of the run's group, also if none is free.
+func Recalled(ctx context.Context, t *db.Tx, run string) error {
+	if err := lock(ctx, t); err != nil {
+		return err
+	}
+	if _, err := t.ExecContext(ctx, `INSERT INTO queue_places (group_name, run_id, taken_at) SELECT group_name, run_id, CAST($2 AS BIGINT) FROM submissions
+		WHERE run_id = $1 AND group_name <> '' ON CONFLICT (run_id) DO NOTHING`, run, db.Micros(t.Now())); err != nil {
+		return fmt.Errorf("take a place for run %s: %w", run, err)
+	}
+	return Leave(ctx, t, run)
 }
 
 // FreePlaces frees the place of a run that ended, and lets runs start that waited for the place or

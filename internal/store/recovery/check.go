@@ -323,7 +323,8 @@ func asStored(v any) string {
 // sameState compares what matters to readers and to the next append.
 func sameState(a, b *index.State) bool {
 	x, y := *a, *b
-	x.Streams, y.Streams = nil, nil // they name blocks as they were when they arrived
+	x.Streams, y.Streams = nil, nil       // they name blocks as they were when they arrived
+	x.Incarnation, y.Incarnation = "", "" // an older server stored none; the check of permits compares it
 	return asStored(x) == asStored(y)
 }
 

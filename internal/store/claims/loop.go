@@ -1,4 +1,4 @@
-package servercmd
+package claims
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/periodic"
-	"stint.dev/stint/internal/store"
 )
 
 const (
@@ -16,19 +15,19 @@ const (
 	tidyWorkersInterval = time.Hour
 )
 
-// endClaims ends the claims that no worker names any more, until ctx ends. changed is called with the runs that
+// RunClaims ends the claims that no worker names any more, until ctx ends. changed is called with the runs that
 // ended because of it.
-func endClaims(ctx context.Context, db *store.Store, log *slog.Logger, changed func(run string)) {
+func (s *Claims) RunClaims(ctx context.Context, log *slog.Logger, changed func(run string)) {
 	failures := periodic.Failures{Log: log, Failing: "overdue claims of workers could not be ended", Working: "overdue claims of workers are ended again"}
 	var tidied time.Time
 	periodic.Loop{Every: endClaimsInterval, Failures: failures}.Run(ctx, func(now time.Time) error {
 		if now.Sub(tidied) >= tidyWorkersInterval {
-			if err := db.TidyWorkers(ctx, now); err != nil {
+			if err := s.TidyWorkers(ctx, now); err != nil {
 				return err
 			}
 			tidied = now
 		}
-		events, err := db.EndOverdueClaims(ctx)
+		events, err := s.EndOverdueClaims(ctx)
 		for _, e := range events {
 			changed(e.Run)
 		}
