@@ -91,6 +91,8 @@ type Problem struct {
 	Column int `json:"column,omitempty"`
 	// Mistakes are all mistakes of texts that were sent, where there may be several.
 	Mistakes []TextMistake `json:"mistakes,omitempty"`
+	// Parameters are all mistakes in the values of a job's parameters.
+	Parameters []ParameterMistake `json:"parameters,omitempty"`
 	// RetryAfter is the header of the same name; 0 when there was none.
 	RetryAfter time.Duration `json:"-"`
 }
@@ -120,5 +122,11 @@ type TextMistake struct {
 	File   string `json:"file,omitempty"`
 	Line   int    `json:"line"`
 	Column int    `json:"column"`
+	Detail string `json:"detail"`
+}
+
+// ParameterMistake is what is wrong with the value of a parameter, or with the name of one that a job does not have.
+type ParameterMistake struct {
+	Name   string `json:"name"`
 	Detail string `json:"detail"`
 }

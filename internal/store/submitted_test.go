@@ -78,6 +78,11 @@ func TestCheckOfSubmittedRuns(t *testing.T) {
 		lose(t, s, id)
 		now = now.Add(time.Minute)
 		second := submittedAttempt(t, s, "w2", now)
+		for attempt, worker := range map[int]string{1: "w1", 2: "w2"} {
+			if run, err := s.RunAttempt(t.Context(), id, attempt); err != nil || run.Submitted == nil || run.Submitted.Worker != worker || run.Submitted.By != "ada" {
+				t.Errorf("attempt %d: %+v, %v, want worker %s", attempt, run.Submitted, err, worker)
+			}
+		}
 		sound("with the permit of attempt 2", job.Starting)
 		second.command()
 		second.end(1)

@@ -13,6 +13,8 @@ import (
 var sources = map[string]string{
 	"run":      "src/pages/Run.svelte",
 	"job":      "src/pages/Job.svelte",
+	"queue":    "src/pages/Queue.svelte",
+	"workers":  "src/pages/Workers.svelte",
 	"compare":  "src/pages/Compare.svelte",
 	"settings": "src/pages/Settings.svelte",
 }
@@ -21,7 +23,7 @@ var sources = map[string]string{
 func kindOf(urlPath string) string {
 	clean := path.Clean("/" + urlPath)
 	switch {
-	case clean == "/compare", clean == "/settings":
+	case clean == "/queue", clean == "/workers", clean == "/compare", clean == "/settings":
 		return clean[1:]
 	case strings.HasPrefix(clean, "/runs/"):
 		return "run"

@@ -32,7 +32,7 @@ const (
 func Built() bool { return built(dist()) }
 
 // Handler serves the page at /, its routes (/runs, /runs/{run}, /jobs, /jobs/{job},
-// /compare, /settings) and its files. Other paths are 404. The version is shown on the page.
+// /queue, /workers, /compare, /settings) and its files. Other paths are 404. The version is shown on the page.
 func Handler(version string) http.Handler { return handler(dist(), version) }
 
 func dist() fs.FS {
@@ -101,7 +101,7 @@ func fileName(urlPath string) (name string, ok bool) {
 // isPage reports whether a clean path is a route of the page.
 func isPage(clean string) bool {
 	switch clean {
-	case "/", "/runs", "/jobs", "/compare", "/settings":
+	case "/", "/runs", "/jobs", "/queue", "/workers", "/compare", "/settings":
 		return true
 	}
 	for _, under := range []string{"/runs/", "/jobs/"} {

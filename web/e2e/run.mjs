@@ -7,8 +7,10 @@ import { hard } from './hard.mjs'
 import { live } from './live.mjs'
 import { overview } from './overview.mjs'
 import { pages } from './pages.mjs'
+import { queue } from './queue.mjs'
 import { runpage } from './runpage.mjs'
 import { setup } from './setup.mjs'
+import { submit } from './submit.mjs'
 import { tests } from './tests.mjs'
 
 const wanted = process.argv[2] ?? ''
@@ -16,7 +18,7 @@ const world = await setup()
 let failed = 0
 let passed = 0
 try {
-  for (const [name, test] of Object.entries({ ...tests, ...pages, ...hard, ...live, ...runpage, ...overview, ...details, ...definitions })) {
+  for (const [name, test] of Object.entries({ ...tests, ...pages, ...hard, ...live, ...runpage, ...overview, ...details, ...definitions, ...queue, ...submit })) {
     if (!name.includes(wanted)) continue
     const started = Date.now()
     const page = await world.open()

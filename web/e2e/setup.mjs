@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer as createHTTP, request } from 'node:http'
 import { createServer } from 'node:net'
@@ -81,6 +82,24 @@ export async function setup() {
           const going = start(['server', 'backup', join(dir, to), '--data', join(dir, name)])
           if ((await going.ended) !== 0) throw new Error(going.stderr())
         },
+        /** Calls its API. */
+        async api(method, path, body) {
+          const res = await fetch(`${itsBase}api/v1/${path}`, { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
+          const text = await res.text()
+          if (!res.ok) throw new Error(`${method} ${path}: ${text}`)
+          return text && JSON.parse(text)
+        },
+        get: async (path) => (await fetch(`${itsBase}api/v1/${path}`)).json(),
+        /** Applies a definition, as stint apply does. */
+        apply: (yaml) => it.api('POST', 'definitions', { files: [{ name: 'report.yaml', yaml }], force: true }),
+        /** Submits a run of a job. */
+        submit: (job, more = {}) => it.api('PUT', 'runs/' + uuid(), { job, ...more }),
+        /** A worker of it, which ends with stop or by kill. */
+        async worker(name, ...more) {
+          const going = start(['worker', 'run', '--name', name, ...more], { STINT_SERVER: itsBase, STINT_STATE: join(dir, 'state-' + name) })
+          await until(async () => (await it.get('workers')).workers.some((w) => w.name === name && w.live), `the worker ${name} to ask for runs`, () => going.stderr())
+          return { ...going, stop: () => (going.child.kill('SIGTERM'), going.ended) }
+        },
         async run(job, script, ...more) {
           await start(['run', '--quiet', '--job', job, ...more, '-c', script], { STINT_SERVER: itsBase }).ended
           return (await (await fetch(`${itsBase}api/v1/runs?limit=1&job=${job}`)).json()).runs[0]
@@ -142,6 +161,12 @@ export async function setup() {
     throw err
   }
   return world
+}
+
+/** An id for a run, of version 7. */
+function uuid() {
+  const hex = Date.now().toString(16).padStart(12, '0') + '7' + randomBytes(10).toString('hex').slice(1)
+  return hex.slice(0, 8) + '-' + hex.slice(8, 12) + '-' + hex.slice(12, 16) + '-8' + hex.slice(17, 20) + '-' + hex.slice(20, 32)
 }
 
 /** Waits until work answers something, for a bounded time. */

@@ -130,7 +130,7 @@ func asProblem(err error) error {
 	case errors.As(err, &full):
 		return httpio.Busy(http.StatusTooManyRequests, fullPause, "%s", full)
 	case errors.As(err, &values):
-		return httpio.NewProblem(http.StatusBadRequest, "%s", values)
+		return valuesProblem(values)
 	case errors.As(err, &conflict):
 		return httpio.NewProblem(http.StatusConflict, "%s", conflict)
 	case errors.As(err, &name):
@@ -139,4 +139,13 @@ func asProblem(err error) error {
 		return httpio.NewProblem(http.StatusForbidden, "%s", author)
 	}
 	return err
+}
+
+// valuesProblem lists what is wrong with values, so that a form can show each mistake at its field.
+func valuesProblem(err *definition.ValuesError) *httpio.Problem {
+	p := httpio.NewProblem(http.StatusBadRequest, "%s", err)
+	for _, one := range err.All {
+		p.Parameters = append(p.Parameters, job.ParameterMistake{Name: one.Parameter, Detail: one.Why})
+	}
+	return p
 }

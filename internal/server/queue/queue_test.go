@@ -246,6 +246,11 @@ func TestPutRun(t *testing.T) {
 			t.Errorf("%v: %d %s", err, status, body)
 		}
 	}
+	f.err = &definition.ValuesError{All: []*definition.ValueError{{Parameter: "SCALE", Why: "11 is more than 10"}, {Parameter: "DAY", Why: "it must be given"}}}
+	want := `"parameters":[{"name":"SCALE","detail":"11 is more than 10"},{"name":"DAY","detail":"it must be given"}]`
+	if _, body := put(writer, runID, in); !strings.Contains(body, want) {
+		t.Errorf("%s does not have %s", body, want)
+	}
 }
 
 func TestWhoMayAskForRuns(t *testing.T) {

@@ -141,7 +141,7 @@ func stateNames() []string {
 
 type getRunIn struct {
 	Run     string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
-	Attempt int    `query:"attempt" minimum:"1" doc:"Show the run as of this attempt; without it, as of the last."`
+	Attempt int    `query:"attempt" minimum:"1" doc:"Show the run as of this attempt, with the worker that started it; without it, as of the last."`
 }
 
 // GetRun responds with one run.

@@ -96,27 +96,53 @@ func (s *Queries) SubmittedSpec(ctx context.Context, id string) (spec job.Spec, 
 }
 
 // RunAttempt returns a run with the view of an attempt, which need not be the last one. An earlier attempt
-// without an outcome is lost.
+// without an outcome is lost. The worker of a submitted run is the one that started the attempt.
 func (s *Queries) RunAttempt(ctx context.Context, id string, attempt int) (job.Run, error) {
 	run, err := s.Run(ctx, id)
-	if err != nil || attempt == run.Attempt {
+	if err != nil {
 		return run, err
 	}
+	view := run
+	if attempt != run.Attempt {
+		if view, err = s.readEarlier(ctx, run, attempt); err != nil {
+			return job.Run{}, err
+		}
+	}
+	view.Submitted, err = s.submittedTo(ctx, run, attempt)
+	return view, err
+}
+
+// readEarlier returns a run with the view of an attempt that another one followed.
+func (s *Queries) readEarlier(ctx context.Context, run job.Run, attempt int) (job.Run, error) {
 	var doc []byte
 	var state tables.AttemptDoc
-	err = s.Reader.QueryRowContext(ctx, `SELECT doc FROM attempts WHERE run_id = $1 AND attempt = $2`, id, attempt).Scan(&doc)
+	err := s.Reader.QueryRowContext(ctx, `SELECT doc FROM attempts WHERE run_id = $1 AND attempt = $2`, run.ID, attempt).Scan(&doc)
 	if err == nil {
 		err = json.Unmarshal(doc, &state)
 	}
 	if errors.Is(err, sql.ErrNoRows) || err == nil && !state.Known() {
-		return job.Run{}, &query.NotFoundError{What: fmt.Sprintf("attempt %d of run %s", attempt, id)}
+		return job.Run{}, &query.NotFoundError{What: fmt.Sprintf("attempt %d of run %s", attempt, run.ID)}
 	}
 	if err != nil {
-		return job.Run{}, fmt.Errorf("read attempt %d of run %s: %w", attempt, id, err)
+		return job.Run{}, fmt.Errorf("read attempt %d of run %s: %w", attempt, run.ID, err)
 	}
 	view := tables.WithCut(earlierAttempt(run, state.View), state.Cut)
 	view.SetDerived()
 	return view, nil
+}
+
+// submittedTo returns the submission of a run with the worker that started an attempt of it; nil for a run
+// that was not submitted.
+func (s *Queries) submittedTo(ctx context.Context, run job.Run, attempt int) (*job.Submission, error) {
+	if run.Submitted == nil {
+		return nil, nil //nolint:nilnil // as described
+	}
+	sub := *run.Submitted
+	err := s.Reader.QueryRowContext(ctx, `SELECT worker FROM permits WHERE run_id = $1 AND attempt = $2`, run.ID, attempt).Scan(&sub.Worker)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("read the worker of attempt %d of run %s: %w", attempt, run.ID, err)
+	}
+	return &sub, nil
 }
 
 // earlierAttempt returns a run with the view of an attempt that another one followed.

@@ -2,6 +2,7 @@
 // updates arrive. main.ts starts it once.
 import { api, clockSkew, onLoginRequired, optional, root, serverNow } from './api/client'
 import type { Me } from './api/types'
+import { allows, type Scope } from './scope'
 import { parseRoute, type Route } from './route'
 import { stored } from './storage'
 
@@ -50,6 +51,11 @@ class App {
   async loadMe() {
     this.me = (await optional(api.me())) ?? this.me
     if (this.me?.scope) this.wasLoggedIn = true
+  }
+
+  /** Whether the person may do what needs a scope. A server that does not say who it is decides itself. */
+  may(wanted: Scope): boolean {
+    return this.me === null || allows(this.me.scope, wanted)
   }
 
   go(href: string, replace = false) {

@@ -88,7 +88,7 @@ export function applyRun(view: View, run: Run): { view: View; reloads: boolean }
 }
 
 /** The rows in the order in which they are shown, with their current values; new rows are left out. */
-export function inShownOrder(shown: RunRow[], now: RunRow[]): RunRow[] {
+export function inShownOrder<T extends { id: string }>(shown: T[], now: T[]): T[] {
   const byId = new Map(now.map((r) => [r.id, r]))
   return shown.map((r) => byId.get(r.id) ?? r)
 }

@@ -10,6 +10,9 @@ test.each([
   ['/ops/stint/jobs/nightly%20backup', '/ops/stint/', { page: 'job', name: 'nightly backup' }],
   ['/ops/stint/', '/ops/stint/', { page: 'overview' }],
   ['/jobs', '/', { page: 'jobs' }],
+  ['/queue', '/', { page: 'queue' }],
+  ['/workers/', '/', { page: 'workers' }],
+  ['/queue/a', '/', { page: 'missing', path: '/queue/a' }],
   ['/runs/a/b', '/', { page: 'missing', path: '/runs/a/b' }],
   ['/jobs/%', '/', { page: 'job', name: '%' }],
 ])('%s under %s', (p, root, want) => expect(parseRoute(p, root)).toEqual(want))
@@ -21,4 +24,5 @@ test('paths lead back to their routes', () => {
   expect(back(path.run('train#1'))).toEqual({ page: 'run', id: 'train#1' })
   expect(back(path.overview())).toEqual({ page: 'overview' })
   expect(path.runs({ state: 'failed' })).toBe('runs?state=failed')
+  expect(path.queue({ group: 'db' })).toBe('queue?group=db')
 })

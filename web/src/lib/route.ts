@@ -4,6 +4,8 @@ export type Route =
   | { page: 'run'; id: string }
   | { page: 'jobs' }
   | { page: 'job'; name: string }
+  | { page: 'queue' }
+  | { page: 'workers' }
   | { page: 'compare' }
   | { page: 'settings' }
   | { page: 'missing'; path: string }
@@ -15,7 +17,7 @@ export function parseRoute(pathname: string, rootPath: string): Route {
   if (more.length === 0) {
     if (first === '' && second === '') return { page: 'overview' }
     if (first === 'runs') return second ? { page: 'run', id: decode(second) } : { page: 'runs' }
-    if (second === '' && (first === 'compare' || first === 'settings')) return { page: first }
+    if (second === '' && (first === 'compare' || first === 'settings' || first === 'queue' || first === 'workers')) return { page: first }
     if (first === 'jobs') return second ? { page: 'job', name: decode(second) } : { page: 'jobs' }
   }
   return { page: 'missing', path: pathname }
@@ -29,16 +31,20 @@ function decode(s: string): string {
   }
 }
 
+function withQuery(page: string, query: { [k: string]: string }): string {
+  const q = new URLSearchParams(query).toString()
+  return q ? page + '?' + q : page
+}
+
 /** The path of a route, relative to the root. */
 export const path = {
   overview: () => './',
-  runs: (query: { [k: string]: string } = {}) => {
-    const q = new URLSearchParams(query).toString()
-    return q ? 'runs?' + q : 'runs'
-  },
+  runs: (query: { [k: string]: string } = {}) => withQuery('runs', query),
   run: (id: string, attempt = 0) => 'runs/' + encodeURIComponent(id) + (attempt > 0 ? '?attempt=' + attempt : ''),
   compare: (a: string, b: string) => `compare?a=${encodeURIComponent(a)}&b=${encodeURIComponent(b)}`,
   settings: () => 'settings',
+  queue: (query: { [k: string]: string } = {}) => withQuery('queue', query),
+  workers: () => 'workers',
   jobs: () => 'jobs',
   job: (name: string) => 'jobs/' + encodeURIComponent(name),
 }

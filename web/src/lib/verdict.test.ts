@@ -139,3 +139,13 @@ test('the moment of a verdict', () => {
   expect(verdictMoment(run({ state: 'failed', outcome }))).toBe(oom.at)
   expect(verdictMoment(run({ state: 'lost', findings: [finding] }))).toBe('2026-03-01T11:59:58Z')
 })
+
+test('a submitted run waits in the queue, or was given to a worker', () => {
+  const submitted = { by: 'ada', at: '', priority: 'normal' }
+  const queued = run({ state: 'queued', health: '', attempt: 0, host: '', submitted })
+  expect(summary(queued, now)).toBe('waits in the queue')
+  expect(summary({ ...queued, submitted: { ...submitted, worker: 'w7' } }, now)).toBe('given to w7, starting')
+  const retrying = run({ state: 'retrying', attempt: 1, submitted: { ...submitted, worker: 'w7' } })
+  expect(verdict(retrying, now)).toBe('Attempt 2 waits in the queue.')
+  expect(summary(retrying, now)).toBe('attempt 2 waits in the queue')
+})

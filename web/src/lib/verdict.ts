@@ -24,7 +24,7 @@ function activeVerdict(run: RunRow, now: number): string | null {
   }
   if (run.state === 'retrying') {
     const ended = run.outcome?.message ? `Attempt ${run.attempt}: ${run.outcome.message} ` : ''
-    return `${ended}Attempt ${run.attempt + 1} begins ${nextAttempt(run, now)}.`
+    return `${ended}Attempt ${run.attempt + 1} ${nextAttempt(run, now, 'begins ')}.`
   }
   if (run.suspended_at) return `Suspended ${f.ago(run.suspended_at, now)}: agent and job are stopped until they are continued.`
   return null
@@ -53,15 +53,22 @@ function capitalized(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
-/** When the next attempt begins: "in 7 m 12 s", "soon". */
-function nextAttempt(run: RunRow, now: number): string {
+/** When the next attempt begins: "in 7 m 12 s", "soon", after a verb; or "waits in the queue". */
+function nextAttempt(run: RunRow, now: number, verb = ''): string {
   const left = (Date.parse(run.outcome?.retry_at ?? '') - now) / 1000
-  return left > 0 ? `in ${f.ticking(left)}` : 'soon'
+  if (left > 0) return `${verb}in ${f.ticking(left)}`
+  return run.submitted ? queueText(run) : verb + 'soon'
+}
+
+/** Where a run is that has been submitted and whose attempt has not started. */
+function queueText(run: RunRow): string {
+  return run.submitted?.worker && run.state === 'queued' ? `given to ${run.submitted.worker}, starting` : 'waits in the queue'
 }
 
 /** What a list says about the end or the trouble of a run, in a few words. */
 export function summary(run: RunRow, now: number): string {
   const o = run.outcome
+  if (run.state === 'queued' && !run.cancel && !worstFinding(run)) return queueText(run)
   if (run.state === 'retrying' && !run.cancel && !worstFinding(run)) return `attempt ${run.attempt + 1} ${nextAttempt(run, now)}`
   if (isActive(run.state)) return verdict(run, now) ?? run.status
   if (!o) return verdict(run, now) ?? ''

@@ -25,6 +25,8 @@ export class ApiError extends Error {
     readonly place: Place | null = null,
     /** All mistakes in the text, where the server reports more than the first. */
     readonly mistakes: Mistake[] = [],
+    /** All mistakes in values of parameters. */
+    readonly parameters: t.ParameterMistake[] = [],
   ) {
     super(message)
   }
@@ -114,7 +116,7 @@ export async function call(url: string, init: RequestInit = {}): Promise<Respons
     throw new ApiError(res.status, 'You are not logged in. Log in to continue.') // the server's sentence is for programs
   }
   if (!problem) throw new ApiError(res.status, `HTTP ${res.status}, and not from a Stint server: is there a proxy in between?`)
-  throw new ApiError(res.status, problem.detail || problem.title, problem.line ? { line: problem.line, column: problem.column ?? 1 } : null, problem.mistakes ?? [])
+  throw new ApiError(res.status, problem.detail || problem.title, problem.line ? { line: problem.line, column: problem.column ?? 1 } : null, problem.mistakes ?? [], problem.parameters ?? [])
 }
 
 /** The server's description of an error; null if the answer is not from a Stint server. */
@@ -191,10 +193,30 @@ async function allJobs(signal?: AbortSignal): Promise<{ jobs: t.Job[] }> {
   return { jobs }
 }
 
+async function allDefinitions(signal?: AbortSignal): Promise<t.DefinedJob[]> {
+  const all: t.DefinedJob[] = []
+  let cursor: string | undefined
+  for (let page = 0; page < maxJobPages; page++) {
+    const got = await json<{ definitions: t.DefinedJob[]; next_cursor: string | null }>('definitions', { cursor }, { signal })
+    all.push(...got.definitions)
+    if (!got.next_cursor) break
+    cursor = got.next_cursor
+  }
+  return all
+}
+
 export interface OverviewQuery {
   attention_cursor?: string
   jobs_cursor?: string
   older?: boolean
+}
+
+export interface QueueQuery {
+  job?: string
+  group?: string
+  held?: boolean
+  limit?: number
+  cursor?: string
 }
 
 export const api = {
@@ -230,6 +252,7 @@ export const api = {
   testPolicy: (name: string, yaml: string) =>
     json<t.PolicyTest>(jobPath(name, '/policy/test'), {}, yamlBody('POST', yaml)),
 
+  definitions: allDefinitions,
   definition: (name: string, version = '', signal?: AbortSignal) => json<t.DefinedJob>(definitionPath(name), { version }, { signal }),
   definitionVersions: (name: string, signal?: AbortSignal) => json<{ versions: t.DefinitionVersion[] }>(definitionPath(name, '/versions'), {}, { signal }),
   setDefinition: (name: string, yaml: string, base: string, force: boolean) =>
@@ -238,6 +261,17 @@ export const api = {
     send<{ results: { changes: string[] }[] }>('POST', 'definitions', { files: [{ name, yaml }], dry_run: true, force: true }),
   pauseJob: (name: string, by: string, why: string) => send<t.DefinedJob>('POST', definitionPath(name, '/pause'), { by, why }),
   resumeJob: (name: string) => json<t.DefinedJob>(definitionPath(name, '/resume'), {}, { method: 'POST' }),
+
+  submit: (id: string, request: t.SubmitRequest) => send<t.Run>('PUT', run(id), request),
+  queue: (q: QueueQuery, signal?: AbortSignal) => json<t.QueuePage>('queue', { ...q }, { signal }),
+  releaseHeld: (by: string) => send<{ released: number }>('POST', 'queue/release', { by }),
+  setPriority: (id: string, priority: t.Priority) => send<t.Run>('POST', run(id, '/priority'), { priority }),
+  groups: (signal?: AbortSignal) => json<{ groups: t.Group[] }>('groups', {}, { signal }),
+  setGroup: (name: string, limit: number) => send<t.Group>('PUT', 'groups/' + enc(name), { limit }),
+  workers: (signal?: AbortSignal) => json<{ workers: t.WorkerInfo[] }>('workers', {}, { signal }),
+  drainWorker: (name: string, by: string, reason: string, deadline_ms: number) =>
+    send<t.WorkerInfo>('POST', `workers/${enc(name)}/drain`, { by, reason, deadline_ms }),
+  resumeWorker: (name: string) => json<t.WorkerInfo>(`workers/${enc(name)}/resume`, {}, { method: 'POST' }),
 
   me: (signal?: AbortSignal) => json<t.Me>('me', {}, { signal }),
   login: (token: string) => send<{ name: string; scope: string }>('POST', 'login', { token }),

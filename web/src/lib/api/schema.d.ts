@@ -853,6 +853,10 @@ export interface components {
             resolved?: string;
             type: string;
         };
+        ParameterMistake: {
+            detail: string;
+            name: string;
+        };
         Pause: {
             /** Format: date-time */
             at: string;
@@ -896,6 +900,7 @@ export interface components {
             /** Format: int64 */
             line?: number;
             mistakes?: components["schemas"]["TextMistake"][] | null;
+            parameters?: components["schemas"]["ParameterMistake"][] | null;
             /** Format: int64 */
             size?: number;
             /** Format: int64 */

@@ -60,7 +60,7 @@ type RowField = 'id' | 'job' | 'number' | 'attempt' | 'state' | 'health' | 'find
   | 'host' | 'created_at' | 'start_at' | 'delivered_late_seconds' | 'started_at' | 'ended_at' | 'last_heartbeat_at' | 'suspended_at' | 'acknowledged' | 'sentence_times'
 
 /** What a list shows of a run. */
-export type RunRow = Pick<Run, RowField | 'expected'> & { usage: Pick<Usage, 'memory_bytes' | 'peak_memory_bytes'>; usual?: Usual | null; recent?: S['RecentRuns'] }
+export type RunRow = Pick<Run, RowField | 'expected' | 'submitted'> & { usage: Pick<Usage, 'memory_bytes' | 'peak_memory_bytes'>; usual?: Usual | null; recent?: S['RecentRuns'] }
 
 export type OverviewRun = S['OverviewRun']
 export type Overview = S['OverviewAnswer']
@@ -105,7 +105,7 @@ export type Spread = S['Spread']
 
 export type Changes = S['Changes']
 
-export type Explanation = S['Explanation']
+export type Explanation = With<S['Explanation'], { waiting?: QueuedRun }>
 
 export type Policy = S['JobPolicy']
 
@@ -120,7 +120,17 @@ export type Token = S['Token']
 /** A job that the server can start. */
 export type DefinedJob = With<S['DefinedJob'], { parameters: ParameterInput[] }>
 export type ParameterInput = With<S['ParameterInput'], { choices?: string[] }>
+export type ParameterMistake = S['ParameterMistake']
+export type SubmitRequest = S['SubmitRequest']
 export type DefinitionVersion = With<S['DefinitionVersion'], { changes: string[] }>
+
+/** A reason why a run of the queue has not started. */
+export type Gate = With<S['Gate'], { gate: 'held' | 'after' | 'not_before' | 'paused' | 'group' | 'no_worker' | 'no_slot' | 'turn' }>
+export type Priority = 'low' | 'normal' | 'high'
+export type QueuedRun = With<S['QueuedRun'], { gates: Gate[]; priority: Priority; state: State }>
+export type QueuePage = With<S['QueuePage'], { runs: QueuedRun[] }>
+export type Group = S['Group']
+export type WorkerInfo = S['WorkerInfo']
 
 export type RetryOffer = S['RetryOffer']
 export type Me = S['MeAnswer']
