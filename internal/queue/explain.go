@@ -66,7 +66,7 @@ func Explain(f Facts, now time.Time) (gates []job.Gate, start *time.Time) {
 	if s := f.Supply; s != nil {
 		switch s.Gate() {
 		case NoWorker:
-			add(job.GateNoWorker, nil, "%s%s.", noWorker(s.Workers), wanted(f.Selector))
+			add(job.GateNoWorker, nil, "%s%s%s.", noWorker(s.Workers), wanted(f.Selector), almost(*s))
 		case NoSlot:
 			add(job.GateNoSlot, slotFree(f, now), "%d of %d workers could take it, and all of their %d slots are in use.", s.Matching, s.Workers, s.Slots)
 		}
@@ -125,6 +125,17 @@ func wanted(s Selector) string {
 		return ""
 	}
 	return "; it needs " + strings.Join(all, " ")
+}
+
+// almost says which workers lack one thing only that is not in wanted.
+func almost(s Supply) (text string) {
+	if s.OtherSpec > 0 {
+		text += fmt.Sprintf("; %d would, with another version of stint", s.OtherSpec)
+	}
+	if s.OtherJob > 0 {
+		text += fmt.Sprintf("; %d would if allowed to take the job (--allow)", s.OtherJob)
+	}
+	return text
 }
 
 // noWorker returns why none of so many workers can take a run, as the beginning of a sentence.

@@ -94,16 +94,25 @@ func (w Worker) Takes(s Selector, name string) bool {
 type Supply struct {
 	Workers, Matching int
 	Slots, Free       int // of the matching ones
+	// OtherSpec would match with the version of the spec, and OtherJob if they took the job.
+	OtherSpec, OtherJob int
 }
 
 // SupplyFor counts the workers for the runs of a selector and a job.
 func SupplyFor(workers []Worker, s Selector, name string) (n Supply) {
 	n.Workers = len(workers)
 	for _, w := range workers {
-		if w.Takes(s, name) {
+		able := w
+		able.Specs = []int{s.Spec}
+		switch {
+		case w.Takes(s, name):
 			n.Matching++
 			n.Slots += w.Slots
 			n.Free += max(w.Free, 0)
+		case w.Matches(s):
+			n.OtherJob++
+		case able.Takes(s, name):
+			n.OtherSpec++
 		}
 	}
 	return n

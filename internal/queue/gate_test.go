@@ -43,16 +43,16 @@ func TestWorkersOfSelectors(t *testing.T) {
 		want     Supply
 		gate     Gate
 	}{
-		{Selector{Spec: 1}, "report", Supply{3, 2, 6, 1}, ""},
-		{Selector{Spec: 1}, "other", Supply{3, 1, 4, 1}, ""},
-		{Selector{Spec: 0}, "report", Supply{3, 1, 4, 4}, ""},
-		{Selector{Spec: 2}, "report", Supply{3, 1, 2, 0}, NoSlot},
-		{Selector{Spec: 3}, "report", Supply{3, 0, 0, 0}, NoWorker},
-		{Selector{Spec: 1, Command: true}, "report", Supply{3, 1, 2, 0}, NoSlot},
-		{Selector{Spec: 1, Command: true}, "other", Supply{3, 0, 0, 0}, NoWorker},
-		{Selector{Spec: 1, Requires: map[string]string{"zone": "fra", "gpu": "true"}}, "report", Supply{3, 1, 4, 1}, ""},
-		{Selector{Spec: 1, Requires: map[string]string{"zone": "muc"}}, "report", Supply{3, 0, 0, 0}, NoWorker},
-		{Selector{Spec: 1, Requires: map[string]string{"disk": ""}}, "report", Supply{3, 0, 0, 0}, NoWorker},
+		{Selector{Spec: 1}, "report", Supply{Workers: 3, Matching: 2, Slots: 6, Free: 1, OtherSpec: 1}, ""},
+		{Selector{Spec: 1}, "other", Supply{Workers: 3, Matching: 1, Slots: 4, Free: 1, OtherSpec: 1, OtherJob: 1}, ""},
+		{Selector{Spec: 0}, "report", Supply{Workers: 3, Matching: 1, Slots: 4, Free: 4, OtherSpec: 2}, ""},
+		{Selector{Spec: 2}, "report", Supply{Workers: 3, Matching: 1, Slots: 2, Free: 0, OtherSpec: 2}, NoSlot},
+		{Selector{Spec: 3}, "report", Supply{Workers: 3, Matching: 0, Slots: 0, Free: 0, OtherSpec: 3}, NoWorker},
+		{Selector{Spec: 1, Command: true}, "report", Supply{Workers: 3, Matching: 1, Slots: 2, Free: 0}, NoSlot},
+		{Selector{Spec: 1, Command: true}, "other", Supply{Workers: 3, Matching: 0, Slots: 0, Free: 0, OtherJob: 1}, NoWorker},
+		{Selector{Spec: 1, Requires: map[string]string{"zone": "fra", "gpu": "true"}}, "report", Supply{Workers: 3, Matching: 1, Slots: 4, Free: 1}, ""},
+		{Selector{Spec: 1, Requires: map[string]string{"zone": "muc"}}, "report", Supply{Workers: 3, Matching: 0, Slots: 0, Free: 0}, NoWorker},
+		{Selector{Spec: 1, Requires: map[string]string{"disk": ""}}, "report", Supply{Workers: 3, Matching: 0, Slots: 0, Free: 0}, NoWorker},
 	} {
 		got := SupplyFor(all, c.selector, c.job)
 		if got != c.want || got.Gate() != c.gate {

@@ -144,6 +144,21 @@ func submitRuns(t *testing.T, s *store.Store) {
 	}
 }
 
+// twoVersions applies two versions of the job twice whose hashes begin with the same digits.
+func twoVersions(t *testing.T, s *store.Store) (digits string) {
+	t.Helper()
+	seen := map[string]definition.New{}
+	for i := 0; ; i++ {
+		d := defined(t, fmt.Sprintf("job: twice\nscript: exit %d\n", i))
+		if other, ok := seen[d.Version[:4]]; ok {
+			applied(t, s, definition.Set{New: []definition.New{other}, By: "ada"})
+			applied(t, s, definition.Set{New: []definition.New{d}, By: "ada"})
+			return d.Version[:4]
+		}
+		seen[d.Version[:4]] = d
+	}
+}
+
 func submissionsThatAreRefused(t *testing.T, s *store.Store) {
 	s.SetClock(func() time.Time { return noon })
 	applied(t, s, definition.Set{New: []definition.New{defined(t, reportText)}, By: "ada"})
@@ -151,6 +166,7 @@ func submissionsThatAreRefused(t *testing.T, s *store.Store) {
 	one(t, s, byHand, 1, 0, data) // a run that failed
 	scale := map[string]string{"SCALE": "2"}
 	command := &job.Spec{Args: []string{"true"}}
+	digits := twoVersions(t, s)
 	isA := func(target any) func(error) bool { return func(err error) bool { return errors.As(err, target) } }
 	for name, c := range map[string]struct {
 		id      string
@@ -159,6 +175,7 @@ func submissionsThatAreRefused(t *testing.T, s *store.Store) {
 	}{
 		"no definition":         {"", job.SubmitRequest{Job: "other"}, isA(new(*query.NotFoundError))},
 		"no version":            {"", job.SubmitRequest{Job: "report", Version: "abcdef"}, isA(new(*query.NotFoundError))},
+		"two versions":          {"", job.SubmitRequest{Job: "twice", Version: digits}, isA(new(*job.InvalidError))},
 		"a missing parameter":   {"", job.SubmitRequest{Job: "report"}, isA(new(*definition.ValuesError))},
 		"an unknown parameter":  {"", job.SubmitRequest{Job: "report", Parameters: map[string]string{"SCALE": "2", "X": "1"}}, isA(new(*definition.ValuesError))},
 		"a contradiction":       {"", job.SubmitRequest{Job: "report", Parameters: scale, Requires: map[string]string{"zone": "ber"}}, isA(new(*job.InvalidError))},

@@ -3,6 +3,7 @@ package clitest
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -61,6 +62,12 @@ func Ask(t *testing.T, server http.Handler, newCommand func(*console.Console) *c
 func Answer(t *testing.T, w http.ResponseWriter, v any) {
 	t.Helper()
 	w.Header().Set("Content-Type", "application/json")
+	Encode(t, w, v)
+}
+
+// Encode writes a value as JSON.
+func Encode(t *testing.T, w io.Writer, v any) {
+	t.Helper()
 	if err := json.NewEncoder(w).Encode(v); err != nil {
 		t.Error(err)
 	}

@@ -196,6 +196,32 @@ func TestSubmitAndWait(t *testing.T) {
 	}
 }
 
+// The error of the server is printed after one request: nothing is asked for twice.
+func TestRefusedSubmissions(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		detail string
+	}{
+		"a full queue":         {http.StatusTooManyRequests, "the queue has 100000 runs, and takes no more"},
+		"the key of another":   {http.StatusConflict, "run was submitted by another request, as report#3: use another id or key"},
+		"a value":              {http.StatusBadRequest, `DAY: "never" is no date`},
+		"no definition":        {http.StatusNotFound, `a definition of job "report" was not found`},
+		"no right to commands": {http.StatusForbidden, "a command without a definition needs the scope author"},
+	} {
+		asked := 0
+		_, stderr, err := ask(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			asked++
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.Header().Set("Retry-After", "30")
+			w.WriteHeader(c.status)
+			clitest.Encode(t, w, job.Problem{Type: "urn:stint:problem", Status: c.status, Detail: c.detail})
+		}), "submit", "report", "--wait")
+		if err == nil || !strings.Contains(err.Error(), c.detail) || asked != 1 || stderr != "" {
+			t.Errorf("%s: asked %d times: %v, %q", name, asked, err, stderr)
+		}
+	}
+}
+
 // Ctrl-C ends the waiting and says how to cancel the run.
 func TestInterruptedWaiting(t *testing.T) {
 	s := newQueueServer(t)

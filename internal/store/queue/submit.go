@@ -198,21 +198,24 @@ func joinLabels(all ...map[string]string) map[string]string {
 // readDefinition reads a version of the definition of a job; the current one for "".
 func readDefinition(ctx context.Context, t *db.Tx, name, version string) (d definition.Definition, hash string, err error) {
 	what := "a definition of job " + job.Quote(name)
-	statement, args := `SELECT v.hash, v.canonical FROM definitions d JOIN definition_versions v ON v.job = d.job AND v.hash = d.version WHERE d.job = $1`, []any{name}
+	statement, args := `SELECT v.hash, v.canonical, 1 FROM definitions d JOIN definition_versions v ON v.job = d.job AND v.hash = d.version WHERE d.job = $1`, []any{name}
 	if version != "" {
 		what = fmt.Sprintf("version %s of job %s", job.Quote(version), job.Quote(name))
 		if !definition.IsHash(version) {
 			return d, "", &query.NotFoundError{What: what}
 		}
-		statement, args = `SELECT hash, canonical FROM definition_versions WHERE job = $1 AND hash >= $2 AND hash < $3 ORDER BY hash LIMIT 1`, []any{name, version, version + "g"}
+		statement, args = `SELECT hash, canonical, COUNT(*) OVER () FROM definition_versions WHERE job = $1 AND hash >= $2 AND hash < $3 ORDER BY hash LIMIT 1`, []any{name, version, version + "g"}
 	}
 	var canonical []byte
-	err = t.QueryRowContext(ctx, statement, args...).Scan(&hash, &canonical)
-	if errors.Is(err, sql.ErrNoRows) {
+	var matches int
+	err = t.QueryRowContext(ctx, statement, args...).Scan(&hash, &canonical, &matches)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
 		return d, "", &query.NotFoundError{What: what}
-	}
-	if err != nil {
+	case err != nil:
 		return d, "", fmt.Errorf("read %s: %w", what, err)
+	case matches > 1:
+		return d, "", &job.InvalidError{What: "version", Value: version, Why: "is the beginning of several: give more digits"}
 	}
 	d, err = definition.FromCanonical(canonical)
 	return d, hash, err
