@@ -1,10 +1,14 @@
 package agent
 
 import (
+	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"stint.dev/stint/job"
 )
@@ -13,20 +17,24 @@ func TestDiagnosisBeforeTheStop(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux shows what a process waits for")
 	}
+	const limit = 3 * time.Second // in which the job has started its processes, however busy the machine is
 	for name, set := range map[string]func(*Config){
-		"timeout":     func(c *Config) { c.Timeout = 300 * time.Millisecond },
-		"no output":   func(c *Config) { c.NoOutputTimeout = 300 * time.Millisecond },
-		"no progress": func(c *Config) { c.NoProgressTimeout = 300 * time.Millisecond },
-		"install timeout": func(c *Config) {
-			c.Install, c.InstallTimeout = c.Args[2:], 300*time.Millisecond
-		},
+		"timeout":         func(c *Config) { c.Timeout = limit },
+		"no output":       func(c *Config) { c.NoOutputTimeout = limit },
+		"no progress":     func(c *Config) { c.NoProgressTimeout = limit },
+		"install timeout": func(c *Config) { c.Install, c.InstallTimeout = c.Args[2:], limit },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newMemoryServer()
-			c, _ := config(t, s, "sleep 60 & mkfifo fifo; exec 5<>fifo; exec cat <&5")
+			c, _ := config(t, s, "sleep 60 & exec cat <>fifo")
+			c.Run = uuid.Must(uuid.NewV7()).String() // beside the other runs
+			if err := syscall.Mkfifo(filepath.Join(c.Dir, "fifo"), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			set(&c)
 			got := Run(t.Context(), c)
-			v := s.read(t, testRun)
+			v := s.read(t, c.Run)
 			notes := strings.Join(v.notes, "\n")
 			if got.ExitCode != 124 || !strings.Contains(notes, "diagnosis before the stop: 2 processes") ||
 				!strings.Contains(notes, "sleep (pid ") || !strings.Contains(notes, "in read on fd 0: "+c.Dir+"/fifo") {

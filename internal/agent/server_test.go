@@ -138,6 +138,7 @@ type view struct {
 	final     *journal.Final
 	finalAt   time.Time
 	order     []journal.Type
+	times     []time.Time // of the records in order
 }
 
 // read takes the journal of a run apart and proves that it is whole.
@@ -172,7 +173,7 @@ func readJournal(t *testing.T, data []byte) view {
 
 func (v *view) take(t *testing.T, r journal.Record, at int64, digest string) {
 	t.Helper()
-	v.order = append(v.order, r.Type)
+	v.order, v.times = append(v.order, r.Type), append(v.times, r.At)
 	var err error
 	switch r.Type {
 	case journal.TypeAttempt:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
 )
 
 // running starts an attempt whose script prints "ready", and returns when the server has
@@ -138,7 +139,6 @@ func TestTimeLimits(t *testing.T) {
 			c.InstallTimeout = 100 * time.Millisecond
 			c.Install = []string{"true", "exec sleep 60"}
 		}, "echo must not run", job.InstallTimeout},
-		"silence": {func(c *Config) { c.NoOutputTimeout = 300 * time.Millisecond }, "for i in 1 2 3 4; do echo $i; sleep 0.1; done; exec sleep 60", job.NoOutput},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -149,14 +149,35 @@ func TestTimeLimits(t *testing.T) {
 			if got.ExitCode != 124 || got.Outcome.State != job.TimedOut || got.Outcome.Reason != tc.reason {
 				t.Errorf("result %+v", got)
 			}
-			out := string(s.read(t, testRun).output[streamKey{0, job.Stdout}])
-			if name == "silence" && out != "1\n2\n3\n4\n" {
-				t.Errorf("stopped too early: %q", out)
-			}
-			if strings.Contains(out, "must not run") {
+			if out := string(s.read(t, testRun).output[streamKey{0, job.Stdout}]); strings.Contains(out, "must not run") {
 				t.Error("the command ran after its install timed out")
 			}
 		})
+	}
+}
+
+// The time without output counts from the last output, whenever the job got to print it.
+func TestNoOutputCountsFromTheLast(t *testing.T) {
+	const limit = 500 * time.Millisecond
+	s := newMemoryServer()
+	c, _ := config(t, s, "for i in 1 2 3 4 5 6; do sleep 0.1; echo $i; done; exec sleep 60")
+	c.NoOutputTimeout = limit
+	got := Run(t.Context(), c)
+	if got.ExitCode != 124 || got.Outcome.State != job.TimedOut || got.Outcome.Reason != job.NoOutput {
+		t.Errorf("result %+v", got)
+	}
+	v := s.read(t, testRun)
+	at := func(of journal.Type) (last time.Time) {
+		for i, each := range v.order {
+			if each == of {
+				last = v.times[i]
+			}
+		}
+		return last
+	}
+	printed, stopped := at(journal.TypeOutput), at(journal.TypeStopping)
+	if len(v.output[streamKey{0, job.Stdout}]) == 0 || stopped.Sub(printed) < limit {
+		t.Errorf("stopped %s after the last output: %v", stopped.Sub(printed), v.output)
 	}
 }
 

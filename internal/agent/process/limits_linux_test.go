@@ -147,10 +147,12 @@ func TestProcessLimitHoldsAForkBomb(t *testing.T) {
 	}
 }
 
+// The limit is so low that the loop is held back also on a machine where it gets little.
 func TestCPULimitIsSet(t *testing.T) {
+	const limit = 0.03
 	for _, level := range []string{contain.LevelCgroup2, contain.LevelCgroup1} {
 		t.Run(level, func(t *testing.T) {
-			g := limited(t, Options{CPULimit: 0.2, AtMost: level})
+			g := limited(t, Options{CPULimit: limit, AtMost: level})
 			needsRight(t, g)
 			dir := g.CgroupDir("cpu")
 			if dir == "" {
@@ -169,8 +171,8 @@ func TestCPULimitIsSet(t *testing.T) {
 			if err := g.Kill(); err != nil {
 				t.Fatal(err)
 			}
-			if share := p.Exit().CPUSeconds / time.Since(began).Seconds(); share > 0.6 {
-				t.Errorf("used %g cores under a limit of 0.2", share)
+			if share := p.Exit().CPUSeconds / time.Since(began).Seconds(); share > 3*limit {
+				t.Errorf("used %g cores under a limit of %g", share, limit)
 			}
 		})
 	}
