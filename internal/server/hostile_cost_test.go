@@ -1,3 +1,5 @@
+//go:build !race
+
 package server_test
 
 import (
@@ -151,8 +153,14 @@ func (h *hostileServer) serve(r *http.Request) {
 	h.srv.Handler().ServeHTTP(httptest.NewRecorder(), r)
 }
 
-// cpuTries is how often a request may take too long before it counts.
-const cpuTries = 3
+const (
+	// cpuTries is how often a request may take too long before it counts, and memoryTries how often it may
+	// allocate too much.
+	cpuTries    = 3
+	memoryTries = 3
+	// hostileLines is how many lines the log has that requests are about.
+	hostileLines = 10
+)
 
 // attempt is a request that is to be measured.
 type attempt struct {
