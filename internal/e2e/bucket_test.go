@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,14 +15,15 @@ import (
 // A server packs into a bucket while it runs; what it packed is read, searched, downloaded,
 // checked, built anew and deleted like everything else.
 func TestBucket(t *testing.T) {
+	t.Parallel()
 	backend := s3mem.New()
 	if err := backend.CreateBucket("logs"); err != nil {
 		t.Fatal(err)
 	}
 	service := httptest.NewServer(gofakes3.New(backend).Server())
 	t.Cleanup(service.Close)
-	t.Setenv("AWS_ACCESS_KEY_ID", "key")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	h := newHost(t)
+	h.env = []string{"AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret"}
 	objects := func() int {
 		list, err := backend.ListBucket("logs", nil, gofakes3.ListBucketPage{})
 		if err != nil {
@@ -30,8 +32,9 @@ func TestBucket(t *testing.T) {
 		return len(list.Contents)
 	}
 	place := "s3://logs/stint?region=eu-1&endpoint=" + service.URL
-	s := startServer(t, "--archive", place)
-	h := newHost(t)
+	s := &server{t: t, data: filepath.Join(t.TempDir(), "data"), url: "http://" + freeAddress(t), host: h}
+	s.start("--archive", place)
+	t.Cleanup(s.stop)
 	var want bytes.Buffer
 	for i := 1; i <= 300_000; i++ {
 		fmt.Fprintln(&want, i)

@@ -27,6 +27,7 @@ func TestStateDirectoryOnADeadFileSystem(t *testing.T) {
 // Files that lead to the server, and the path of the working directory, may be on a file system
 // that does not answer: the job runs all the same.
 func TestFilesOnADeadFileSystem(t *testing.T) {
+	t.Parallel()
 	dir, _ := deadfs.Mount(t)
 	s := startServer(t)
 	h := newHost(t)

@@ -8,6 +8,7 @@ import (
 
 // The first command of the README: a real job through a real server, described to a person.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: the demo computes for half a minute")
 	}

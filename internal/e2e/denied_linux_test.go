@@ -118,6 +118,7 @@ func TestDoctorFindsASmallAddressSpace(t *testing.T) {
 // A job that became root under the agent of an ordinary user cannot be killed: one line
 // on stderr names it at once and says what to do; the run says that it could not be stopped.
 func TestJobThatMayNotBeStopped(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	dir, command := ordinaryUser(t, s)
 	program := filepath.Join(dir, "becomesroot")

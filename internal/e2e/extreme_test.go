@@ -176,6 +176,7 @@ func (b *badAgent) times() {
 // a valid token, are refused or bounded: each of its runs can be shown, and the runs of others
 // are judged as ever.
 func TestExtremeFiguresOfAValidAgent(t *testing.T) {
+	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, s *server) {
 		begin(t, s.url, "steady", "--", "sh", "-c", "while :; do echo working; sleep 1; done")
 		victim := begin(t, s.url, "victim", "--", "sleep", "1000")

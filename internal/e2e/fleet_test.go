@@ -283,6 +283,7 @@ func (w *wire) repair() {
 // All agents are cut off for longer than their leases: that is one notice, nobody is
 // called lost, heartbeats of all arrive again, and their logs are whole.
 func TestAPartitionIsOneNotice(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	w := newWire(t, strings.TrimPrefix(s.url, "http://"))
 	all, real := fleet(t, s, "http://"+w.listener.Addr().String())
@@ -376,6 +377,7 @@ func eventuallyLong(t *testing.T, what string, ok func() bool) {
 
 // A server that is stopped for ten seconds, as a host that was paused, calls nobody lost.
 func TestAStoppedServerCallsNobodyLost(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	all, real := fleet(t, s, s.url)
 	for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT} {

@@ -48,6 +48,7 @@ var bodiless = regexp.MustCompile(`(POST [^\r]*\r\n)`)
 // No shape of a request makes a process of another user the server's own, over IPv4 and IPv6,
 // whoever used the server before.
 func TestOtherUsersGetInByNoShape(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("only root can start a process of another user")
 	}

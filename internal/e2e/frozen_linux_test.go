@@ -71,6 +71,7 @@ func (r *frozenRun) end() string {
 // the server get everything meanwhile. Only the process of stint run stays until it is thawed,
 // because the kernel ends none that writes there.
 func TestStateDirectoryThatFreezes(t *testing.T) {
+	t.Parallel()
 	disk := deadfs.MountFrozen(t)
 	s := startServer(t)
 	for _, when := range []string{"start", "middle", "thawed"} {

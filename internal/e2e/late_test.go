@@ -11,6 +11,7 @@ import (
 // A failure of the time in which the server was away, delivered after good runs that started later,
 // takes its place before them: it is not the job's last run, and no alarm.
 func TestALateFailureIsNoAlarm(t *testing.T) {
+	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, s *server) {
 		away, here := newHost(t), newHost(t)
 		s.stop()

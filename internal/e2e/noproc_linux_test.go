@@ -12,6 +12,7 @@ import (
 // Without a /proc, or with that of another PID namespace, the job is stopped all the same, and
 // nothing is left of it.
 func TestStopWithoutProc(t *testing.T) {
+	t.Parallel()
 	if why := cannotUnshare(); why != "" {
 		t.Skip(why)
 	}

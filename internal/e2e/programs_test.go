@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -67,6 +68,12 @@ func buildAndRun(m *testing.M) int {
 		}
 	}
 	stint, stintAgent = filepath.Join(dir, "stint"), filepath.Join(dir, "stint-agent")
+	// The tests that are parallel wait for most of their time: for a lease to end, for the next round of a server.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return postgrestest.Main(m)
 }
 
@@ -75,6 +82,7 @@ func buildAndRun(m *testing.M) int {
 type host struct {
 	t     *testing.T
 	state string
+	env   []string // besides
 }
 
 // hosts are those of the tests that run now.
@@ -153,7 +161,7 @@ func (h *host) environment() []string {
 			env = append(env, kv)
 		}
 	}
-	return env
+	return append(env, h.env...)
 }
 
 // result is what a program left behind.

@@ -19,7 +19,9 @@ import (
 // copy that is activated: once that one has sent, canceled, called lost and deleted what
 // the backup asks for, the first must have done none of it.
 func TestRestoredCopy(t *testing.T) {
+	t.Parallel()
 	onBothDatabases(t, func(t *testing.T, s *server) {
+		t.Parallel()
 		still, active := &receiver{}, &receiver{}
 		stillAt, activeAt := httptest.NewServer(still), httptest.NewServer(active)
 		defer stillAt.Close()

@@ -35,6 +35,7 @@ func TestSQLite(t *testing.T) { conformance(t, openSQLite) }
 
 // conformance is the suite that every engine passes.
 func conformance(t *testing.T, open func(*testing.T) *store.Store) {
+	t.Parallel() // it waits for disks
 	for _, c := range []struct {
 		name string
 		test func(*testing.T, *store.Store)

@@ -104,18 +104,19 @@ func (s *Store) PostgresFiles(ctx context.Context) (dir string, err error) {
 // FillQueue adds n entries to the queue like that of a run.
 func (s *Store) FillQueue(ctx context.Context, like string, n int) error {
 	return s.Write(ctx, db.All, func(t *db.Tx) error {
-		for i := range n {
-			id := fmt.Sprintf("00000000-0000-7000-8000-%012d", i)
-			for _, table := range []struct{ name, key, rest string }{
-				{"runs", "id, number", "job, attempt, state, health, leased, created_at, start_at, reported_at, lease_us, expires_at, period_us, peak_memory, search, doc"},
-				{"queue_entries", "run_id", "attempt, job, definition, selector, group_name, weight, rank, gate, queued_at, held, avoid, memory"},
+		const few = 500 // of a statement
+		for from := 0; from < n; from += few {
+			var values []string
+			for i := from; i < min(from+few, n); i++ {
+				values = append(values, fmt.Sprintf("('00000000-0000-7000-8000-%012d', %d)", i, i+1000))
+			}
+			for _, table := range []struct{ name, key, own, rest string }{
+				{"runs", "id, number", "column1, column2", "job, attempt, state, health, leased, created_at, start_at, reported_at, lease_us, expires_at, period_us, peak_memory, search, doc"},
+				{"queue_entries", "run_id", "column1", "attempt, job, definition, selector, group_name, weight, rank, gate, queued_at, held, avoid, memory"},
 			} {
-				key, id := "$1", id
-				if table.name == "runs" {
-					key = fmt.Sprintf("$1, %d", i+1000)
-				}
-				_, err := t.ExecContext(ctx, `INSERT INTO `+table.name+` (`+table.key+`, `+table.rest+`) SELECT `+key+`, `+table.rest+` FROM `+table.name+
-					` WHERE `+strings.TrimSuffix(table.key, ", number")+` = $2`, id, like)
+				id, _, _ := strings.Cut(table.key, ",")
+				_, err := t.ExecContext(ctx, `INSERT INTO `+table.name+` (`+table.key+`, `+table.rest+`) SELECT `+table.own+`, `+table.rest+
+					` FROM `+table.name+`, (VALUES `+strings.Join(values, ", ")+`) AS entries WHERE `+id+` = $1`, like)
 				if err != nil {
 					return err
 				}

@@ -157,6 +157,7 @@ func (m *modelled) shows(all []*testJournal) []job.Run {
 // A store that takes heartbeats from owners it knows, and one that has to look every time,
 // answer alike and show the same, whatever happens in between.
 func TestKnownLeasesModel(t *testing.T) {
+	t.Parallel() // it waits for disks
 	empty := t.TempDir()
 	closeStore(t, openDir(t, empty)) // once: making the tables is most of the work
 	rapid.Check(t, func(rt *rapid.T) {

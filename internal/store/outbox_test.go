@@ -25,6 +25,7 @@ func TestOutboxSQLite(t *testing.T)     { outboxSuite(t, openSQLite) }
 func TestOutboxPostgreSQL(t *testing.T) { outboxSuite(t, openPostgres) }
 
 func outboxSuite(t *testing.T, open func(*testing.T) *store.Store) {
+	t.Parallel() // it waits for disks
 	for name, test := range map[string]func(*testing.T, *store.Store){
 		"causes come with changes":     causesWithChanges,
 		"good news":                    goodNews,
