@@ -34,6 +34,8 @@ func TestBadUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := t.TempDir()
+	texts := writeFiles(t, "big.yaml", "job: big\nscript: x\n"+strings.Repeat("# x\n", 10<<18), "bomb.yaml", "job: a\nenv: {A: &a [x], B: &b [*a, *a]}\nscript: x\n",
+		"brackets.yaml", strings.Repeat("[", 200_000), "path.yaml", "job: a\nscript: x\nparameters: [{name: PATH, type: text}]\n")
 	long := strings.Repeat("n", 100_000)
 	nobody := "http://" + freeAddress(t)
 	for _, c := range []struct {
@@ -65,6 +67,16 @@ func TestBadUsage(t *testing.T) {
 		{"data directory that is a file", []string{"server", "--listen", "127.0.0.1:0", "--data", file}, 1, file},
 		{"database of another kind", []string{"server", "--database", "mysql://h/d"}, 2, "postgres"},
 		{"run that is no run", []string{"show", "--server", s.url, "x"}, 1, `"x"`},
+		{"job that has no definition", []string{"submit", "--server", s.url, "nothing"}, 1, `"nothing"`},
+		{"submission of nothing", []string{"submit", "--server", s.url}, 2, "JOB"},
+		{"submission of a run that is not there", []string{"submit", "--server", s.url, "--again", "nothing#7"}, 1, "nothing#7"},
+		{"job without a run", []string{"cancel", "--server", s.url, "nothing"}, 1, `"nothing"`},
+		{"definition of 10 MB", []string{"apply", "--server", s.url, filepath.Join(texts, "big.yaml")}, 1, "262144 bytes"},
+		{"definition with anchors", []string{"apply", "--server", s.url, filepath.Join(texts, "bomb.yaml")}, 1, "2:10"},
+		{"definition with many brackets", []string{"apply", "--server", s.url, filepath.Join(texts, "brackets.yaml")}, 1, "brackets.yaml"},
+		{"parameter with a reserved name", []string{"apply", "--server", s.url, filepath.Join(texts, "path.yaml")}, 1, "PATH"},
+		{"worker with a name that is a path", []string{"worker", "run", "--server", s.url, "--name", "a/b"}, 2, "a/b"},
+		{"worker without slots", []string{"worker", "run", "--server", s.url, "--slots", "0"}, 2, "--slots"},
 		{"server that is away", []string{"runs", "--server", nobody}, 1, nobody},
 		{"server that is another program", []string{"runs", "--server", notStint.URL}, 1, notStint.URL},
 	} {

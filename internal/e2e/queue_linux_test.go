@@ -84,6 +84,7 @@ func TestSubmitToAWorker(t *testing.T) {
 		wantResult(t, a.run("queue"), 0, "report#1", "No worker is connected")
 		wantResult(t, a.run("explain", "report#1"), 0, "no_worker")
 		wantResult(t, a.run("show", "report#1"), 0, "queued", "submitted", "CODE=0")
+		wantResult(t, a.run("logs", "report#1"), 0, "report#1 has not started: it has no log yet")
 
 		h := newHost(t)
 		startWorker(t, h, s.url, "w1", "--slots", "2")
@@ -245,6 +246,7 @@ func TestWaitAcrossARestartOfTheServer(t *testing.T) {
 // A run whose host is frozen starts again with another worker, once, and keeps the exit code of that attempt.
 // When the host goes on, the first attempt is superseded and ends.
 func TestRunStartsAgainElsewhere(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	a := asker{newHost(t), s.url}
 	wantResult(t, a.run("apply", writeFiles(t, "slow.yaml", `job: slow

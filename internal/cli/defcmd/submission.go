@@ -117,7 +117,11 @@ func forAll(opts *option.Set, r *job.SubmitRequest, now time.Time) (err error) {
 		r.NotBefore = &at
 	}
 	for _, text := range opts.List("after") {
-		r.After = append(r.After, dependency(text))
+		d := dependency(text)
+		if _, number, ok := strings.Cut(d.Run, "#"); ok && strings.Contains(number, ":") {
+			return option.Usagef("--after: %s does not end with one of :succeeded, :ended and :failed", job.Quote(text))
+		}
+		r.After = append(r.After, d)
 	}
 	return nil
 }

@@ -109,6 +109,7 @@ func TestWrongSubmissions(t *testing.T) {
 		{[]string{"report", "--priority", "urgent"}, "low, normal and high"},
 		{[]string{"report", "--delay", "1h", "--at", "12:00"}, "choose one"},
 		{[]string{"report", "--at", "tomorrow"}, "write 15:04"},
+		{[]string{"report", "--after", "etl#7:never"}, ":succeeded, :ended and :failed"},
 		{[]string{"report", "--at", "25:00"}, "write 15:04"},
 		{[]string{"--param", "A=b", "--", "x"}, "--env"},
 		{[]string{"--dir", "here", "--", "x"}, "absolute path"},

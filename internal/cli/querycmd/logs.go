@@ -49,13 +49,44 @@ A reader may pause for as long as it likes: stint logs RUN | less.`,
 			return err
 		}
 		out := p.LogWriter(opts.On("raw"))
-		err = p.printLogs(ctx, c, run, opts, q, out)
+		printed := &counter{Writer: out}
+		err = p.printLogs(ctx, c, run, opts, q, printed)
 		if cerr := out.Close(); err == nil {
 			err = brokenPipe(cerr)
+		}
+		if err == nil && printed.bytes == 0 {
+			err = p.sayIfNotStarted(ctx, c, run)
 		}
 		return err
 	})
 	return cmd
+}
+
+// counter counts what is written.
+type counter struct {
+	io.Writer
+	bytes int64
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.Writer.Write(b)
+	c.bytes += int64(n)
+	return n, err
+}
+
+// sayIfNotStarted says of a run without a log that it has not started.
+func (p *program) sayIfNotStarted(ctx context.Context, c *client.Client, ref string) error {
+	run, err := c.Run(ctx, ref)
+	switch {
+	case err != nil:
+		return err
+	case run.Attempt > 0:
+	case run.State.Terminal():
+		p.Say("%s never started: it has no log; stint show %s says why", runName(run), run.ID)
+	default:
+		p.Say("%s has not started: it has no log yet; stint explain %s says why", runName(run), run.ID)
+	}
+	return nil
 }
 
 // printLogs writes what the options ask for to out.
