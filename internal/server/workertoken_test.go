@@ -65,3 +65,49 @@ func TestWorkerTokenOfAnotherServer(t *testing.T) {
 	l.do("GET", "/api/v1/runs", nil, "Authorization", "Bearer "+secret).problem(t, http.StatusForbidden)
 	l.get("/api/v1/runs").problem(t, http.StatusUnauthorized)
 }
+
+// A worker that asks from another host makes the server ask everybody for a token, and one on the server's own machine
+// does not.
+func TestWorkerFromAnotherHost(t *testing.T) {
+	l := start(t, server.Config{})
+	as := []string{"Authorization", "Bearer " + l.mint(access.Worker, time.Time{}, time.Now())}
+	tokens, err := l.store.Tokens(t.Context())
+	if err != nil || len(tokens) != 1 {
+		t.Fatal(tokens, err)
+	}
+	if err := l.store.RevokeToken(t.Context(), tokens[0].ID); err != nil { // workers may use a token of another scope
+		t.Fatal(err)
+	}
+	as[1] = "Bearer " + l.mint(access.Admin, time.Time{}, time.Now())
+	const path, poll = "/api/v1/workers/w7/claims", `{"claim_id":"0199aaaa-0000-7000-8000-000000000001","worker_id":"w","host":"h","version":"1","specs":[1],"slots":1}`
+	as = append(as, "Content-Type", "application/json")
+	if w := l.from("127.0.0.1:7", "POST", path, poll, as...); w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	l.get("/api/v1/runs").ok(t, nil)
+	if w := l.from("192.0.2.1:7", "POST", path, poll); w.Code != http.StatusUnauthorized {
+		t.Errorf("without a token: %d %s", w.Code, w.Body)
+	}
+	l.get("/api/v1/runs").ok(t, nil)
+	if w := l.from("192.0.2.1:7", "POST", path, poll, as...); w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if p := l.get("/api/v1/runs").problem(t, http.StatusUnauthorized); !strings.Contains(p.Detail, "has workers") {
+		t.Error(p.Detail)
+	}
+	l.do("GET", "/api/v1/runs", nil, as...).ok(t, nil)
+}
+
+// A server that asks for no tokens gives runs to workers on its own machine only.
+func TestWorkersOfAnInsecureServer(t *testing.T) {
+	l := start(t, server.Config{Insecure: true})
+	const path, poll = "/api/v1/workers/w7/claims", `{"claim_id":"0199aaaa-0000-7000-8000-000000000001","worker_id":"w","host":"h","version":"1","specs":[1],"slots":1}`
+	for from, want := range map[string]int{"127.0.0.1:7": http.StatusOK, "[::1]:7": http.StatusOK, "192.0.2.1:7": http.StatusForbidden, "[2001:db8::1]:7": http.StatusForbidden} {
+		if w := l.from(from, "POST", path, poll, "Content-Type", "application/json"); w.Code != want {
+			t.Errorf("from %s: %d %s", from, w.Code, w.Body)
+		}
+	}
+	if w := l.from("127.0.0.1:7", "POST", path, poll, "Content-Type", "application/json", "X-Forwarded-For", "192.0.2.1"); w.Code != http.StatusForbidden {
+		t.Errorf("through a proxy: %d %s", w.Code, w.Body)
+	}
+}

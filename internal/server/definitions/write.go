@@ -195,9 +195,14 @@ func (s *Routes) put(w http.ResponseWriter, r *http.Request) (api.DefinedJob, er
 // DeleteDefinition deletes the definition of a job. Its runs stay, also those that wait, and so do
 // its versions.
 func (s *Routes) DeleteDefinition(ctx context.Context, in *route.JobPath) (*struct{}, error) {
-	if err := s.Store.DeleteDefinition(ctx, in.Job); err != nil {
+	a, err := s.Store.Definition(ctx, in.Job)
+	if err == nil {
+		err = s.Store.DeleteDefinition(ctx, in.Job)
+	}
+	if err != nil {
 		return nil, s.ProblemOf(ctx, "delete the definition of job "+job.Quote(in.Job), err)
 	}
+	access.SetDetail(ctx, "version "+a.Version)
 	return nil, nil
 }
 
@@ -229,5 +234,10 @@ func (s *Routes) setPause(ctx context.Context, name string, pause *api.Pause) (*
 	if err != nil {
 		return nil, s.ProblemOf(ctx, "pause job "+job.Quote(name), err)
 	}
+	detail := "version " + a.Version
+	if pause != nil && pause.Why != "" {
+		detail += ": " + pause.Why
+	}
+	access.SetDetail(ctx, detail)
 	return s.show(ctx, a)
 }

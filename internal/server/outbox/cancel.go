@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"strings"
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server/httpio"
@@ -26,6 +27,9 @@ func (s *Outbox) CancelRun(ctx context.Context, in *cancelIn) (*route.Response[j
 	run, _, err := s.requestCancel(ctx, in)
 	if err != nil {
 		return nil, err
+	}
+	if in.Body != nil {
+		access.SetDetail(ctx, httpio.Printable(in.Body.Why))
 	}
 	run.SetDerived()
 	return route.OK(run)
@@ -95,5 +99,6 @@ func (s *Outbox) CancelRuns(ctx context.Context, in *cancelManyIn) (*route.Respo
 		}
 		out.Results = append(out.Results, res)
 	}
+	access.SetDetail(ctx, "runs "+httpio.Printable(strings.Join(in.Body.Runs, ", ")))
 	return route.OK(out)
 }

@@ -7,10 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/queue"
+	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/intake"
+	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
 
@@ -337,6 +342,17 @@ func TestRelaxed(t *testing.T) {
 	must(t, relaxed.OpenTokenKey(t.Context()))
 	if reply, err := relaxed.Claim(t.Context(), "w1", b.poll("w1", nil)); err != nil || len(reply.Claims) != 0 {
 		t.Errorf("%+v, %v", reply, err)
+	}
+
+	// Nor permits, for claims that the server before has given.
+	p := newProcess(t, b.claimOne(t, "w1"), "h")
+	one := b.servers[0]
+	one.intake = intake.New(one.DB, troubled.New(one.DB), blocks.New(one.DB, uuid.NewString(), nil, 0), relaxed)
+	if got := b.ask(t, one, p); got.Answer != job.PermitRefused || !strings.Contains(got.Why, "durability") {
+		t.Errorf("%+v", got)
+	}
+	if got := b.ask(t, b.servers[0], p); got.Answer != job.PermitGranted {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -88,6 +88,9 @@ func (s *Claims) Permit(ctx context.Context, t *db.Tx, row *tables.RunRow, run s
 	if g = a.Answer(); !g.Granted {
 		return g, "", nil
 	}
+	if g.First && s.relaxed { // the claim is one of a server before
+		return queue.Grant{Why: "the server works with relaxed durability: a permit that it gives could be lost at a power cut, and be given again"}, "", nil
+	}
 	if g.First {
 		if err := s.grant(ctx, t, row, c, p.Incarnation, now); err != nil {
 			return queue.Grant{}, "", fmt.Errorf("store the permit of attempt %d of run %s: %w", attempt, run, err)

@@ -343,3 +343,34 @@ func TestSecondAttemptReportsToARestoredDatabase(t *testing.T) {
 		}
 	})
 }
+
+// A copy that was not activated starts nothing, and what became of claims in it is not decided there.
+func TestCopyStartsNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t)
+		c := b.claimOne(t, "w1")
+		waits := b.submit(t)
+		r := b.copiedAs(t, true)()
+		if r.servers[0].CopiedAt().IsZero() {
+			t.Fatal("it is not a copy")
+		}
+		r.match(t)
+		p := newProcess(t, c, "h")
+		for range queue.LostClaimsLimit + 1 {
+			if n := r.claimsOf(t, "w2"); n != 0 {
+				t.Fatalf("a worker got %d runs", n)
+			}
+			if got := r.ask(t, r.servers[0], p); got.Answer != job.PermitRefused || !strings.Contains(got.Why, "copy") {
+				t.Errorf("%+v", got)
+			}
+			r.pass(time.Minute)
+		}
+		if _, claims := r.waits(t, run); claims != 1 || r.run(t, run).Run.State != job.Queued || r.run(t, waits).Run.State != job.Queued {
+			t.Errorf("%d claims, the runs are %s and %s", claims, r.run(t, run).Run.State, r.run(t, waits).Run.State)
+		}
+		r.wantNoContradiction(t)
+		if got := b.ask(t, b.servers[0], p); got.Answer != job.PermitGranted {
+			t.Errorf("the original: %+v", got)
+		}
+	})
+}

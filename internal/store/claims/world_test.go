@@ -53,6 +53,7 @@ type bench struct {
 	t       *testing.T
 	engine  string
 	place   string // the URL or the file of the database
+	marked  bool   // it is a copy that stays one
 	opened  []*db.DB
 	servers []server
 	now     atomic.Int64 // microseconds since noon
@@ -69,15 +70,15 @@ func newBench(t *testing.T, engine string) *bench {
 	if engine == "PostgreSQL" {
 		place = postgrestest.URL(t)
 	}
-	b := openBench(t, engine, place)
+	b := openBench(t, engine, place, false)
 	b.define()
 	return b
 }
 
 // openBench opens the database at a place.
-func openBench(t *testing.T, engine, place string) *bench {
+func openBench(t *testing.T, engine, place string, marked bool) *bench {
 	t.Helper()
-	b := &bench{t: t, engine: engine, place: place}
+	b := &bench{t: t, engine: engine, place: place, marked: marked}
 	b.open(t)
 	t.Cleanup(func() { b.close(t) })
 	return b
@@ -108,7 +109,9 @@ func (b *bench) open(t *testing.T) {
 		}
 		d.Log, d.Now = slog.New(slog.DiscardHandler), b.clock
 		must(t, d.Identify(t.Context(), noon))
-		must(t, d.Activate(t.Context()))
+		if !b.marked {
+			must(t, d.Activate(t.Context()))
+		}
 		items := troubled.New(d)
 		c := New(d, false)
 		must(t, c.OpenTokenKey(t.Context()))
@@ -119,6 +122,12 @@ func (b *bench) open(t *testing.T) {
 // copied copies the database as it is now, and returns what opens the copy later. Its clock goes on from that of b.
 func (b *bench) copied(t *testing.T) (restore func() *bench) {
 	t.Helper()
+	return b.copiedAs(t, false)
+}
+
+// copiedAs is copied; with marked the copy is one that was not activated.
+func (b *bench) copiedAs(t *testing.T, marked bool) (restore func() *bench) {
+	t.Helper()
 	b.close(t)
 	place := filepath.Join(t.TempDir(), "copy.db")
 	if b.engine == "PostgreSQL" {
@@ -127,10 +136,13 @@ func (b *bench) copied(t *testing.T) (restore func() *bench) {
 		data, err := os.ReadFile(b.place)
 		must(t, err)
 		must(t, os.WriteFile(place, data, 0o600))
+		if marked {
+			must(t, db.MarkCopied(t.Context(), place, noon))
+		}
 	}
 	b.open(t)
 	return func() *bench {
-		r := openBench(t, b.engine, place)
+		r := openBench(t, b.engine, place, marked)
 		r.now.Store(b.now.Load())
 		return r
 	}
