@@ -13,6 +13,10 @@ import (
 // begins an attempt later than announced while a reader takes the output of the one before.
 const RetryTimeout = 2 * time.Minute
 
+// canceledByNobody has the reasons of runs that are canceled although nobody asked for that: the agent was asked to stop,
+// and not this job; or the run did not start in time, or what it had to follow ended otherwise.
+var canceledByNobody = map[job.Reason]bool{job.AgentStopped: true, job.Expired: true, job.DependencyEnd: true}
+
 // Entries returns the notifications that may follow from events of a run, and the retry to check. It returns none for a success,
 // because that depends on earlier runs.
 func Entries(run *job.Run, events []job.RunEvent, now time.Time) []Entry {
@@ -31,8 +35,8 @@ func Entries(run *job.Run, events []job.RunEvent, now time.Time) []Entry {
 			entry.What, entry.Severity = WhatLost, job.Critical
 		case to == job.Canceled:
 			entry.What, entry.Severity = WhatCanceled, Info
-			if run.Outcome != nil && run.Outcome.Reason == job.AgentStopped {
-				entry.Severity = job.Warning // the agent was stopped, not this job
+			if run.Outcome != nil && canceledByNobody[run.Outcome.Reason] {
+				entry.Severity = job.Warning
 			}
 		case e.Rule == string(job.Heard) && (e.From == string(job.Lost) || e.From == string(job.Retrying)):
 			entry.What, entry.Severity, entry.Ends = WhatHealed, job.Critical, WhatLost

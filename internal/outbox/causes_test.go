@@ -64,7 +64,7 @@ func TestStillLost(t *testing.T) {
 // What somebody meant to end is no trouble; only what ended with its agent is.
 func TestCausesOfACanceledRun(t *testing.T) {
 	for reason, severity := range map[job.Reason]job.Health{
-		job.ByCancel: Info, job.OutputClosed: Info, job.Superseded: Info, job.AgentStopped: job.Warning,
+		job.ByCancel: Info, job.OutputClosed: Info, job.Superseded: Info, job.AgentStopped: job.Warning, job.Expired: job.Warning, job.DependencyEnd: job.Warning,
 	} {
 		run := &job.Run{ID: "r", Outcome: &job.Outcome{State: job.Canceled, Reason: reason}}
 		got := Entries(run, []job.RunEvent{{Kind: "state", From: string(job.Running), To: string(job.Canceled)}}, time.Unix(0, 0))

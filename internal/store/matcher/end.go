@@ -171,6 +171,9 @@ func endWaiting(row *tables.RunRow, reason job.Reason, why string, now time.Time
 		return nil, nil
 	}
 	evidence := "Not started: " + why + "."
+	if s := run.Submitted; reason == job.Expired && s != nil && s.StartBy != nil {
+		evidence = "Not started: " + why + ". It had to start by " + job.TimeText(*s.StartBy) + "."
+	}
 	run, event, err := index.Move(run, job.Event{Kind: job.Ended, State: job.Canceled}, now, index.ServerClock, evidence)
 	if err != nil || event == nil {
 		return nil, err
