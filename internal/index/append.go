@@ -54,6 +54,8 @@ type Appended struct {
 	// Permit is the answer to Append.Permit; nil if there was none, or with Err. Nothing of an append that
 	// is refused the permit is stored.
 	Permit *job.Permit
+	// Refusal is why the permit was refused, as it is counted: a code of package queue.
+	Refusal string
 	// Run is the run after the append; zero when Err is set, and while the
 	// attempt's identity has not arrived whole.
 	Run job.Run

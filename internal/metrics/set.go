@@ -203,6 +203,16 @@ func (s *Set) WritePrometheus(w io.Writer) {
 	}
 }
 
+// helpWriter is a writer of metrics whose families are explained.
+type helpWriter struct {
+	io.Writer
+	help map[string]string // by family
+}
+
+// WithHelp returns a writer with which each family of metrics begins with a line that explains it. help has one line
+// for each family.
+func WithHelp(w io.Writer, help map[string]string) io.Writer { return helpWriter{w, help} }
+
 // Sample is one value of a metric with its labels, as in `state="running"`, or none.
 type Sample struct {
 	Labels string
@@ -224,6 +234,9 @@ func Write(w io.Writer, family, kind string, samples ...Sample) {
 // An error of writing only matters to the reader, which sees a shorter reply.
 
 func header(w io.Writer, family, kind string) {
+	if h, ok := w.(helpWriter); ok && h.help[family] != "" {
+		_, _ = fmt.Fprintf(w, "# HELP %s %s\n", family, h.help[family])
+	}
 	_, _ = fmt.Fprintf(w, "# TYPE %s %s\n", family, kind)
 }
 

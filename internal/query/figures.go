@@ -8,10 +8,14 @@ import (
 
 // Figures are the figures of a store for metrics.
 type Figures struct {
-	Active        []ActiveCount // of runs that have not ended
-	OutboxPending int           // the pending rows of the outbox
-	OutboxOldest  time.Duration // age of the oldest of them
-	Queue         []QueueCount  // of runs in the queue
+	Active        []ActiveCount   // of runs that have not ended
+	OutboxPending int             // the pending rows of the outbox
+	OutboxOldest  time.Duration   // age of the oldest of them
+	Queue         []QueueCount    // of runs in the queue
+	QueueOfJobs   []JobQueueCount // of the jobs with the most runs in the queue
+	// Claims that ended without a start since this server began: because their workers gave them back, and because
+	// no worker named them any more.
+	ClaimsReleased, ClaimsOverdue int64
 	// Connections to the database: open, at work now, and the time that work has waited
 	// for one since the start.
 	DatabaseConnections, DatabaseInUse int
@@ -24,6 +28,13 @@ type Figures struct {
 // QueueCount is the number of runs in the queue that wait at a gate: "ready", "taken" or one of job's.
 type QueueCount struct {
 	Gate   string
+	Runs   int
+	Oldest time.Duration // how long the first of them has waited
+}
+
+// JobQueueCount is the number of runs of a job in the queue.
+type JobQueueCount struct {
+	Job    string
 	Runs   int
 	Oldest time.Duration // how long the first of them has waited
 }

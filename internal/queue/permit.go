@@ -34,7 +34,28 @@ type Grant struct {
 	// First says that the permit was given with this answer; else it is repeated. Revives says that the
 	// attempt had been called lost.
 	First, Revives bool
-	Why            string // of a refusal
+	Why            string // of a refusal, for a person
+	Code           Refusal
+}
+
+// Refusal is why a permit is refused, as it is counted.
+type Refusal string
+
+// The refusals.
+const (
+	NotSubmitted Refusal = "not_submitted" // the run was not submitted at this server
+	OtherProcess Refusal = "other_process" // another process has the permit
+	OtherAttempt Refusal = "other_attempt" // another attempt is the next one, or has begun
+	RunCanceled  Refusal = "canceled"      // somebody asked the run to stop
+	NotWaiting   Refusal = "not_waiting"   // the run is in another state
+	ClaimEnded   Refusal = "claim_ended"   // the claim has ended
+	OnCopy       Refusal = "copy"          // the database is a restored copy that was not activated
+	NotDurable   Refusal = "relaxed"       // the server works with relaxed durability
+)
+
+// Refusals lists the refusals.
+func Refusals() []Refusal {
+	return []Refusal{NotSubmitted, OtherProcess, OtherAttempt, RunCanceled, NotWaiting, ClaimEnded, OnCopy, NotDurable}
 }
 
 // Answer decides whether the process may start the attempt. It grants an attempt to one incarnation, the
@@ -42,21 +63,21 @@ type Grant struct {
 func (a Ask) Answer() Grant {
 	switch {
 	case !a.Submitted:
-		return refused("the run was not submitted at this server")
+		return refused(NotSubmitted, "the run was not submitted at this server")
 	case a.OtherClaim || a.Permitted != "" && a.Permitted != a.Incarnation:
-		return refused("another process has the permit to start attempt %d", a.Attempt)
+		return refused(OtherProcess, "another process has the permit to start attempt %d", a.Attempt)
 	case a.Latest > a.Attempt:
-		return refused("attempt %d has begun meanwhile", a.Latest)
+		return refused(OtherAttempt, "attempt %d has begun meanwhile", a.Latest)
 	case a.Permitted != "":
 		return a.repeat()
 	case a.CanceledBy != "" && a.State == job.Canceled:
-		return refused("the run was canceled by %s", a.CanceledBy)
+		return refused(RunCanceled, "the run was canceled by %s", a.CanceledBy)
 	case a.State != job.Queued && a.State != job.Retrying:
-		return refused("the run is %s in attempt %d", a.State, a.Latest)
+		return refused(NotWaiting, "the run is %s in attempt %d", a.State, a.Latest)
 	case a.Attempt != a.Latest+1:
-		return refused("the next attempt of the run is %d", a.Latest+1)
+		return refused(OtherAttempt, "the next attempt of the run is %d", a.Latest+1)
 	case !a.Claimed:
-		return refused("the claim has ended")
+		return refused(ClaimEnded, "the claim has ended")
 	}
 	return Grant{Granted: true, First: true}
 }
@@ -65,18 +86,20 @@ func (a Ask) Answer() Grant {
 func (a Ask) repeat() Grant {
 	switch {
 	case a.Latest != a.Attempt:
-		return refused("the permit of attempt %d is not valid here any more", a.Attempt) // of a database from before
+		return refused(OtherAttempt, "the permit of attempt %d is not valid here any more", a.Attempt) // of a database from before
 	case a.State == job.Starting && !a.Begun:
 		return Grant{Granted: true}
 	case a.State == job.Lost && !a.Begun:
 		return Grant{Granted: true, Revives: true}
 	case a.State == job.Stopping && a.CanceledBy != "":
-		return refused("the run was canceled by %s", a.CanceledBy)
+		return refused(RunCanceled, "the run was canceled by %s", a.CanceledBy)
 	}
-	return refused("the run is %s in attempt %d", a.State, a.Latest)
+	return refused(NotWaiting, "the run is %s in attempt %d", a.State, a.Latest)
 }
 
-func refused(format string, args ...any) Grant { return Grant{Why: fmt.Sprintf(format, args...)} }
+func refused(code Refusal, format string, args ...any) Grant {
+	return Grant{Code: code, Why: fmt.Sprintf(format, args...)}
+}
 
 // CheckIncarnation refuses what is not 128 bits as 32 lowercase hexadecimal digits.
 func CheckIncarnation(text string) error {

@@ -63,6 +63,9 @@ func writeFigures(w io.Writer, f query.Figures) {
 	metrics.Write(w, "stint_active_runs", "gauge", byState...)
 	metrics.Write(w, "stint_active_runs_by_health", "gauge", byHealth...)
 	writeQueue(w, f.Queue)
+	writeQueueOfJobs(w, f.QueueOfJobs)
+	metrics.Write(w, "stint_claims_ended_total", "counter",
+		metrics.Sample{Labels: `why="released"`, Value: float64(f.ClaimsReleased)}, metrics.Sample{Labels: `why="overdue"`, Value: float64(f.ClaimsOverdue)})
 	gauge := func(name string, v float64) { metrics.Write(w, name, "gauge", metrics.Sample{Value: v}) }
 	gauge("stint_outbox_pending", float64(f.OutboxPending))
 	gauge("stint_outbox_oldest_seconds", f.OutboxOldest.Seconds())
@@ -99,4 +102,17 @@ func writeQueue(w io.Writer, counts []query.QueueCount) {
 	}
 	metrics.Write(w, "stint_queue_runs", "gauge", runs...)
 	metrics.Write(w, "stint_queue_oldest_seconds", "gauge", oldest...)
+}
+
+// writeQueueOfJobs writes the figures of jobs in the queue. The label is not job, which is Prometheus's own name of what
+// it reads.
+func writeQueueOfJobs(w io.Writer, counts []query.JobQueueCount) {
+	var runs, oldest []metrics.Sample
+	for _, c := range counts {
+		labels := fmt.Sprintf("job_name=%q", c.Job)
+		runs = append(runs, metrics.Sample{Labels: labels, Value: float64(c.Runs)})
+		oldest = append(oldest, metrics.Sample{Labels: labels, Value: c.Oldest.Seconds()})
+	}
+	metrics.Write(w, "stint_queue_job_runs", "gauge", runs...)
+	metrics.Write(w, "stint_queue_job_oldest_seconds", "gauge", oldest...)
 }

@@ -69,7 +69,8 @@ func (m *serverMetrics) countEvents(events []job.RunEvent) {
 // getMetrics responds with all metrics in the text format of Prometheus.
 func (s *Server) getMetrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	s.metrics.set.WritePrometheus(w)
+	out := metrics.WithHelp(w, metricHelp)
+	s.metrics.set.WritePrometheus(out)
 	metrics.WriteProcess(w)
 	metrics.WriteRuntime(w)
 }

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"stint.dev/stint/internal/server"
+	"stint.dev/stint/job"
 )
 
 // families are the metrics that a server shows, after one of everything that makes one.
@@ -20,6 +22,7 @@ func families(t *testing.T) map[string]bool {
 	path := "/api/v1/runs/" + s.id + "/attempts/1/journal?offset="
 	l.do("POST", path+"7", s.bytes())
 	l.do("POST", path+"0", s.bytes()).ok(t, nil)
+	l.submit(newID(), job.SubmitRequest{Job: "q", Command: &job.Spec{Version: job.SpecVersion, Args: []string{"true"}}}).created(t)
 	out := map[string]bool{}
 	for _, line := range strings.Split(string(l.get("/metrics").body), "\n") {
 		name := regexp.MustCompile(`^[a-z_]+`).FindString(line)
@@ -101,5 +104,44 @@ func TestDashboardAndAlerts(t *testing.T) {
 	}
 	for _, r := range alerts.Groups[0].Rules {
 		check("alert "+r.Alert, r.Expr)
+	}
+}
+
+// Each metric is explained and has a type where it is read.
+func TestMetricsHaveHelpAndType(t *testing.T) {
+	l := start(t, server.Config{})
+	l.submit(newID(), job.SubmitRequest{Job: "q", Command: &job.Spec{Version: job.SpecVersion, Args: []string{"true"}}}).created(t)
+	lines := strings.Split(string(l.get("/metrics").body), "\n")
+	families := 0
+	for i, line := range lines {
+		family, isType := strings.CutPrefix(line, "# TYPE stint_")
+		if !isType {
+			continue
+		}
+		families++
+		family, _, _ = strings.Cut(family, " ")
+		if i == 0 || !regexp.MustCompile(`^# HELP stint_`+family+` [A-Z0-9].*\.$`).MatchString(lines[i-1]) {
+			t.Errorf("before %q comes %q", line, lines[max(0, i-1)])
+		}
+		if i+1 < len(lines) && !strings.HasPrefix(lines[i+1], "stint_"+family) && family != "troubled_items" && family != "item_failures_total" {
+			t.Errorf("after %q comes %q", line, lines[i+1])
+		}
+	}
+	if families < 30 {
+		t.Errorf("only %d families", families)
+	}
+}
+
+// However many jobs wait, those with the most runs in the queue have figures of their own.
+func TestQueueFiguresOfJobsAreBounded(t *testing.T) {
+	l := start(t, server.Config{})
+	for i := range 25 {
+		for range 1 + i/24 {
+			l.submit(newID(), job.SubmitRequest{Job: fmt.Sprintf("j%02d", i), Command: &job.Spec{Version: job.SpecVersion, Args: []string{"true"}}}).created(t)
+		}
+	}
+	text := string(l.get("/metrics").body)
+	if n := strings.Count(text, "\nstint_queue_job_runs{"); n != 20 || !strings.Contains(text, "stint_queue_job_runs{job_name=\"j24\"} 2\n") || !strings.Contains(text, "stint_queue_job_oldest_seconds{job_name=\"j00\"}") {
+		t.Errorf("%d jobs have figures", n)
 	}
 }

@@ -8,6 +8,8 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/metrics"
+	"stint.dev/stint/internal/queue"
+	"stint.dev/stint/job"
 )
 
 // counters are the metrics of an Intake.
@@ -16,6 +18,7 @@ type counters struct {
 
 	appends, appendBytes *metrics.Counter
 	beats                *metrics.Counter
+	permits              *metrics.Counter
 	refusedBusy          *metrics.Counter
 	commitFailures       *metrics.Counter
 	commitSeconds        *metrics.Histogram
@@ -24,7 +27,11 @@ type counters struct {
 }
 
 func newCounters(set *metrics.Set) *counters {
+	for _, why := range queue.Refusals() { // an alert cannot compare a metric that is missing
+		set.NewCounter(permitsRefused(string(why)))
+	}
 	return &counters{
+		permits:        set.NewCounter("stint_permits_granted_total"),
 		set:            set,
 		appends:        set.NewCounter("stint_appends_total"),
 		appendBytes:    set.NewCounter("stint_journal_bytes_total"),
@@ -52,6 +59,20 @@ func (m *counters) countCommit(took time.Duration, entries int, err error) {
 func (m *counters) countAppend(a index.Append) {
 	m.appends.Inc()
 	m.appendBytes.Add(len(a.Data))
+}
+
+// permitsRefused is the name of the counter of permits that are refused for a reason.
+func permitsRefused(why string) string {
+	return fmt.Sprintf("stint_permits_refused_total{why=%q}", why)
+}
+
+// countPermit counts an answer to the question for a permit.
+func (m *counters) countPermit(done index.Appended) {
+	if done.Permit.Answer == job.PermitGranted {
+		m.permits.Inc()
+		return
+	}
+	m.set.GetOrCreateCounter(permitsRefused(done.Refusal)).Inc()
 }
 
 // countRefused counts a refused append by the reason.

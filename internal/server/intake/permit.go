@@ -52,6 +52,7 @@ func (s *Intake) answerPermit(w http.ResponseWriter, r *http.Request, a index.Ap
 		s.Fail(w, r, fmt.Errorf("permit attempt %d of run %s: the store did not answer", a.Attempt, a.Run))
 		return
 	}
+	s.counters.countPermit(done)
 	httpio.OK(w, permitReply{
 		AppendReply: job.AppendReply{Run: a.Run, Attempt: a.Attempt, Server: s.Store.Installation(), Size: done.Size, Watched: s.Followers.Watched(a.Run)},
 		Permit:      *done.Permit,

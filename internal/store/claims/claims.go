@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"sync/atomic"
 
 	"stint.dev/stint/internal/store/db"
 )
@@ -18,6 +19,8 @@ type Claims struct {
 	relaxed bool // what is committed may be lost: no claims are given
 	key     []byte
 	live    liveWorkers
+	// released and overdue count the claims that ended without a start since the server began.
+	released, overdue atomic.Int64
 }
 
 // New returns the claims of a database. relaxed says that a commit does not wait for the disk.
@@ -44,6 +47,10 @@ func (s *Claims) OpenTokenKey(ctx context.Context) error {
 	}
 	return nil
 }
+
+// EndedClaims returns how many claims ended without a start since the server began: because their workers gave them
+// back, and because no worker named them any more.
+func (s *Claims) EndedClaims() (released, overdue int64) { return s.released.Load(), s.overdue.Load() }
 
 // TokenKey returns the key that signs the tokens of claims and attempts.
 func (s *Claims) TokenKey() []byte { return s.key }

@@ -372,3 +372,29 @@ func TestTidy(t *testing.T) {
 		}
 	})
 }
+
+func TestEndedClaimsAreCounted(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		b.submit(t)
+		one := b.servers[0]
+		want := func(released, overdue int64) {
+			t.Helper()
+			if r, o := one.EndedClaims(); r != released || o != overdue {
+				t.Errorf("%d released, %d overdue", r, o)
+			}
+		}
+		c := b.claimOne(t, "w1")
+		for range 2 { // the second time it has ended
+			_, _, err := one.ReleaseClaim(t.Context(), "w1", c.Claim, "no disk")
+			must(t, err)
+			want(1, 0)
+		}
+		b.claimOne(t, "w1")
+		b.pass(time.Minute)
+		_, err := one.EndOverdueClaims(t.Context())
+		must(t, err)
+		want(1, 1)
+		b.ask(t, one, newProcess(t, b.claimOne(t, "w2"), "h"))
+		want(1, 1)
+	})
+}

@@ -84,6 +84,10 @@ func (s *Claims) end(ctx context.Context, e ending) (done ended, err error) {
 	if err != nil || run == "" {
 		return ended{}, err
 	}
+	count := &s.released
+	if e.overdue {
+		count = &s.overdue
+	}
 	err = s.Write(ctx, db.Runs(run), func(t *db.Tx) error {
 		done = ended{}
 		row, err := tables.LockRun(ctx, t, run)
@@ -96,6 +100,7 @@ func (s *Claims) end(ctx context.Context, e ending) (done ended, err error) {
 		if err != nil || c.id == "" {
 			return err
 		}
+		t.OnCommit(func() { count.Add(1) })
 		if !exists {
 			return nil // deleted, and with it its place in the queue
 		}

@@ -57,7 +57,7 @@ func (s *Claims) Permit(ctx context.Context, t *db.Tx, row *tables.RunRow, run s
 	a := queue.Ask{Attempt: attempt, Incarnation: p.Incarnation, Begun: begun}
 	claim, signed := access.ClaimOf(s.key, p.Claim)
 	if !s.CopiedAt().IsZero() {
-		return queue.Grant{Why: "the server works with a restored copy of its database, which starts nothing"}, "", nil
+		return queue.Grant{Code: queue.OnCopy, Why: "the server works with a restored copy of its database, which starts nothing"}, "", nil
 	}
 	if row == nil || row.Run.Submitted == nil || !signed {
 		a.Submitted = row != nil && row.Run.Submitted != nil
@@ -89,7 +89,7 @@ func (s *Claims) Permit(ctx context.Context, t *db.Tx, row *tables.RunRow, run s
 		return g, "", nil
 	}
 	if g.First && s.relaxed { // the claim is one of a server before
-		return queue.Grant{Why: "the server works with relaxed durability: a permit that it gives could be lost at a power cut, and be given again"}, "", nil
+		return queue.Grant{Code: queue.NotDurable, Why: "the server works with relaxed durability: a permit that it gives could be lost at a power cut, and be given again"}, "", nil
 	}
 	if g.First {
 		if err := s.grant(ctx, t, row, c, p.Incarnation, now); err != nil {

@@ -16,6 +16,7 @@ import (
 	"stint.dev/stint/internal/definition"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/definitions"
@@ -291,6 +292,9 @@ func (b *bench) ask(t testing.TB, s server, p *process) job.Permit {
 	must(t, err)
 	if got[0].Err != nil || got[0].Permit == nil {
 		t.Fatalf("asked for a permit: %+v", got[0])
+	}
+	if granted := got[0].Permit.Answer == job.PermitGranted; granted != (got[0].Refusal == "") || !granted && !slices.Contains(queue.Refusals(), queue.Refusal(got[0].Refusal)) {
+		t.Errorf("the permit is %s, refused because of %q", got[0].Permit.Answer, got[0].Refusal)
 	}
 	p.answers = append(p.answers, answer{*got[0].Permit, asked})
 	return *got[0].Permit

@@ -30,6 +30,8 @@ type Submissions interface {
 	// AfterEnd does, in a transaction that has locked the run, what follows the end of the attempt that it
 	// shows. If another attempt follows, it moves the run to retrying and returns the event.
 	AfterEnd(ctx context.Context, t *db.Tx, row *tables.RunRow, final bool, now time.Time) (*job.RunEvent, error)
+	// EndedClaims returns how many claims ended without a start since the server began.
+	EndedClaims() (released, overdue int64)
 }
 
 // New returns the Health of a database. q are the submitted runs; nil for a store without a queue.

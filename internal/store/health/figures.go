@@ -40,6 +40,12 @@ func (s *Health) Figures(ctx context.Context, now time.Time) (query.Figures, err
 	if f.Queue, err = s.queueCounts(ctx, now); err != nil {
 		return f, err
 	}
+	if f.QueueOfJobs, err = s.jobQueueCounts(ctx, now); err != nil {
+		return f, err
+	}
+	if s.submissions != nil {
+		f.ClaimsReleased, f.ClaimsOverdue = s.submissions.EndedClaims()
+	}
 	pools := s.Writer.Stats()
 	f.DatabaseConnections, f.DatabaseInUse, f.DatabaseWaits = pools.OpenConnections, pools.InUse, pools.WaitDuration
 	if s.Reader != s.Writer {
@@ -66,6 +72,29 @@ func (s *Health) queueCounts(ctx context.Context, now time.Time) ([]query.QueueC
 		var oldest int64
 		if err := rows.Scan(&c.Gate, &c.Runs, &oldest); err != nil {
 			return nil, fmt.Errorf("count the queue: %w", err)
+		}
+		c.Oldest = max(0, now.Sub(db.FromMicros(oldest)))
+		all = append(all, c)
+	}
+	return all, rows.Err()
+}
+
+// mostQueueJobs bounds how many jobs have figures of their own in the queue.
+const mostQueueJobs = 20
+
+// jobQueueCounts counts the runs in the queue of the jobs that have the most.
+func (s *Health) jobQueueCounts(ctx context.Context, now time.Time) ([]query.JobQueueCount, error) {
+	rows, err := s.Reader.QueryContext(ctx, `SELECT job, COUNT(*), MIN(queued_at) FROM queue_entries GROUP BY job ORDER BY COUNT(*) DESC, job LIMIT $1`, mostQueueJobs)
+	if err != nil {
+		return nil, fmt.Errorf("count the queue by jobs: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	var all []query.JobQueueCount
+	for rows.Next() {
+		var c query.JobQueueCount
+		var oldest int64
+		if err := rows.Scan(&c.Job, &c.Runs, &oldest); err != nil {
+			return nil, fmt.Errorf("count the queue by jobs: %w", err)
 		}
 		c.Oldest = max(0, now.Sub(db.FromMicros(oldest)))
 		all = append(all, c)

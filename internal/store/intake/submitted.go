@@ -142,7 +142,8 @@ func (g *Group) permit(ctx context.Context, a index.Append, key tables.AttemptKe
 		out.Err = &index.RefusedError{Why: fmt.Sprintf("run %s belongs to job %s, not to %s", a.Run, job.Quote(row.Run.Job), job.Quote(folded.State.View.Job))}
 		return out, nil
 	case row == nil:
-		out.Permit = &job.Permit{Answer: job.PermitRefused, Why: queue.Ask{}.Answer().Why}
+		unknown := queue.Ask{}.Answer()
+		out.Permit, out.Refusal = &job.Permit{Answer: job.PermitRefused, Why: unknown.Why}, string(unknown.Code)
 		return out, nil
 	}
 	now := db.FromMicros(db.Micros(a.At))
@@ -151,7 +152,7 @@ func (g *Group) permit(ctx context.Context, a index.Append, key tables.AttemptKe
 	case err != nil:
 		return index.Appended{}, err
 	case !grant.Granted:
-		out.Permit = &job.Permit{Answer: job.PermitRefused, Why: grant.Why}
+		out.Permit, out.Refusal = &job.Permit{Answer: job.PermitRefused, Why: grant.Why}, string(grant.Code)
 		return out, nil
 	case grant.First && out.Size > 0:
 		return index.Appended{}, fmt.Errorf("attempt %d of run %s has a journal, and had no permit", a.Attempt, a.Run)
