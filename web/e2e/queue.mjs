@@ -51,7 +51,7 @@ export const queue = {
     await other.apply(definition)
     const worker = await other.worker('w1', '--allow-commands') // none has a GPU
     const first = await other.submit('report')
-    await other.submit('report')
+    const second = await other.submit('report')
     await other.submit('', { job: 'later', command: { version: 1, args: ['true'] }, delay_ms: 3_600_000 })
     const last = await other.submit('', { job: 'after', command: { version: 1, args: ['true'] }, after: [{ run: first.id, when: 'succeeded' }] })
     await page.goto(other.base + 'queue')
@@ -71,7 +71,7 @@ export const queue = {
     await page.getByRole('dialog').getByLabel('Priority').selectOption('low')
     await page.getByRole('dialog').getByRole('button', { name: 'Change the priority' }).click()
     await seen(stuck.getByText(/^low/))
-    await page.locator(`a[data-run="${first.id}"]`).focus()
+    await page.locator(`a[data-run="${second.id}"]`).focus()
     await page.keyboard.press('x')
     await page.locator(`a[data-run="${last.id}"]`).focus()
     await page.keyboard.press('x')
