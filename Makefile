@@ -55,7 +55,7 @@ api-types: ## Write web/src/lib/api/schema.d.ts from the server's OpenAPI docume
 	@scripts/api-types
 
 .PHONY: demo
-demo: build ## Run the main job: a server, a real job through it, and the page
+demo: build ## A server with its page, a real job through it, and one that starts again on another worker
 	@bin/stint demo $(ARGS)
 
 .PHONY: setup

@@ -15,9 +15,9 @@ import (
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/demo"
+	"stint.dev/stint/internal/demo/tour"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/web"
-	"stint.dev/stint/job"
 )
 
 // demo runs a server and a job, and prints how to see them.
@@ -28,12 +28,17 @@ func (p *program) demo() *cobra.Command {
 		Long: `Start a server on a fresh data directory, run a real job of half a minute through the agent
 over HTTP, and keep serving until Ctrl-C. The job studies the text that it finds on this
 machine: an install step collects it, then the command counts, compresses and searches.
+
+Then the server starts a job itself: it gets a definition and two workers, the job runs on one
+of them, that worker is killed with all that runs there, and the job starts again on the other
+one. This takes a minute, most of it until the lease of the killed attempt ends.
+
 It needs no network.`,
 		Args: command.NoArgs,
 	}
 	opts := option.Register(cmd.Flags(), []option.Option{
 		{FlagOnly: true, Name: "listen", Value: "ADDR", Default: defaultListen, Help: "address and port of the demo's server; another port is taken if it is in use"},
-		{FlagOnly: true, Name: "exit", Kind: option.Switch, Help: "end when the job has ended, with its exit code"},
+		{FlagOnly: true, Name: "exit", Kind: option.Switch, Help: "end when the jobs have ended, with the exit code of the first that failed"},
 	})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := opts.Resolve(p.Getenv); err != nil {
@@ -90,7 +95,7 @@ func (p *program) runDemo(ctx context.Context, l net.Listener, exit bool) (err e
 	code := console.ExitFailed
 	select {
 	case <-ready:
-		code = p.demoRun(serving, "http://"+l.Addr().String(), dir, exit)
+		code = p.demoTour(serving, "http://"+l.Addr().String(), dir, exit)
 	case <-serving.Done():
 	}
 	if exit {
@@ -105,45 +110,21 @@ func (p *program) runDemo(ctx context.Context, l net.Listener, exit bool) (err e
 	return nil
 }
 
-// demoRun runs the job and prints what happens. It returns the job's exit code.
-func (p *program) demoRun(ctx context.Context, url, dir string, exit bool) int {
+// demoTour shows the server at url with files in dir, and returns the exit code of the first job that failed.
+func (p *program) demoTour(ctx context.Context, url, dir string, exit bool) int {
 	self, err := os.Executable()
 	if err != nil {
 		return p.Report("stint", fmt.Errorf("find the program itself: %w", err))
 	}
-	work := filepath.Join(dir, "work")
-	s := p.StyleFor(p.Out)
-	install := job.CommandLine([]string{self, "demo-job", "collect", work})
-	args := []string{
-		"run", "--server", url, "--job", "demo", "--label", "kind=demo", "--sample-period", "1s",
-		"--install", install, "--", self, "demo-job", "study", work,
-	}
-	p.print("%s %s\n", s.Bold("A server is running at"), s.Blue(url))
+	note := ""
 	if !web.Built() {
-		p.print("%s\n", s.Muted(plainPage))
+		note = plainPage
 	}
-	me := console.Clean(os.Args[0]) // as it was called, so that the lines can be copied
-	p.print("%s\n\n  %s %s\n\n", s.Bold("Now a job runs through it, as you would run your own:"), me, job.CommandLine(args))
-	p.print("While it runs, open %s or, in another terminal, run:\n\n", s.Blue(url))
-	for _, query := range []string{"runs", "logs -f demo#1", "show demo#1"} {
-		p.print("  %s %s --server %s\n", me, query, url)
-	}
-	p.print("\n")
-	code := p.Report("stint", p.execute(ctx, args)) // the same code, over HTTP, as in a process of its own
-	p.print("\n%s exit code %d\n", s.Bold("The job has ended:"), code)
-	p.printRun(ctx, url)
-	if !exit && ctx.Err() == nil {
-		p.print("\nThe server keeps serving at %s until Ctrl-C.\n", s.Blue(url))
-	}
-	return code
-}
-
-// printRun prints the run as the server shows it now.
-func (p *program) printRun(ctx context.Context, url string) {
-	p.print("\n")
-	if ctx.Err() == nil {
-		p.Report("stint", p.execute(ctx, []string{"show", "--server", url, "demo#1"}))
-	}
+	return tour.Show(ctx, tour.Config{
+		URL: url, Dir: dir, Program: self, PageNote: note, Ends: exit,
+		Called:  console.Clean(os.Args[0]), // as it was, so that the lines can be copied
+		Execute: p.execute, Report: func(err error) int { return p.Report("stint", err) }, Print: p.print, Style: p.StyleFor(p.Out),
+	})
 }
 
 // print writes to stdout; the demo goes on without a reader.
