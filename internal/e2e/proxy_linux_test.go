@@ -17,6 +17,7 @@ type elsewhere struct {
 	t    *testing.T
 	name string
 	here string // our address as it is seen from there
+	near string // our end of the cable
 }
 
 func ip(args ...string) error {
@@ -36,7 +37,8 @@ func newElsewhere(t *testing.T, number int) *elsewhere {
 	e := &elsewhere{t: t, name: fmt.Sprintf("stint-e2e-%d-%d", os.Getpid(), number)}
 	e.here = fmt.Sprintf("198.18.%d.%d", n>>6&0xff, n<<2&0xfc|1)
 	there := fmt.Sprintf("198.18.%d.%d", n>>6&0xff, n<<2&0xfc|2)
-	near, far := fmt.Sprintf("se%d", n), fmt.Sprintf("sf%d", n)
+	far := fmt.Sprintf("sf%d", n)
+	e.near = fmt.Sprintf("se%d", n)
 	if err := ip("netns", "add", e.name); err != nil {
 		t.Fatal(err)
 	}
@@ -46,9 +48,9 @@ func newElsewhere(t *testing.T, number int) *elsewhere {
 		}
 	})
 	for _, args := range [][]string{
-		{"link", "add", near, "type", "veth", "peer", "name", far, "netns", e.name},
-		{"addr", "add", e.here + "/30", "dev", near},
-		{"link", "set", near, "up"},
+		{"link", "add", e.near, "type", "veth", "peer", "name", far, "netns", e.name},
+		{"addr", "add", e.here + "/30", "dev", e.near},
+		{"link", "set", e.near, "up"},
 		{"-n", e.name, "addr", "add", there + "/30", "dev", far},
 		{"-n", e.name, "link", "set", far, "up"},
 	} {
