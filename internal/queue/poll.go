@@ -45,7 +45,7 @@ func (e *NameTakenError) Error() string {
 // MayHaveName reports whether a worker may have a name: a new one, its own, or one whose worker has not
 // asked within its lease.
 func MayHaveName(knownID string, lease time.Time, id string, now time.Time) bool {
-	return knownID == "" || knownID == id || !now.Before(lease)
+	return knownID == "" || knownID == id || !now.Before(lease) || lease.After(LatestLeaseEnd(now))
 }
 
 // Room returns how many claims a worker gets at most: what it says is free, and not more than its slots

@@ -187,7 +187,8 @@ func countWork(ctx context.Context, t *db.Tx, worker string) (int, error) {
 
 // withheldFrom returns what a worker is not offered now, because it gave back or lost claims of it.
 func withheldFrom(ctx context.Context, t *db.Tx, worker string, now time.Time) (withheld []string, err error) {
-	rows, err := t.QueryContext(ctx, `SELECT work, at FROM ended_claims WHERE worker = $1 AND at > $2`, worker, db.Micros(now.Add(-queue.EndedClaimsWindow)))
+	rows, err := t.QueryContext(ctx, `SELECT work, at FROM ended_claims WHERE worker = $1 AND at > $2 AND at <= $3`,
+		worker, db.Micros(now.Add(-queue.EndedClaimsWindow)), db.Micros(queue.LatestNow(now)))
 	if err != nil {
 		return nil, fmt.Errorf("read the claims that worker %s has given back: %w", job.Quote(worker), err)
 	}

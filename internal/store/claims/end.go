@@ -43,6 +43,9 @@ func (s *Claims) ReleaseClaim(ctx context.Context, worker, claim, reason string)
 // changes of runs that ended because of it.
 func (s *Claims) EndOverdueClaims(ctx context.Context) ([]job.RunEvent, error) {
 	var events []job.RunEvent
+	if err := s.shortenClaims(ctx); err != nil {
+		return nil, err
+	}
 	for {
 		ids, err := s.ReadTexts(ctx, `SELECT id FROM claims WHERE until < $1 ORDER BY until LIMIT $2`, db.Micros(s.Now()), overdueTogether)
 		if err != nil {
@@ -59,6 +62,20 @@ func (s *Claims) EndOverdueClaims(ctx context.Context) ([]job.RunEvent, error) {
 			return events, nil
 		}
 	}
+}
+
+// shortenClaims ends claims in time that were given by a clock that was ahead.
+func (s *Claims) shortenClaims(ctx context.Context) error {
+	now := s.Now()
+	latest := db.Micros(queue.LatestClaimEnd(now))
+	ids, err := s.ReadTexts(ctx, `SELECT id FROM claims WHERE until > $1 LIMIT 1`, latest)
+	if err != nil {
+		return fmt.Errorf("read the claims of a clock that was ahead: %w", err)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return s.Change(ctx, "shorten the claims of a clock that was ahead", `UPDATE claims SET until = $1 WHERE until > $2`, db.Micros(now.Add(queue.ClaimTime)), latest)
 }
 
 // ExtendClaims gives every claim its whole time again, because the server was away: no worker could name

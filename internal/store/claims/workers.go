@@ -114,7 +114,8 @@ func (s *Claims) arrive(ctx context.Context, t *db.Tx, name string, r job.ClaimR
 		lease = now // the next worker may have the name at once
 	}
 	same := known && w.id == r.WorkerID && w.host == r.Host && w.leaving == r.Leaving && w.doc.equals(doc)
-	if same && now.Sub(w.asked) < arriveInterval && lease.Sub(w.lease) < arriveInterval {
+	// A time that has not come is that of a clock that was ahead.
+	if age := now.Sub(w.asked); same && age >= 0 && age < arriveInterval && lease.Sub(w.lease) < arriveInterval && !w.lease.After(queue.LatestLeaseEnd(now)) {
 		return w, nil
 	}
 	query := `UPDATE workers SET id = $2, host = $3, doc = $4, asked_at = $5, lease_until = $6, leaving = $7 WHERE name = $1`
@@ -235,7 +236,8 @@ func (s *Claims) othersOf(ctx context.Context, t *db.Tx, name string, now time.T
 }
 
 func readLive(ctx context.Context, from db.Querier, now time.Time) (map[string]queue.Worker, error) {
-	rows, err := from.QueryContext(ctx, `SELECT `+workerColumns+` FROM workers WHERE lease_until > $1 AND drained_at IS NULL AND leaving = 0`, db.Micros(now))
+	rows, err := from.QueryContext(ctx, `SELECT `+workerColumns+` FROM workers
+		WHERE lease_until > $1 AND lease_until <= $2 AND drained_at IS NULL AND leaving = 0`, db.Micros(now), db.Micros(queue.LatestLeaseEnd(now)))
 	if err != nil {
 		return nil, fmt.Errorf("read the workers that live: %w", err)
 	}

@@ -72,7 +72,7 @@ func waitFor(ctx context.Context, woken <-chan struct{}, most time.Duration) {
 // MatchQueue is one round. With sweep it also looks for runs whose dependency ended unnoticed, because a
 // server died.
 func (m *Matcher) MatchQueue(ctx context.Context, sweep bool, changed func(job.Run)) error {
-	err := errors.Join(m.endDependencies(ctx, sweep, changed), m.expire(ctx, changed), m.queue.Match(ctx))
+	err := errors.Join(m.endDependencies(ctx, sweep, changed), m.expire(ctx, changed), m.queue.FollowClock(ctx), m.queue.Match(ctx))
 	if !m.Dialect.Postgres {
 		return err
 	}

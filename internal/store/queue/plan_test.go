@@ -40,6 +40,7 @@ func TestTheQueueIsReadOffIndexes(t *testing.T) {
 				{"runs of a job for a worker", readyRows(d.Dialect, anywhere+` AND job = $4`, true), []any{1, "\nh\n", 5, "job1"}, "queue_ready_of_job"},
 				{"runs that avoid hosts", readyRows(d.Dialect, notHere, false), []any{1, "\nh\n", 5}, "queue_ready_avoids"},
 				{"due runs", dueRuns, []any{1, 200}, "queue_entries_later"},
+				{"runs queued by a clock that was ahead", laterByClock, []any{int64(1) << 60, 200}, "queue_entries_oldest"},
 				{"paused jobs", nextPausedJob, []any{""}, "queue_entries_paused"},
 				{"groups", nextGroup, []any{""}, "queue_entries_of_group"},
 				{"selectors of a group", nextSelector, []any{"group1", -1}, "queue_entries_of_group"},
