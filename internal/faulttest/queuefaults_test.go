@@ -15,11 +15,8 @@ import (
 	"syscall"
 	"time"
 
-	"stint.dev/stint/client"
 	"stint.dev/stint/job"
 )
-
-func queueOf(r job.Run) client.QueueQuery { return client.QueueQuery{Job: r.Job, Limit: 20} }
 
 // begin makes a fault and returns how to end it; nil where there is nothing to end.
 func (w *queueWorld) begin(f fault) (undo func() error, err error) {
@@ -29,6 +26,7 @@ func (w *queueWorld) begin(f fault) (undo func() error, err error) {
 		worker.kill()
 		return worker.up, nil
 	case workerUpgrade:
+		within(5*time.Second, worker.hasBegun) // before, a signal ends it at once
 		err := worker.down(syscall.SIGTERM)
 		worker.plan.stint = !worker.plan.stint // another program takes over
 		return nil, errors.Join(err, worker.up())
@@ -81,6 +79,15 @@ func (w *queueWorld) begin(f fault) (undo func() error, err error) {
 			w.say("raise the limit", func() error { _, err := w.api.SetGroup(w.t.Context(), groupName, w.s.queue.limit); return err })
 			return nil
 		}, nil
+	case restoredCopy:
+		return w.restore()
+	case serverClock:
+		step := 24 * time.Hour
+		if f.n%2 == 0 {
+			step = -step
+		}
+		w.record("the server's clock: %s", step)
+		return func() error { return w.setClock("server.clock", 0) }, w.setClock("server.clock", step)
 	case fileChanged:
 		return w.changeFiles()
 	}
@@ -229,7 +236,7 @@ func (w *queueWorld) startSecond(worker *workerProcess) error {
 	if worker.cmd == nil || gone(worker.cmd.Process.Pid) {
 		return nil
 	}
-	if !within(500*ms, func() bool { return lockedBy(worker.state) == strconv.Itoa(worker.cmd.Process.Pid) }) {
+	if !within(500*ms, func() bool { return isLockedBy(worker.state, worker.cmd.Process) }) {
 		return nil // it has not begun
 	}
 	out, err := w.output(worker.command("second", worker.state, worker.url))
@@ -239,10 +246,15 @@ func (w *queueWorld) startSecond(worker *workerProcess) error {
 	return nil
 }
 
-// lockedBy is what a worker has written into the lock of its state directory.
-func lockedBy(state string) string {
+// isLockedBy reports whether a worker has locked its state directory: it works.
+func isLockedBy(state string, worker *os.Process) bool {
 	text, _ := os.ReadFile(filepath.Join(state, "worker", "lock")) // none before the first
-	return strings.TrimSpace(string(text))
+	return strings.TrimSpace(string(text)) == strconv.Itoa(worker.Pid)
+}
+
+func (p *workerProcess) hasBegun() bool {
+	process := p.process()
+	return process != nil && isLockedBy(p.state, process)
 }
 
 // within waits until something holds, for some time at most, and reports whether it does.

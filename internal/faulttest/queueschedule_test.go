@@ -68,6 +68,7 @@ const (
 	manyOrders    kind = "drain, cancel and retry together"
 	limitLowered  kind = "group limit lowered"
 	fileChanged   kind = "local definition changed"
+	restoredCopy  kind = "database restored"
 )
 
 // queueRules are the faults of the schedules with a queue.
@@ -109,8 +110,12 @@ var queueRules = []rule{
 	{manyOrders, 8, 100 * ms, 1500 * ms, always},
 	{limitLowered, 5, 200 * ms, 1500 * ms, func(s schedule, _ abilities) bool { return !s.has(limitLowered) }},
 	{fileChanged, 5, 200 * ms, 1500 * ms, func(s schedule, _ abilities) bool { return !s.has(fileChanged) && s.queue.workers[0].local }},
+	{serverClock, 8, 100 * ms, 2500 * ms, func(s schedule, can abilities) bool { return can.clock && !s.has(serverClock) }},
 	{postgresDown, 8, 50 * ms, 1200 * ms, func(s schedule, _ abilities) bool { return s.postgres && !s.has(postgresDown) }},
 }
+
+// restoredShare is of how many schedules with a queue one restores the database.
+const restoredShare = 10
 
 // withQueue reports whether the schedule of a seed is one with a queue.
 func withQueue(seed uint64) bool { return seed%3 == 0 }
@@ -132,6 +137,12 @@ func generateQueue(seed uint64, can abilities) schedule {
 		s.queue.runs = append(s.queue.runs, planRun(r, n))
 	}
 	s.job.during = 1200 * ms // in which the faults begin
+	if r.IntN(restoredShare) == 0 {
+		// Alone: what is cut off or frozen for longer than the server waits may run twice then.
+		s.queue.second = false
+		s.faults = []fault{{restoredCopy, time.Duration(200+r.IntN(1500)) * ms, time.Duration(200+r.IntN(3000)) * ms, r.IntN(1 << 20)}}
+		return s
+	}
 	for range 1 + r.IntN(3) {
 		s.faults = append(s.faults, drawFault(r, s, can, queueRules))
 	}
@@ -169,11 +180,11 @@ func TestGenerateQueue(t *testing.T) {
 		for _, f := range s.faults {
 			seen[f.kind]++
 		}
-		if none := generateQueue(seed, abilities{}); none.has(postgresDown) || none.postgres {
+		if none := generateQueue(seed, abilities{}); none.has(postgresDown, serverClock) || none.postgres {
 			t.Fatalf("a machine that can do nothing special: %v", none)
 		}
 	}
-	for _, rule := range queueRules {
+	for _, rule := range append(queueRules[:len(queueRules):len(queueRules)], rule{kind: restoredCopy}) {
 		if seen[rule.kind] < 10 {
 			t.Errorf("%q came up %d times in 2000 schedules", rule.kind, seen[rule.kind])
 		}

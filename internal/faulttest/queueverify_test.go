@@ -22,9 +22,15 @@ type trace struct {
 	starts, ends map[string]int // the place of the line, by run.attempt
 }
 
-// readTrace reads the file to which attempts append, and returns what is wrong with it: an attempt that
-// started twice.
-func readTrace(text []byte) (t trace, wrong []string) {
+// startedAgain is an attempt that started at one line, and at a later one.
+type startedAgain struct {
+	name         string
+	first, later int
+}
+
+// readTrace reads the file to which attempts append, and returns what is wrong with it, and the attempts that started
+// twice.
+func readTrace(text []byte) (t trace, twice []startedAgain, wrong []string) {
 	t = trace{map[string]int{}, map[string]int{}}
 	for n, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
 		var what, run, attempt string
@@ -35,19 +41,16 @@ func readTrace(text []byte) (t trace, wrong []string) {
 			wrong = append(wrong, fmt.Sprintf("line %d is %q", n+1, line))
 			continue
 		}
-		of := map[string]map[string]int{"start": t.starts, "end": t.ends}[what]
 		name := run + "." + attempt
-		if before, twice := of[name]; twice {
-			wrong = append(wrong, fmt.Sprintf("attempt %s has the line %q twice: %d and %d", name, what, before+1, n+1))
-		}
-		of[name] = n
-	}
-	for name := range t.ends {
-		if _, started := t.starts[name]; !started {
+		switch before, known := t.starts[name]; {
+		case what == "end" && !known:
 			wrong = append(wrong, fmt.Sprintf("attempt %s ended and had not started", name))
+		case what == "start" && known:
+			twice = append(twice, startedAgain{name, before, n})
 		}
+		map[string]map[string]int{"start": t.starts, "end": t.ends}[what][name] = n
 	}
-	return t, wrong
+	return t, twice, wrong
 }
 
 // verifyQueue looks at everything after the schedule.
@@ -56,9 +59,14 @@ func (w *queueWorld) verifyQueue() {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		w.t.Error(err)
 	}
-	t, wrong := readTrace(text)
+	t, twice, wrong := readTrace(text)
 	for _, one := range wrong {
 		w.t.Error(one)
+	}
+	for _, one := range twice {
+		if !w.mayRunAgain(one, text) {
+			w.t.Errorf("attempt %s started twice, in lines %d and %d of the trace\n%s", one.name, one.first+1, one.later+1, text)
+		}
 	}
 	tally.started.Add(int64(len(t.starts)))
 	for _, r := range w.runs {
@@ -83,7 +91,7 @@ func (r finalRun) wasLost() bool {
 func (w *queueWorld) read(r *submittedRun) (f finalRun, known bool) {
 	run, err := w.api.Run(context.Background(), r.id)
 	var p *job.Problem
-	if errors.As(err, &p) && p.Status == http.StatusNotFound && r.plan.when == "succeeded" {
+	if errors.As(err, &p) && p.Status == http.StatusNotFound && (r.plan.when == "succeeded" || w.restored) {
 		return f, false
 	}
 	events, eventsErr := w.api.Events(context.Background(), r.id)
@@ -97,7 +105,7 @@ func (w *queueWorld) read(r *submittedRun) (f finalRun, known bool) {
 // verifyRun compares what became of a run with its plan and with what its attempts have written.
 func (w *queueWorld) verifyRun(r *submittedRun, t trace) {
 	f, known := w.read(r)
-	if !known {
+	if !known || f.Submitted == nil && w.restored { // an agent delivered what the database did not know
 		return
 	}
 	if why := f.wrongOutcome(w.s, t); why != "" {
@@ -134,7 +142,7 @@ func historyText(events []job.RunEvent) string {
 // silencing are the faults that may make the server call an attempt lost whose agent lives.
 var silencing = []kind{
 	serverKill, serverStop, serverPause, allKill, netCut, netDelay, netReset, netHalfOpen, netLimit, replyLost, tooLate, bodyCut, gateway, oneAgentPause,
-	hostFrozen, permitFrozen, oneAgentKill, postgresDown, secondKill, hostKill, permitLost, permitLate, permitTooLate, serverClock, twice,
+	hostFrozen, permitFrozen, oneAgentKill, postgresDown, secondKill, hostKill, restoredCopy, permitLost, permitLate, permitTooLate, serverClock, twice,
 }
 
 // wrongOutcome says what is wrong with the end of a run; empty for nothing.
@@ -286,11 +294,11 @@ func (w *queueWorld) checkServer() {
 
 // An attempt that started twice is seen, and one that ended without a start.
 func TestReadTrace(t *testing.T) {
-	for text, wrong := range map[string]int{
-		"": 0, "start a 1\nend a 1\nstart a 2\n": 0, "start a 1\nstart b 1\nstart a 1\n": 1, "end a 1\n": 1, "start a 1\nend a 1\nend a 1\n": 1, "start a\n": 1,
+	for text, want := range map[string]struct{ twice, wrong int }{
+		"": {}, "start a 1\nend a 1\nstart a 2\n": {}, "start a 1\nstart b 1\nstart a 1\n": {1, 0}, "end a 1\n": {0, 1}, "start a\n": {0, 1},
 	} {
-		if _, got := readTrace([]byte(text)); len(got) != wrong {
-			t.Errorf("%q: %v", text, got)
+		if _, twice, wrong := readTrace([]byte(text)); len(twice) != want.twice || len(wrong) != want.wrong {
+			t.Errorf("%q: %v, %v", text, twice, wrong)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/client"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
 )
@@ -57,6 +59,10 @@ type queueWorld struct {
 	workers []*workerProcess
 	second  *serverProcess // another server on the same database; nil for none
 	states  []string       // the state directories of workers
+
+	// restored says that the database was replaced by an older copy, when the trace had restoredAt lines.
+	restored   bool
+	restoredAt int
 
 	runsMu sync.Mutex
 	runs   []*submittedRun
@@ -202,7 +208,13 @@ func (w *queueWorld) submit(r *submittedRun) {
 	}
 	if r.plan.after >= 0 {
 		first := w.runs[r.plan.after]
-		w.insist("the run before another one is known", func() error { _, err := w.api.Run(w.t.Context(), first.id); return err })
+		w.insist("the run before another one is known", func() error {
+			_, err := w.api.Run(w.t.Context(), first.id)
+			if w.restored {
+				return nil
+			}
+			return err
+		})
 		req.After = []job.Dependency{{Run: first.id, When: r.plan.when}}
 	}
 	w.insist("submit a run", func() error { _, err := w.api.Submit(w.t.Context(), r.id, req); return neverIfImpossible(err) })
@@ -253,7 +265,7 @@ func (w *queueWorld) heal() {
 		w.insist("resume a worker", func() error {
 			_, err := w.api.ResumeWorker(ctx, p.name)
 			var problem *job.Problem
-			if errors.As(err, &problem) && problem.Status == 404 {
+			if errors.As(err, &problem) && problem.Status == http.StatusNotFound {
 				return nil // it never reached the server
 			}
 			return err
@@ -402,11 +414,19 @@ func (w *queueWorld) attemptOf(env []byte) string {
 // waitAllEnded waits until every run has ended, and nothing of them is left on the hosts.
 func (w *queueWorld) waitAllEnded() {
 	w.t.Helper()
+	before := ""
 	for begun := time.Now(); ; wait(w.t.Context(), 100*ms) {
+		if w.restored {
+			w.releaseHeld()
+		}
 		left := w.left()
 		if left == "" {
 			return
 		}
+		if left != before && time.Since(w.began) > slow/2 {
+			w.record("%s", left)
+		}
+		before = left
 		if time.Since(begun) > patience {
 			w.t.Fatalf("%s after all was well: %s", patience, left)
 		}
@@ -421,13 +441,12 @@ func (w *queueWorld) left() string {
 		run, err := w.api.Run(ctx, r.id)
 		var p *job.Problem
 		switch {
-		case errors.As(err, &p) && p.Status == 404 && r.plan.after >= 0:
-			continue // it could never be met when it was submitted
+		case errors.As(err, &p) && p.Status == http.StatusNotFound && (r.plan.after >= 0 || w.restored):
+			continue // it could never be met when it was submitted, or is lost with the database
 		case err != nil:
 			return err.Error()
 		case !run.State.Terminal():
-			queued, err := w.api.Queue(ctx, queueOf(run))
-			return fmt.Sprintf("run %s is %s; the queue: %+v %v", r.id, run.State, queued, err)
+			return fmt.Sprintf("run %s is %s in attempt %d; the queue: %s", r.id, run.State, run.Attempt, w.queueText(ctx))
 		}
 	}
 	if alive := w.processes(nil); len(alive) > 0 {
@@ -440,6 +459,23 @@ func (w *queueWorld) left() string {
 		}
 	}
 	return ""
+}
+
+// queueText is what waits in the queue, and why.
+func (w *queueWorld) queueText(ctx context.Context) string {
+	page, err := w.api.Queue(ctx, client.QueueQuery{Limit: 20})
+	if err != nil {
+		return err.Error()
+	}
+	var b strings.Builder
+	for _, one := range page.Runs {
+		fmt.Fprintf(&b, "%s attempt %d, worker %q:", one.Run, one.Attempt, one.Worker)
+		for _, g := range one.Gates {
+			fmt.Fprintf(&b, " %s (%s)", g.Gate, g.Text)
+		}
+		b.WriteString("; ")
+	}
+	return b.String()
 }
 
 // spooledIn lists the journals in a state directory, but for those without a name, which an agent leaves that

@@ -92,7 +92,7 @@ func tallyString() string {
 func tallyKinds() string {
 	var out []string
 	named := map[kind]bool{}
-	for _, r := range slices.Concat(rules, queueRules) {
+	for _, r := range slices.Concat(rules, queueRules, []rule{{kind: restoredCopy}}) {
 		if n, ok := tally.made.Load(r.kind); ok && !named[r.kind] {
 			named[r.kind] = true
 			out = append(out, fmt.Sprintf("%s %d", r.kind, n.(*atomic.Int64).Load()))

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -346,7 +347,8 @@ type serverProcess struct {
 	w       *world
 	address string
 	place   []string
-	access  string // the option that says who needs a token
+	access  string   // the option that says who needs a token
+	once    []string // further arguments, until it has been ready once
 
 	mu  sync.Mutex
 	cmd *exec.Cmd // nil while it is down
@@ -382,7 +384,7 @@ func (p *serverProcess) try() error {
 		if err != nil {
 			return err
 		}
-		cmd := exec.Command(p.w.serverProgram(), append([]string{"server", "--listen", p.address, p.access}, p.place...)...)
+		cmd := exec.Command(p.w.serverProgram(), slices.Concat([]string{"server", "--listen", p.address, p.access}, p.place, p.once)...)
 		cmd.Env = append(p.w.environment("server.clock"), bucketKeys...)
 		cmd.Stdout, cmd.Stderr = log, log
 		if err := cmd.Start(); err != nil {
@@ -390,7 +392,11 @@ func (p *serverProcess) try() error {
 		}
 		p.cmd, p.log = cmd, log
 	}
-	return p.ready()
+	err := p.ready()
+	if err == nil {
+		p.once = nil
+	}
+	return err
 }
 
 // ready waits until the server answers, but not for one that has ended or is paused.

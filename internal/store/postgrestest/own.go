@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"syscall"
 
 	"github.com/jackc/pgx/v5"
@@ -82,4 +84,18 @@ func (o *Own) Up() error {
 // Close stops the server and removes its files.
 func (o *Own) Close() error {
 	return errors.Join(o.Down(false), os.RemoveAll(o.c.dir))
+}
+
+// Save stops the server cleanly, copies its files, and starts it again. restore puts the copy in place of the
+// files, as one who promotes a standby that lacks the last commits: the server must be down for it.
+func (o *Own) Save() (restore func() error, err error) {
+	if err := o.Down(false); err != nil {
+		return nil, err
+	}
+	data, saved := filepath.Join(o.c.dir, "data"), filepath.Join(o.c.dir, "saved")
+	copied := exec.Command("cp", "-a", data, saved)
+	if out, err := copied.CombinedOutput(); err != nil {
+		return nil, errors.Join(fmt.Errorf("copy the files of PostgreSQL: %w: %s", err, out), o.Up())
+	}
+	return func() error { return errors.Join(os.RemoveAll(data), os.Rename(saved, data)) }, o.Up()
 }
