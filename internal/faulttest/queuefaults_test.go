@@ -321,7 +321,7 @@ func (w *queueWorld) orderMuch(worker *workerProcess, n int) (undo func() error)
 // changeFiles changes the definitions on the disk of the workers that run no others, until undo is called.
 func (w *queueWorld) changeFiles() (undo func() error, err error) {
 	write := func(more string) (err error) {
-		for name, grouped := range map[string]bool{"work": false, "grouped": true} {
+		for name, grouped := range w.s.queue.jobs() {
 			err = errors.Join(err, os.WriteFile(w.path("definitions", name+".yaml"), []byte(definitionOf(name, grouped)+more), 0o644))
 		}
 		return err

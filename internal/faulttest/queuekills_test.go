@@ -17,6 +17,9 @@ import (
 const (
 	// mostWaiting is how many runs of TestKills have been submitted and have not ended, at most.
 	mostWaiting = 40
+	// killCopies is how many definitions of each kind there are: a worker that is killed with its claims is not
+	// offered their definition for a while.
+	killCopies = 12
 	// shortKills is how long the short form lasts.
 	shortKills = 5 * time.Second
 )
@@ -44,7 +47,7 @@ func playKills(t *testing.T, postgres bool, long time.Duration) {
 		}
 	}
 	s := schedule{seed: uint64(time.Now().UnixNano()), postgres: postgres, route: direct, faults: []fault{{kind: allKill}}}
-	s.queue = &queuePlan{workers: []workerPlan{{slots: 3}, {slots: 2}, {slots: 3, stint: true}}, limit: 2, second: postgres, plain: *killFor > 0}
+	s.queue = &queuePlan{workers: []workerPlan{{slots: 3}, {slots: 2}, {slots: 3, stint: true}}, limit: 2, second: postgres, copies: killCopies, plain: *killFor > 0}
 	w := &queueWorld{world: newWorld(t, s, sl), byID: map[string]*submittedRun{}}
 	w.queue = w
 	w.prepare()
@@ -59,6 +62,9 @@ func playKills(t *testing.T, postgres bool, long time.Duration) {
 	w.heal()
 	w.waitAllEnded()
 	w.verifyQueue()
+	if *killFor > 0 {
+		fmt.Printf("kills: ended %s after the last kill\n", time.Since(w.began.Add(long)).Round(time.Second))
+	}
 	fmt.Printf("kills: %s, %s: %d kills, %s\n", map[bool]string{true: "PostgreSQL", false: "SQLite"}[postgres], long, kills, w.summary())
 }
 
@@ -74,7 +80,7 @@ func (w *queueWorld) keepSubmitting(ctx context.Context) {
 		}
 		for len(waiting) < mostWaiting && ctx.Err() == nil {
 			plan := planRun(r, 0)
-			plan.at = 0
+			plan.at, plan.copy = 0, r.IntN(killCopies)
 			one := w.add(plan)
 			w.submit(one)
 			waiting[one] = true

@@ -17,6 +17,7 @@ type queuePlan struct {
 	limit   int  // of the group
 	second  bool // there is a second server on the same database
 	plain   bool // the programs are as they are released
+	copies  int  // of each definition, more than one if above 1
 }
 
 // workerPlan is one worker, on a host of its own: a state directory and a spool.
@@ -32,6 +33,7 @@ type runPlan struct {
 	at, lasts   time.Duration
 	fails, code int
 	grouped     bool
+	copy        int // of the definition
 	delay       time.Duration
 	after       int    // the run that must end before it; -1 for none
 	when        string // how that must end

@@ -25,6 +25,9 @@ import (
 // retryLimit is how many further attempts a run of these schedules has.
 const retryLimit = 3
 
+// withheldLimit is longer than a worker is not offered a definition of which it has lost claims.
+const withheldLimit = 12 * time.Minute
+
 // groupName is the group of the runs that have one.
 const groupName = "g"
 
@@ -53,6 +56,23 @@ retries: {limit: ` + strconv.Itoa(retryLimit) + `, backoff: 200ms, hold: 0s}
 	return text
 }
 
+// jobName is the name of a copy of one of the two definitions.
+func jobName(grouped bool, n int) string {
+	if grouped {
+		return fmt.Sprintf("grouped-%d", n)
+	}
+	return fmt.Sprintf("work-%d", n)
+}
+
+// jobs are the names of the jobs, and whether they belong to the group.
+func (p queuePlan) jobs() map[string]bool {
+	all := map[string]bool{}
+	for n := range max(p.copies, 1) {
+		all[jobName(false, n)], all[jobName(true, n)] = false, true
+	}
+	return all
+}
+
 // queueWorld is a world whose runs are submitted.
 type queueWorld struct {
 	*world
@@ -63,6 +83,7 @@ type queueWorld struct {
 	// restored says that the database was replaced by an older copy, when the trace had restoredAt lines.
 	restored   bool
 	restoredAt int
+	ended      int // so many of the first runs had ended when they were looked at
 
 	runsMu sync.Mutex
 	runs   []*submittedRun
@@ -123,7 +144,7 @@ func (w *queueWorld) prepare() {
 		w.t.Fatal(err)
 	}
 	var in api.ApplyRequest
-	for name, grouped := range map[string]bool{"work": false, "grouped": true} {
+	for name, grouped := range w.s.queue.jobs() {
 		text := definitionOf(name, grouped)
 		in.Files = append(in.Files, api.ApplyFile{Name: name + ".yaml", YAML: text})
 		if err := os.WriteFile(w.path("definitions", name+".yaml"), []byte(text), 0o644); err != nil {
@@ -196,12 +217,8 @@ func (w *queueWorld) endAll() {
 // submit submits a run, as often as it takes.
 func (w *queueWorld) submit(r *submittedRun) {
 	wait(w.t.Context(), time.Until(w.began.Add(r.plan.at)))
-	name := "work"
-	if r.plan.grouped {
-		name = "grouped"
-	}
 	req := job.SubmitRequest{
-		Job: name, Priority: r.plan.priority, DelayMS: r.plan.delay.Milliseconds(), By: "ada",
+		Job: jobName(r.plan.grouped, r.plan.copy), Priority: r.plan.priority, DelayMS: r.plan.delay.Milliseconds(), By: "ada",
 		Parameters: map[string]string{
 			"TRACE": w.path("trace"), "LASTS": fmt.Sprint(r.plan.lasts.Seconds()), "FAILS": strconv.Itoa(r.plan.fails), "CODE": strconv.Itoa(r.plan.code),
 		},
@@ -427,8 +444,12 @@ func (w *queueWorld) waitAllEnded() {
 			w.record("%s", left)
 		}
 		before = left
-		if time.Since(begun) > patience {
-			w.t.Fatalf("%s after all was well: %s", patience, left)
+		limit := patience
+		if w.s.queue.plain {
+			limit = withheldLimit
+		}
+		if time.Since(begun) > limit {
+			w.t.Fatalf("%s after all was well: %s", limit, left)
 		}
 	}
 }
@@ -437,16 +458,9 @@ func (w *queueWorld) waitAllEnded() {
 func (w *queueWorld) left() string {
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
-	for _, r := range w.runs {
-		run, err := w.api.Run(ctx, r.id)
-		var p *job.Problem
-		switch {
-		case errors.As(err, &p) && p.Status == http.StatusNotFound && (r.plan.after >= 0 || w.restored):
-			continue // it could never be met when it was submitted, or is lost with the database
-		case err != nil:
-			return err.Error()
-		case !run.State.Terminal():
-			return fmt.Sprintf("run %s is %s in attempt %d; the queue: %s", r.id, run.State, run.Attempt, w.queueText(ctx))
+	for ; w.ended < len(w.runs); w.ended++ { // most have ended when they are looked at again
+		if text := w.leftOf(ctx, w.runs[w.ended]); text != "" {
+			return text
 		}
 	}
 	if alive := w.processes(nil); len(alive) > 0 {
@@ -457,6 +471,26 @@ func (w *queueWorld) left() string {
 			w.flushState(state)
 			return fmt.Sprintf("the spool holds %v", files)
 		}
+	}
+	for _, r := range w.runs {
+		if text := w.leftOf(ctx, r); text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// leftOf says what keeps a run from its end; empty for nothing.
+func (w *queueWorld) leftOf(ctx context.Context, r *submittedRun) string {
+	run, err := w.api.Run(ctx, r.id)
+	var p *job.Problem
+	switch {
+	case errors.As(err, &p) && p.Status == http.StatusNotFound && (r.plan.after >= 0 || w.restored):
+		return "" // it could never be met when it was submitted, or is lost with the database
+	case err != nil:
+		return err.Error()
+	case !run.State.Terminal():
+		return fmt.Sprintf("run %s is %s in attempt %d; the queue: %s", r.id, run.State, run.Attempt, w.queueText(ctx))
 	}
 	return ""
 }

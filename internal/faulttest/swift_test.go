@@ -13,6 +13,7 @@ var swift = []shorter{
 	{"internal/health/silence.go", "HoldAfter = 30 * time.Second", "HoldAfter = 3 * time.Second"},
 	{"internal/health/outages.go", "HungAfter = 10 * time.Second", "HungAfter = 2 * time.Second"},
 	{"internal/health/outages.go", "TakeoverGraceAfter = 15 * time.Second", "TakeoverGraceAfter = 3 * time.Second"},
+	{"internal/queue/gate.go", "RestoredGrace = time.Minute", "RestoredGrace = 6 * time.Second"},
 	{"internal/queue/poll.go", "ClaimTime = 15 * time.Second", "ClaimTime = 3 * time.Second"},
 	{"internal/queue/poll.go", "workerGrace = 30 * time.Second", "workerGrace = 5 * time.Second"},
 	{"internal/queue/poll.go", "withheldTime  = 10 * time.Minute", "withheldTime  = 3 * time.Second"},
