@@ -148,6 +148,11 @@ func generateQueue(seed uint64, can abilities) schedule {
 	for range 1 + r.IntN(3) {
 		s.faults = append(s.faults, drawFault(r, s, can, queueRules))
 	}
+	if s.has(serverClock) {
+		for n := range s.queue.runs {
+			s.queue.runs[n].delay = 0 // it ends at a time of the server's clock, which is a day away
+		}
+	}
 	return s
 }
 

@@ -7,6 +7,7 @@ var swift = []shorter{
 	{"internal/lease/period.go", "DefaultPeriod = 5 * time.Second", "DefaultPeriod = time.Second"},
 	{"internal/lease/period.go", "minOutageLimit = 15 * time.Second", "minOutageLimit = 3 * time.Second"},
 	{"internal/lease/period.go", "returnTimeout  = 5 * time.Second", "returnTimeout  = time.Second"},
+	{"internal/store/intake/rules.go", "max(30*time.Second, 3*period)", "max(6*time.Second, 3*period)"},
 	{"internal/health/rules/judge.go", "DefaultPeriod = 5 * time.Second", "DefaultPeriod = time.Second"},
 	{"internal/health/rules/judge.go", "HoldLimit = 5 * time.Minute", "HoldLimit = 5 * time.Second"},
 	{"internal/health/rules/judge.go", "GraceAfter = time.Minute", "GraceAfter = 5 * time.Second"},

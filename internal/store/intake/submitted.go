@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -66,6 +67,9 @@ func (g *Group) admitSubmitted(ctx context.Context, a index.Append, attempt *tab
 		return nil, nil
 	}
 	now := db.FromMicros(db.Micros(a.At))
+	if early := tooEarly(row, a, now); early != nil {
+		return early, nil
+	}
 	events, err := g.recall(ctx, row, a.Attempt, a.Incarnation, now)
 	if err != nil {
 		return nil, err
@@ -83,6 +87,19 @@ func (g *Group) admitSubmitted(ctx context.Context, a index.Append, attempt *tab
 		return nil, err
 	}
 	return other, nil
+}
+
+// tooEarly returns *index.TooEarlyError for an append with the token of an attempt that the database cannot know yet: it
+// was restored from a copy in which the attempt before is active. When that is called lost, the process reports again.
+func tooEarly(row *tables.RunRow, a index.Append, now time.Time) error {
+	if a.Incarnation == "" || a.Attempt <= row.Run.Attempt {
+		return nil
+	}
+	var early *index.TooEarlyError
+	if _, _, err := allowAttempt(row.Run, a.Attempt, now); errors.As(err, &early) {
+		return early
+	}
+	return nil
 }
 
 // recall makes a run show an attempt of which it knows nothing, and whose process reports with its token: it had the
