@@ -42,6 +42,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 	}{
 		{"whole run in one append", wholeRun},
 		{"errors stay with their append", errorsStay},
+		{"ends of one job are stored once each", endsOfOneJob},
 		{"a journal has one writer", oneWriter},
 		{"cut anywhere", cutAnywhere},
 		{"small blocks are merged", smallBlocks},

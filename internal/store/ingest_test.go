@@ -101,6 +101,50 @@ func errorsStay(t *testing.T, s *store.Store) {
 	}
 }
 
+// endsOfOneJob ends many runs of one job with one group. What an end asks for depends on the other runs of the job, but
+// none of them is stored again for each.
+func endsOfOneJob(t *testing.T, s *store.Store) {
+	const n = 40
+	var begins, ends []index.Append
+	for range n {
+		id, data := whole(t, journal.Attempt{Job: "together"}, 0, "x\n")
+		half := len(data) / 2
+		begins = append(begins, index.Append{Run: id, Attempt: 1, Data: data[:half], At: noon})
+		ends = append(ends, index.Append{Run: id, Attempt: 1, Offset: int64(half), Data: data[half:], At: noon})
+	}
+	if _, _, err := s.Ingest(t.Context(), begins, nil); err != nil {
+		t.Fatal(err)
+	}
+	statements := []string{`CREATE TABLE changes (n INTEGER)`, `CREATE TRIGGER changes_counted AFTER UPDATE ON runs BEGIN INSERT INTO changes VALUES (1); END`}
+	if s.Postgres() {
+		statements = []string{
+			`CREATE TABLE changes (n INTEGER)`,
+			`CREATE FUNCTION count_changes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO changes VALUES (1); RETURN NULL; END $$`,
+			`CREATE TRIGGER changes_counted AFTER UPDATE ON runs FOR EACH ROW EXECUTE FUNCTION count_changes()`,
+		}
+	}
+	for _, statement := range statements {
+		if err := s.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := s.Ingest(t.Context(), ends, nil); err != nil {
+		t.Fatal(err)
+	}
+	var changes int
+	if err := s.Reader.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM changes`).Scan(&changes); err != nil {
+		t.Fatal(err)
+	}
+	if changes < n || changes > 3*n {
+		t.Errorf("%d changes of rows for the ends of %d runs", changes, n)
+	}
+	for _, a := range ends {
+		if run, err := s.Run(t.Context(), a.Run); err != nil || run.State != job.Succeeded || !run.Output.Complete {
+			t.Errorf("run %s is %s, complete %v: %v", a.Run, run.State, run.Output.Complete, err)
+		}
+	}
+}
+
 // cutAnywhere sends a journal in pieces that end inside header, frames and payloads.
 func cutAnywhere(t *testing.T, s *store.Store) {
 	for _, step := range []int{1, 7, 100, 333} {

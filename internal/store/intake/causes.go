@@ -10,7 +10,7 @@ import (
 )
 
 // enqueueChange stores the outbox rows that a change of a run asks for. They depend on the other runs of
-// the job, so those of the group that have changed are stored first.
+// the job, so those of the group that have changed are stored first, each once.
 func (g *Group) enqueueChange(ctx context.Context, row *tables.RunRow, events []job.RunEvent, ended, now time.Time) error {
 	if n := len(events); n > 0 && row.Run.State.Terminal() {
 		for id := range g.DirtyRuns {
@@ -18,6 +18,7 @@ func (g *Group) enqueueChange(ctx context.Context, row *tables.RunRow, events []
 				if err := tables.UpdateRun(ctx, g.Tx, other); err != nil {
 					return err
 				}
+				delete(g.DirtyRuns, id)
 			}
 		}
 	}
