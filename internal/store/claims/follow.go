@@ -30,6 +30,13 @@ func (s *Claims) follow(ctx context.Context, t *db.Tx, row *tables.RunRow, final
 	if run.Submitted == nil || !run.State.Terminal() || run.Outcome == nil {
 		return nil, nil
 	}
+	if run.State == job.Succeeded && requestedBy == "" { // nothing follows, whatever the definition says
+		err := storequeue.FreePlaces(ctx, t, run.ID)
+		if err == nil && final {
+			err = setActive(ctx, t, run.ID, run.Attempt, false)
+		}
+		return nil, err
+	}
 	alone, err := storequeue.IsAlone(ctx, t, run.ID)
 	if err != nil {
 		return nil, err

@@ -138,8 +138,10 @@ func (s *Claims) grant(ctx context.Context, t *db.Tx, row *tables.RunRow, c held
 	if err := db.RequireRow(res, err); err != nil {
 		return err
 	}
-	if _, err := t.ExecContext(ctx, `UPDATE permits SET active = 0 WHERE run_id = $1 AND attempt < $2`, c.run, c.attempt); err != nil {
-		return err
+	if c.attempt > 1 {
+		if _, err := t.ExecContext(ctx, `UPDATE permits SET active = 0 WHERE run_id = $1 AND attempt < $2`, c.run, c.attempt); err != nil {
+			return err
+		}
 	}
 	submitted := *row.Run.Submitted
 	submitted.Worker = c.worker
