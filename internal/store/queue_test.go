@@ -268,7 +268,13 @@ func takeRuns(t *testing.T, s *store.Store) {
 	gpu.Worker.Allow = []string{"gpu"}
 	wantText(t, namesOf(take(t, s, gpu)), "gpu")
 	wantText(t, namesOf(take(t, s, anyWorker(2))), "many many")
+	if left, err := s.AnyReady(t.Context()); err != nil || !left {
+		t.Errorf("a run is ready: %t, %v", left, err)
+	}
 	wantText(t, namesOf(take(t, s, anyWorker(2))), "many")
+	if left, err := s.AnyReady(t.Context()); err != nil || left {
+		t.Errorf("all were taken, and a run is ready: %t, %v", left, err)
+	}
 	wantText(t, namesOf(take(t, s, anyWorker(2))), "")
 }
 

@@ -78,6 +78,9 @@ func (s *Routes) claim(ctx context.Context, worker string, in job.ClaimRequest) 
 		select {
 		case <-poll.Turn():
 			reply, err = s.Workers.Claim(ctx, worker, in)
+			if left, lerr := s.Workers.AnyReady(ctx); lerr == nil && !left {
+				poll.NoneLeft()
+			}
 			poll.Done()
 			if err != nil || len(reply.Claims) > 0 || reply.Draining != first.Draining {
 				return reply, err

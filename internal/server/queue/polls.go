@@ -14,6 +14,7 @@ const mostAsking = 4
 type Polls struct {
 	mu      sync.Mutex
 	wakeups uint64  // so far
+	forAll  uint64  // the last one that every request looks after
 	waiting []*Poll // the one that waits longest first
 	asking  int     // have their turn
 }
@@ -36,11 +37,20 @@ func (p *Polls) Enter() *Poll {
 	return poll
 }
 
-// Wake gives every request a turn, in order. It never blocks.
+// Wake gives every request a turn, in order, until one reports that nothing is left. It never blocks.
 func (p *Polls) Wake() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.wakeups++
+	p.next()
+}
+
+// WakeAll gives every request a turn, in order, whether a run is left or not. It never blocks.
+func (p *Polls) WakeAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wakeups++
+	p.forAll = p.wakeups
 	p.next()
 }
 
@@ -73,6 +83,18 @@ func (p *Poll) Done() {
 	p.of.mu.Lock()
 	defer p.of.mu.Unlock()
 	p.end()
+}
+
+// NoneLeft reports in the turn of this request that no run is ready any more: other requests need not look after the
+// wake-ups so far, but for WakeAll.
+func (p *Poll) NoneLeft() {
+	p.of.mu.Lock()
+	defer p.of.mu.Unlock()
+	for _, other := range p.of.waiting {
+		if !other.busy && other.seen >= p.of.forAll {
+			other.seen = max(other.seen, p.seen)
+		}
+	}
 }
 
 // Leave removes the request. A turn that it has ends.

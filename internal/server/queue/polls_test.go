@@ -56,11 +56,47 @@ func TestPollsLookInTurn(t *testing.T) {
 	}
 }
 
+func TestPollsStopLookingWhenNoneIsLeft(t *testing.T) {
+	var p Polls
+	var all []*Poll
+	for range 10 {
+		all = append(all, p.Enter())
+	}
+	p.Wake()
+	<-all[0].Turn()
+	all[0].NoneLeft()
+	all[0].Done()
+	for i, poll := range all[mostAsking:] {
+		if hasTurn(poll) {
+			t.Errorf("poll %d looks for a run although none is left", mostAsking+i)
+		}
+	}
+	p.Wake()
+	for i := 1; i < mostAsking; i++ { // of the first wake-up
+		<-all[i].Turn()
+		all[i].Done()
+	}
+	if !hasTurn(all[0]) {
+		t.Error("nobody looks after the next wake-up")
+	}
+	p.WakeAll()
+	<-all[0].Turn()
+	all[0].NoneLeft()
+	all[0].Done()
+	for i := 1; i < len(all); i++ {
+		if !hasTurn(all[i]) {
+			t.Fatalf("poll %d does not look, though everybody has to", i)
+		}
+		<-all[i].Turn()
+		all[i].Done()
+	}
+}
+
 // Whatever happens, nobody sleeps through a wake-up, and not too many look at once.
 func TestPollsMissNoWakeUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var p Polls
-		wakeups := 0
+		wakeups, forAll := 0, 0
 		since := map[*Poll]int{} // the wake-up after which it last began to look
 		var order []*Poll
 		some := func(t *rapid.T, which func(*Poll) bool) *Poll {
@@ -81,7 +117,17 @@ func TestPollsMissNoWakeUp(t *testing.T) {
 				poll := p.Enter()
 				order, since[poll] = append(order, poll), wakeups
 			},
-			"wake": func(*rapid.T) { wakeups++; p.Wake() },
+			"wake":     func(*rapid.T) { wakeups++; p.Wake() },
+			"wake all": func(*rapid.T) { wakeups++; forAll = wakeups; p.WakeAll() },
+			"none left": func(t *rapid.T) {
+				poll := some(t, func(poll *Poll) bool { return busy[poll] })
+				for _, other := range order {
+					if !hasTurn(other) && !busy[other] && since[other] >= forAll {
+						since[other] = max(since[other], int(poll.seen))
+					}
+				}
+				poll.NoneLeft()
+			},
 			"look": func(t *rapid.T) {
 				poll := some(t, hasTurn)
 				<-poll.Turn()

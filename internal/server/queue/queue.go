@@ -54,6 +54,8 @@ type WorkerStore interface {
 	ReleaseClaim(ctx context.Context, worker, claim, reason string) (job.Run, []job.RunEvent, error)
 	// RunsReady returns a channel that is closed when a run becomes ready.
 	RunsReady() <-chan struct{}
+	// AnyReady reports whether a run is ready, whoever may take it.
+	AnyReady(ctx context.Context) (bool, error)
 	ListWorkers(ctx context.Context) ([]job.WorkerInfo, error)
 	// DrainWorker gives a worker no more runs, and takes its claims back.
 	DrainWorker(ctx context.Context, name string, d job.Drain) error

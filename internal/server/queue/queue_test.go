@@ -121,6 +121,12 @@ func (f *fakeStore) RunsReady() <-chan struct{} {
 	return f.signal
 }
 
+func (f *fakeStore) AnyReady(context.Context) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ready > 0, nil
+}
+
 // add makes runs ready.
 func (f *fakeStore) add(n int) {
 	f.mu.Lock()

@@ -59,7 +59,7 @@ func (s *Routes) DrainWorker(ctx context.Context, in *drainIn) (*route.Response[
 		return nil, s.ProblemOf(ctx, "drain worker "+job.Quote(in.Worker), err)
 	}
 	access.SetDetail(ctx, d.Reason)
-	s.polls.Wake() // the worker's own request is answered with the drain, others take what it had
+	s.polls.WakeAll() // the worker's own request is answered with the drain, others take what it had
 	return s.worker(ctx, in.Worker)
 }
 
@@ -81,7 +81,7 @@ func (s *Routes) ResumeWorker(ctx context.Context, in *workerPath) (*route.Respo
 	if err := s.Workers.ResumeWorker(ctx, in.Worker); err != nil {
 		return nil, s.ProblemOf(ctx, "resume worker "+job.Quote(in.Worker), err)
 	}
-	s.polls.Wake()
+	s.polls.WakeAll()
 	return s.worker(ctx, in.Worker)
 }
 

@@ -77,9 +77,9 @@ func (m *Matcher) MatchQueue(ctx context.Context, sweep bool, changed func(job.R
 		return err
 	}
 	// Another server may have made runs ready: those who wait here do not know.
-	n, cerr := db.QueryNumbers(ctx, m.Reader, `SELECT COUNT(*) FROM (SELECT 1 FROM queue_ready LIMIT 1) AS one`)
-	if cerr == nil && n[0] > 0 {
+	left, rerr := m.queue.AnyReady(ctx)
+	if left {
 		m.Signals.Ready.Raise()
 	}
-	return errors.Join(err, cerr)
+	return errors.Join(err, rerr)
 }

@@ -73,6 +73,15 @@ func lock(ctx context.Context, t *db.Tx) error {
 	return nil
 }
 
+// AnyReady reports whether a run is ready, whoever may take it.
+func (s *Queue) AnyReady(ctx context.Context) (bool, error) {
+	n, err := db.QueryNumbers(ctx, s.Reader, `SELECT COUNT(*) FROM (SELECT 1 FROM queue_ready LIMIT 1) AS one`)
+	if err != nil {
+		return false, fmt.Errorf("read whether a run is ready: %w", err)
+	}
+	return n[0] > 0, nil
+}
+
 // selectorText returns a selector as it is stored: the same one has the same text.
 func selectorText(s rules.Selector) (string, error) {
 	if len(s.Requires) == 0 {
