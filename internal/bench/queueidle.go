@@ -22,7 +22,7 @@ const (
 	besideStarts = 1000                   // a second, if the server does as many
 	idleRuns     = 200
 	heldPolls    = 1000
-	heldSpan     = 15 * time.Second // less than a request is held
+	heldSpan     = 15 * time.Second // less than the server holds a request
 )
 
 // restarted measures the start of a server with a full queue, and then heartbeats with and without starts beside them.

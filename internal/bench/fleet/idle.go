@@ -36,6 +36,7 @@ func Wait(host string, n int) (*Waiting, error) {
 			all.Leave()
 			return nil, err
 		}
+		w.wait = time.Minute // the longest: none asks again while the server is measured
 		all.workers = append(all.workers, w)
 		all.all.Go(func() { all.ask(w) })
 		<-time.After(time.Millisecond)

@@ -22,6 +22,7 @@ type Worker struct {
 	name  string
 	slots int
 	wire  *Wire
+	wait  time.Duration // for which the server may hold its requests
 	asked int
 }
 
@@ -31,7 +32,7 @@ func NewWorker(host, name string, slots int) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Worker{host: host, name: name, slots: slots, wire: wire}, nil
+	return &Worker{host: host, name: name, slots: slots, wire: wire, wait: claimWait}, nil
 }
 
 // Close ends the connection of the worker.
@@ -42,7 +43,7 @@ func (w *Worker) Claim(free int) ([]job.Claim, error) {
 	w.asked++
 	body, err := json.Marshal(job.ClaimRequest{
 		ClaimID: fmt.Sprintf("%s-%x-%d", w.name, rand.Uint64(), w.asked), WorkerID: "id of " + w.name, Host: "host of " + w.name, Version: "bench",
-		Specs: []int{job.SpecVersion}, Slots: w.slots, Free: free, Commands: true, WaitMS: claimWait.Milliseconds(),
+		Specs: []int{job.SpecVersion}, Slots: w.slots, Free: free, Commands: true, WaitMS: w.wait.Milliseconds(),
 	})
 	if err != nil {
 		return nil, err
