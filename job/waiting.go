@@ -79,8 +79,8 @@ type QueueReleaseReply struct {
 type Group struct {
 	Name  string `json:"name"`
 	Limit int    `json:"limit"`
-	// Active counts the runs that have a place: given to a worker, or at work. More than Limit
-	// after the limit was lowered.
+	// Active counts the runs that have a place: given to a worker, at work, or lost and maybe alive. More than
+	// Limit after the limit was lowered, or when a run reports again whose place others had taken.
 	Active int64 `json:"active"`
 	// Waiting counts the runs in the queue that wait for a place, and for nothing else.
 	Waiting int64 `json:"waiting"`

@@ -33,6 +33,9 @@ type Needed struct {
 	State     job.State
 	When      string
 	EndsAbout *time.Time // nil if nothing is known
+	// HeldUntil is until when a run keeps its place in a group because its attempt was lost and may live; nil for
+	// one whose attempt reports.
+	HeldUntil *time.Time
 }
 
 // Group is the limit of the group of a run and how much of it is in use.
@@ -107,6 +110,9 @@ func holders(all []Needed) string {
 	}
 	var names []string
 	for _, one := range all {
+		if one.HeldUntil != nil {
+			one.Name += fmt.Sprintf(" (lost, may be alive, keeps its place until %s)", job.TimeText(*one.HeldUntil))
+		}
 		names = append(names, one.Name)
 	}
 	return ", by " + strings.Join(names, ", ")

@@ -18,13 +18,17 @@ func TestExplain(t *testing.T) {
 		facts Facts
 		want  string // gates with when they open, and the start
 	}{
-		"nothing":    {Facts{}, " -> 12:00"},
-		"held":       {Facts{Held: "restored"}, "held A person must release it: restored. -> ?"},
-		"after":      {Facts{After: []Needed{etl}}, "after Waits until etl#88 has succeeded; it is running. 12:10 -> 12:10"},
-		"later":      {Facts{NotBefore: &hour}, "not_before May start at " + job.TimeText(hour) + ". 13:00 -> 13:00"},
-		"earlier":    {Facts{NotBefore: &gone}, " -> 12:00"},
-		"paused":     {Facts{Paused: &Pause{By: "bob", Why: "move"}}, "paused The job is paused by bob: move. -> ?"},
-		"group":      {Facts{Group: full}, "group The group db has 1 of 1 places taken, by etl#88. 12:10 -> 12:10"},
+		"nothing": {Facts{}, " -> 12:00"},
+		"held":    {Facts{Held: "restored"}, "held A person must release it: restored. -> ?"},
+		"after":   {Facts{After: []Needed{etl}}, "after Waits until etl#88 has succeeded; it is running. 12:10 -> 12:10"},
+		"later":   {Facts{NotBefore: &hour}, "not_before May start at " + job.TimeText(hour) + ". 13:00 -> 13:00"},
+		"earlier": {Facts{NotBefore: &gone}, " -> 12:00"},
+		"paused":  {Facts{Paused: &Pause{By: "bob", Why: "move"}}, "paused The job is paused by bob: move. -> ?"},
+		"group":   {Facts{Group: full}, "group The group db has 1 of 1 places taken, by etl#88. 12:10 -> 12:10"},
+		"held by a lost run": {
+			Facts{Group: &Group{Name: "db", Limit: 1, Active: 2, Holders: []Needed{etl, {Name: "etl#87", State: job.Lost, HeldUntil: &hour, EndsAbout: &hour}}}},
+			"group The group db has 2 of 1 places taken, by etl#88, etl#87 (lost, may be alive, keeps its place until " + job.TimeText(hour) + "). 12:10 -> 12:10",
+		},
 		"in a group": {Facts{Group: full, Ahead: 2, Usual: 5 * time.Minute}, "group The group db has 1 of 1 places taken, by etl#88. 12:20 -> 12:20"},
 		"unknown":    {Facts{Group: full, Ahead: 2}, "group The group db has 1 of 1 places taken, by etl#88. -> ?"},
 		"room":       {Facts{Group: &Group{Name: "db", Limit: 2, Active: 1}}, " -> 12:00"},

@@ -93,14 +93,8 @@ func (r Retries) After(e End) (next Next, follows bool, why string) {
 	if !e.Requested {
 		next.NotBefore = e.At.Add(r.backoff(e.Attempt - 1))
 	}
-	if !e.Final {
-		trusted := e.LeaseEnd
-		if trusted.Before(e.At) {
-			trusted = e.At
-		}
-		if held := trusted.Add(r.hold(e.Alone)); held.After(next.NotBefore) {
-			next.NotBefore = held
-		}
+	if held := r.HeldUntil(e); held.After(next.NotBefore) {
+		next.NotBefore = held
 	}
 	if endings[e.Outcome.Reason].avoided && e.Host != "" && !slices.Contains(next.Avoided, e.Host) {
 		next.Avoided = append(next.Avoided, e.Host)
@@ -110,6 +104,20 @@ func (r Retries) After(e End) (next Next, follows bool, why string) {
 		next.Memory = grown(e.Memory, r.Memory)
 	}
 	return next, true, fmt.Sprintf("attempt %d follows after %s", next.Attempt, e.Outcome.Reason)
+}
+
+// HeldUntil returns until when an attempt is waited for that may live: the run has its place in its group, and no
+// other attempt of it starts. For one that cannot come back that is the time of its end. A person who asks for
+// another attempt does not begin the wait anew.
+func (r Retries) HeldUntil(e End) time.Time {
+	if e.Final {
+		return e.At
+	}
+	trusted := e.LeaseEnd
+	if trusted.Before(e.At) && !e.Requested {
+		trusted = e.At
+	}
+	return trusted.Add(r.hold(e.Alone))
 }
 
 // refuse returns why no attempt follows an end; empty if one does.

@@ -63,6 +63,8 @@ func TestAfter(t *testing.T) {
 		"requested after a time limit":  {Retries{}, with(failed, func(e *End) { e.Requested, e.Outcome = true, ended(job.TimedOut, job.Timeout) }), true, 0, nil, 1 << 30},
 		"requested after a cancel":      {Retries{}, with(failed, func(e *End) { e.Requested, e.Canceled, e.Outcome = true, true, ended(job.Canceled, job.ByCancel) }), true, 0, nil, 1 << 30},
 		"requested after a loss":        {Retries{}, with(lost, func(e *End) { e.Requested, e.Alone = true, true }), true, 20*time.Second + holdAlone, []string{"a"}, 0},
+		"requested long after a loss":   {Retries{}, with(lost, func(e *End) { e.Requested, e.Alone, e.LeaseEnd = true, true, noon.Add(-time.Hour) }), true, 0, []string{"a"}, 0},
+		"requested soon after a loss":   {Retries{}, with(lost, func(e *End) { e.Requested, e.Alone, e.LeaseEnd = true, true, noon.Add(-time.Minute) }), true, holdAlone - time.Minute, []string{"a"}, 0},
 		"requested after a success":     {two, with(failed, func(e *End) { e.Requested, e.Outcome = true, ended(job.Succeeded, job.ExitCode) }), false, 0, nil, 0},
 		"the last possible attempt":     {Retries{Limit: 1 << 30}, with(failed, func(e *End) { e.Attempt = job.MaxAttempt }), false, 0, nil, 0},
 	} {

@@ -78,6 +78,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"a full queue", fullQueue},
 		{"random changes of the queue", randomQueue},
 		{"contradictions in the queue", contradictionsInTheQueue},
+		{"repaired places", repairedPlaces},
 		{"explained runs of the queue", explainedRuns},
 		{"pages of the queue", pagesOfTheQueue},
 		{"priorities in the queue", prioritiesInTheQueue},

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/queue"
+	"stint.dev/stint/internal/store/recovery"
 	"stint.dev/stint/job"
 )
 
@@ -119,5 +121,35 @@ func contradictionsInTheQueue(t *testing.T, s *store.Store) {
 	wrong, err := s.CheckQueue(t.Context())
 	if err != nil || len(wrong) != 4 {
 		t.Errorf("%+v, %v", wrong, err)
+	}
+}
+
+// The places of a group are corrected, and nothing else.
+func repairedPlaces(t *testing.T, s *store.Store) {
+	setGroup(t, s, 3)
+	grouped := func(r *job.SubmitRequest) { r.Group = "db" }
+	ids := []string{submitCommand(t, s, "a", grouped), submitCommand(t, s, "b", grouped), submitCommand(t, s, "c", grouped), submitCommand(t, s, "d", nil)}
+	must(t, s.Match(t.Context()))
+	wantText(t, namesOf(take(t, s, anyWorker(2))), "a b")
+	must(t, s.Exec(t.Context(), `DELETE FROM queue_places WHERE run_id = '`+ids[0]+`'`))                                                            // missing
+	must(t, s.Exec(t.Context(), `UPDATE queue_places SET until = 0 WHERE run_id = '`+ids[1]+`'`))                                                   // as if it was lost
+	must(t, s.Exec(t.Context(), `INSERT INTO queue_places (group_name, run_id, taken_at) VALUES ('db', '`+ids[2]+`', 0), ('db', '`+ids[3]+`', 0)`)) // too many
+	check := func(repair bool) (found, repaired map[string]string) {
+		found, repaired = map[string]string{}, map[string]string{}
+		_, err := recovery.Check(t.Context(), s, repair, func(f recovery.Finding) { found[f.Run], repaired[f.Run] = f.What, f.Repaired })
+		must(t, err)
+		return found, repaired
+	}
+	if found, _ := check(false); len(found) != 4 {
+		t.Fatalf("found %v", found)
+	}
+	want := map[string]string{ids[0]: "the place was taken", ids[1]: "the place was taken", ids[2]: "the place was freed", ids[3]: "the place was freed"}
+	if _, repaired := check(true); !maps.Equal(repaired, want) {
+		t.Errorf("repaired %v", repaired)
+	}
+	checkedQueue(t, s, "after the repair")
+	groups, err := s.Groups(t.Context())
+	if must(t, err); groups[0].Active != 2 {
+		t.Errorf("%+v", groups)
 	}
 }

@@ -39,7 +39,7 @@ var endOfRows = map[string]string{
 	"definitions": byPeople, "definition_versions": "is one of the last of a job, or " + withRuns + ", or " + byTime + " if the job has no definition and no runs",
 	"submissions": withRuns, "queue_entries": withRuns + "; earlier when the run starts", "queue_ready": withQueue, "queue_after": withQueue,
 	"queue_places": withRuns + "; earlier when the run ends", "queue_selectors": withQueue, "queue_lanes": withQueue, "queue_groups": byPeople,
-	"workers": byTime, "claims": byTime, "permits": withRuns, "ended_claims": withRuns,
+	"workers": byTime, "claims": withQueue, "permits": withRuns, "ended_claims": withRuns,
 	"stored_bytes": bounded, "installation": bounded, "schema_version": bounded,
 }
 
@@ -125,7 +125,6 @@ func fillTables(t *testing.T, s *store.Store) (waiting []string) {
 		must(t, s.Exec(ctx, `INSERT INTO run_owners (run_id, token_id, owned_since) VALUES ('`+owned+`', 'for ever', 0)`))
 	}
 	must(t, s.Exec(ctx, `INSERT INTO workers (name, id, host, doc, first_at, asked_at, lease_until) VALUES ('w1', 'i', 'h', '{}', 0, 0, 0)`))
-	must(t, s.Exec(ctx, `INSERT INTO claims (id, run_id, attempt, worker, poll, work, given_at, until, avoided, doc) VALUES ('c', '`+run+`', 2, 'w1', 'p', 'w', 0, 0, '[]', '{}')`))
 	must(t, s.Exec(ctx, `INSERT INTO permits (run_id, attempt, incarnation, claim, worker, host, at, memory, avoided) VALUES ('`+run+`', 1, 'i', 'c', 'w1', 'h', 0, 0, '[]')`))
 	must(t, s.Exec(ctx, `INSERT INTO ended_claims (id, run_id, attempt, worker, work, at, reason) VALUES ('c', '`+run+`', 1, 'w1', 'w', 0, '')`))
 	torn, data := whole(t, journal.Attempt{}, 0)
@@ -139,6 +138,7 @@ func fillTables(t *testing.T, s *store.Store) (waiting []string) {
 	if n := len(take(t, s, anyWorker(1))); n != 1 {
 		t.Fatalf("%d runs were taken", n)
 	}
+	must(t, s.Exec(ctx, `INSERT INTO claims (id, run_id, attempt, worker, poll, work, given_at, until, avoided, doc) VALUES ('c', '`+waiting[0]+`', 2, 'w1', 'p', 'w', 0, 0, '[]', '{}')`))
 	waiting = append(waiting, submitCommand(t, s, "second", nil))
 	waiting = append(waiting, submitCommand(t, s, "third", func(r *job.SubmitRequest) {
 		r.After = []job.Dependency{{Run: waiting[0], When: "ended"}}

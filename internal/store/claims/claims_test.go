@@ -398,3 +398,30 @@ func TestEndedClaimsAreCounted(t *testing.T) {
 		want(1, 1)
 	})
 }
+
+// A cancel ends the claim with the run: it takes no slot, counts for nothing, and is in nobody's way.
+func TestCancelEndsTheClaim(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t)
+		c := b.claimOne(t, "w1")
+		_, _, err := b.servers[0].outbox.RequestCancel(t.Context(), run, job.Cancel{By: "ada", At: b.clock()})
+		must(t, err)
+		workers, err := b.servers[0].ListWorkers(t.Context())
+		if must(t, err); workers[0].Claimed != 0 {
+			t.Errorf("worker w1 has %d claims", workers[0].Claimed)
+		}
+		_, _, err = b.servers[0].ReleaseClaim(t.Context(), "w1", c.Claim, "it cannot run here")
+		must(t, err)
+		b.pass(time.Minute)
+		_, err = b.servers[0].EndOverdueClaims(t.Context())
+		must(t, err)
+		if counted, err := b.servers[0].ReadTexts(t.Context(), `SELECT reason FROM ended_claims`); err != nil || len(counted) != 0 {
+			t.Errorf("counted: %q, %v", counted, err)
+		}
+		_, _, err = b.servers[0].outbox.RequestRetry(t.Context(), run, 0, "ada", "", b.clock())
+		must(t, err)
+		if again := b.claimOne(t, "w1"); again.Run != run || again.Claim == c.Claim {
+			t.Errorf("%+v", again)
+		}
+	})
+}

@@ -12,14 +12,16 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/groups"
 	storequeue "stint.dev/stint/internal/store/queue"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
 
-// AfterEnd does what follows the end of the attempt that a submitted run shows: it frees what the run has
-// taken of its group, and if another attempt follows, it adds that to the queue, moves the run to retrying
-// and returns the event; the caller stores run and event. final says that the attempt cannot report again.
+// AfterEnd does what follows the end of the attempt that a submitted run shows: it frees the place that the run
+// has in its group, or holds it while the attempt may live, and if another attempt follows, it adds that to the
+// queue, moves the run to retrying and returns the event; the caller stores run and event. final says that the
+// attempt cannot report again.
 func (s *Claims) AfterEnd(ctx context.Context, t *db.Tx, row *tables.RunRow, final bool, now time.Time) (*job.RunEvent, error) {
 	return s.follow(ctx, t, row, final, "", now)
 }
@@ -37,11 +39,8 @@ func (s *Claims) follow(ctx context.Context, t *db.Tx, row *tables.RunRow, final
 		}
 		return nil, err
 	}
-	alone, err := storequeue.IsAlone(ctx, t, run.ID)
+	alone, err := groups.IsAlone(ctx, t, run.ID)
 	if err != nil {
-		return nil, err
-	}
-	if err := storequeue.FreePlaces(ctx, t, run.ID); err != nil {
 		return nil, err
 	}
 	retries, err := retriesOf(ctx, t, run)
@@ -54,15 +53,14 @@ func (s *Claims) follow(ctx context.Context, t *db.Tx, row *tables.RunRow, final
 	}
 	outcome := *run.Outcome
 	outcome.State = run.State
-	next, follows, why := retries.After(queue.End{
+	end := queue.End{
 		Attempt: run.Attempt, Outcome: outcome, Final: final, At: now, LeaseEnd: row.ExpiresAt, Host: run.Host,
 		Avoided: permit.avoided, Memory: permit.memory, Canceled: run.Cancel != nil, Alone: alone, Requested: requestedBy != "",
-	})
-	if final {
-		if err := setActive(ctx, t, run.ID, run.Attempt, false); err != nil {
-			return nil, err
-		}
 	}
+	if err := finish(ctx, t, end, run.ID, retries.HeldUntil(end)); err != nil {
+		return nil, err
+	}
+	next, follows, why := retries.After(end)
 	if !follows {
 		if requestedBy != "" {
 			return nil, &outbox.NoRetryError{Run: *run, Why: fmt.Sprintf("run %s is %s: %s", run.ID, run.State, why)}
@@ -99,6 +97,18 @@ func followEvidence(attempt int, held, requestedBy string) string {
 	return fmt.Sprintf("Attempt %d waits for a worker.", attempt)
 }
 
+// finish frees the place of a run whose attempt has ended, and the slot of its worker. If the attempt may live, the
+// place is held.
+func finish(ctx context.Context, t *db.Tx, e queue.End, run string, held time.Time) error {
+	if !e.Final {
+		return groups.HoldPlace(ctx, t, run, held)
+	}
+	if err := storequeue.FreePlaces(ctx, t, run); err != nil {
+		return err
+	}
+	return setActive(ctx, t, run, e.Attempt, false)
+}
+
 // RequestAttempt adds another attempt of a submitted run that has ended to the queue, moves the run to retrying
 // and returns the event; the caller stores both. The error is *outbox.NoRetryError if no attempt can follow.
 func (s *Claims) RequestAttempt(ctx context.Context, t *db.Tx, row *tables.RunRow, by string, now time.Time) (*job.RunEvent, error) {
@@ -112,16 +122,18 @@ func (s *Claims) RequestAttempt(ctx context.Context, t *db.Tx, row *tables.RunRo
 	return event, err
 }
 
-// Withdraw takes the attempt that was to follow off the queue, with its claim, because the one before
-// reports again.
-func (s *Claims) Withdraw(ctx context.Context, t *db.Tx, run string) error {
-	if _, err := t.ExecContext(ctx, `DELETE FROM claims WHERE run_id = $1`, run); err != nil {
-		return fmt.Errorf("withdraw the claim of run %s: %w", run, err)
-	}
+// AfterReturn does what follows when an attempt that was lost reports again: the attempt that was to follow leaves
+// the queue, with its claim, and the run has its place in its group again.
+func (s *Claims) AfterReturn(ctx context.Context, t *db.Tx, run string) error {
 	if err := storequeue.Leave(ctx, t, run); err != nil {
 		return err
 	}
-	return storequeue.FreePlaces(ctx, t, run)
+	return groups.RegainPlace(ctx, t, run)
+}
+
+// AfterLoss frees the place in its group that a run has for an attempt that was lost: that has ended for certain.
+func (s *Claims) AfterLoss(ctx context.Context, t *db.Tx, run string) error {
+	return groups.FreeHeldPlace(ctx, t, run)
 }
 
 func setActive(ctx context.Context, t *db.Tx, run string, attempt int, active bool) error {

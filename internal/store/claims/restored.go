@@ -69,8 +69,5 @@ func (s *Claims) Recall(ctx context.Context, t *db.Tx, row *tables.RunRow, attem
 	if _, err := t.ExecContext(ctx, `UPDATE permits SET active = 0 WHERE run_id = $1 AND attempt < $2`, run, attempt); err != nil {
 		return false, fmt.Errorf("store the permit of attempt %d of run %s again: %w", attempt, run, err)
 	}
-	if _, err := t.ExecContext(ctx, `DELETE FROM claims WHERE run_id = $1`, run); err != nil {
-		return false, fmt.Errorf("withdraw the claim of run %s: %w", run, err)
-	}
-	return true, storequeue.Recalled(ctx, t, run)
+	return true, s.AfterReturn(ctx, t, run)
 }

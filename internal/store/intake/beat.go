@@ -158,7 +158,7 @@ func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 		if err != nil {
 			return lease.BeatResult{}, err
 		}
-		if err := g.withdraw(ctx, row); err != nil {
+		if err := g.afterReturn(ctx, row); err != nil {
 			return lease.BeatResult{}, err
 		}
 		row.WhenLost = diagnosisWhenLost(row)

@@ -26,12 +26,15 @@ type Submissions interface {
 	// Recall gives the attempt of a process the permit back that the database has lost, and takes the run off
 	// the queue. recalled is false if another process has the permit.
 	Recall(ctx context.Context, t *db.Tx, row *tables.RunRow, attempt int, incarnation string, now time.Time) (recalled bool, err error)
-	// AfterEnd does what follows the end of the attempt that a run shows: it frees what the run has taken of
-	// its group, and if another attempt follows, it adds that to the queue, moves the run to retrying and
-	// returns the event. final says that the attempt cannot report again.
+	// AfterEnd does what follows the end of the attempt that a run shows: it frees the place that the run has in
+	// its group, or holds it while the attempt may live, and if another attempt follows, it adds that to the queue,
+	// moves the run to retrying and returns the event. final says that the attempt cannot report again.
 	AfterEnd(ctx context.Context, t *db.Tx, row *tables.RunRow, final bool, now time.Time) (*job.RunEvent, error)
-	// Withdraw takes the attempt that was to follow off the queue, because the one before reports again.
-	Withdraw(ctx context.Context, t *db.Tx, run string) error
+	// AfterReturn does what follows when an attempt that was lost reports again: the attempt that was to follow
+	// leaves the queue, and the run has its place again.
+	AfterReturn(ctx context.Context, t *db.Tx, run string) error
+	// AfterLoss frees the place that a run has for an attempt that was lost: that has ended for certain.
+	AfterLoss(ctx context.Context, t *db.Tx, run string) error
 }
 
 // isSubmitted reports whether a run was submitted, in a store that has a queue.
@@ -202,6 +205,9 @@ func (g *Group) repeatPermit(ctx context.Context, row *tables.RunRow, attempt *t
 	if !grant.Revives {
 		return nil
 	}
+	if err := g.submissions.AfterReturn(ctx, g.Tx, row.Run.ID); err != nil {
+		return err
+	}
 	row.WhenLost = diagnosisWhenLost(row)
 	run, events := revive(row.Run, &attempt.State, now, "Its process asked for the permit to start again.")
 	row.Run = tables.WithCut(tables.WithAttempt(run, &attempt.View), attempt.Cut)
@@ -215,7 +221,15 @@ func (g *Group) repeatPermit(ctx context.Context, row *tables.RunRow, attempt *t
 // the append.
 func (g *Group) follow(ctx context.Context, before *job.Run, e *effect, ended bool, now time.Time) error {
 	run := &e.row.Run
-	if !g.isSubmitted(&e.row) || len(e.events) == 0 {
+	if !g.isSubmitted(&e.row) {
+		return nil
+	}
+	if ended && run.Submitted.Group != "" {
+		if err := g.submissions.AfterLoss(ctx, g.Tx, run.ID); err != nil {
+			return err
+		}
+	}
+	if len(e.events) == 0 {
 		return nil
 	}
 	waited := before.State == job.Retrying && !e.begins
@@ -223,8 +237,8 @@ func (g *Group) follow(ctx context.Context, before *job.Run, e *effect, ended bo
 		run.State, e.events = job.Retrying, nil
 		return nil
 	}
-	if waited && run.State != job.Retrying {
-		if err := g.submissions.Withdraw(ctx, g.Tx, run.ID); err != nil {
+	if waited && run.State != job.Retrying || before.State == job.Lost && run.State != job.Lost {
+		if err := g.submissions.AfterReturn(ctx, g.Tx, run.ID); err != nil {
 			return err
 		}
 	}
@@ -245,11 +259,10 @@ func (g *Group) follow(ctx context.Context, before *job.Run, e *effect, ended bo
 	return nil
 }
 
-// withdraw takes the next attempt of a submitted run off the queue, if it waits: the one before reports
-// again.
-func (g *Group) withdraw(ctx context.Context, row *tables.RunRow) error {
-	if !g.isSubmitted(row) || row.Run.State != job.Retrying {
+// afterReturn does what follows when the attempt of a submitted run reports again that was lost.
+func (g *Group) afterReturn(ctx context.Context, row *tables.RunRow) error {
+	if !g.isSubmitted(row) {
 		return nil
 	}
-	return g.submissions.Withdraw(ctx, g.Tx, row.Run.ID)
+	return g.submissions.AfterReturn(ctx, g.Tx, row.Run.ID)
 }

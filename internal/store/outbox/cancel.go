@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/groups"
 	"stint.dev/stint/internal/store/queue"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
@@ -31,12 +33,27 @@ func (s *Outbox) FollowCancel(ctx context.Context, id string, attempt int, c job
 		if before.Cancel == nil && len(out.Events) == 0 {
 			return tables.UpdateRun(ctx, t, &row)
 		}
+		if err := s.afterCancel(ctx, t, before.State, &row, c.At); err != nil {
+			return err
+		}
 		return SaveChange(ctx, t, &row, out.Events, c.At)
 	})
 	if err != nil {
 		return out, fmt.Errorf("cancel run %s: %w", id, err)
 	}
 	return out, nil
+}
+
+// afterCancel does what follows when a submitted run was canceled without its agent, which may be alive.
+func (s *Outbox) afterCancel(ctx context.Context, t *db.Tx, before job.State, row *tables.RunRow, now time.Time) error {
+	switch {
+	case row.Run.Submitted == nil || !row.Run.State.Terminal():
+		return nil
+	case before == job.Queued || before == job.Retrying:
+		return leaveQueue(ctx, t, &row.Run)
+	}
+	_, err := s.submissions.AfterEnd(ctx, t, row, false, now) // a canceled run is not tried again
+	return err
 }
 
 // followCancel returns the run after FollowCancel, and its progress. c.At is the current time.
@@ -87,7 +104,7 @@ func (s *Outbox) RequestCancel(ctx context.Context, run string, c job.Cancel) (j
 			return err
 		}
 		if row.Run.State.Terminal() { // it waited in the queue, or was to be tried again
-			return errors.Join(queue.Leave(ctx, t, run), queue.FreePlaces(ctx, t, run))
+			return leaveQueue(ctx, t, &row.Run)
 		}
 		return insertEntries(ctx, t, []outbox.Entry{{
 			Kind: outbox.Cancel, Run: run, Attempt: row.Run.Attempt, What: outbox.WhatCanceled,
@@ -98,6 +115,16 @@ func (s *Outbox) RequestCancel(ctx context.Context, run string, c job.Cancel) (j
 		return job.Run{}, nil, fmt.Errorf("cancel run %s: %w", run, err)
 	}
 	return row.Run, events, nil
+}
+
+// leaveQueue takes a run off the queue that was canceled there. Its place in its group stays while an attempt that was
+// lost may live.
+func leaveQueue(ctx context.Context, t *db.Tx, run *job.Run) error {
+	free := queue.FreePlaces
+	if run.EndedAt == nil {
+		free = groups.FreeClaimedPlace
+	}
+	return errors.Join(queue.Leave(ctx, t, run.ID), free(ctx, t, run.ID))
 }
 
 // cancelRun applies a cancel to a run. A run without an agent ends with it. changed reports whether the

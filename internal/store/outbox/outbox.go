@@ -43,6 +43,9 @@ type Submissions interface {
 	// ended to the queue, moves the run to retrying and returns the event. The error is *outbox.NoRetryError if no
 	// attempt can follow.
 	RequestAttempt(ctx context.Context, t *db.Tx, row *tables.RunRow, by string, now time.Time) (*job.RunEvent, error)
+	// AfterEnd does, in a transaction that has locked the run, what follows the end of the attempt that it shows.
+	// final says that the attempt cannot report again.
+	AfterEnd(ctx context.Context, t *db.Tx, row *tables.RunRow, final bool, now time.Time) (*job.RunEvent, error)
 }
 
 // New returns the outbox of a database. It cannot encrypt secrets before OpenSecrets.

@@ -8,6 +8,7 @@ import (
 
 	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/groups"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
@@ -119,7 +120,7 @@ func (s *Queue) ReleaseHeld(ctx context.Context, name string) (released int64, e
 // HoldAll holds every run of the queue until a person releases it, and why, also those that workers have: the caller
 // ends their claims. It returns how many there are. The transaction has locked no run.
 func HoldAll(ctx context.Context, t *db.Tx, why string) (held int64, err error) {
-	if err := lock(ctx, t); err != nil {
+	if err := groups.Lock(ctx, t); err != nil {
 		return 0, err
 	}
 	res, err := t.ExecContext(ctx, `UPDATE queue_entries SET held = CASE WHEN held = '' THEN $1 ELSE held END, gate = 'held'`, why)
@@ -132,7 +133,7 @@ func HoldAll(ctx context.Context, t *db.Tx, why string) (held int64, err error) 
 	// Afterwards, so that they see what transactions made ready for which the first statement waited.
 	for _, statement := range []string{
 		`DELETE FROM queue_ready`,
-		`DELETE FROM queue_places WHERE run_id IN (SELECT run_id FROM queue_entries)`,
+		`DELETE FROM queue_places WHERE until IS NULL AND run_id IN (SELECT run_id FROM queue_entries)`,
 	} {
 		if _, err := t.ExecContext(ctx, statement); err != nil {
 			return 0, fmt.Errorf("hold the queue: %w", err)

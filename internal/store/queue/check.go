@@ -3,34 +3,37 @@ package queue
 import (
 	"context"
 	"fmt"
+
+	"stint.dev/stint/internal/store/groups"
 )
 
 // Wrong is a row of the queue that contradicts another one.
-type Wrong struct{ Run, What string }
+type Wrong struct {
+	Run, What string
+	// Place says that groups.Places.RepairPlace corrects it.
+	Place bool
+}
 
 // contradictions select runs whose rows in the queue cannot be right. Each transaction of the queue keeps them
 // empty.
-var contradictions = []struct{ what, query string }{
+var contradictions = []struct {
+	what, query string
+	place       bool
+}{
 	{
 		"it is in the queue, and its state is neither queued nor retrying",
-		`SELECT e.run_id FROM queue_entries e JOIN runs r ON r.id = e.run_id WHERE r.state NOT IN ('queued', 'retrying')`,
+		`SELECT e.run_id FROM queue_entries e JOIN runs r ON r.id = e.run_id WHERE r.state NOT IN ('queued', 'retrying')`, false,
 	},
 	{
 		"it was submitted and waits, and is not in the queue: it would never start",
-		`SELECT s.run_id FROM submissions s JOIN runs r ON r.id = s.run_id WHERE r.state IN ('queued', 'retrying') AND NOT EXISTS (SELECT 1 FROM queue_entries e WHERE e.run_id = s.run_id)`,
+		`SELECT s.run_id FROM submissions s JOIN runs r ON r.id = s.run_id WHERE r.state IN ('queued', 'retrying') AND NOT EXISTS (SELECT 1 FROM queue_entries e WHERE e.run_id = s.run_id)`, false,
 	},
 	{
 		"it is ready in one table of the queue and not in the other",
-		`SELECT e.run_id FROM queue_entries e LEFT JOIN queue_ready r ON r.run_id = e.run_id WHERE (e.gate = 'ready') <> (r.run_id IS NOT NULL) OR r.rank <> e.rank OR r.selector <> e.selector`,
+		`SELECT e.run_id FROM queue_entries e LEFT JOIN queue_ready r ON r.run_id = e.run_id WHERE (e.gate = 'ready') <> (r.run_id IS NOT NULL) OR r.rank <> e.rank OR r.selector <> e.selector`, false,
 	},
-	{
-		"a worker has it, and it has no place in its group",
-		`SELECT e.run_id FROM queue_entries e WHERE e.gate = 'taken' AND e.group_name <> '' AND NOT EXISTS (SELECT 1 FROM queue_places p WHERE p.run_id = e.run_id AND p.group_name = e.group_name)`,
-	},
-	{
-		"it has ended, and has a place in a group",
-		`SELECT p.run_id FROM queue_places p JOIN runs r ON r.id = p.run_id WHERE r.state IN ('succeeded', 'failed', 'canceled', 'timed_out')`,
-	},
+	{"a worker has it or its attempt is active, and it has no place in its group", groups.WithoutPlace, true},
+	{"it has a place in a group, and is neither at a worker nor active nor lost", groups.WithWrongPlace, true},
 }
 
 // CheckQueue returns the runs whose rows in the queue contradict each other.
@@ -41,7 +44,7 @@ func (s *Queue) CheckQueue(ctx context.Context) (wrong []Wrong, err error) {
 			return wrong, fmt.Errorf("check the queue: %w", err)
 		}
 		for _, run := range runs {
-			wrong = append(wrong, Wrong{Run: run, What: "run " + run + ": " + c.what})
+			wrong = append(wrong, Wrong{Run: run, What: "run " + run + ": " + c.what, Place: c.place})
 		}
 	}
 	return wrong, nil

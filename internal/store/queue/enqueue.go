@@ -9,6 +9,7 @@ import (
 	"stint.dev/stint/internal/query"
 	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/groups"
 	"stint.dev/stint/job"
 )
 
@@ -158,8 +159,8 @@ func Return(ctx context.Context, t *db.Tx, run string) error {
 	return admit(ctx, t, run, false)
 }
 
-// Leave removes a run from the queue: it got its permit, or waits no more. Its place in its group
-// stays. It does nothing if the run is not in the queue.
+// Leave removes a run from the queue, and the claim of it: it got its permit, or waits no more. Its place in
+// its group stays. It does nothing if the run is not in the queue.
 func Leave(ctx context.Context, t *db.Tx, run string) error {
 	if _, err := t.ExecContext(ctx, `DELETE FROM queue_entries WHERE run_id = $1`, run); err != nil {
 		return fmt.Errorf("remove run %s from the queue: %w", run, err)
@@ -167,32 +168,11 @@ func Leave(ctx context.Context, t *db.Tx, run string) error {
 	return nil
 }
 
-// Recalled removes a run from the queue whose attempt has started, as its process reports, although the database did not
-// have that. It takes a place of the run's group, also if none is free.
-func Recalled(ctx context.Context, t *db.Tx, run string) error {
-	if err := lock(ctx, t); err != nil {
-		return err
-	}
-	if _, err := t.ExecContext(ctx, `INSERT INTO queue_places (group_name, run_id, taken_at) SELECT group_name, run_id, CAST($2 AS BIGINT) FROM submissions
-		WHERE run_id = $1 AND group_name <> '' ON CONFLICT (run_id) DO NOTHING`, run, db.Micros(t.Now())); err != nil {
-		return fmt.Errorf("take a place for run %s: %w", run, err)
-	}
-	return Leave(ctx, t, run)
-}
-
 // FreePlaces frees the place of a run that ended, and lets runs start that waited for the place or
 // for the end. It does nothing for a run without either.
 func FreePlaces(ctx context.Context, t *db.Tx, run string) error {
-	res, err := t.ExecContext(ctx, `DELETE FROM queue_places WHERE run_id = $1`, run)
-	var freed int64
-	if err == nil {
-		freed, err = res.RowsAffected()
-	}
-	if err != nil {
-		return fmt.Errorf("free the place of run %s: %w", run, err)
-	}
-	if freed > 0 {
-		t.OnCommit(t.Signals.Match.Raise)
+	if err := groups.FreePlace(ctx, t, run); err != nil {
+		return err
 	}
 	return Ended(ctx, t, run)
 }

@@ -111,7 +111,7 @@ func (x *explainer) pause(ctx context.Context, w waitingRow) (*rules.Pause, erro
 
 // needs returns the runs that one waits for.
 func (x *explainer) needs(ctx context.Context, run string) ([]rules.Needed, error) {
-	return x.readNeeded(ctx, `SELECT COALESCE(r.job, ''), COALESCE(r.number, 0), COALESCE(r.state, ''), a.how, r.started_at
+	return x.readNeeded(ctx, `SELECT COALESCE(r.job, ''), COALESCE(r.number, 0), COALESCE(r.state, ''), a.how, r.started_at, NULL
 		FROM queue_after a LEFT JOIN runs r ON r.id = a.needs WHERE a.run_id = $1 ORDER BY a.needs`, run)
 }
 
@@ -134,7 +134,7 @@ func (x *explainer) group(ctx context.Context, name string) (*rules.Group, error
 	case err != nil:
 		return nil, fmt.Errorf("read group %s: %w", job.Quote(name), err)
 	default:
-		if g.Holders, err = x.readNeeded(ctx, `SELECT r.job, r.number, r.state, '', r.started_at FROM queue_places p JOIN runs r ON r.id = p.run_id
+		if g.Holders, err = x.readNeeded(ctx, `SELECT r.job, r.number, r.state, '', r.started_at, p.until FROM queue_places p JOIN runs r ON r.id = p.run_id
 			WHERE p.group_name = $1 ORDER BY p.taken_at, p.run_id LIMIT $2`, name, mostHolders); err != nil {
 			return nil, err
 		}
@@ -144,7 +144,7 @@ func (x *explainer) group(ctx context.Context, name string) (*rules.Group, error
 }
 
 func (x *explainer) readNeeded(ctx context.Context, statement string, args ...any) (all []rules.Needed, err error) {
-	var started []sql.NullInt64
+	var started, held []sql.NullInt64
 	var jobs []string
 	err = func() error {
 		rows, err := x.Reader.QueryContext(ctx, statement, args...)
@@ -154,14 +154,14 @@ func (x *explainer) readNeeded(ctx context.Context, statement string, args ...an
 		defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 		for rows.Next() {
 			var n rules.Needed
-			var at sql.NullInt64
+			var at, until sql.NullInt64
 			var name string
 			var number int64
-			if err := rows.Scan(&name, &number, &n.State, &n.When, &at); err != nil {
+			if err := rows.Scan(&name, &number, &n.State, &n.When, &at, &until); err != nil {
 				return err
 			}
 			n.Name = fmt.Sprintf("%s#%d", name, number)
-			all, started, jobs = append(all, n), append(started, at), append(jobs, name)
+			all, started, held, jobs = append(all, n), append(started, at), append(held, until), append(jobs, name)
 		}
 		return rows.Err()
 	}()
@@ -173,7 +173,10 @@ func (x *explainer) readNeeded(ctx context.Context, statement string, args ...an
 		if err != nil {
 			return nil, err
 		}
-		all[i].EndsAbout = endsAbout(started[i], usual)
+		all[i].EndsAbout, all[i].HeldUntil = endsAbout(started[i], usual), db.FromNullableMicros(held[i])
+		if all[i].HeldUntil != nil {
+			all[i].EndsAbout = all[i].HeldUntil
+		}
 	}
 	return all, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/groups"
 	"stint.dev/stint/job"
 )
 
@@ -23,10 +24,10 @@ const (
 )
 
 // Match makes the runs ready that wait for nothing any more: their time has come, their definition is not
-// paused any more, or their group has a free place. What is blocked is found by indexes of what unblocks
+// paused any more, or their group has a free place; places of lost attempts are held for a time only. What is blocked is found by indexes of what unblocks
 // it, so that it costs nothing.
 func (s *Queue) Match(ctx context.Context) error {
-	return errors.Join(s.matchLater(ctx), s.matchPaused(ctx), s.matchGroups(ctx))
+	return errors.Join(s.matchLater(ctx), s.matchPaused(ctx), s.places.ReleaseHeldPlaces(ctx), s.matchGroups(ctx))
 }
 
 // matchLater admits runs whose time has come.
@@ -79,7 +80,7 @@ func (s *Queue) matchPaused(ctx context.Context) error {
 // WithdrawPaused keeps runs of a job from being given to workers that is paused in this transaction, or was
 // before.
 func WithdrawPaused(ctx context.Context, t *db.Tx, name string) error {
-	if err := lock(ctx, t); err != nil {
+	if err := groups.Lock(ctx, t); err != nil {
 		return err
 	}
 	return withdraw(ctx, t, rules.Paused, `job = $1 AND work <> job AND EXISTS (SELECT 1 FROM definitions d WHERE d.job = $1 AND d.paused_at IS NOT NULL)`, name)
@@ -135,14 +136,14 @@ func lockEntries(ctx context.Context, t *db.Tx, ids []string, gate rules.Gate) (
 func (s *Queue) matchGroups(ctx context.Context) error {
 	last := ""
 	for {
-		groups, err := s.ReadTexts(ctx, nextGroup, last)
+		waiting, err := s.ReadTexts(ctx, nextGroup, last)
 		if err != nil {
 			return fmt.Errorf("read which groups wait: %w", err)
 		}
-		if len(groups) == 0 {
+		if len(waiting) == 0 {
 			return nil
 		}
-		last = groups[0]
+		last = waiting[0]
 		for more := true; more; {
 			if more, err = s.matchGroup(ctx, last); err != nil {
 				return err
@@ -153,16 +154,16 @@ func (s *Queue) matchGroups(ctx context.Context) error {
 
 // matchGroup makes a batch of a group's runs ready. It reports whether there may be more.
 func (s *Queue) matchGroup(ctx context.Context, group string) (more bool, err error) {
-	free, err := freePlaces(ctx, s.Reader, group)
+	free, err := groups.FreePlaces(ctx, s.Reader, group)
 	if err != nil || free == 0 {
 		return false, err
 	}
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
 		more = false
-		if err := lock(ctx, t); err != nil {
+		if err := groups.Lock(ctx, t); err != nil {
 			return err
 		}
-		free, err := freePlaces(ctx, t, group)
+		free, err := groups.FreePlaces(ctx, t, group)
 		if err != nil || free == 0 {
 			return err
 		}
@@ -202,7 +203,7 @@ func waitingSelectors(ctx context.Context, t *db.Tx, group string) (all []int64,
 // how many it made ready, at most a batch.
 func fillGroup(ctx context.Context, t *db.Tx, group string, selector, free int64) (int, error) {
 	room := int64(matchBatch)
-	if free < unlimited {
+	if free < groups.Unlimited {
 		var n int64
 		if err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM queue_ready WHERE group_name = $1 AND group_name <> '' AND selector = $2`, group, selector).Scan(&n); err != nil {
 			return 0, fmt.Errorf("count what is ready of group %s: %w", job.Quote(group), err)

@@ -1,5 +1,5 @@
 // Package queue keeps the runs that wait for a worker: submissions, their ranks, what they wait
-// for, and the places of groups.
+// for.
 package queue
 
 import (
@@ -13,12 +13,14 @@ import (
 
 	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/groups"
 	"stint.dev/stint/job"
 )
 
 // Queue is the queue of one database.
 type Queue struct {
 	*db.DB
+	places  *groups.Places
 	mu      sync.Mutex
 	waiting map[string]int64 // the entries of each job, as they were counted
 	counted time.Time
@@ -26,7 +28,7 @@ type Queue struct {
 }
 
 // New makes the queue of a database.
-func New(d *db.DB) *Queue { return &Queue{DB: d} }
+func New(d *db.DB) *Queue { return &Queue{DB: d, places: groups.New(d)} }
 
 // Entry is an attempt that waits in the queue, or that a worker has claimed.
 type Entry struct {
@@ -57,21 +59,6 @@ const (
 	ready = "ready" // it has a row in queue_ready
 	taken = "taken" // a worker has a claim
 )
-
-// lockKey is the advisory lock of transactions that take places ("StintQ").
-const lockKey = 0x5374696e7451
-
-// lock keeps two transactions from taking places or changing limits at the same time. SQLite has one
-// transaction at a time. Lock rows of runs before it, or skip those that are locked.
-func lock(ctx context.Context, t *db.Tx) error {
-	if !t.Dialect.Postgres {
-		return nil
-	}
-	if _, err := t.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, lockKey); err != nil {
-		return fmt.Errorf("lock the queue: %w", err)
-	}
-	return nil
-}
 
 // AnyReady reports whether a run is ready, whoever may take it.
 func (s *Queue) AnyReady(ctx context.Context) (bool, error) {

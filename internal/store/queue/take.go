@@ -13,8 +13,8 @@ import (
 	"stint.dev/stint/internal/query"
 	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/groups"
 	"stint.dev/stint/internal/store/tables"
-	"stint.dev/stint/job"
 )
 
 // Want is what a worker asks for.
@@ -40,7 +40,7 @@ func Take(ctx context.Context, t *db.Tx, w Want) ([]Entry, error) {
 	if w.N <= 0 {
 		return nil, nil
 	}
-	if err := lock(ctx, t); err != nil {
+	if err := groups.Lock(ctx, t); err != nil {
 		return nil, err
 	}
 	one := taking{Want: w, t: t, free: map[string]int64{}, locked: map[string]bool{}}
@@ -261,7 +261,7 @@ func (k *taking) hasPlace(ctx context.Context, group string) (bool, error) {
 	free, known := k.free[group]
 	if !known {
 		var err error
-		if free, err = freePlaces(ctx, k.t, group); err != nil {
+		if free, err = groups.FreePlaces(ctx, k.t, group); err != nil {
 			return false, err
 		}
 		k.free[group] = free
@@ -270,20 +270,6 @@ func (k *taking) hasPlace(ctx context.Context, group string) (bool, error) {
 		return true, nil
 	}
 	return false, withdraw(ctx, k.t, rules.Full, `group_name = $1 AND group_name <> ''`, group)
-}
-
-// unlimited is the number of free places of a group without a limit.
-const unlimited = 1 << 40
-
-// freePlaces returns how many runs of a group may start; the transaction has the lock of the queue.
-func freePlaces(ctx context.Context, from db.RowQuerier, group string) (int64, error) {
-	var limit, used int64
-	err := from.QueryRowContext(ctx, `SELECT COALESCE((SELECT run_limit FROM queue_groups WHERE name = $1), CAST($2 AS BIGINT)),
-		(SELECT COUNT(*) FROM queue_places WHERE group_name = $1)`, group, int64(unlimited)).Scan(&limit, &used)
-	if err != nil {
-		return 0, fmt.Errorf("count the places of group %s: %w", job.Quote(group), err)
-	}
-	return max(limit-used, 0), nil
 }
 
 // withdraw takes runs out of the ready ones that match a condition, whose arguments begin with $1.
@@ -345,11 +331,9 @@ func (k *taking) takeOne(ctx context.Context, m *match, c candidate) error {
 
 // store stores that a run was taken, and returns its entry.
 func (k *taking) store(ctx context.Context, m *match, c candidate) (e Entry, err error) {
-	now := db.Micros(k.t.Now())
 	if c.group != "" {
-		if _, err := k.t.ExecContext(ctx, `INSERT INTO queue_places (group_name, run_id, taken_at) VALUES ($1, $2, $3)
-			ON CONFLICT (run_id) DO UPDATE SET group_name = excluded.group_name, taken_at = excluded.taken_at`, c.group, c.run, now); err != nil {
-			return e, fmt.Errorf("take a place of group %s: %w", job.Quote(c.group), err)
+		if err := groups.TakePlace(ctx, k.t, c.group, c.run); err != nil {
+			return e, err
 		}
 	}
 	if _, err := k.t.ExecContext(ctx, `UPDATE queue_selectors SET virtual_time = $2 WHERE id = $1 AND virtual_time < $2`, m.id, c.rank); err != nil {

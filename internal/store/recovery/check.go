@@ -49,8 +49,9 @@ type checker struct {
 
 // Check reads every journal: it verifies the checksum of every record and the digest at the end, compares the
 // rows of blocks, attempts and runs with the journal, counts the runs of each job, and finds objects that are
-// unused or missing. With repair it rewrites rows that differ, and truncates a journal that was still arriving
-// where its good bytes end, so that its agent can send the rest.
+// unused or missing, and rows of the queue that contradict each other. With repair it rewrites rows that differ,
+// corrects the places of groups, and truncates a journal that was still arriving where its good bytes end, so that
+// its agent can send the rest.
 func Check(ctx context.Context, s *store.Store, repair bool, report func(Finding)) (Checked, error) {
 	c := &checker{store: s, repair: repair, report: report}
 	last := tables.AttemptKey{}
@@ -75,12 +76,8 @@ func Check(ctx context.Context, s *store.Store, repair bool, report func(Finding
 	if err := c.permits(ctx); err != nil {
 		return c.sum, err
 	}
-	wrong, err := s.CheckQueue(ctx)
-	if err != nil {
+	if err := c.queue(ctx); err != nil {
 		return c.sum, err
-	}
-	for _, w := range wrong {
-		c.found(Finding{Run: w.Run, What: w.What})
 	}
 	return c.sum, c.objects(ctx)
 }

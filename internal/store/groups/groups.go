@@ -1,4 +1,5 @@
-package queue
+// Package groups keeps the limits of groups, and the places of their runs.
+package groups
 
 import (
 	"context"
@@ -11,9 +12,30 @@ import (
 	"stint.dev/stint/job"
 )
 
+// Places are the groups of one database.
+type Places struct{ *db.DB }
+
+// New returns the groups of a database.
+func New(d *db.DB) *Places { return &Places{d} }
+
+// lockKey is the advisory lock of transactions that take places ("StintQ").
+const lockKey = 0x5374696e7451
+
+// Lock keeps two transactions from taking places or changing limits at the same time. SQLite has one
+// transaction at a time. Lock rows of runs before it, or skip those that are locked.
+func Lock(ctx context.Context, t *db.Tx) error {
+	if !t.Dialect.Postgres {
+		return nil
+	}
+	if _, err := t.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, lockKey); err != nil {
+		return fmt.Errorf("lock the queue: %w", err)
+	}
+	return nil
+}
+
 // SetGroup sets how many runs of a group may be active. A limit below what is active starts nothing
 // until enough have ended.
-func (s *Queue) SetGroup(ctx context.Context, name string, limit int, by string) (job.Group, error) {
+func (s *Places) SetGroup(ctx context.Context, name string, limit int, by string) (job.Group, error) {
 	if err := rules.CheckGroup(name); err != nil {
 		return job.Group{}, err
 	}
@@ -22,7 +44,7 @@ func (s *Queue) SetGroup(ctx context.Context, name string, limit int, by string)
 	}
 	var group job.Group
 	err := s.Write(ctx, db.None, func(t *db.Tx) error {
-		if err := lock(ctx, t); err != nil {
+		if err := Lock(ctx, t); err != nil {
 			return err
 		}
 		_, err := t.ExecContext(ctx, `INSERT INTO queue_groups (name, run_limit, set_at, set_by) VALUES ($1, $2, $3, $4)
@@ -52,7 +74,7 @@ func scanGroup(row db.Scanner) (g job.Group, err error) {
 }
 
 // Groups returns the groups that have a limit, in the order of their names.
-func (s *Queue) Groups(ctx context.Context) ([]job.Group, error) {
+func (s *Places) Groups(ctx context.Context) ([]job.Group, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT `+groupColumns+` ORDER BY g.name`)
 	if err != nil {
 		return nil, fmt.Errorf("list groups: %w", err)
@@ -70,9 +92,9 @@ func (s *Queue) Groups(ctx context.Context) ([]job.Group, error) {
 }
 
 // DeleteGroup deletes the limit of a group: its runs start without one.
-func (s *Queue) DeleteGroup(ctx context.Context, name string) error {
+func (s *Places) DeleteGroup(ctx context.Context, name string) error {
 	return s.Write(ctx, db.None, func(t *db.Tx) error {
-		if err := lock(ctx, t); err != nil {
+		if err := Lock(ctx, t); err != nil {
 			return err
 		}
 		res, err := t.ExecContext(ctx, `DELETE FROM queue_groups WHERE name = $1`, name)
