@@ -16,6 +16,9 @@ const (
 	// ProblemJournalTaken is an append by a process that is not the writer of the journal any more,
 	// because another one has taken it over; Writer is the number of that one.
 	ProblemJournalTaken = problemPrefix + "journal-taken"
+	// ProblemJournalWhole is a request of an attempt whose journal the server has whole, in Size bytes: its token is not valid
+	// any more.
+	ProblemJournalWhole = problemPrefix + "journal-whole"
 	// ProblemRunIDUsed is an append of another journal under the id of a stored run.
 	ProblemRunIDUsed = problemPrefix + "run-id-used"
 	// ProblemRunSubmitted is an append, by somebody to whom it was not given, to a run that was submitted.

@@ -39,7 +39,7 @@ func TestProblemType(t *testing.T) {
 			t.Errorf("HTTP %d has the type %q", status, p.Type)
 		}
 		switch p.Type {
-		case job.ProblemRunIDUsed, job.ProblemRunSubmitted, job.ProblemJournalRefused, job.ProblemRunDeleted, job.ProblemWrongOffset:
+		case job.ProblemRunIDUsed, job.ProblemRunSubmitted, job.ProblemJournalRefused, job.ProblemRunDeleted, job.ProblemWrongOffset, job.ProblemJournalWhole:
 			t.Errorf("HTTP %d alone means %s", status, p.Type)
 		}
 	}

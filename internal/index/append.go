@@ -25,7 +25,8 @@ type Append struct {
 	// ByAgent says that the sender has the token of an agent, which is that of no attempt: it may not write to
 	// submitted runs.
 	ByAgent bool
-	// Incarnation is that of the process whose token of the attempt the sender has; empty for any other sender.
+	// Incarnation is that of the process whose token of the attempt the sender has, which is valid until the journal is
+	// whole; empty for any other sender.
 	Incarnation string
 	// Permit asks for the permit to start the attempt of a submitted run; nil for any other append. The
 	// data is then the journal up to its identity.
@@ -49,7 +50,7 @@ func (e *TooManyJobsError) Error() string {
 type Appended struct {
 	Size int64 // the durable bytes of the journal, also if the append was refused
 	// Err is nil, *OffsetError, *WriterError, *journal.CorruptError, *journal.NewerError,
-	// *RefusedError, *TooManyJobsError, *SubmittedError or an error of the database.
+	// *RefusedError, *TooManyJobsError, *SubmittedError, *WholeError or an error of the database.
 	Err error
 	// Permit is the answer to Append.Permit; nil if there was none, or with Err. Nothing of an append that
 	// is refused the permit is stored.
@@ -91,6 +92,17 @@ func (e *RefusedError) Error() string { return e.Why }
 type TooEarlyError struct{ Why string }
 
 func (e *TooEarlyError) Error() string { return e.Why }
+
+// WholeError is the error of a request with the token of an attempt whose journal is whole.
+type WholeError struct {
+	Run     string
+	Attempt int
+	Size    int64 // of the journal
+}
+
+func (e *WholeError) Error() string {
+	return fmt.Sprintf("the journal of attempt %d of run %s is whole here, with %d bytes: the token of the attempt is not valid any more", e.Attempt, e.Run, e.Size)
+}
 
 // SubmittedError is the error of an append to a submitted run by somebody else than the process that has the permit to start
 // the attempt.

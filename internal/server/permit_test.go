@@ -61,6 +61,43 @@ func TestTokensOfAttemptsAndClaims(t *testing.T) {
 	}
 }
 
+// When the journal is whole, the token of its attempt is not valid any more; only the last append may be repeated, whose
+// answer was lost.
+func TestTokenOfAnAttemptThatIsWhole(t *testing.T) {
+	l := start(t, server.Config{RequireToken: true})
+	s := newSketch(t, "report", nil)
+	bearer := []string{"Authorization", "Bearer " + access.AttemptToken(l.store.TokenKey(), s.id, 1, strings.Repeat("0a", 16))}
+	begin := int64(len(s.command().bytes()))
+	heartbeat, rest := "/api/v1/runs/"+s.id+"/attempts/1/heartbeat", "/api/v1/runs/"+s.id+"/attempts/1/journal/rest?offset=0"
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes(), bearer...).ok(t, nil)
+	l.do("POST", heartbeat, []byte(`{}`), bearer...).ok(t, nil)
+	l.get(rest, bearer...).ok(t, nil)
+	all := s.finish(0).bytes()
+	var got job.AppendReply
+	for range 2 {
+		l.do("POST", journalPath(s.id, 1, begin), all[begin:], bearer...).ok(t, &got)
+		if got.Size != int64(len(all)) {
+			t.Errorf("the last append: %+v", got)
+		}
+	}
+	l.do("POST", journalPath(s.id, 1, int64(len(all))), nil, bearer...).ok(t, nil) // does the server have all of it?
+	whole := func(what string, r reply) {
+		t.Helper()
+		p := r.problem(t, http.StatusConflict)
+		if p.Type != job.ProblemJournalWhole || p.Size == nil || *p.Size != int64(len(all)) || !strings.Contains(p.Detail, "is whole here") {
+			t.Errorf("%s: %+v", what, p)
+		}
+	}
+	whole("an earlier append", l.do("POST", journalPath(s.id, 1, 0), s.bytes()[:begin], bearer...))
+	whole("more", l.do("POST", journalPath(s.id, 1, int64(len(all))), []byte("x"), bearer...))
+	whole("its size", l.do("POST", journalPath(s.id, 1, 0), nil, bearer...))
+	whole("another writer", l.do("POST", journalPath(s.id, 1, int64(len(all)))+"&writer=1", nil, bearer...))
+	whole("reading back", l.get(rest, bearer...))
+	whole("a heartbeat", l.do("POST", heartbeat, []byte(`{}`), bearer...))
+	person := []string{"Authorization", "Bearer " + l.mint(access.Read, time.Time{}, time.Now())}
+	l.get("/api/v1/runs/"+s.id+"/attempts/1/journal", person...).ok(t, nil)
+}
+
 // The answer to the question for a permit is in a reply with the status 200, also a refusal.
 func TestPermitOfARunThatWasNotSubmitted(t *testing.T) {
 	l := start(t, server.Config{RequireToken: true})

@@ -182,7 +182,7 @@ func (s *Server) makeParts() {
 	})
 	s.logs = logsapi.New(logsapi.Config{
 		Finder: s.finder, Store: s.store, WriteTimeout: s.cfg.WriteTimeout, SearchTimeout: s.cfg.SearchTimeout, MaxSearches: s.cfg.MaxSearches,
-		Stopping: s.stopping, Turns: s.turns, Claim: s.access.Claim,
+		Stopping: s.stopping, Turns: s.turns, MayReadBack: s.intake.MayReadBack,
 	})
 	s.runs = runs.New(runs.Config{
 		Finder: s.finder, Store: s.store, Now: s.now, Ingest: s.intake.Ingested, Readers: s.broker.Readers,

@@ -288,6 +288,8 @@ func (d *Delivery) sendOne(ctx context.Context) (time.Duration, error) {
 		if d.pace.tooLarge(time.Now(), int(b.size), d.isOneRecord(offset, b.size)) {
 			return 0, nil
 		}
+	case Whole:
+		return d.whole(d.last.Size)
 	case Refused, Deleted:
 		return 0, FinalError(d.last, d.cfg.Run, err)
 	case Taken:

@@ -32,6 +32,8 @@ const (
 	FixToken
 	// Refused: the server will never take this journal. Keep it, marked.
 	Refused
+	// Whole: the server has the whole journal, of Size bytes, and takes nothing more of it.
+	Whole
 	// Deleted: the run was deleted on the server. Its journal is not needed.
 	Deleted
 )
@@ -39,18 +41,20 @@ const (
 // Decision is an action with what it needs.
 type Decision struct {
 	Action Action
-	Size   int64 // for Resume
+	Size   int64 // for Resume and Whole
 	// Wait is the least time until the next try; 0 leaves it to the backoff.
 	Wait time.Duration
 }
 
 // Reached reports whether a Stint server answered that can be waited for.
 func (d Decision) Reached() bool {
-	return d.Action == Proceed || d.Action == Resume || d.Action == Pause
+	return d.Action == Proceed || d.Action == Resume || d.Action == Pause || d.Action == Whole
 }
 
 // Final reports whether there is nothing more to send.
-func (d Decision) Final() bool { return d.Action == Refused || d.Action == Deleted }
+func (d Decision) Final() bool {
+	return d.Action == Refused || d.Action == Deleted || d.Action == Whole
+}
 
 const (
 	// tokenRetryInterval is how often a token that was refused is tried again.
@@ -86,6 +90,8 @@ func decideProblem(p *job.Problem) Decision {
 		switch {
 		case p.Type == job.ProblemWrongOffset && p.Size != nil:
 			return Decision{Action: Resume, Size: *p.Size}
+		case p.Type == job.ProblemJournalWhole && p.Size != nil:
+			return Decision{Action: Whole, Size: *p.Size}
 		case p.Type == job.ProblemJournalTaken:
 			return Decision{Action: Taken}
 		case p.Type == job.ProblemRunIDUsed, p.Type == job.ProblemRunSubmitted:
@@ -136,6 +142,15 @@ func (e *RefusedError) Error() string {
 
 func (e *RefusedError) Unwrap() error { return e.Cause }
 
+// WholeError reports that the server has the whole journal of an attempt, of Size bytes.
+type WholeError struct {
+	Size  int64
+	Cause error
+}
+
+func (e *WholeError) Error() string { return e.Cause.Error() }
+func (e *WholeError) Unwrap() error { return e.Cause }
+
 // DeletedError reports that the run was deleted on the server, which takes none of it.
 type DeletedError struct{ Run string }
 
@@ -151,6 +166,8 @@ func FinalError(d Decision, run string, err error) error {
 		return &RefusedError{Why: "the server refuses the journal of this run", Cause: err}
 	case Deleted:
 		return &DeletedError{Run: run}
+	case Whole:
+		return &WholeError{Size: d.Size, Cause: err}
 	}
 	return nil
 }

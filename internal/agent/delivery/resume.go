@@ -41,6 +41,17 @@ func AheadError(size, length int64) error {
 	return &RefusedError{Why: fmt.Sprintf("the server already has %d bytes of this journal, and here it is %d bytes long: it is not the same journal, or this host lost its end", size, length)}
 }
 
+// whole ends the delivery of a journal that the server has whole. One that differs from it was completed by another
+// process.
+func (d *Delivery) whole(size int64) (time.Duration, error) {
+	if length := d.cfg.Journal.Size(); !d.hasEnded() || size != length {
+		return 0, &RefusedError{Why: fmt.Sprintf("the server has the whole journal of this attempt, of %d bytes, and here it is %d bytes long: another process completed it", size, length), Cause: d.lastErr}
+	}
+	d.cfg.Journal.Acknowledge(size)
+	d.lastErr = nil
+	return 0, nil
+}
+
 // resume goes on at the size that the server has.
 func (d *Delivery) resume(offset, size int64) (time.Duration, error) {
 	if length := d.cfg.Journal.Size(); size > length || size < 0 {

@@ -131,7 +131,7 @@ func askSize(ctx context.Context, j *spool.Journal, s delivery.Server) (int64, e
 	switch d := delivery.Decide(err); {
 	case d.Action == delivery.Proceed:
 		return reply.Size, nil
-	case d.Action == delivery.Resume:
+	case d.Action == delivery.Resume, d.Action == delivery.Whole:
 		return d.Size, nil
 	case d.Final():
 		return 0, delivery.FinalError(d, m.Run, err)

@@ -209,6 +209,10 @@ func deliverOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Jo
 func (f *Journal) conclude(j *spool.Journal) {
 	var refused *delivery.RefusedError
 	var deleted *delivery.DeletedError
+	var whole *delivery.WholeError
+	if errors.As(f.Err, &whole) { // this host lost its end, or never learned that it was delivered
+		f.Err = nil
+	}
 	switch {
 	case f.Err == nil:
 		f.Err = j.Remove()
@@ -232,6 +236,10 @@ const giveUpAfter = 30 * time.Second
 func takeOverAndDeliver(ctx context.Context, j *spool.Journal, s delivery.Server) error {
 	m := j.Meta()
 	s, size, err := delivery.TakeOver(ctx, s, m.Run, m.Attempt, j.Size())
+	var whole *delivery.WholeError
+	if errors.As(err, &whole) && whole.Size != j.Size() {
+		return &delivery.RefusedError{Why: fmt.Sprintf("another process completed this journal: it has %d bytes on the server, and %d here", whole.Size, j.Size()), Cause: err}
+	}
 	if err == nil {
 		err = acknowledge(j, size)
 	}

@@ -70,20 +70,21 @@ func AsProblem(err error) *Problem {
 		notFound  *query.NotFoundError
 		ambiguous *query.AmbiguousError
 		invalid   *job.InvalidError
-		offset    *index.OffsetError
-		taken     *index.WriterError
 		refused   *index.RefusedError
 		corrupt   *journal.CorruptError
 		newer     *journal.NewerError
 		state     *job.RefusedError
 		early     *index.TooEarlyError
-		submitted *index.SubmittedError
 		active    *query.ActiveJobError
 		noKey     *outbox.SecretKeyError
 	)
-	switch {
-	case errors.As(err, &p):
+	if errors.As(err, &p) {
 		return p
+	}
+	if p := journalProblem(err); p != nil {
+		return p
+	}
+	switch {
 	case errors.As(err, &inner):
 		return &Problem{*inner}
 	case errors.As(err, &notFound):
@@ -92,18 +93,6 @@ func AsProblem(err error) *Problem {
 		return NewProblem(http.StatusConflict, "%s", ambiguous)
 	case errors.As(err, &invalid):
 		return NewProblem(http.StatusBadRequest, "%s", invalid)
-	case errors.As(err, &offset):
-		out := NewProblem(http.StatusConflict, "%s", offset)
-		out.Type, out.Size = job.ProblemWrongOffset, &offset.Size
-		return out
-	case errors.As(err, &taken):
-		out := NewProblem(http.StatusConflict, "%s", taken)
-		out.Type, out.Writer = job.ProblemJournalTaken, &taken.Writer
-		return out
-	case errors.As(err, &submitted):
-		out := NewProblem(http.StatusConflict, "%s", submitted)
-		out.Type = job.ProblemRunSubmitted
-		return out
 	case errors.As(err, &refused), errors.As(err, &corrupt), errors.As(err, &newer):
 		return NewProblem(http.StatusUnprocessableEntity, "%s", err)
 	case errors.As(err, &early):
@@ -120,6 +109,36 @@ func AsProblem(err error) *Problem {
 		return Busy(http.StatusServiceUnavailable, time.Second, "the database is not available at the moment: try again; see the server's log")
 	}
 	return NewProblem(http.StatusInternalServerError, InternalText)
+}
+
+// journalProblem returns the problem for an append that the server does not take as it is, by whose type the agent decides what
+// to do; nil for any other error.
+func journalProblem(err error) *Problem {
+	var (
+		offset    *index.OffsetError
+		taken     *index.WriterError
+		submitted *index.SubmittedError
+		whole     *index.WholeError
+	)
+	switch {
+	case errors.As(err, &offset):
+		out := NewProblem(http.StatusConflict, "%s", offset)
+		out.Type, out.Size = job.ProblemWrongOffset, &offset.Size
+		return out
+	case errors.As(err, &taken):
+		out := NewProblem(http.StatusConflict, "%s", taken)
+		out.Type, out.Writer = job.ProblemJournalTaken, &taken.Writer
+		return out
+	case errors.As(err, &submitted):
+		out := NewProblem(http.StatusConflict, "%s", submitted)
+		out.Type = job.ProblemRunSubmitted
+		return out
+	case errors.As(err, &whole):
+		out := NewProblem(http.StatusConflict, "%s", whole)
+		out.Type, out.Size = job.ProblemJournalWhole, &whole.Size
+		return out
+	}
+	return nil
 }
 
 // ErrorWriter writes errors as problems, and logs internal ones.

@@ -82,9 +82,32 @@ func (s *Intake) appendBody(r *http.Request, a index.Append) (size int64, err er
 		return 0, fmt.Errorf("look up journal of run %s, attempt %d: %w", a.Run, a.Attempt, err)
 	}
 	if len(a.Data) == 0 && size != a.Offset {
+		if err := s.refuseWhole(r.Context(), a.Run, a.Attempt); err != nil {
+			return 0, err
+		}
 		return 0, &index.OffsetError{Offset: a.Offset, Size: size}
 	}
 	return size, nil
+}
+
+// MayReadBack returns an error unless the caller of a request may read the journal of an attempt, which it writes.
+func (s *Intake) MayReadBack(ctx context.Context, run string, attempt int) error {
+	if err := s.Claim(ctx, run); err != nil {
+		return err
+	}
+	return s.refuseWhole(ctx, run, attempt)
+}
+
+// refuseWhole returns *index.WholeError for a request with the token of an attempt whose journal is whole.
+func (s *Intake) refuseWhole(ctx context.Context, run string, attempt int) error {
+	if access.CallerOf(ctx).Incarnation == "" {
+		return nil
+	}
+	size, err := s.Store.WholeSize(ctx, run, attempt)
+	if err == nil && size > 0 {
+		err = &index.WholeError{Run: run, Attempt: attempt, Size: size}
+	}
+	return err
 }
 
 // clockOffset returns by how much the clock of an agent is behind the server's, from the header of

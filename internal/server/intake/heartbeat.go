@@ -46,6 +46,9 @@ func (s *Intake) PostHeartbeat(w http.ResponseWriter, r *http.Request) {
 	done, err := s.committer.beat(r.Context(), lease.Beat{
 		Run: run, Attempt: attempt, Heartbeat: hb.Bounded(), At: now, Lease: trust, Incarnation: access.CallerOf(r.Context()).Incarnation,
 	})
+	if err == nil && done.Ended {
+		err = s.refuseWhole(r.Context(), run, attempt)
+	}
 	if err != nil {
 		s.Fail(w, r, fmt.Errorf("record heartbeat of run %s, attempt %d: %w", run, attempt, err))
 		return

@@ -27,6 +27,8 @@ type Store interface {
 	Renew(beats []lease.Beat) []*lease.BeatResult
 	// JournalSize returns how many bytes of an attempt's journal are durable; 0 if none.
 	JournalSize(ctx context.Context, run string, attempt int) (int64, error)
+	// WholeSize returns the size of an attempt's journal if it is whole; else 0.
+	WholeSize(ctx context.Context, run string, attempt int) (int64, error)
 	// Blocks returns the heads of up to limit blocks of an attempt's journal, in order,
 	// beginning with the one that holds journal offset from (or the first after it).
 	Blocks(ctx context.Context, run string, attempt int, from int64, limit int) ([]index.BlockHead, error)

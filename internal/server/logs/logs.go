@@ -31,8 +31,8 @@ type Config struct {
 	Stopping <-chan struct{}
 	// Turns are the turns of the requests that read logs.
 	Turns *shares.Shares
-	// Claim returns an error unless the caller of a request may write to a run.
-	Claim func(ctx context.Context, run string) error
+	// MayReadBack returns an error unless the caller of a request may read the journal of an attempt that it writes.
+	MayReadBack func(ctx context.Context, run string, attempt int) error
 }
 
 // Logs handles the requests for logs and journals.

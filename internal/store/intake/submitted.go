@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -49,7 +50,35 @@ func (g *Group) submitted(ctx context.Context, a index.Append, key tables.Attemp
 		return done, true, err
 	}
 	refused, err := g.admitSubmitted(ctx, a, attempt)
+	if err == nil && refused == nil && a.Incarnation != "" && attempt.State.Ended {
+		return afterWhole(a, attempt), true, nil
+	}
 	return index.Appended{Err: refused}, refused != nil, err
+}
+
+// afterWhole answers an append to a journal that is whole, by the token of its attempt. The last append again, whose
+// answer was lost, is answered as before.
+func afterWhole(a index.Append, attempt *tables.AttemptRow) index.Appended {
+	size := attempt.Durable()
+	if len(a.Data) > 0 && a.Writer == attempt.Writer && a.Offset+int64(len(a.Data)) == size {
+		return index.Appended{Size: size}
+	}
+	return index.Appended{Size: size, Err: &index.WholeError{Run: a.Run, Attempt: a.Attempt, Size: size}}
+}
+
+// WholeSize returns the size of the journal of an attempt if it is whole: then the token of the attempt is not valid
+// any more. It returns 0 for a journal that is not whole, or not there.
+func (s *Intake) WholeSize(ctx context.Context, run string, attempt int) (int64, error) {
+	_, row, err := tables.ScanAttempt(s.Reader.QueryRowContext(ctx, `SELECT `+tables.AttemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, run, attempt))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return 0, nil
+	case err != nil:
+		return 0, fmt.Errorf("read attempt %d of run %s: %w", attempt, run, err)
+	case !row.State.Ended:
+		return 0, nil
+	}
+	return row.Durable(), nil
 }
 
 // admitSubmitted refuses an append to an attempt of a submitted run that no process has the permit to
