@@ -41,7 +41,7 @@ var table = []row{
 	{"internal/agent/environment", "internal/agent/bounded internal/agent/redact", "", "variables in, variables and masks out; of files it asks only whether they exist"},
 	{"internal/agent/exit", "job", "", "a table of ends; it ends nothing itself"},
 	{"internal/agent/filelock", "", "golang.org/x/sys", "one system call"},
-	{"internal/agent/flush", "job journal internal/agent/delivery internal/agent/process/member internal/agent/process/watch internal/agent/spool internal/agent/spool/owner", "", "delivers what waits in the spool; of a dead agent's job it ends the processes"},
+	{"internal/agent/flush", "job journal internal/agent/delivery internal/agent/process/member internal/agent/process/watch internal/agent/spool internal/agent/spool/owner", "github.com/google/uuid", "delivers what waits in the spool; of a dead agent's job it ends the processes"},
 	{"internal/agent/freespace", "", "golang.org/x/sys", "one system call"},
 	{"internal/agent/gpu", "internal/agent/text job", "", "pure: what nvidia-smi printed in, figures out"},
 	{"internal/agent/install", "internal/agent/bounded internal/agent/cache internal/agent/process internal/agent/statedir", "golang.org/x/sys", "asks the interpreters and the cache; notes and stops are the supervision's"},

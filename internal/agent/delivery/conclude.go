@@ -36,7 +36,7 @@ func (e EndedJournal) Conclude(err error) (complete bool, waitsAt string) {
 	lost := j.Persist()
 	var final *RefusedError
 	refused := errors.As(err, &final)
-	if refused {
+	if refused && !IsIDTaken(j, err) {
 		j.Refuse(err.Error())
 	}
 	if err := j.Close(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/client"
+	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 )
 
@@ -156,6 +157,13 @@ type DeletedError struct{ Run string }
 
 func (e *DeletedError) Error() string {
 	return fmt.Sprintf("run %s was deleted on the server", e.Run)
+}
+
+// IsIDTaken reports whether an error says that the id of a journal, which was begun by hand, is that of a submitted run.
+// Such a journal is delivered as a run of its own: see flush.FinishAttempt.
+func IsIDTaken(j *spool.Journal, err error) bool {
+	var p *job.Problem
+	return j.Meta().Worker == "" && errors.As(err, &p) && p.FromStint() && p.Type == job.ProblemRunSubmitted
 }
 
 // FinalError returns the error that ends the delivery of a run's journal after a final decision

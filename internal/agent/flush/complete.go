@@ -26,6 +26,9 @@ func complete(ctx context.Context, j *spool.Journal, c Config) (server delivery.
 	}
 	m := j.Meta()
 	server, size, err := delivery.TakeOver(ctx, c.Server, m.Run, m.Attempt, j.Size())
+	if delivery.IsIDTaken(j, err) { // the server has nothing of it
+		server, size, err = c.Server, 0, nil
+	}
 	if err != nil {
 		return nil, false, err
 	}

@@ -55,6 +55,8 @@ type Journal struct {
 	Bytes   int64
 	// Delivered is true when the server has all of it; the journal was removed.
 	Delivered bool
+	// OwnRun is the run as which it was delivered, because its id is that of a submitted run; empty for its own.
+	OwnRun string
 	// Deleted is true when the run was deleted on the server; the journal was removed.
 	Deleted bool
 	// Empty is true when its agent had written nothing; the journal was removed.
@@ -196,6 +198,9 @@ func deliverOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Jo
 		if errors.As(f.Err, &taken) { // an earlier process completed it, and died before it was delivered
 			f.Err = takeOverAndDeliver(ctx, j, server)
 		}
+	}
+	if delivery.IsIDTaken(j, f.Err) {
+		f.OwnRun, f.Err = deliverAsOwnRun(ctx, j, server)
 	}
 	f.conclude(j)
 	if f.Err != nil && ctx.Err() != nil { // an interrupted request shows nothing about the server

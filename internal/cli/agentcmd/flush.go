@@ -76,6 +76,7 @@ type flushed struct {
 	Job       string     `json:"job"`
 	Bytes     int64      `json:"bytes"`
 	Delivered bool       `json:"delivered"`
+	OwnRun    string     `json:"own_run,omitempty"` // as which it was delivered, because its id is that of a submitted run
 	Deleted   bool       `json:"deleted"`           // the run was deleted on the server, and the journal removed here
 	Empty     bool       `json:"empty,omitempty"`   // its agent had written nothing; the journal was removed here
 	Completed bool       `json:"completed"`         // the agent had died; its outcome was added now
@@ -105,7 +106,7 @@ func (a *agentProgram) printFlush(report flush.Report, server string, asJSON boo
 	for _, j := range report.Journals {
 		f := flushed{
 			Run: j.Run, Attempt: j.Attempt, Job: j.Job, Bytes: j.Bytes, Server: j.Server, Host: j.Host, Refusal: j.Refusal,
-			Delivered: j.Delivered, Deleted: j.Deleted, Empty: j.Empty, Completed: j.Unfinished, Damaged: j.Damaged, Skipped: j.Skipped,
+			Delivered: j.Delivered, OwnRun: j.OwnRun, Deleted: j.Deleted, Empty: j.Empty, Completed: j.Unfinished, Damaged: j.Damaged, Skipped: j.Skipped,
 		}
 		if j.Err != nil {
 			f.Error = j.Err.Error()
@@ -166,6 +167,8 @@ func (f flushed) line(s console.Style) string {
 		return s.Green("✓") + " removed, because the run was deleted on the server"
 	case f.Empty:
 		return s.Muted("removed: its agent had written nothing")
+	case f.OwnRun != "":
+		return s.Green("✓") + " delivered as run " + f.OwnRun + ", because its id is that of a submitted run"
 	case f.Damaged:
 		return s.Green("✓") + " delivered without what was damaged on the disk"
 	case f.Completed:

@@ -29,6 +29,8 @@ type Store interface {
 	JournalSize(ctx context.Context, run string, attempt int) (int64, error)
 	// WholeSize returns the size of an attempt's journal if it is whole; else 0.
 	WholeSize(ctx context.Context, run string, attempt int) (int64, error)
+	// IsSubmitted reports whether a run was submitted.
+	IsSubmitted(ctx context.Context, run string) (bool, error)
 	// Blocks returns the heads of up to limit blocks of an attempt's journal, in order,
 	// beginning with the one that holds journal offset from (or the first after it).
 	Blocks(ctx context.Context, run string, attempt int, from int64, limit int) ([]index.BlockHead, error)

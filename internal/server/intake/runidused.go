@@ -21,6 +21,9 @@ func (s *Intake) explainAppend(ctx context.Context, run string, attempt int, dat
 		if offset.Offset != 0 || offset.Size == 0 || !s.isOtherJournal(ctx, run, attempt, data) {
 			return err
 		}
+		if submitted, serr := s.Store.IsSubmitted(ctx, run); serr == nil && submitted {
+			return &index.SubmittedError{Run: run}
+		}
 		used := httpio.NewProblem(http.StatusConflict,
 			"the server has a different journal of run %s, attempt %d: the run id was used before; start the job with a new run id", run, attempt)
 		used.Type = job.ProblemRunIDUsed

@@ -263,6 +263,15 @@ func (s *submitting) dependencies(ctx context.Context) (open []job.Dependency, e
 	return open, nil
 }
 
+// IsSubmitted reports whether a run was submitted.
+func (s *Queue) IsSubmitted(ctx context.Context, run string) (bool, error) {
+	runs, err := s.ReadTexts(ctx, `SELECT run_id FROM submissions WHERE run_id = $1`, run)
+	if err != nil {
+		return false, fmt.Errorf("read whether run %s was submitted: %w", run, err)
+	}
+	return len(runs) > 0, nil
+}
+
 // insertRun stores the run itself.
 func (s *submitting) insertRun(ctx context.Context, selector rules.Selector) (job.Run, error) {
 	run := index.NewState(s.id, 0).View
