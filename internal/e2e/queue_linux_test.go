@@ -286,3 +286,36 @@ retries: {limit: 1, backoff: 1s, on: [agent_lost]}
 		t.Errorf("it is %s in attempt %d", r.State, r.Attempt)
 	}
 }
+
+// A job that is started by hand with the id of a submitted run runs, and is recorded as a run of its own; the submitted run
+// waits on.
+func TestJobWithTheIDOfASubmittedRun(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *server) {
+		a := asker{newHost(t), s.url}
+		first := submitted(t, a.run("submit", "--job", "ad-hoc", "--json", "--", "true"))
+		got := a.run("run", "--run-id", first.ID, "--job", "by-hand", "--label", "zone=fra", "--", "sh", "-c", "echo by hand; exit 3")
+		wantResult(t, got, 3, "is that of a run that was submitted", "id_taken="+first.ID)
+		if got.stdout != "by hand\n" {
+			t.Errorf("it printed %q", got.stdout)
+		}
+		wantResult(t, a.run("runs", "--label", "id_taken="+first.ID), 0, "by-hand#1")
+		run, _ := s.find("by-hand#1")
+		if run.ID == first.ID || run.State != job.Failed || run.Labels["zone"] != "fra" || run.Submitted != nil {
+			t.Errorf("%+v", run)
+		}
+		if text := string(s.log("by-hand#1", "")); text != "by hand\n" {
+			t.Errorf("its log is %q", text)
+		}
+		if run, _ := s.find(first.ID); run.State != job.Queued || run.Attempt != 0 || run.Job != "ad-hoc" {
+			t.Errorf("the submitted run: %+v", run)
+		}
+		wantResult(t, a.run("flush"), 0, "nothing waits")
+
+		// The same for one whose agent could not reach the server: flush does it.
+		away := asker{newHost(t), s.url}
+		cmd := away.host.command(stint, "run", "--server", "http://127.0.0.1:1", "--run-id", first.ID, "--job", "by-hand", "--", "true")
+		wantResult(t, finish(t, cmd), 0)
+		wantResult(t, away.run("flush", "--any"), 0, "delivered as run", "because its id is that of a submitted run")
+		wantResult(t, a.run("runs", "--label", "id_taken="+first.ID), 0, "by-hand#1", "by-hand#2")
+	})
+}

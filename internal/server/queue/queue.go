@@ -50,7 +50,7 @@ type GroupStore interface {
 type WorkerStore interface {
 	// Claim answers one request of a worker for runs, and does not wait for any.
 	Claim(ctx context.Context, worker string, r job.ClaimRequest) (job.ClaimReply, error)
-	// ReleaseClaim ends a claim of a worker. It returns the changes of a run that ended because of it.
+	// ReleaseClaim ends a claim of a worker. It returns its run and the changes of it; a zero run if it had ended.
 	ReleaseClaim(ctx context.Context, worker, claim, reason string) (job.Run, []job.RunEvent, error)
 	// RunsReady returns a channel that is closed when a run becomes ready.
 	RunsReady() <-chan struct{}

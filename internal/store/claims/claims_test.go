@@ -240,7 +240,7 @@ func TestClaimsThatAreGivenBack(t *testing.T) {
 		c := b.claimOne(t, "w2")
 		ended, events, err := b.servers[0].ReleaseClaim(t.Context(), "w2", c.Claim, "no such user")
 		must(t, err)
-		if ended.State != job.Failed || len(events) != 1 {
+		if ended.State != job.Failed || len(events) != 2 || events[0].Kind != job.EventClaimEnded || events[1].To != "failed" {
 			t.Errorf("%+v, %+v", ended, events)
 		}
 		row := b.run(t, run)
@@ -396,6 +396,38 @@ func TestEndedClaimsAreCounted(t *testing.T) {
 		want(1, 1)
 		b.ask(t, one, newProcess(t, b.claimOne(t, "w2"), "h"))
 		want(1, 1)
+	})
+}
+
+// The history of a run says which workers did not start it, and why.
+func TestHistoryOfClaims(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t)
+		c := b.claimOne(t, "w1")
+		got, events, err := b.servers[0].ReleaseClaim(t.Context(), "w1", c.Claim, "it cannot run here")
+		if must(t, err); got.ID != run || len(events) != 1 || events[0].Kind != job.EventClaimEnded || events[0].Attempt != 1 || events[0].From != "queued" || events[0].To != "queued" {
+			t.Errorf("%s, %+v", got.ID, events)
+		}
+		got, events, err = b.servers[0].ReleaseClaim(t.Context(), "w1", c.Claim, "again")
+		if must(t, err); got.ID != "" || len(events) != 0 {
+			t.Errorf("a claim that had ended: %s, %+v", got.ID, events)
+		}
+		b.claimOne(t, "w2")
+		b.pass(time.Minute)
+		events, err = b.servers[0].EndOverdueClaims(t.Context())
+		if must(t, err); len(events) != 1 {
+			t.Errorf("%+v", events)
+		}
+		b.claimOne(t, "w3")
+		must(t, b.servers[0].DrainWorker(t.Context(), "w3", job.Drain{By: "ada", Reason: "new disk", At: b.clock()}))
+		texts, err := b.servers[0].ReadTexts(t.Context(), `SELECT evidence FROM events WHERE run_id = $1 AND kind = 'claim_ended' ORDER BY id`, run)
+		must(t, err)
+		want := []string{
+			"Given back by w1: it cannot run here.", "Withdrawn from w2: it did not name the claim any more.", "Withdrawn from w3: it is drained by ada: new disk.",
+		}
+		if !slices.Equal(texts, want) {
+			t.Errorf("%q", texts)
+		}
 	})
 }
 

@@ -25,22 +25,24 @@ type ending struct {
 	claim  string
 	worker string // whose claim it must be; empty for anybody's
 	reason string
+	// withdrawn says that the server ends the claim; else the worker gives it back.
+	withdrawn bool
 	// overdue ends the claim only if it was not extended meanwhile.
 	overdue bool
 	// uncounted does not count as a claim that the worker gave back or lost.
 	uncounted bool
 }
 
-// ReleaseClaim ends a claim of a worker: the run waits again at its old place. It ignores a claim that has
-// ended, or is not one of this worker. It returns the run that changed, with its events, if the run ended
-// because too many claims of it ended without a start; else a zero run.
+// ReleaseClaim ends a claim of a worker: the run waits again at its old place, or ends, because too many claims of
+// it ended without a start. It returns the run, with its events; a zero run for a claim that has ended, or is not
+// one of this worker.
 func (s *Claims) ReleaseClaim(ctx context.Context, worker, claim, reason string) (job.Run, []job.RunEvent, error) {
 	done, err := s.end(ctx, ending{claim: claim, worker: worker, reason: index.CleanText(reason, 1000)})
 	return done.run, done.events, err
 }
 
 // EndOverdueClaims ends the claims that no worker has named for longer than a claim lasts, and returns the
-// changes of runs that ended because of it.
+// changes of their runs.
 func (s *Claims) EndOverdueClaims(ctx context.Context) ([]job.RunEvent, error) {
 	var events []job.RunEvent
 	if err := s.shortenClaims(ctx); err != nil {
@@ -52,7 +54,7 @@ func (s *Claims) EndOverdueClaims(ctx context.Context) ([]job.RunEvent, error) {
 			return events, fmt.Errorf("read overdue claims: %w", err)
 		}
 		for _, id := range ids {
-			done, err := s.end(ctx, ending{claim: id, reason: "the worker did not name it any more", overdue: true})
+			done, err := s.end(ctx, ending{claim: id, reason: "it did not name the claim any more", withdrawn: true, overdue: true})
 			if err != nil {
 				return events, err
 			}
@@ -89,7 +91,7 @@ func (s *Claims) TidyWorkers(ctx context.Context, now time.Time) error {
 	return s.forgetWorkers(ctx, now)
 }
 
-// ended is a run that the end of a claim has ended, too; zero for one that waits again.
+// ended is the run of a claim that has ended; zero for a claim that has not.
 type ended struct {
 	run    job.Run
 	events []job.RunEvent
@@ -122,6 +124,9 @@ func (s *Claims) end(ctx context.Context, e ending) (done ended, err error) {
 			return nil // deleted, and with it its place in the queue
 		}
 		if err := storequeue.Return(ctx, t, run); err != nil {
+			return err
+		}
+		if err := s.note(ctx, t, &row, c, e, &done); err != nil {
 			return err
 		}
 		return s.count(ctx, t, &row, c, e, &done)
@@ -164,6 +169,24 @@ func (s *Claims) remove(ctx context.Context, t *db.Tx, e ending) (c claimRow, er
 	return c, nil
 }
 
+// note stores in the history of a run that a claim of it has ended.
+func (s *Claims) note(ctx context.Context, t *db.Tx, row *tables.RunRow, c claimRow, e ending, done *ended) error {
+	evidence := fmt.Sprintf("Given back by %s: %s.", c.worker, e.reason)
+	if e.withdrawn {
+		evidence = fmt.Sprintf("Withdrawn from %s: %s.", c.worker, e.reason)
+	}
+	state := string(row.Run.State)
+	events := []job.RunEvent{{
+		Run: c.run, Attempt: c.attempt, At: db.FromMicros(db.Micros(s.Now())), Clock: index.ServerClock, Kind: job.EventClaimEnded,
+		From: state, To: state, Rule: job.EventClaimEnded, Evidence: evidence,
+	}}
+	if err := tables.InsertEvents(ctx, t, events); err != nil {
+		return err
+	}
+	done.run, done.events = row.Run, events
+	return nil
+}
+
 // count counts a claim that ended without a start, and ends a run of which too many did.
 func (s *Claims) count(ctx context.Context, t *db.Tx, row *tables.RunRow, c claimRow, e ending, done *ended) error {
 	leaving, err := isLeaving(ctx, t, c.worker)
@@ -185,7 +208,7 @@ func (s *Claims) count(ctx context.Context, t *db.Tx, row *tables.RunRow, c clai
 	evidence := fmt.Sprintf("Attempt %d could not be started: %d claims ended without a start. The last one, of worker %s: %s.", c.attempt, n, c.worker, e.reason)
 	event, err := s.giveUp(ctx, t, row, evidence, now)
 	if err == nil && event != nil {
-		done.run, done.events = row.Run, []job.RunEvent{*event}
+		done.run, done.events = row.Run, append(done.events, *event)
 	}
 	return err
 }

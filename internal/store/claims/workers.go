@@ -173,7 +173,7 @@ func (s *Claims) DrainWorker(ctx context.Context, name string, d job.Drain) erro
 		return fmt.Errorf("read the claims of worker %s: %w", job.Quote(name), err)
 	}
 	for _, id := range ids {
-		if _, err := s.end(ctx, ending{claim: id, reason: "the worker is " + drainText(&d), uncounted: true}); err != nil {
+		if _, err := s.end(ctx, ending{claim: id, reason: "it is " + drainText(&d), withdrawn: true, uncounted: true}); err != nil {
 			return err
 		}
 	}
