@@ -35,12 +35,13 @@ const notCurrent = ` AND NOT EXISTS (SELECT 1 FROM definitions d WHERE d.job = v
 
 // oldVersions selects the versions of a job that became its definition before a time and that nothing
 // refers to. Whatever refers to versions needs a condition here.
-const oldVersions = `SELECT hash FROM definition_versions v WHERE job = $1 AND applied_at < $2` + notCurrent + `
-	AND hash NOT IN (SELECT s.definition FROM runs r JOIN submissions s ON s.run_id = r.id WHERE r.job = $1) ORDER BY hash`
+const oldVersions = `SELECT hash FROM definition_versions v WHERE job = $1 AND applied_at < $2` + notCurrent + notReferred + ` ORDER BY hash`
 
-// deleteVersion deletes one of them. It repeats the conditions that may have changed since, the one on
-// the time for PostgreSQL: it checks that again on a row that another transaction has changed.
-const deleteVersion = `DELETE FROM definition_versions AS v WHERE job = $1 AND hash = $2 AND applied_at < $3` + notCurrent
+const notReferred = ` AND hash NOT IN (SELECT s.definition FROM runs r JOIN submissions s ON s.run_id = r.id WHERE r.job = $1)`
+
+// deleteVersions deletes them. The transaction has locked the versions of the job before: whoever refers to one has
+// locked it too, and has ended, so that this statement sees it.
+const deleteVersions = `DELETE FROM definition_versions AS v WHERE job = $1 AND applied_at < $2` + notCurrent + notReferred
 
 // sweepVersions deletes the versions of definitions that are neither among the last of their job nor
 // referred to, and those of jobs that have neither a definition nor runs.
@@ -80,12 +81,13 @@ func (s *Maintenance) deleteVersions(ctx context.Context, name string, before in
 		return err
 	}
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
-		for _, hash := range hashes {
-			if _, err := t.ExecContext(ctx, deleteVersion, name, hash, before); err != nil {
+		if t.Dialect.Postgres {
+			if _, err := db.QueryTexts(ctx, t, `SELECT hash FROM definition_versions WHERE job = $1 AND applied_at < $2 ORDER BY hash`+t.Dialect.Lock, name, before); err != nil {
 				return err
 			}
 		}
-		return nil
+		_, err := t.ExecContext(ctx, deleteVersions, name, before)
+		return err
 	})
 	if err != nil {
 		return err

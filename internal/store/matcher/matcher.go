@@ -16,8 +16,8 @@ import (
 
 const (
 	// interval is the pause between two rounds that nothing woke: times come, and other servers change
-	// the same database.
-	interval = time.Second
+	// the same database. With a round itself, nothing is noticed later than after a second.
+	interval = 900 * time.Millisecond
 	// apart is the least time between the ends and the begins of rounds, so that many changes are one
 	// round.
 	apart = 5 * time.Millisecond

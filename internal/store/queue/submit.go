@@ -204,7 +204,12 @@ func readDefinition(ctx context.Context, t *db.Tx, name, version string) (d defi
 		if !definition.IsHash(version) {
 			return d, "", &query.NotFoundError{What: what}
 		}
-		statement, args = `SELECT hash, canonical, COUNT(*) OVER () FROM definition_versions WHERE job = $1 AND hash >= $2 AND hash < $3 ORDER BY hash LIMIT 1`, []any{name, version, version + "g"}
+		statement = `SELECT v.hash, v.canonical, (SELECT COUNT(*) FROM definition_versions o WHERE o.job = $1 AND o.hash >= $2 AND o.hash < $3)
+			FROM definition_versions v WHERE v.job = $1 AND v.hash >= $2 AND v.hash < $3 ORDER BY v.hash LIMIT 1`
+		args = []any{name, version, version + "g"}
+	}
+	if t.Dialect.Postgres {
+		statement += ` FOR KEY SHARE OF v` // the version is not deleted while a run is submitted with it
 	}
 	var canonical []byte
 	var matches int
