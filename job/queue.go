@@ -126,8 +126,10 @@ type ClaimRequest struct {
 	// What the host has free.
 	FreeMemoryBytes int64   `json:"free_memory_bytes,omitempty"`
 	FreeCPUs        float64 `json:"free_cpus,omitempty"`
-	Leaving         bool    `json:"leaving,omitempty"` // takes no more: it ends
-	WaitMS          int64   `json:"wait_ms"`           // how long to hold the question open
+	// MemoryBytes is the memory of the host: the worker gets no run whose limit is larger. 0 if it is not known.
+	MemoryBytes int64 `json:"memory_bytes,omitempty"`
+	Leaving     bool  `json:"leaving,omitempty"` // takes no more: it ends
+	WaitMS      int64 `json:"wait_ms"`           // how long to hold the question open
 }
 
 // AttemptRef names an attempt.

@@ -69,7 +69,7 @@ func Explain(f Facts, now time.Time) (gates []job.Gate, start *time.Time) {
 	if s := f.Supply; s != nil {
 		switch s.Gate() {
 		case NoWorker:
-			add(job.GateNoWorker, nil, "%s%s%s.", noWorker(s.Workers), wanted(f.Selector), almost(*s))
+			add(job.GateNoWorker, nil, "%s%s%s.", noWorker(s.Workers), wanted(f.Selector, s.Memory), almost(*s))
 		case NoSlot:
 			add(job.GateNoSlot, slotFree(f, now), "%d of %d workers could take it, and all of their %d slots are in use.", s.Matching, s.Workers, s.Slots)
 		}
@@ -118,8 +118,9 @@ func holders(all []Needed) string {
 	return ", by " + strings.Join(names, ", ")
 }
 
-// wanted says what a run asks of a worker.
-func wanted(s Selector) string {
+// wanted says what a run asks of a worker. most is the memory of the largest worker that would match if it had enough; 0 if
+// there is none.
+func wanted(s Selector, most int64) string {
 	var all []string
 	for _, key := range slices.Sorted(maps.Keys(s.Requires)) {
 		all = append(all, key+"="+s.Requires[key])
@@ -127,10 +128,17 @@ func wanted(s Selector) string {
 	if s.Command {
 		all = append(all, "--allow-commands")
 	}
+	if s.Memory > 0 {
+		all = append(all, job.Bytes(s.Memory)+" of memory")
+	}
 	if len(all) == 0 {
 		return ""
 	}
-	return "; it needs " + strings.Join(all, " ")
+	text := "; it needs " + strings.Join(all, " ")
+	if most > 0 {
+		text += fmt.Sprintf(", and the largest of them has %s", job.Bytes(most))
+	}
+	return text
 }
 
 // almost says which workers lack one thing only that is not in wanted.

@@ -41,6 +41,10 @@ func TestExplain(t *testing.T) {
 			Facts{Supply: &Supply{Workers: 5, OtherSpec: 2, OtherJob: 1}},
 			"no_worker None of the 5 workers can take it; 2 would, with another version of stint; 1 would if allowed to take the job (--allow). -> ?",
 		},
+		"no memory": {
+			Facts{Supply: &Supply{Workers: 5, Memory: 4 << 30}, Selector: Selector{Requires: map[string]string{"zone": "fra"}, Memory: 6 << 30}},
+			"no_worker None of the 5 workers can take it; it needs zone=fra 6 GiB of memory, and the largest of them has 4 GiB. -> ?",
+		},
 		"no slot": {
 			Facts{Supply: &Supply{Workers: 5, Matching: 3, Slots: 4}, Usual: time.Minute, Ahead: 7},
 			"no_slot 3 of 5 workers could take it, and all of their 4 slots are in use. 12:02 -> 12:02",

@@ -59,6 +59,7 @@ type Selector struct {
 	Requires map[string]string // labels
 	Command  bool              // a command without a definition
 	Spec     int               // the version of the spec
+	Memory   int64             `json:",omitempty"` // the limit in bytes; 0 for none
 }
 
 // Worker is what a worker takes.
@@ -68,12 +69,18 @@ type Worker struct {
 	Allow    []string // jobs; empty for all
 	Commands bool     // also commands without a definition
 	Specs    []int    // versions of specs
+	Memory   int64    // of the host in bytes; 0 if it is not known
 	Slots    int
 	Free     int
 }
 
 // Matches reports whether a worker takes runs of a selector, if it takes their job.
 func (w Worker) Matches(s Selector) bool {
+	return w.fits(s) && (w.Memory == 0 || s.Memory <= w.Memory)
+}
+
+// fits is Matches for a worker with enough memory.
+func (w Worker) fits(s Selector) bool {
 	if s.Command && !w.Commands || !slices.Contains(w.Specs, s.Spec) {
 		return false
 	}
@@ -87,7 +94,11 @@ func (w Worker) Matches(s Selector) bool {
 
 // Takes reports whether a worker takes runs of a selector and a job.
 func (w Worker) Takes(s Selector, name string) bool {
-	return w.Matches(s) && (len(w.Allow) == 0 || slices.Contains(w.Allow, name))
+	return w.Matches(s) && w.takesJob(name)
+}
+
+func (w Worker) takesJob(name string) bool {
+	return len(w.Allow) == 0 || slices.Contains(w.Allow, name)
 }
 
 // Supply is the workers that could take a run.
@@ -96,6 +107,8 @@ type Supply struct {
 	Slots, Free       int // of the matching ones
 	// OtherSpec would match with the version of the spec, and OtherJob if they took the job.
 	OtherSpec, OtherJob int
+	// Memory is the most that a worker has which would match if it had enough; 0 if there is none.
+	Memory int64
 }
 
 // SupplyFor counts the workers for the runs of a selector and a job.
@@ -113,6 +126,8 @@ func SupplyFor(workers []Worker, s Selector, name string) (n Supply) {
 			n.OtherJob++
 		case able.Takes(s, name):
 			n.OtherSpec++
+		case w.takesJob(name) && w.fits(s):
+			n.Memory = max(n.Memory, w.Memory)
 		}
 	}
 	return n

@@ -33,7 +33,7 @@ func TestClosedGates(t *testing.T) {
 }
 
 func TestWorkersOfSelectors(t *testing.T) {
-	fra := Worker{Host: "a", Labels: map[string]string{"zone": "fra", "gpu": "true"}, Specs: []int{1}, Slots: 4, Free: 1}
+	fra := Worker{Host: "a", Labels: map[string]string{"zone": "fra", "gpu": "true"}, Specs: []int{1}, Memory: 4 << 30, Slots: 4, Free: 1}
 	old := Worker{Host: "b", Labels: map[string]string{"zone": "fra"}, Specs: []int{0}, Slots: 4, Free: 4}
 	few := Worker{Host: "c", Labels: map[string]string{"zone": "ber"}, Allow: []string{"report"}, Commands: true, Specs: []int{1, 2}, Slots: 2}
 	all := []Worker{fra, old, few}
@@ -53,6 +53,9 @@ func TestWorkersOfSelectors(t *testing.T) {
 		{Selector{Spec: 1, Requires: map[string]string{"zone": "fra", "gpu": "true"}}, "report", Supply{Workers: 3, Matching: 1, Slots: 4, Free: 1}, ""},
 		{Selector{Spec: 1, Requires: map[string]string{"zone": "muc"}}, "report", Supply{Workers: 3, Matching: 0, Slots: 0, Free: 0}, NoWorker},
 		{Selector{Spec: 1, Requires: map[string]string{"disk": ""}}, "report", Supply{Workers: 3, Matching: 0, Slots: 0, Free: 0}, NoWorker},
+		{Selector{Spec: 1, Memory: 4 << 30}, "report", Supply{Workers: 3, Matching: 2, Slots: 6, Free: 1, OtherSpec: 1}, ""},
+		{Selector{Spec: 1, Memory: 4<<30 + 1}, "report", Supply{Workers: 3, Matching: 1, Slots: 2, OtherSpec: 1, Memory: 4 << 30}, NoSlot},
+		{Selector{Spec: 1, Memory: 4<<30 + 1}, "other", Supply{Workers: 3, OtherSpec: 1, OtherJob: 1, Memory: 4 << 30}, NoWorker},
 	} {
 		got := SupplyFor(all, c.selector, c.job)
 		if got != c.want || got.Gate() != c.gate {

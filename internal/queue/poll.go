@@ -102,6 +102,9 @@ func CheckClaim(worker string, r job.ClaimRequest) error {
 			return &job.InvalidError{What: what, Value: strconv.Itoa(n), Why: fmt.Sprintf("must be from 0 to %d", maxSlots)}
 		}
 	}
+	if r.MemoryBytes < 0 {
+		return &job.InvalidError{What: "memory_bytes", Value: strconv.FormatInt(r.MemoryBytes, 10), Why: "is less than 0"}
+	}
 	if r.WaitMS < 0 || r.WaitMS > maxWait.Milliseconds() {
 		return &job.InvalidError{What: "wait_ms", Value: strconv.FormatInt(r.WaitMS, 10), Why: fmt.Sprintf("must be from 0 to %d", maxWait.Milliseconds())}
 	}

@@ -61,6 +61,7 @@ func (w *Worker) request() job.ClaimRequest {
 		Starting: starting, Running: running, Leaving: w.leaving, WaitMS: p.wait.Milliseconds(),
 	}
 	r.FreeMemoryBytes, r.FreeCPUs = w.cfg.system.free()
+	r.MemoryBytes = w.cfg.system.memory()
 	return r
 }
 

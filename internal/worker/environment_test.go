@@ -34,7 +34,7 @@ func TestFreeFigures(t *testing.T) {
 	for text, want := range map[string]int64{
 		"MemTotal: 1 kB\nMemAvailable:    2048 kB\nBuffers: 1 kB\n": 2 << 20, "": 0, "MemAvailable: many kB\n": 0, "MemAvailable: -1 kB\n": 0,
 	} {
-		if got := freeMemory(text); got != want {
+		if got := memoryIn(text, "MemAvailable"); got != want {
 			t.Errorf("%q: %d, want %d", text, got, want)
 		}
 	}

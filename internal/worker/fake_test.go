@@ -71,6 +71,8 @@ func (f *fakeSystem) stop(pid int, _ uint64) error {
 
 func (f *fakeSystem) free() (int64, float64) { return 1 << 30, 1.5 }
 
+func (f *fakeSystem) memory() int64 { return 4 << 30 }
+
 func (f *fakeSystem) close() {}
 
 func (f *fakeSystem) end(pid int, reason string) {

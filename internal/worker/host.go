@@ -165,10 +165,10 @@ func (h *host) stop(pid int, started uint64) error {
 	return member.Member{PID: pid, Name: "stint-agent", StartedTicks: started}.Signal(syscall.SIGTERM)
 }
 
-// freeMemory reads the memory that new processes can have from the text of /proc/meminfo; 0 if
-// it does not say.
-func freeMemory(meminfo string) int64 {
-	_, after, found := strings.Cut(meminfo, "MemAvailable:")
+// memoryIn returns an entry of /proc/meminfo in bytes, from the text of that; 0 if it does not say. MemAvailable is what
+// new processes can have.
+func memoryIn(meminfo, entry string) int64 {
+	_, after, found := strings.Cut(meminfo, entry+":")
 	if !found {
 		return 0
 	}

@@ -13,8 +13,10 @@ import (
 )
 
 func (h *host) free() (memoryBytes int64, cpus float64) {
-	return freeMemory(readText("/proc/meminfo")), freeCPUs(readText("/proc/loadavg"), runtime.NumCPU())
+	return memoryIn(readText("/proc/meminfo"), "MemAvailable"), freeCPUs(readText("/proc/loadavg"), runtime.NumCPU())
 }
+
+func (h *host) memory() int64 { return memoryIn(readText("/proc/meminfo"), "MemTotal") }
 
 // lives reports whether the process lives that had a number at a start.
 func lives(pid int, started uint64) bool {

@@ -11,6 +11,8 @@ import (
 // free is not known here.
 func (h *host) free() (memoryBytes int64, cpus float64) { return 0, 0 }
 
+func (h *host) memory() int64 { return 0 }
+
 // lives reports whether a process lives.
 func lives(pid int, _ uint64) bool { return unix.Kill(pid, 0) != unix.ESRCH }
 

@@ -122,7 +122,7 @@ func (s *Claims) give(ctx context.Context, t *db.Tx, w workerRow, r job.ClaimReq
 	}
 	taken, err := storequeue.Take(ctx, t, storequeue.Want{
 		Poll: r.ClaimID, N: min(room, queue.MostClaims), Others: others, Withheld: withheld,
-		Worker: queue.Worker{Host: r.Host, Labels: r.Labels, Allow: r.Allow, Commands: r.Commands, Specs: r.Specs, Slots: r.Slots, Free: r.Free},
+		Worker: queue.Worker{Host: r.Host, Labels: r.Labels, Allow: r.Allow, Commands: r.Commands, Specs: r.Specs, Memory: r.MemoryBytes, Slots: r.Slots, Free: r.Free},
 	})
 	if err != nil || len(taken) == 0 {
 		return claims, err

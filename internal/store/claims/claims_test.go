@@ -399,6 +399,46 @@ func TestEndedClaimsAreCounted(t *testing.T) {
 	})
 }
 
+// A worker is not offered what needs more memory than its host has, also when the limit has grown after an attempt that ran
+// out of it.
+func TestMemoryOfTheHost(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		run := b.submit(t) // with a limit of 1 GiB
+		with := func(memory int64) []job.Claim {
+			t.Helper()
+			b.match(t)
+			reply, err := b.servers[0].Claim(t.Context(), "w1", b.poll("w1", func(r *job.ClaimRequest) { r.MemoryBytes = memory }))
+			must(t, err)
+			return reply.Claims
+		}
+		if got := with(512 << 20); len(got) != 0 {
+			t.Fatalf("a host with less gets %+v", got)
+		}
+		b.servers[0].queue.UseWorkers(b.servers[0].LiveWorkers)
+		waits, err := b.servers[0].queue.ExplainQueued(t.Context(), run)
+		must(t, err)
+		if want := "The only worker cannot take it; it needs 1 GiB of memory, and the largest of them has 512 MiB."; len(waits.Gates) != 1 || waits.Gates[0].Gate != job.GateNoWorker || waits.Gates[0].Text != want {
+			t.Errorf("%+v", waits.Gates)
+		}
+		got := with(1 << 30)
+		if len(got) != 1 {
+			t.Fatalf("a host with as much gets %+v", got)
+		}
+		p := newProcess(t, got[0], "host of w2")
+		b.ask(t, b.servers[0], p)
+		p.begin(t, b.clock())
+		p.end(t, b.clock(), job.Classify(job.Ending{Kind: job.CommandStep, Signal: "SIGKILL", SignalNo: 9, OOM: &job.OOM{}}))
+		b.send(t, b.servers[0], p)
+		b.pass(time.Hour)
+		if got := with(2<<30 - 1); len(got) != 0 {
+			t.Errorf("a host with less than the next attempt needs gets %+v", got)
+		}
+		if got := with(0); len(got) != 1 || got[0].Attempt != 2 || got[0].Spec.MemoryBytes != 2<<30 {
+			t.Errorf("a host whose memory is not known gets %+v", got)
+		}
+	})
+}
+
 // The history of a run says which workers did not start it, and why.
 func TestHistoryOfClaims(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {

@@ -36,6 +36,7 @@ type workerDoc struct {
 	Allow    []string          `json:"allow,omitempty"`
 	Commands bool              `json:"commands,omitempty"`
 
+	MemoryBytes     int64   `json:"memory_bytes,omitempty"`
 	FreeMemoryBytes int64   `json:"free_memory_bytes,omitempty"`
 	FreeCPUs        float64 `json:"free_cpus,omitempty"`
 }
@@ -104,7 +105,7 @@ func (s *Claims) arrive(ctx context.Context, t *db.Tx, name string, r job.ClaimR
 	}
 	doc, err := json.Marshal(workerDoc{
 		Version: r.Version, Specs: r.Specs, Slots: r.Slots, Free: r.Free, Labels: r.Labels, Allow: r.Allow, Commands: r.Commands,
-		FreeMemoryBytes: r.FreeMemoryBytes, FreeCPUs: r.FreeCPUs,
+		MemoryBytes: r.MemoryBytes, FreeMemoryBytes: r.FreeMemoryBytes, FreeCPUs: r.FreeCPUs,
 	})
 	if err != nil {
 		return w, fmt.Errorf("encode worker %s: %w", job.Quote(name), err)
@@ -249,7 +250,7 @@ func readLive(ctx context.Context, from db.Querier, now time.Time) (map[string]q
 			return nil, fmt.Errorf("read the workers that live: %w", err)
 		}
 		d := w.doc
-		all[w.name] = queue.Worker{Host: w.host, Labels: d.Labels, Allow: d.Allow, Commands: d.Commands, Specs: d.Specs, Slots: d.Slots, Free: d.Free}
+		all[w.name] = queue.Worker{Host: w.host, Labels: d.Labels, Allow: d.Allow, Commands: d.Commands, Specs: d.Specs, Memory: d.MemoryBytes, Slots: d.Slots, Free: d.Free}
 	}
 	return all, rows.Err()
 }

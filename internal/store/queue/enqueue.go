@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -30,6 +31,9 @@ func enqueue(ctx context.Context, t *db.Tx, e Entry, after []job.Dependency) err
 	if err != nil {
 		return fmt.Errorf("read the submission of run %s: %w", e.Run, err)
 	}
+	if selector, err = withMemory(selector, e.MemoryBytes); err != nil {
+		return fmt.Errorf("read what run %s asks of a worker: %w", e.Run, err)
+	}
 	if err := Leave(ctx, t, e.Run); err != nil {
 		return err
 	}
@@ -55,6 +59,19 @@ func enqueue(ctx context.Context, t *db.Tx, e Entry, after []job.Dependency) err
 		}
 	}
 	return admit(ctx, t, e.Run, false)
+}
+
+// withMemory returns a selector for an attempt with a memory limit of its own; 0 for that of the spec.
+func withMemory(text string, limit int64) (string, error) {
+	if limit <= 0 {
+		return text, nil
+	}
+	var s rules.Selector
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return "", err
+	}
+	s.Memory = limit
+	return selectorText(s)
 }
 
 // selectorRow is a row of queue_selectors.

@@ -148,7 +148,7 @@ func (s *submitting) resolve(ctx context.Context) (rules.Selector, error) {
 	if s.Priority == "" {
 		s.Priority = job.PriorityNormal
 	}
-	s.Requires, selector.Spec = selector.Requires, s.spec.Version
+	s.Requires, selector.Spec, selector.Memory = selector.Requires, s.spec.Version, s.spec.MemoryBytes
 	return selector, err
 }
 
