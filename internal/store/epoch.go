@@ -75,16 +75,6 @@ func heldText(made time.Time) string {
 	return "restored from a copy of " + job.TimeText(made) + ", so it may have run since"
 }
 
-// Activate makes the database the original, if it is a copy, and counts it up.
-func (s *Store) Activate(ctx context.Context) error {
-	if !s.CopiedAt().IsZero() {
-		if err := s.DB.Activate(ctx); err != nil {
-			return err
-		}
-	}
-	return s.CountEpoch(ctx)
-}
-
 // CountEpoch counts the database and its data directory up, durably. The file is written last, so that it is never ahead
 // of the database that it belongs to.
 func (s *Store) CountEpoch(ctx context.Context) error {
@@ -104,14 +94,14 @@ func (s *Store) CountEpoch(ctx context.Context) error {
 	return datadir.WriteEpoch(s.dir, n)
 }
 
-// CountEpochs counts the database and its data directory up each minute until ctx ends, and then once more, so that an
-// older copy of the database is recognised when it is put back.
+// CountEpochs counts the database and its data directory up at once, each minute until ctx ends, and then once more, so
+// that an older copy of the database is recognised when it is put back. A failure, as of a full disk, ends nothing.
 func (s *Store) CountEpochs(ctx context.Context) {
 	failures := periodic.Failures{
 		Log: s.Log, Failing: "the data directory could not be counted up: a copy of its database may not be recognised as one when it is put back",
 		Working: "the data directory is counted up again",
 	}
-	periodic.Loop{First: countEpochsInterval, Every: countEpochsInterval, Failures: failures}.Run(ctx, func(time.Time) error { return s.CountEpoch(ctx) })
+	periodic.Loop{Every: countEpochsInterval, Failures: failures}.Run(ctx, func(time.Time) error { return s.CountEpoch(ctx) })
 	const limit = 5 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()

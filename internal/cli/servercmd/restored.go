@@ -32,5 +32,8 @@ func restoredCopy(ctx context.Context, db *store.Store, cfg serveConfig) (time.T
 		cfg.Log.Warn("RESTORED DATABASE: the runs in its queue are held until somebody releases them with stint queue release, because they may have run since",
 			"why", restored.Why, "from", restored.From, "held", restored.Held)
 	}
+	if at.IsZero() {
+		return at, nil
+	}
 	return time.Time{}, db.Activate(ctx)
 }
