@@ -61,17 +61,22 @@ func (p *Polls) Count() int {
 	return len(p.waiting)
 }
 
-// next gives turns to those that have not looked since the last wake-up.
+// next gives turns to those that have not looked since the last wake-up; first to those that have not looked since
+// earlier ones, so that wake-ups that come faster than requests look leave nobody out.
 func (p *Polls) next() {
-	for _, poll := range p.waiting {
-		if p.asking >= mostAsking {
+	for p.asking < mostAsking {
+		var first *Poll
+		for _, poll := range p.waiting {
+			if poll.seen < p.wakeups && !poll.busy && (first == nil || poll.seen < first.seen) {
+				first = poll
+			}
+		}
+		if first == nil {
 			return
 		}
-		if poll.seen < p.wakeups && !poll.busy {
-			poll.seen, poll.busy = p.wakeups, true
-			p.asking++
-			poll.turn <- struct{}{}
-		}
+		first.seen, first.busy = p.wakeups, true
+		p.asking++
+		first.turn <- struct{}{}
 	}
 }
 

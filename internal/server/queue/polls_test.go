@@ -92,6 +92,31 @@ func TestPollsStopLookingWhenNoneIsLeft(t *testing.T) {
 	}
 }
 
+// Wake-ups that come faster than requests look give everybody a turn.
+func TestPollsLeaveNobodyOut(t *testing.T) {
+	var p Polls
+	var all []*Poll
+	for range 3 * mostAsking {
+		all = append(all, p.Enter())
+	}
+	turns := make([]int, len(all))
+	for step := range 10 * len(all) {
+		p.Wake()
+		for n := range all { // one of those that have a turn looks
+			i := (step + n) % len(all)
+			if hasTurn(all[i]) {
+				<-all[i].Turn()
+				turns[i]++
+				all[i].Done()
+				break
+			}
+		}
+	}
+	if slices.Min(turns) == 0 {
+		t.Errorf("turns: %d", turns)
+	}
+}
+
 // Whatever happens, nobody sleeps through a wake-up, and not too many look at once.
 func TestPollsMissNoWakeUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
