@@ -36,6 +36,7 @@ func TestFindRestored(t *testing.T) {
 			counted(t, dir, 2, noon.Add(time.Hour))
 			c.change(t, dir)
 			s := openDir(t, dir)
+			defer func() { must(t, s.Close()) }()
 			had, why, err := s.FindRestored(t.Context())
 			must(t, err)
 			if c.want == "" && why != "" || !strings.Contains(why, c.want) {
