@@ -4,6 +4,7 @@ package schedule
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 
 	cron "github.com/netresearch/go-cron"
@@ -58,6 +59,9 @@ func Parse(text string) (Expression, error) {
 	for i, f := range line {
 		if strings.ContainsAny(f, "?") {
 			return wrong(fmt.Sprintf("has a ? in field %d; write * for every value", i+1))
+		}
+		if slices.Contains(strings.Split(f, ","), "") { // the parser takes it for no value
+			return wrong(fmt.Sprintf("has a comma without a value in field %d", i+1))
 		}
 	}
 	parsed, err := fields.Parse(strings.Join(line, " "))

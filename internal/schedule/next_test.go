@@ -341,6 +341,8 @@ func TestParse(t *testing.T) {
 		"*/0 0 * * *":                   "is not minute hour day month weekday",
 		"-1 0 * * *":                    "is not minute hour day month weekday",
 		"0 0 ? * *":                     "has a ? in field 3; write * for every value",
+		"0 , 1 1 0":                     "has a comma without a value in field 2",
+		"0,,5 0 * * *":                  "has a comma without a value in field 1",
 		"0 0 31 2 *":                    "matches no date",
 		"0 0 31 4,6,9,11 *":             "matches no date",
 		"0 0 * * *; rm":                 "has 6 fields",
