@@ -264,6 +264,8 @@ export interface components {
                 [key: string]: string;
             };
             leaving?: boolean;
+            /** Format: int64 */
+            memory_bytes?: number;
             running?: components["schemas"]["AttemptRef"][] | null;
             /** Format: int64 */
             slots: number;
