@@ -20,7 +20,7 @@ func TestDemo(t *testing.T) {
 	}
 	for _, want := range []string{
 		"http://127.0.0.1:", "stint logs", "searching", "100 %", "✓ succeeded", "complete",
-		"job: report", "report  created", "east", "report#1", "goes down", "attempt 1 is lost", "attempt 2 succeeded",
+		"job: report", "created    report", "east", "report#1", "goes down", "because attempt 1 was lost", "attempt 2 succeeded",
 	} {
 		if !strings.Contains(got.stdout+got.stderr, want) {
 			t.Errorf("it does not say %q", want)

@@ -31,7 +31,7 @@ machine: an install step collects it, then the command counts, compresses and se
 
 Then the server starts a job itself: it gets a definition and two workers, the job runs on one
 of them, that worker is killed with all that runs there, and the job starts again on the other
-one. This takes a minute, most of it until the lease of the killed attempt ends.
+one. This takes half a minute.
 
 It needs no network.`,
 		Args: command.NoArgs,

@@ -172,9 +172,12 @@ func progress(run job.Run) string {
 	text := fmt.Sprintf("attempt %d %s", run.Attempt, run.State)
 	switch {
 	case run.State == job.Retrying:
-		text = fmt.Sprintf("attempt %d is lost; attempt %d starts on another worker when its lease has ended", run.Attempt, run.Attempt+1)
+		text = fmt.Sprintf("attempt %d was lost; attempt %d waits for a worker", run.Attempt, run.Attempt+1)
 	case !run.State.Terminal() && run.Submitted != nil:
 		text += " on " + run.Submitted.Worker
+		if run.Attempt > 1 { // the moment between the attempts may be too short to be seen
+			text += fmt.Sprintf(", because attempt %d was lost", run.Attempt-1)
+		}
 	}
 	return text
 }

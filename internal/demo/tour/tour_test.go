@@ -23,7 +23,8 @@ func TestProgress(t *testing.T) {
 		want string
 	}{
 		{job.Run{Attempt: 1, State: job.Running, Submitted: on}, "attempt 1 running on east"},
-		{job.Run{Attempt: 1, State: job.Retrying, Submitted: on}, "attempt 1 is lost; attempt 2 starts on another worker when its lease has ended"},
+		{job.Run{Attempt: 1, State: job.Retrying, Submitted: on}, "attempt 1 was lost; attempt 2 waits for a worker"},
+		{job.Run{Attempt: 2, State: job.Running, Submitted: on}, "attempt 2 running on east, because attempt 1 was lost"},
 		{job.Run{Attempt: 2, State: job.Succeeded, Submitted: on}, "attempt 2 succeeded"},
 	} {
 		if got := progress(c.run); got != c.want {
