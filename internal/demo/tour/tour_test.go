@@ -33,6 +33,13 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+func TestAWorkerHasItsOwnState(t *testing.T) {
+	got := environment([]string{"PATH=/bin", "STINT_STATE=/shared", "STINT_LABEL=a=b"}, "/tmp/east")
+	if want := []string{"STINT_STATE=/tmp/east", "PATH=/bin"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 func TestAgentsOfAWorker(t *testing.T) {
 	w := worker{state: t.TempDir()}
 	dir := filepath.Join(w.state, "worker", "agents")

@@ -36,12 +36,24 @@ func startWorker(program, name, url, dir string) (w *worker, err error) {
 	}
 	defer null.Close() //nolint:errcheck // it is empty
 	w.process, err = children.Start(program, []string{program, "worker", "run", "--server", url, "--name", name, "--slots", "2"}, &os.ProcAttr{
-		Env: append(os.Environ(), "STINT_STATE="+w.state), Files: []*os.File{null, w.log, w.log},
+		Env: environment(os.Environ(), w.state), Files: []*os.File{null, w.log, w.log},
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start worker %s: %w", name, err), w.log.Close())
 	}
 	return w, nil
+}
+
+// environment returns the variables of a worker with a state directory: those of this process without
+// options of stint. A variable that is there twice would have its first value.
+func environment(own []string, state string) []string {
+	env := []string{"STINT_STATE=" + state}
+	for _, variable := range own {
+		if !strings.HasPrefix(variable, "STINT_") {
+			env = append(env, variable)
+		}
+	}
+	return env
 }
 
 // printed is what the worker and its agents printed.
