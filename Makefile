@@ -24,7 +24,7 @@ HAVE_POSTGRES = $(shell (command -v initdb || compgen -G '/usr/lib/postgresql/*/
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ui ## Build the page (with Node) and bin/stint, bin/stint-agent
@@ -140,7 +140,11 @@ kills: ## Kill servers and workers with SIGKILL for DURATION (10m) while runs ar
 
 .PHONY: units
 units: ## Start the units of deploy/systemd under a real systemd, in a machine of qemu
-	STINT_TEST_UNITS=1 $(GO) test ./internal/e2e -run '^TestUnitsUnderSystemd$$' -v -timeout 20m
+	STINT_TEST_UNITS=units $(GO) test ./internal/e2e -run '^TestUnitsUnderSystemd$$' -v -timeout 20m
+
+.PHONY: worker-unit
+worker-unit: ## Upgrade a worker under ten jobs, of which one runs out of memory, in a Debian machine of mmdebstrap
+	STINT_TEST_UNITS=worker-unit $(GO) test ./internal/e2e -run '^TestWorkerUnitUnderSystemd$$' -v -timeout 20m
 
 SOAK ?= 30m
 

@@ -93,7 +93,12 @@ func systemdImage(t *testing.T, m machine.Machine) string {
 			}
 		}
 	}
-	maps.Copy(files, checkout(t, m))
+	maps.Copy(files, checkout(t, m, "units.sh"))
+	return writeImage(t, files)
+}
+
+func writeImage(t *testing.T, files map[string]machine.File) string {
+	t.Helper()
 	image := filepath.Join(t.TempDir(), "image")
 	if err := machine.WriteImage(image, files); err != nil {
 		t.Fatal(err)
@@ -102,7 +107,7 @@ func systemdImage(t *testing.T, m machine.Machine) string {
 }
 
 // checkout is what the test brings: programs, units, certificates and the script.
-func checkout(t *testing.T, m machine.Machine) map[string]machine.File {
+func checkout(t *testing.T, m machine.Machine, script string) map[string]machine.File {
 	t.Helper()
 	files := map[string]machine.File{
 		"etc/systemd/system/default.target":                               {Mode: machine.Link | 0o777, Data: "/usr/lib/systemd/system/multi-user.target"},
@@ -111,7 +116,7 @@ func checkout(t *testing.T, m machine.Machine) map[string]machine.File {
 		"etc/systemd/system/multi-user.target.wants/check.service":        {Mode: machine.Link | 0o777, Data: "/etc/systemd/system/check.service"},
 	}
 	dir := t.TempDir()
-	brought := map[string]string{"usr/bin/busybox": m.Busybox, "src/bin/stint": stint, "src/units.sh": "testdata/units.sh"}
+	brought := map[string]string{"usr/bin/busybox": m.Busybox, "src/bin/stint": stint, "src/bin/stint-agent": stintAgent, "src/units.sh": "testdata/" + script}
 	for _, name := range []string{"one", "two"} {
 		cert, key := certificate(t, dir, name)
 		brought["src/"+name+".pem"], brought["src/"+name+"-key.pem"] = cert, key
@@ -140,19 +145,32 @@ func checkout(t *testing.T, m machine.Machine) map[string]machine.File {
 
 // The units do under a real systemd what their comments say. The script names each check.
 func TestUnitsUnderSystemd(t *testing.T) {
-	if os.Getenv("STINT_TEST_UNITS") != "1" {
-		t.Skip("the units are not started: that takes minutes (make units)")
+	m := findMachine(t, "units")
+	if _, err := os.Stat(systemdPrograms[0]); err != nil {
+		t.Fatalf("the units cannot be started: %v", err)
+	}
+	bootSystemd(t, m, systemdImage(t, m), 1024)
+}
+
+// findMachine skips the test unless a make target asks for it.
+func findMachine(t *testing.T, target string) machine.Machine {
+	t.Helper()
+	if os.Getenv("STINT_TEST_UNITS") != target {
+		t.Skipf("the units are not started: that takes minutes (make %s)", target)
 	}
 	m, err := machine.Find()
-	if err == nil {
-		_, err = os.Stat(systemdPrograms[0])
-	}
 	if err != nil {
 		t.Fatalf("the units cannot be started: %v", err)
 	}
+	return m
+}
+
+// bootSystemd starts systemd with the files in an image, and reads what the script there printed.
+func bootSystemd(t *testing.T, m machine.Machine, image string, memoryMB int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
-	out, err := m.Boot(ctx, systemdImage(t, m), "/usr/lib/systemd/systemd", 1024)
+	out, err := m.Boot(ctx, image, "/usr/lib/systemd/systemd", memoryMB)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
