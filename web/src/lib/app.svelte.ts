@@ -22,6 +22,8 @@ class App {
   loginRequired = $state(false)
   /** The person or token of this page; null if the server does not say. */
   me = $state.raw<Me | null>(null)
+  /** The server was asked who this is, and has answered or not. */
+  private asked = $state(false)
   /** How far the server's clock is ahead of this computer's, in seconds; 0 when they agree. */
   skew = $state(0)
 
@@ -50,12 +52,21 @@ class App {
 
   async loadMe() {
     this.me = (await optional(api.me())) ?? this.me
+    this.asked = true
     if (this.me?.scope) this.wasLoggedIn = true
   }
 
-  /** Whether the person may do what needs a scope. A server that does not say who it is decides itself. */
+  /**
+   * Whether the person may do what needs a scope; not before that is known, so that no control is shown and removed.
+   * A server that does not say who it is decides itself.
+   */
   may(wanted: Scope): boolean {
-    return this.me === null || allows(this.me.scope, wanted)
+    return this.asked && (this.me === null || allows(this.me.scope, wanted))
+  }
+
+  /** Whether it is known that the person may not do what needs a scope. */
+  lacks(wanted: Scope): boolean {
+    return this.asked && !this.may(wanted)
   }
 
   go(href: string, replace = false) {
