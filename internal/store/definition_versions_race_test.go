@@ -34,7 +34,7 @@ func TestVersionOfARunThatIsBeingSubmitted(t *testing.T) {
 			t.Fatalf("the sweep did not wait: %v", err)
 		default:
 		}
-		must(t, s.Reader.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&waits))
+		must(t, s.Reader.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waits))
 	}
 	must(t, tx.Commit(t.Context()))
 	must(t, <-swept)
