@@ -110,7 +110,7 @@ export const submit = {
   },
 
   async 'each attempt says on which worker it ran'(page, world) {
-    const other = await world.other('attempts')
+    const other = await world.other('attempt-workers')
     await other.apply(report(world.dir))
     const first = await other.worker('w1')
     const run = await other.submit('report', { parameters: { COUNT: '1', FILE: world.dir + '/again' } })
