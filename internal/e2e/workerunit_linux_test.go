@@ -19,8 +19,7 @@ import (
 func debian(t *testing.T) map[string]machine.File {
 	t.Helper()
 	archive := filepath.Join(t.TempDir(), "debian.tar")
-	out, err := exec.CommandContext(t.Context(), "mmdebstrap", "--variant=minbase", "--include=systemd,systemd-sysv,procps", "trixie", archive,
-		"deb http://deb.debian.org/debian trixie main").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "mmdebstrap", "--variant=minbase", "--include=systemd,systemd-sysv,procps", "trixie", archive).CombinedOutput()
 	if err != nil {
 		t.Fatalf("mmdebstrap (Debian package mmdebstrap): %v\n%s", err, out)
 	}
