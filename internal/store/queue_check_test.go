@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/groups"
 	"stint.dev/stint/internal/store/queue"
 	"stint.dev/stint/internal/store/recovery"
 	"stint.dev/stint/job"
@@ -40,7 +42,7 @@ func randomQueue(t *testing.T, s *store.Store) {
 			if _, err := tx.ExecContext(ctx, `UPDATE runs SET state = 'succeeded' WHERE id = $1`, id); err != nil {
 				return err
 			}
-			return queue.FreePlaces(ctx, tx, id)
+			return errors.Join(groups.FreePlace(ctx, tx, id), queue.Ended(ctx, tx, id)) // as an end does
 		})
 		delete(held, id)
 		done[id]++

@@ -18,6 +18,7 @@ import (
 	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/groups"
 	"stint.dev/stint/internal/store/queue"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
@@ -368,8 +369,8 @@ func groupsOfTheQueue(t *testing.T, s *store.Store) {
 	with(t, s, queue.Leave, ids[0]) // it got a permit, and has its place until it ends
 	match()
 	wantText(t, namesOf(take(t, s, anyWorker(10))), "")
-	with(t, s, queue.FreePlaces, ids[0])
-	with(t, s, queue.FreePlaces, ids[0])
+	with(t, s, groups.FreePlace, ids[0])
+	with(t, s, groups.FreePlace, ids[0])
 	match()
 	wantText(t, namesOf(take(t, s, anyWorker(10))), "job2")
 	with(t, s, queue.Return, ids[1])
@@ -377,7 +378,7 @@ func groupsOfTheQueue(t *testing.T, s *store.Store) {
 	wantText(t, namesOf(take(t, s, anyWorker(10))), "job1") // it has its old rank
 
 	setGroup(t, s, 1)
-	with(t, s, queue.FreePlaces, ids[1])
+	with(t, s, groups.FreePlace, ids[1])
 	match()
 	wantText(t, namesOf(take(t, s, anyWorker(10))), "") // as many are active as may be
 	must(t, s.DeleteGroup(t.Context(), "db"))
@@ -417,7 +418,7 @@ func placesThatAreGone(t *testing.T, s *store.Store) {
 		t.Errorf("%+v", got)
 	}
 	with(t, s, queue.Leave, first)
-	with(t, s, queue.FreePlaces, first)
+	with(t, s, groups.FreePlace, first)
 	must(t, s.Match(t.Context()))
 	wantText(t, namesOf(take(t, s, fra)), "b")
 }

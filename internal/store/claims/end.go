@@ -11,6 +11,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/groups"
 	"stint.dev/stint/internal/store/outbox"
 	storequeue "stint.dev/stint/internal/store/queue"
 	"stint.dev/stint/internal/store/tables"
@@ -221,7 +222,7 @@ func (s *Claims) giveUp(ctx context.Context, t *db.Tx, row *tables.RunRow, evide
 	}
 	next.Outcome, next.EndedAt = &job.Outcome{State: job.Failed, Reason: job.CouldNotStart, Message: evidence}, &now
 	row.Run = next
-	if err := errors.Join(storequeue.Leave(ctx, t, next.ID), storequeue.FreePlaces(ctx, t, next.ID)); err != nil {
+	if err := errors.Join(storequeue.Leave(ctx, t, next.ID), groups.FreePlace(ctx, t, next.ID)); err != nil {
 		return nil, err
 	}
 	events := []job.RunEvent{*event}

@@ -33,11 +33,7 @@ func (s *Claims) follow(ctx context.Context, t *db.Tx, row *tables.RunRow, final
 		return nil, nil
 	}
 	if run.State == job.Succeeded && requestedBy == "" { // nothing follows, whatever the definition says
-		err := storequeue.FreePlaces(ctx, t, run.ID)
-		if err == nil && final {
-			err = setActive(ctx, t, run.ID, run.Attempt, false)
-		}
-		return nil, err
+		return nil, finish(ctx, t, queue.End{Attempt: run.Attempt, Final: final}, run.ID, now)
 	}
 	alone, err := groups.IsAlone(ctx, t, run.ID)
 	if err != nil {
@@ -103,7 +99,7 @@ func finish(ctx context.Context, t *db.Tx, e queue.End, run string, held time.Ti
 	if !e.Final {
 		return groups.HoldPlace(ctx, t, run, held)
 	}
-	if err := storequeue.FreePlaces(ctx, t, run); err != nil {
+	if err := groups.FreePlace(ctx, t, run); err != nil {
 		return err
 	}
 	return setActive(ctx, t, run, e.Attempt, false)

@@ -56,8 +56,8 @@ func TakePlace(ctx context.Context, t *db.Tx, group, run string) error {
 // Unlimited is the number of free places of a group without a limit.
 const Unlimited = 1 << 40
 
-// FreePlaces returns how many runs of a group may start; the transaction has the lock of the queue.
-func FreePlaces(ctx context.Context, from db.RowQuerier, group string) (int64, error) {
+// CountFree returns how many runs of a group may start; the transaction has the lock of the queue.
+func CountFree(ctx context.Context, from db.RowQuerier, group string) (int64, error) {
 	var limit, used int64
 	err := from.QueryRowContext(ctx, `SELECT COALESCE((SELECT run_limit FROM queue_groups WHERE name = $1), CAST($2 AS BIGINT)),
 		(SELECT COUNT(*) FROM queue_places WHERE group_name = $1)`, group, int64(Unlimited)).Scan(&limit, &used)

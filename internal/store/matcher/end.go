@@ -152,7 +152,7 @@ func (m *Matcher) end(ctx context.Context, id, which string, args []any, reason 
 		}
 		run := row.Run
 		ended = &run
-		return errors.Join(queue.Leave(ctx, t, id), queue.FreePlaces(ctx, t, id))
+		return queue.Leave(ctx, t, id) // a first attempt without a claim has no place
 	})
 	if err != nil {
 		return false, fmt.Errorf("end run %s, which waits in the queue: %w", id, err)

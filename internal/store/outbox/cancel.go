@@ -120,7 +120,7 @@ func (s *Outbox) RequestCancel(ctx context.Context, run string, c job.Cancel) (j
 // leaveQueue takes a run off the queue that was canceled there. Its place in its group stays while an attempt that was
 // lost may live.
 func leaveQueue(ctx context.Context, t *db.Tx, run *job.Run) error {
-	free := queue.FreePlaces
+	free := groups.FreePlace
 	if run.EndedAt == nil {
 		free = groups.FreeClaimedPlace
 	}

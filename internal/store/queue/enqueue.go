@@ -170,7 +170,7 @@ func Return(ctx context.Context, t *db.Tx, run string) error {
 	if n == 0 {
 		return nil
 	}
-	if err := FreePlaces(ctx, t, run); err != nil {
+	if err := groups.FreePlace(ctx, t, run); err != nil {
 		return err
 	}
 	return admit(ctx, t, run, false)
@@ -183,15 +183,6 @@ func Leave(ctx context.Context, t *db.Tx, run string) error {
 		return fmt.Errorf("remove run %s from the queue: %w", run, err)
 	}
 	return nil
-}
-
-// FreePlaces frees the place of a run that ended, and lets runs start that waited for the place or
-// for the end. It does nothing for a run without either.
-func FreePlaces(ctx context.Context, t *db.Tx, run string) error {
-	if err := groups.FreePlace(ctx, t, run); err != nil {
-		return err
-	}
-	return Ended(ctx, t, run)
 }
 
 // Ended lets the runs be judged that wait for the end of a run.

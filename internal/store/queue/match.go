@@ -154,7 +154,7 @@ func (s *Queue) matchGroups(ctx context.Context) error {
 
 // matchGroup makes a batch of a group's runs ready. It reports whether there may be more.
 func (s *Queue) matchGroup(ctx context.Context, group string) (more bool, err error) {
-	free, err := groups.FreePlaces(ctx, s.Reader, group)
+	free, err := groups.CountFree(ctx, s.Reader, group)
 	if err != nil || free == 0 {
 		return false, err
 	}
@@ -163,7 +163,7 @@ func (s *Queue) matchGroup(ctx context.Context, group string) (more bool, err er
 		if err := groups.Lock(ctx, t); err != nil {
 			return err
 		}
-		free, err := groups.FreePlaces(ctx, t, group)
+		free, err := groups.CountFree(ctx, t, group)
 		if err != nil || free == 0 {
 			return err
 		}

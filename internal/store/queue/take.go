@@ -261,7 +261,7 @@ func (k *taking) hasPlace(ctx context.Context, group string) (bool, error) {
 	free, known := k.free[group]
 	if !known {
 		var err error
-		if free, err = groups.FreePlaces(ctx, k.t, group); err != nil {
+		if free, err = groups.CountFree(ctx, k.t, group); err != nil {
 			return false, err
 		}
 		k.free[group] = free
