@@ -8,31 +8,17 @@ import (
 	"testing"
 
 	"stint.dev/stint/internal/cli/agentcmd"
+	"stint.dev/stint/internal/cli/clitest"
 	"stint.dev/stint/internal/cli/console"
 )
 
 // stint runs stint with args in this process; what it needs of a server must fail before.
 func stint(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	dir := t.TempDir()
-	file := func(name string) *os.File {
-		f, err := os.Create(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { f.Close() })
-		return f
-	}
-	c := &console.Console{In: file("in"), Out: file("out"), Err: file("err"), Getenv: func(string) string { return "" }}
+	c, printed := clitest.Console(t, func(string) string { return "" })
 	code = agentcmd.Execute(newRoot(c, nil, "test"), c, args)
-	read := func(f *os.File) string {
-		text, err := os.ReadFile(f.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
-	}
-	return code, read(c.Out), read(c.Err)
+	stdout, stderr = printed()
+	return code, stdout, stderr
 }
 
 // TestWrongUseExitsWith2 holds the messages of a command used wrongly: what, and what to do.
