@@ -15,7 +15,7 @@ import (
 func (p *program) cancel() *cobra.Command {
 	return replyCommand(p, &cobra.Command{
 		Use:   "cancel [flags] RUN",
-		Short: "Ask a run to stop",
+		Short: "Ask a run to stop, or take it off the queue",
 		Long: `Ask a run to stop. The agent receives the request with its next heartbeat, sends the
 job the stop signal, waits for the grace period and then kills the processes that still run. A
 queued run ends at once. RUN is an id, the first characters of one, job#number, or the name of a
