@@ -101,6 +101,13 @@ func TestCheckOfSubmittedRuns(t *testing.T) {
 		}
 		sound("after nobody could start attempt 3", job.Failed)
 
+		must(t, s.Exec(t.Context(), `UPDATE permits SET claim = ''`)) // a restored database got them back from the processes
+		sound("with permits whose claims are not known", job.Failed)
+		must(t, s.Exec(t.Context(), `UPDATE permits SET claim = 'one'`))
+		if found := check(t, s, false); len(found) != 2 || !strings.Contains(found[0].What, "one claim") {
+			t.Errorf("with one claim for both attempts: %+v", found)
+		}
+		must(t, s.Exec(t.Context(), `UPDATE permits SET claim = ''`))
 		must(t, s.Exec(t.Context(), `UPDATE permits SET incarnation = 'other' WHERE attempt = 1`))
 		if found := check(t, s, false); len(found) != 1 || found[0].Attempt != 1 || !strings.Contains(found[0].What, "another process") {
 			t.Errorf("with the permit of another process: %+v", found)

@@ -29,7 +29,7 @@ func (c *checker) permits(ctx context.Context) error {
 			"a process had the permit to start the attempt, and the run does not show it",
 		},
 		{
-			`SELECT run_id, attempt FROM permits WHERE claim IN (SELECT claim FROM permits GROUP BY claim HAVING COUNT(*) > 1)
+			`SELECT run_id, attempt FROM permits WHERE claim IN (SELECT claim FROM permits WHERE claim <> '' GROUP BY claim HAVING COUNT(*) > 1)
 			OR incarnation IN (SELECT incarnation FROM permits GROUP BY incarnation HAVING COUNT(*) > 1) ORDER BY 1, 2`,
 			"one claim or one process had the permits to start several attempts",
 		},
