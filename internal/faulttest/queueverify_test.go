@@ -19,7 +19,7 @@ import (
 
 // trace is what the attempts of a schedule have written themselves.
 type trace struct {
-	starts, ends map[string]int // the place of the line, by run.attempt
+	starts, ends map[string]int // the place of the first line, by run.attempt
 }
 
 // startedAgain is an attempt that started at one line, and at a later one.
@@ -42,13 +42,20 @@ func readTrace(text []byte) (t trace, twice []startedAgain, wrong []string) {
 			continue
 		}
 		name := run + "." + attempt
+		places, known := map[string]map[string]int{"start": t.starts, "end": t.ends}[what]
+		if !known {
+			wrong = append(wrong, fmt.Sprintf("line %d is %q", n+1, line))
+			continue
+		}
 		switch before, known := t.starts[name]; {
 		case what == "end" && !known:
 			wrong = append(wrong, fmt.Sprintf("attempt %s ended and had not started", name))
 		case what == "start" && known:
 			twice = append(twice, startedAgain{name, before, n})
 		}
-		map[string]map[string]int{"start": t.starts, "end": t.ends}[what][name] = n
+		if _, known := places[name]; !known {
+			places[name] = n
+		}
 	}
 	return t, twice, wrong
 }
@@ -295,7 +302,7 @@ func (w *queueWorld) checkServer() {
 // An attempt that started twice is seen, and one that ended without a start.
 func TestReadTrace(t *testing.T) {
 	for text, want := range map[string]struct{ twice, wrong int }{
-		"": {}, "start a 1\nend a 1\nstart a 2\n": {}, "start a 1\nstart b 1\nstart a 1\n": {1, 0}, "end a 1\n": {0, 1}, "start a\n": {0, 1},
+		"": {}, "start a 1\nend a 1\nstart a 2\n": {}, "start a 1\nstart b 1\nstart a 1\n": {1, 0}, "end a 1\n": {0, 1}, "start a\n": {0, 1}, "stop a 1\n": {0, 1},
 	} {
 		if _, twice, wrong := readTrace([]byte(text)); len(twice) != want.twice || len(wrong) != want.wrong {
 			t.Errorf("%q: %v, %v", text, twice, wrong)
