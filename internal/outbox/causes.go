@@ -18,11 +18,11 @@ const RetryTimeout = 2 * time.Minute
 var canceledByNobody = map[job.Reason]bool{job.AgentStopped: true, job.Expired: true, job.DependencyEnd: true}
 
 // Entries returns the notifications that may follow from events of a run, and the retry to check. It returns none for a success,
-// because that depends on earlier runs.
+// because that depends on earlier runs, and none for the loss of an attempt that the next one follows at once.
 func Entries(run *job.Run, events []job.RunEvent, now time.Time) []Entry {
 	var out []Entry
-	for _, e := range events {
-		if e.Kind != "state" {
+	for i, e := range events {
+		if e.Kind != "state" || e.To == string(job.Lost) && begins(events[i+1:]) {
 			continue
 		}
 		entry := Entry{Kind: Notify, Run: run.ID, Attempt: run.Attempt, Message: e.Evidence, At: now}
@@ -52,6 +52,11 @@ func Entries(run *job.Run, events []job.RunEvent, now time.Time) []Entry {
 		out = append(out, entry)
 	}
 	return out
+}
+
+// begins reports whether an attempt begins in events.
+func begins(events []job.RunEvent) bool {
+	return slices.ContainsFunc(events, func(e job.RunEvent) bool { return e.Rule == string(job.AttemptStarted) })
 }
 
 // CompleteLost returns events, or a single event if they only complete the journal of a lost run whose outcome is lost: such a run

@@ -35,11 +35,23 @@ func (s *Claims) HoldRestored(ctx context.Context, why string) (held int64, err 
 // unknownRestore is why an attempt is held if no server has noticed that the database was restored.
 const unknownRestore = "the database was restored, so it may have run since"
 
+// beforeRestore selects why the database was restored if an attempt had its permit before.
+const beforeRestore = `SELECT i.restored_why FROM installation i JOIN permits p ON p.at < i.restored_at OR p.claim = ''
+	WHERE p.run_id = $1 AND p.attempt = $2`
+
+// BeganBeforeRestore reports whether an attempt had its permit before the database was restored.
+func (s *Claims) BeganBeforeRestore(ctx context.Context, t *db.Tx, run string, attempt int) (bool, error) {
+	found, err := db.QueryTexts(ctx, t, beforeRestore, run, attempt)
+	if err != nil {
+		return false, fmt.Errorf("read whether attempt %d of run %s began before the database was restored: %w", attempt, run, err)
+	}
+	return len(found) > 0, nil
+}
+
 // heldAfterLoss returns why the attempt that follows a lost one is held: the lost one began before the database was
 // restored, and may have ended well in what was lost with it. Empty if it is not held.
 func heldAfterLoss(ctx context.Context, t *db.Tx, run string, attempt int) (why string, err error) {
-	found, err := db.QueryTexts(ctx, t, `SELECT i.restored_why FROM installation i JOIN permits p ON p.at < i.restored_at OR p.claim = ''
-		WHERE p.run_id = $1 AND p.attempt = $2`, run, attempt)
+	found, err := db.QueryTexts(ctx, t, beforeRestore, run, attempt)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("read whether attempt %d of run %s began before the database was restored: %w", attempt, run, err)

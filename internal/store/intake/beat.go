@@ -132,7 +132,7 @@ func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 	}
 	now := db.FromMicros(db.Micros(b.At))
 	events, err := g.recall(ctx, row, b.Attempt, b.Incarnation, now)
-	if err != nil {
+	if err != nil && !isTooEarly(err) {
 		return lease.BeatResult{}, err
 	}
 	if !known || b.Attempt != row.Run.Attempt {

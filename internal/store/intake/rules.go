@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -100,6 +101,12 @@ func allowAttempt(run job.Run, attempt int, now time.Time) (job.Run, []job.RunEv
 		return run, nil, &index.TooEarlyError{Why: fmt.Sprintf("attempt %d of run %s is %s here: attempt %d can begin when it has ended", run.Attempt, run.ID, run.State, attempt)}
 	}
 	return run, nil, &index.RefusedError{Why: fmt.Sprintf("run %s is %s in attempt %d: attempt %d cannot begin now", run.ID, run.State, run.Attempt, attempt)}
+}
+
+// isTooEarly reports whether an attempt may begin later, when the one before it has ended.
+func isTooEarly(err error) bool {
+	var early *index.TooEarlyError
+	return errors.As(err, &early)
 }
 
 // canBeginAttempt reports whether a new attempt may begin in this state. The state machine also allows

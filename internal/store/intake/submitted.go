@@ -27,6 +27,8 @@ type Submissions interface {
 	// Recall gives the attempt of a process the permit back that the database has lost, and takes the run off
 	// the queue. recalled is false if another process has the permit.
 	Recall(ctx context.Context, t *db.Tx, row *tables.RunRow, attempt int, incarnation string, now time.Time) (recalled bool, err error)
+	// BeganBeforeRestore reports whether an attempt had its permit before the database was restored.
+	BeganBeforeRestore(ctx context.Context, t *db.Tx, run string, attempt int) (bool, error)
 	// AfterEnd does what follows the end of the attempt that a run shows: it frees the place that the run has in
 	// its group, or holds it while the attempt may live, and if another attempt follows, it adds that to the queue,
 	// moves the run to retrying and returns the event. final says that the attempt cannot report again.
@@ -99,10 +101,10 @@ func (g *Group) admitSubmitted(ctx context.Context, a index.Append, attempt *tab
 		return nil, nil
 	}
 	now := db.FromMicros(db.Micros(a.At))
-	if early := tooEarly(row, a, now); early != nil {
-		return early, nil
-	}
 	events, err := g.recall(ctx, row, a.Attempt, a.Incarnation, now)
+	if isTooEarly(err) {
+		return err, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -121,29 +123,20 @@ func (g *Group) admitSubmitted(ctx context.Context, a index.Append, attempt *tab
 	return other, nil
 }
 
-// tooEarly returns *index.TooEarlyError for an append with the token of an attempt that the database cannot know yet: it
-// was restored from a copy in which the attempt before is active. When that is called lost, the process reports again.
-func tooEarly(row *tables.RunRow, a index.Append, now time.Time) error {
-	if a.Incarnation == "" || a.Attempt <= row.Run.Attempt {
-		return nil
-	}
-	var early *index.TooEarlyError
-	if _, _, err := allowAttempt(row.Run, a.Attempt, now); errors.As(err, &early) {
-		return early
-	}
-	return nil
-}
-
 // recall makes a run show an attempt of which it knows nothing, and whose process reports with its token: it had the
 // permit, and the database was restored from a copy that does not have it. It returns the events, which the caller
-// stores; none if nothing changed.
+// stores; none if nothing changed. The error is *index.TooEarlyError while another attempt of the run is active.
 func (g *Group) recall(ctx context.Context, row *tables.RunRow, attempt int, incarnation string, now time.Time) ([]job.RunEvent, error) {
 	if !g.isSubmitted(row) || incarnation == "" || attempt <= row.Run.Attempt {
 		return nil, nil
 	}
-	run, events, err := allowAttempt(row.Run, attempt, now)
-	if err != nil {
-		return nil, nil //nolint:nilerr // another attempt is active, or the run has ended
+	run, events, err := g.allowRecall(ctx, row.Run, attempt, now)
+	var refused *index.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		return nil, nil
+	case err != nil:
+		return nil, err
 	}
 	recalled, err := g.submissions.Recall(ctx, g.Tx, row, attempt, incarnation, now)
 	if err != nil || !recalled {
@@ -169,6 +162,30 @@ func (g *Group) recall(ctx context.Context, row *tables.RunRow, attempt int, inc
 	row.ReportedAt, row.ExpiresAt = now, now.Add(row.Lease)
 	g.DirtyRuns[run.ID] = true
 	return events, nil
+}
+
+// allowRecall is allowAttempt for an attempt that had its permit in a database that is lost. No attempt gets a permit
+// before the one before it has ended or was called lost: where the run shows one as active since before the database was
+// restored, its end was lost with that database, and it is called lost now.
+func (g *Group) allowRecall(ctx context.Context, run job.Run, attempt int, now time.Time) (job.Run, []job.RunEvent, error) {
+	allowed, events, err := allowAttempt(run, attempt, now)
+	if !isTooEarly(err) {
+		return allowed, events, err
+	}
+	early := err
+	began, err := g.submissions.BeganBeforeRestore(ctx, g.Tx, run.ID, run.Attempt)
+	switch {
+	case err != nil:
+		return run, nil, err
+	case !began:
+		return run, nil, early
+	}
+	evidence := fmt.Sprintf("Attempt %d began, so attempt %d has ended or was called lost. The database, which was restored, does not have its end.", attempt, run.Attempt)
+	run, event, err := index.Move(run, job.Event{Kind: job.LeaseExpired}, now, index.ServerClock, evidence)
+	if err != nil {
+		return run, nil, fmt.Errorf("call attempt %d of run %s lost: %w", run.Attempt, run.ID, err)
+	}
+	return run, []job.RunEvent{*event}, nil
 }
 
 // permit applies an append that asks for the permit to start its attempt. Its error is one of the
