@@ -71,9 +71,13 @@ type Retries struct {
 	Memory  Factor       `json:"memory,omitzero"`
 }
 
-// Schedule is when Stint starts the job by itself.
+// Schedule is when Stint starts the job by itself: at the times of a crontab expression, or each Every.
 type Schedule struct {
-	Cron       string            `json:"cron"`
+	Cron  string   `json:"cron,omitempty"`
+	Every Duration `json:"every,omitzero"`
+	// Anchor is a time from which Every is counted; zero for the beginning of 1970 in UTC.
+	Anchor     time.Time         `json:"anchor,omitzero"`
+	Zone       string            `json:"zone,omitempty"`     // empty for that of the job
 	CatchUp    string            `json:"catch_up,omitempty"` // "none" or "latest"
 	Window     Duration          `json:"window,omitzero"`
 	Spread     Duration          `json:"spread,omitzero"`

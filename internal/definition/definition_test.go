@@ -39,6 +39,7 @@ start_within: 6h
 overlap: skip
 schedules:
   - {cron: "30 2 * * *", catch_up: latest, window: 24h, spread: 5m, parameters: {FORMAT: html, NOTE: abc}}
+  - {every: 90m, anchor: "2026-01-01T01:00:00+01:00", zone: UTC, catch_up: none, parameters: {NOTE: ""}}
 policy: {rules: {stalled: {after: 2h}}, actions: {failed: {notify: false}}}
 engine: {image: "debian:12", deep: [1, {a: }]}
 keep: {days: 90, runs: 500}
@@ -53,7 +54,8 @@ const everythingCanonical = `{"job":"nightly-report","description":"Orders of th
 	`"limits":{"timeout":"2h","install_timeout":"10m","memory":"4GiB","cpu":2,"no_output":"30m"},` +
 	`"retries":{"limit":2,"backoff":"1m","on":["agent_lost","exit_code"],"hold":"0s","memory":"2x"},` +
 	`"requires":{"gpu":"true","zone":"fra"},"priority":"normal","group":"warehouse","start_within":"6h","overlap":"skip",` +
-	`"schedules":[{"cron":"30 2 * * *","catch_up":"latest","window":"24h","spread":"5m","parameters":{"FORMAT":"html","NOTE":"abc"}}],` +
+	`"schedules":[{"cron":"30 2 * * *","catch_up":"latest","window":"24h","spread":"5m","parameters":{"FORMAT":"html","NOTE":"abc"}},` +
+	`{"every":"1h30m","anchor":"2026-01-01T00:00:00Z","zone":"UTC","catch_up":"none","parameters":{"NOTE":""}}],` +
 	`"policy":{"actions":{"failed":{"notify":"false"}},"rules":{"stalled":{"after":"2h"}}},` +
 	`"engine":{"deep":["1",{"a":null}],"image":"debian:12"},"keep":{"days":90,"runs":500}}`
 
@@ -160,6 +162,12 @@ func TestMistakes(t *testing.T) {
 		head + "schedules: [{window: 1h}, {cron: 5 5}, {cron: '@hourly', catch_up: all}]\n": {
 			"3:13 needs cron", "3:34 five fields", "3:68 there is none, latest",
 		},
+		head + "schedules: [{cron: '@daily', every: 1h}, {every: 30s}, {cron: '@daily', anchor: '2026-01-01T00:00:00Z'}]\n": {
+			"3:37 write one of them", "3:50 the least time", "3:81 is for every",
+		},
+		head + "schedules: [{every: 1h, anchor: monday}, {cron: '@daily', zone: Local}, {every: 1h, catch_up: none, window: 1h}]\n": {
+			"3:33 is not a time", "3:65 no name of a time zone", "3:109 catch_up is none",
+		},
 		head + "schedules:\n- cron: '@daily'\n  parameters: {A: x, B: y}\nparameters: [{name: A, type: integer}]\n": {
 			`5:25 "B": the job has no such parameter`,
 		},
@@ -242,7 +250,7 @@ func TestKeysOfLaterVersionsAreRefused(t *testing.T) {
 	for _, m := range mistakes {
 		lines = append(lines, fmt.Sprintf("%d:%d %s", m.Line, m.Column, strings.SplitN(m.Why, ":", 2)[0]))
 	}
-	if diff := cmp.Diff([]string{"9:1 secrets", "23:1 schedules", "26:1 engine", "27:1 keep"}, lines); diff != "" {
+	if diff := cmp.Diff([]string{"9:1 secrets", "23:1 schedules", "27:1 engine", "28:1 keep"}, lines); diff != "" {
 		t.Error("(-want +got)", diff)
 	}
 }

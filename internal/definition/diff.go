@@ -131,7 +131,7 @@ func flattenValue(path string, value any, all map[string]leaf) {
 }
 
 // plainKeys are the keys whose texts read well without quotes.
-var plainKeys = strings.Fields("timeout install_timeout memory no_output backoff hold start_within window spread type priority overlap catch_up")
+var plainKeys = strings.Fields("timeout install_timeout memory no_output backoff hold start_within window spread every type priority overlap catch_up")
 
 // wordsOf are the items of a list of texts.
 func wordsOf(list []any) (words []string, ok bool) {

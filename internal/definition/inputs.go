@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"stint.dev/stint/internal/schedule"
 	"stint.dev/stint/internal/yaml"
 	"stint.dev/stint/job"
 )
@@ -149,71 +148,4 @@ func (p *parameterDecoder) checkValues() (wrong []*Mistake) {
 		}
 	}
 	return wrong
-}
-
-func (d *decoder) schedules(v yaml.Value) error {
-	return v.Items("schedules", func(i int, v yaml.Value) error {
-		if i >= mostSchedules {
-			return v.Wrong("there are more than %d schedules", mostSchedules)
-		}
-		s := Schedule{}
-		timed := false
-		values := map[string]yaml.Value{}
-		err := readFields(v, "a schedule", []field{
-			{"cron", func(v yaml.Value) error {
-				timed = true
-				return text(&s.Cron, checkCron)(v)
-			}},
-			{"catch_up", oneOf(&s.CatchUp, "none", "latest")},
-			{"window", span(&s.Window)},
-			{"spread", spanOrZero(&s.Spread)},
-			{"parameters", func(v yaml.Value) error {
-				s.Parameters = map[string]string{}
-				return v.Each("parameters", nil, func(key yaml.Key, v yaml.Value) error {
-					value := ""
-					if err := textOrEmpty(&value, atMost(MaxValueBytes))(v); err != nil {
-						return err
-					}
-					s.Parameters[key.Name], values[key.Name] = value, v
-					return nil
-				})
-			}},
-		})
-		if err != nil {
-			return err
-		}
-		if !timed {
-			return v.Wrong(`a schedule needs cron: "30 2 * * *"`)
-		}
-		d.Schedules = append(d.Schedules, s)
-		d.late = append(d.late, func() *Mistake { return d.checkSchedule(v, s, values) })
-		return nil
-	})
-}
-
-// checkSchedule is the first mistake of the values that a schedule gives the parameters.
-func (d *decoder) checkSchedule(v yaml.Value, s Schedule, places map[string]yaml.Value) *Mistake {
-	for _, wrong := range d.unknown(s.Parameters) {
-		for name, place := range places {
-			if job.Quote(name) == wrong.Parameter {
-				return place.Wrong("%s", wrong)
-			}
-		}
-	}
-	for _, p := range d.Parameters {
-		value, given := s.Parameters[p.Name]
-		switch why := p.Check(value); {
-		case given && why != "":
-			return places[p.Name].Wrong("%s: %s", p.Name, why)
-		case !given && p.Default == nil:
-			return v.Wrong("the schedule must give the parameter %s, which has no default", p.Name)
-		}
-	}
-	return nil
-}
-
-// checkCron refuses what is no crontab expression.
-func checkCron(text string) error {
-	_, err := schedule.Parse(text)
-	return err
 }

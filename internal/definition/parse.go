@@ -108,7 +108,7 @@ func (d *decoder) fields() []field {
 		{"priority", oneOf(&d.Priority, job.PriorityLow, job.PriorityNormal, job.PriorityHigh)},
 		{"group", text(&d.Group, checkGroup)},
 		{"start_within", span(&d.StartWithin)},
-		{"overlap", oneOf(&d.Overlap, "skip", "queue", "allow")},
+		{"overlap", oneOf(&d.Overlap, OverlapSkip, OverlapQueue, OverlapAllow)},
 		{"schedules", d.schedules},
 		{"policy", d.policy},
 		{"engine", func(v yaml.Value) error { return anyMapping(v, "engine", &d.Engine) }},
