@@ -260,8 +260,9 @@ func (w *queueWorld) checkOrder(f finalRun, t trace) {
 	}
 	end, ended := t.ends[fmt.Sprintf("%s.%d", first.id, first.Attempt)]
 	start, started := t.starts[f.id+".1"]
-	if started && (!ended || start < end) {
-		w.t.Errorf("run %s started before the run %s that it depends on had ended", f.id, first.id)
+	neverStarted := first.Attempt == 0 && first.State.Terminal() // what it depends on had ended otherwise
+	if started && !neverStarted && (!ended || start < end) {
+		w.t.Errorf("run %s started at %v before the run %s that it depends on had ended at %v; their histories:\n%s\n%s", f.id, start, first.id, end, historyText(f.events), historyText(first.events))
 	}
 	if f.plan.when == "succeeded" && started && first.State != job.Succeeded {
 		w.t.Errorf("run %s started, and run %s has not succeeded", f.id, first.id)
