@@ -278,3 +278,34 @@ func TestTheLogOfHeartbeatsBeginsAnew(t *testing.T) {
 		})
 	}
 }
+
+// The owner that is known is one process: a heartbeat of another one with the token of the same attempt is not taken
+// without a look into the database. An append leaves the process known.
+func TestKnownOwnerIsOneProcess(t *testing.T) {
+	s := openWith(t, store.Options{Dir: t.TempDir()})
+	j := running(t, s, journal.Attempt{Incarnation: "first"})
+	at := noon
+	beat := func(incarnation string) []lease.Beat {
+		at = at.Add(time.Second)
+		return []lease.Beat{{Run: j.id, Attempt: 1, At: at, Lease: time.Minute, Incarnation: incarnation}}
+	}
+	for _, step := range []struct {
+		name string
+		do   func()
+	}{
+		{"a heartbeat", func() { takeBeats(t, s, beat("first")) }},
+		{"an append", func() {
+			j.output("line\n")
+			offset, data := j.take()
+			one(t, s, j.id, 1, offset, data)
+		}},
+	} {
+		step.do()
+		if s.Renew(beat("second"))[0] != nil {
+			t.Errorf("after %s: a heartbeat of another process is taken", step.name)
+		}
+		if s.Renew(beat("first"))[0] == nil {
+			t.Errorf("after %s: a heartbeat of the process is not taken", step.name)
+		}
+	}
+}

@@ -257,6 +257,13 @@ func TestReleaseInARestoredDatabase(t *testing.T) {
 				t.Errorf("the first process, from byte %d on: %+v", offset, got)
 			}
 		}
+		if got := r.beatOf(t, p); got.Owner || !got.Known {
+			t.Errorf("a heartbeat of the first process: %+v", got)
+		}
+		if got := r.beatOf(t, q); !got.Owner {
+			t.Errorf("a heartbeat of the second process: %+v", got)
+		}
+		r.wantOwnBeats(t, p, q)
 		q.begin(t, noon)
 		q.end(t, noon, job.Classify(job.Ending{Kind: job.CommandStep}))
 		if got := r.sendFrom(t, q, len(q.first)); got.Err != nil {
@@ -266,6 +273,33 @@ func TestReleaseInARestoredDatabase(t *testing.T) {
 			t.Errorf("the run is %+v", row.Run)
 		}
 	})
+}
+
+// wantOwnBeats fails unless the lease of an attempt that two processes started, which both send heartbeats in one group, is
+// extended by the second one alone.
+func (b *bench) wantOwnBeats(t testing.TB, first, second *process) {
+	t.Helper()
+	for _, order := range [][]*process{{first, second}, {second, first}} {
+		b.pass(time.Second)
+		var beats []lease.Beat
+		for _, p := range order {
+			length := 25 * time.Second
+			if p == first {
+				length = time.Hour
+			}
+			beats = append(beats, lease.Beat{Run: p.claim.Run, Attempt: p.claim.Attempt, At: b.clock(), Lease: length, Incarnation: p.incarnation, Heartbeat: job.Heartbeat{OutputAgeMS: -1}})
+		}
+		_, got, err := b.servers[0].intake.Ingest(t.Context(), nil, beats)
+		must(t, err)
+		for i, p := range order {
+			if got[i].Err != nil || got[i].Owner != (p == second) {
+				t.Errorf("heartbeat %d: %+v", i, got[i])
+			}
+		}
+		if ends := b.run(t, first.claim.Run).ExpiresAt; !ends.Equal(b.clock().Add(25 * time.Second)) {
+			t.Errorf("the lease ends at %v", ends)
+		}
+	}
 }
 
 // A run that was active in the copy may have ended well since: the attempt after its loss is held. One that began after

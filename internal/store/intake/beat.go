@@ -40,9 +40,13 @@ func (g *Group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResu
 		return nil, err
 	}
 	g.owners = renewed
+	ownerOf := func(b lease.Beat) (owner, bool) {
+		o, ok := renewed[tables.AttemptKey{Run: b.Run, Attempt: b.Attempt}]
+		return o, ok && o.incarnation == b.Incarnation
+	}
 	missing := map[string]bool{}
 	for i, b := range beats {
-		if _, ok := renewed[tables.AttemptKey{Run: b.Run, Attempt: b.Attempt}]; !ok && out[i].Err == nil && g.Runs[b.Run] == nil {
+		if _, ok := ownerOf(b); !ok && out[i].Err == nil && g.Runs[b.Run] == nil {
 			missing[b.Run] = true
 		}
 	}
@@ -55,8 +59,8 @@ func (g *Group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResu
 		if out[i].Err != nil {
 			continue
 		}
-		if cancel, ok := renewed[tables.AttemptKey{Run: b.Run, Attempt: b.Attempt}]; ok {
-			out[i] = lease.BeatResult{Known: true, Owner: true, Cancel: cancel}
+		if o, ok := ownerOf(b); ok {
+			out[i] = lease.BeatResult{Known: true, Owner: true, Cancel: o.cancel}
 			continue
 		}
 		if out[i], err = g.beat(ctx, b); err != nil {
@@ -66,11 +70,11 @@ func (g *Group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResu
 	return out, nil
 }
 
-// renew renews the leases of active runs by heartbeats of their owners. It returns the attempts whose
-// lease was renewed, each with the request to stop it, if there is one. It skips suspended runs, of
-// which a heartbeat changes more. If later is set, it skips heartbeats that are not newer than the row.
-func (g *Group) renew(ctx context.Context, beats map[tables.AttemptKey]lease.Beat, later bool) (map[tables.AttemptKey]*job.Cancel, error) {
-	renewed := make(map[tables.AttemptKey]*job.Cancel, len(beats))
+// renew renews the leases of active runs by heartbeats of their owners. It returns the owners whose
+// lease was renewed. It skips suspended runs, of which a heartbeat changes more, and heartbeats of a process whose attempt
+// another process has the permit to start. If later is set, it skips heartbeats that are not newer than the row.
+func (g *Group) renew(ctx context.Context, beats map[tables.AttemptKey]lease.Beat, later bool) (map[tables.AttemptKey]owner, error) {
+	renewed := make(map[tables.AttemptKey]owner, len(beats))
 	if len(beats) == 0 {
 		return renewed, nil
 	}
@@ -80,7 +84,8 @@ func (g *Group) renew(ctx context.Context, beats map[tables.AttemptKey]lease.Bea
 		unless = " AND runs.reported_at < v.c2"
 	}
 	rows, err := g.Tx.QueryContext(ctx, `UPDATE runs SET reported_at = v.c2, beat_at = v.c2, lease_us = v.c3, expires_at = v.c4, period_us = v.c5, beat = v.c6, disconnected_at = 0, backlog = 0
-		FROM `+table+` WHERE runs.id = v.c0 AND runs.attempt = v.c1 AND runs.ended_at IS NULL AND runs.state NOT IN ('lost', 'retrying') AND runs.suspended = 0`+unless+`
+		FROM `+table+` WHERE runs.id = v.c0 AND runs.attempt = v.c1 AND runs.ended_at IS NULL AND runs.state NOT IN ('lost', 'retrying') AND runs.suspended = 0
+			AND (v.c7 = '' OR NOT EXISTS (SELECT 1 FROM permits p WHERE p.run_id = v.c0 AND p.attempt = v.c1 AND p.incarnation <> v.c7))`+unless+`
 		RETURNING runs.id, runs.attempt, runs.cancel`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("renew %d leases: %w", len(beats), err)
@@ -92,23 +97,22 @@ func (g *Group) renew(ctx context.Context, beats map[tables.AttemptKey]lease.Bea
 		if err := rows.Scan(&key.Run, &key.Attempt, &text); err != nil {
 			return nil, fmt.Errorf("renew %d leases: %w", len(beats), err)
 		}
-		renewed[key] = nil
+		o := owner{attempt: key.Attempt, incarnation: beats[key].Incarnation}
 		if text.Valid {
-			cancel := &job.Cancel{}
-			if json.Unmarshal([]byte(text.String), cancel) != nil {
-				delete(renewed, key) // the run's document has it too, and is read then
-				continue
+			o.cancel = &job.Cancel{}
+			if json.Unmarshal([]byte(text.String), o.cancel) != nil {
+				continue // the run's document has it too, and is read then
 			}
-			renewed[key] = cancel
 		}
+		renewed[key] = o
 	}
 	return renewed, rows.Err()
 }
 
-// beatLists returns heartbeats as columns: run, attempt, time, length and end of the lease, period, and
-// the heartbeat as JSON. They are sorted by run, so that all servers lock rows in the same order.
+// beatLists returns heartbeats as columns: run, attempt, time, length and end of the lease, period,
+// the heartbeat as JSON, and the incarnation. They are sorted by run, so that all servers lock rows in the same order.
 func beatLists(beats map[tables.AttemptKey]lease.Beat) []db.Column {
-	columns := make([]db.Column, 7)
+	columns := make([]db.Column, 8)
 	add := func(column int, n int64) { columns[column].Numbers = append(columns[column].Numbers, n) }
 	for _, key := range slices.SortedFunc(maps.Keys(beats), tables.CompareKeys) {
 		b := beats[key]
@@ -120,6 +124,7 @@ func beatLists(beats map[tables.AttemptKey]lease.Beat) []db.Column {
 		add(4, db.Micros(now.Add(b.Lease)))
 		add(5, beatPeriod(b.Heartbeat).Microseconds())
 		columns[6].Texts = append(columns[6].Texts, encodeBeat(b.Heartbeat))
+		columns[7].Texts = append(columns[7].Texts, b.Incarnation)
 	}
 	return columns
 }
@@ -138,6 +143,25 @@ func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 	if !known || b.Attempt != row.Run.Attempt {
 		return g.beatOfAnother(b, row), nil
 	}
+	other, err := g.isPermittedToAnother(ctx, row, b)
+	if err != nil || other {
+		return lease.BeatResult{Known: true}, err
+	}
+	return g.ownerBeat(ctx, b, row, events, now)
+}
+
+// isPermittedToAnother reports whether another process than the sender of a heartbeat has the permit to start the attempt:
+// both have one where a database was restored from a copy that did not have the first.
+func (g *Group) isPermittedToAnother(ctx context.Context, row *tables.RunRow, b lease.Beat) (bool, error) {
+	if b.Incarnation == "" || !g.isSubmitted(row) {
+		return false, nil
+	}
+	permitted, err := g.submissions.PermitOf(ctx, g.Tx, b.Run, b.Attempt)
+	return permitted != "" && permitted != b.Incarnation, err
+}
+
+// ownerBeat applies one heartbeat of the attempt that a run shows. events are those of its recall.
+func (g *Group) ownerBeat(ctx context.Context, b lease.Beat, row *tables.RunRow, events []job.RunEvent, now time.Time) (lease.BeatResult, error) {
 	out := lease.BeatResult{Known: true, Owner: true, Cancel: row.Run.Cancel, Ended: row.Run.EndedAt != nil}
 	if out.Ended {
 		return g.beatAfterEnd(ctx, b, &row.Run, out)

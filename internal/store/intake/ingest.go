@@ -113,8 +113,7 @@ type Group struct {
 	dirtyAttempts map[tables.AttemptKey]bool
 	unreadable    map[string]*unreadableRow // by run; appends and heartbeats of it are refused
 	Blocks        *blocks.Writer
-	// owners are the owners of active runs of the group, each with the request to stop it, if any.
-	owners map[tables.AttemptKey]*job.Cancel
+	owners        map[tables.AttemptKey]owner // of active runs of the group
 	// submissions is nil where the appends were admitted before, as those of a journal that is rebuilt.
 	submissions Submissions
 }
@@ -311,7 +310,12 @@ func (g *Group) StoreAppend(ctx context.Context, key tables.AttemptKey, attempt 
 func (g *Group) collectOwners() {
 	for id, row := range g.Runs {
 		if run := &row.Run; run.EndedAt == nil && run.State != job.Lost && run.State != job.Retrying && run.SuspendedAt == nil {
-			g.owners[tables.AttemptKey{Run: id, Attempt: run.Attempt}] = run.Cancel
+			key := tables.AttemptKey{Run: id, Attempt: run.Attempt}
+			o := owner{attempt: run.Attempt, cancel: run.Cancel}
+			if attempt := g.attempts[key]; attempt != nil {
+				o.incarnation = attempt.State.Incarnation
+			}
+			g.owners[key] = o
 		}
 	}
 }

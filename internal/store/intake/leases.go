@@ -44,7 +44,9 @@ type unflushed struct{ lease.Beat }
 // owner is the owner of an active run.
 type owner struct {
 	attempt int
-	cancel  *job.Cancel
+	// incarnation is that of the process that has the permit of a submitted run, if it reported with its token.
+	incarnation string
+	cancel      *job.Cancel // the request to stop it, if any
 }
 
 // OpenHeartbeatLog opens the log of heartbeats of a data directory and stores its contents in the database.
@@ -89,7 +91,7 @@ func (l *leases) renew(beats []lease.Beat) []*lease.BeatResult {
 	l.mu.Lock()
 	for i, b := range beats {
 		owner, ok := l.owners[b.Run]
-		if !ok || owner.attempt != b.Attempt || b.Heartbeat.Suspended || l.held.Has(b.Run) || left[b.Run] {
+		if !ok || owner.attempt != b.Attempt || owner.incarnation != b.Incarnation || b.Heartbeat.Suspended || l.held.Has(b.Run) || left[b.Run] {
 			left[b.Run] = true
 			continue
 		}
@@ -218,11 +220,11 @@ func (l *leases) flush(ctx context.Context, t *db.Tx, about db.Touch) (flushed f
 }
 
 // setOwners adds the owners of a committed transaction to the cache.
-func (l *leases) setOwners(owners map[tables.AttemptKey]*job.Cancel) {
+func (l *leases) setOwners(owners map[tables.AttemptKey]owner) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for key, cancel := range owners {
-		l.owners[key.Run] = owner{attempt: key.Attempt, cancel: cancel}
+	for key, o := range owners {
+		l.owners[key.Run] = o
 	}
 }
 
