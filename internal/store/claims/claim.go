@@ -23,11 +23,6 @@ func (s *Claims) Claim(ctx context.Context, worker string, r job.ClaimRequest) (
 	if err := queue.CheckClaim(worker, r); err != nil {
 		return job.ClaimReply{}, err
 	}
-	if s.CopiedAt().IsZero() { // else the real server gives them, and what becomes of them is not known here
-		if _, err := s.EndOverdueClaims(ctx); err != nil {
-			return job.ClaimReply{}, err
-		}
-	}
 	var reply job.ClaimReply
 	err := s.Write(ctx, db.None, func(t *db.Tx) error {
 		now := db.FromMicros(db.Micros(s.Now()))
@@ -155,11 +150,14 @@ func (s *Claims) insert(ctx context.Context, t *db.Tx, worker, poll string, one 
 	if err != nil {
 		return job.Claim{}, fmt.Errorf("encode the claim of run %s: %w", one.Run, err)
 	}
-	res, err := t.ExecContext(ctx, `INSERT INTO claims (id, run_id, attempt, worker, poll, work, given_at, until, avoided, doc)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
-		c.Claim, one.Run, one.Attempt, worker, poll, workOf(one.Definition, one.Job), db.Micros(now), db.Micros(now.Add(queue.ClaimTime)), string(avoided), string(doc))
-	if err := db.RequireRow(res, err); err != nil {
-		return job.Claim{}, fmt.Errorf("store the claim of run %s: %w", one.Run, err)
+	err = t.Queue(ctx, db.Statement{
+		Query: `INSERT INTO claims (id, run_id, attempt, worker, poll, work, given_at, until, avoided, doc)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
+		Args: []any{c.Claim, one.Run, one.Attempt, worker, poll, workOf(one.Definition, one.Job), db.Micros(now), db.Micros(now.Add(queue.ClaimTime)), string(avoided), string(doc)},
+		What: "store the claim of run " + one.Run, One: true,
+	})
+	if err != nil {
+		return job.Claim{}, err
 	}
 	c.Token, c.LeftMS = access.ClaimToken(s.key, c.Claim), queue.ClaimTime.Milliseconds()
 	return c, nil

@@ -147,13 +147,12 @@ func (d workerDoc) equals(text []byte) bool {
 func (w workerRow) recordPoll(ctx context.Context, t *db.Tx, poll string) error {
 	polls := append(w.polls, poll)
 	text, err := json.Marshal(polls[max(0, len(polls)-pollsKept):])
-	if err == nil {
-		_, err = t.ExecContext(ctx, `UPDATE workers SET polls = $2 WHERE name = $1`, w.name, string(text))
-	}
 	if err != nil {
-		return fmt.Errorf("store the request of worker %s: %w", job.Quote(w.name), err)
+		return fmt.Errorf("encode the requests of worker %s: %w", job.Quote(w.name), err)
 	}
-	return nil
+	return t.Queue(ctx, db.Statement{
+		Query: `UPDATE workers SET polls = $2 WHERE name = $1`, Args: []any{w.name, string(text)}, What: "store the request of worker " + job.Quote(w.name),
+	})
 }
 
 func noWorker(name string) error { return &query.NotFoundError{What: "worker " + job.Quote(name)} }

@@ -3,18 +3,15 @@ package queue
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
-	"stint.dev/stint/internal/query"
 	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/groups"
-	"stint.dev/stint/internal/store/tables"
 )
 
 // Want is what a worker asks for.
@@ -79,12 +76,16 @@ type match struct {
 // candidate is a row of queue_ready.
 type candidate struct {
 	run, job, group, avoid string
-	rank, weight           int64
+	selector, rank, weight int64
 }
 
-// selectors finds the selectors whose runs the worker takes.
+// readySelectors selects the selectors of which a run is ready. Each is looked for in the index, however many runs wait.
+const readySelectors = `SELECT id, selector FROM queue_selectors s
+	WHERE (SELECT r.rank FROM queue_ready r WHERE r.selector = s.id ORDER BY r.rank, r.run_id LIMIT 1) IS NOT NULL ORDER BY id`
+
+// selectors finds the selectors whose runs the worker takes, and of which one is ready.
 func (k *taking) selectors(ctx context.Context) error {
-	rows, err := k.t.QueryContext(ctx, `SELECT id, selector FROM queue_selectors ORDER BY id`)
+	rows, err := k.t.QueryContext(ctx, readySelectors)
 	if err != nil {
 		return fmt.Errorf("read the selectors of the queue: %w", err)
 	}
@@ -111,27 +112,50 @@ func (k *taking) round(ctx context.Context) (again bool, err error) {
 		}
 	}
 	for len(k.entries) < k.N {
-		m, c := k.pick()
-		if m == nil {
-			return again, nil
-		}
-		open, err := k.hasPlace(ctx, c.group)
+		chosen, full, err := k.choose(ctx)
 		if err != nil {
 			return false, err
 		}
-		if !open {
-			again = true
-			continue
-		}
-		if err := k.takeOne(ctx, m, c); err != nil {
+		if err := k.take(ctx, chosen); err != nil {
 			return false, err
+		}
+		if err := k.withdrawFull(ctx, full); err != nil {
+			return false, err
+		}
+		again = again || len(full) > 0
+		if len(chosen) == 0 {
+			return again, nil
 		}
 	}
 	return false, nil
 }
 
-// pick removes the run from the candidates that is next.
-func (k *taking) pick() (*match, candidate) {
+// choose removes the runs from the candidates that are next, as many as are missing, and counts their places as taken.
+// full are the groups of others, which have no place for them.
+func (k *taking) choose(ctx context.Context) (chosen []candidate, full map[string]bool, err error) {
+	full = map[string]bool{}
+	for len(k.entries)+len(chosen) < k.N {
+		c, ok := k.pick(len(k.entries) + len(chosen))
+		if !ok {
+			break
+		}
+		open, err := k.hasPlace(ctx, c.group)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case !open:
+			full[c.group] = true
+			continue
+		case c.group != "":
+			k.free[c.group]--
+		}
+		chosen = append(chosen, c)
+	}
+	return chosen, full, nil
+}
+
+// pick removes the run from the candidates that is the n-th of the answer.
+func (k *taking) pick(n int) (c candidate, ok bool) {
 	var filled []*match
 	var weights []int64
 	for i := range k.matches {
@@ -140,12 +164,12 @@ func (k *taking) pick() (*match, candidate) {
 		}
 	}
 	if len(filled) == 0 {
-		return nil, candidate{}
+		return candidate{}, false
 	}
-	m := filled[rules.Turn(k.Poll, len(k.entries), weights)]
-	c := m.found[0]
+	m := filled[rules.Turn(k.Poll, n, weights)]
+	c = m.found[0]
 	m.found = m.found[1:]
-	return m, c
+	return c, true
 }
 
 // Conditions on rows of queue_ready, in which $2 is a host. Few runs avoid hosts: they have an index of their own.
@@ -241,7 +265,7 @@ func (k *taking) readRows(ctx context.Context, m *match, which string, most int,
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var found []candidate
 	for rows.Next() {
-		var c candidate
+		c := candidate{selector: m.id}
 		if err := rows.Scan(&c.run, &c.job, &c.group, &c.avoid, &c.rank, &c.weight); err != nil {
 			return nil, fmt.Errorf("read the runs that are ready: %w", err)
 		}
@@ -252,8 +276,7 @@ func (k *taking) readRows(ctx context.Context, m *match, which string, most int,
 	return found, rows.Err()
 }
 
-// hasPlace reports whether a group has a free place. If it has none, its runs are not ready any more:
-// a lower limit, or another selector's runs, took what they were made ready for.
+// hasPlace reports whether a group has a free place.
 func (k *taking) hasPlace(ctx context.Context, group string) (bool, error) {
 	if group == "" {
 		return true, nil
@@ -266,10 +289,21 @@ func (k *taking) hasPlace(ctx context.Context, group string) (bool, error) {
 		}
 		k.free[group] = free
 	}
-	if free > 0 {
-		return true, nil
+	return free > 0, nil
+}
+
+// withdrawFull takes the runs of groups out of the ready ones that have no free place: a lower limit, or another
+// selector's runs, took what they were made ready for.
+func (k *taking) withdrawFull(ctx context.Context, full map[string]bool) error {
+	for _, group := range slices.Sorted(maps.Keys(full)) {
+		if k.free[group] > 0 { // another transaction has one of its runs
+			continue
+		}
+		if err := withdraw(ctx, k.t, rules.Full, `group_name = $1 AND group_name <> ''`, group); err != nil {
+			return err
+		}
 	}
-	return false, withdraw(ctx, k.t, rules.Full, `group_name = $1 AND group_name <> ''`, group)
+	return nil
 }
 
 // withdraw takes runs out of the ready ones that match a condition, whose arguments begin with $1.
@@ -284,99 +318,3 @@ func withdraw(ctx context.Context, t *db.Tx, gate rules.Gate, which string, args
 	}
 	return nil
 }
-
-// takeOne gives a run to the worker, unless another transaction has locked it.
-func (k *taking) takeOne(ctx context.Context, m *match, c candidate) error {
-	skip := ""
-	if k.t.Dialect.Postgres {
-		skip = k.t.Dialect.Lock + ` SKIP LOCKED`
-	}
-	row, err := tables.ScanRun(k.t.QueryRowContext(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE id = $1`+skip, c.run))
-	var bad *query.UnreadableError
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		k.locked[c.run] = true
-		return nil
-	case errors.As(err, &bad):
-		return hold(ctx, k.t, c.run, "its stored document cannot be read")
-	case err != nil:
-		return fmt.Errorf("read run %s: %w", c.run, err)
-	}
-	res, err := k.t.ExecContext(ctx, `DELETE FROM queue_ready WHERE run_id = $1`, c.run)
-	var n int64
-	if err == nil {
-		n, err = res.RowsAffected()
-	}
-	if err != nil {
-		return fmt.Errorf("take run %s: %w", c.run, err)
-	}
-	if n == 0 { // it was canceled, and its row was locked, when it was found
-		k.locked[c.run] = true
-		return nil
-	}
-	if c.group != "" {
-		k.free[c.group]--
-	}
-	e, err := k.store(ctx, m, c)
-	if err != nil {
-		return err
-	}
-	e.Parameters = map[string]string{}
-	if s := row.Run.Submitted; s != nil && s.Parameters != nil {
-		e.Parameters = s.Parameters
-	}
-	k.entries = append(k.entries, e)
-	return nil
-}
-
-// store stores that a run was taken, and returns its entry.
-func (k *taking) store(ctx context.Context, m *match, c candidate) (e Entry, err error) {
-	if c.group != "" {
-		if err := groups.TakePlace(ctx, k.t, c.group, c.run); err != nil {
-			return e, err
-		}
-	}
-	if _, err := k.t.ExecContext(ctx, `UPDATE queue_selectors SET virtual_time = $2 WHERE id = $1 AND virtual_time < $2`, m.id, c.rank); err != nil {
-		return e, fmt.Errorf("store the virtual time of the queue: %w", err)
-	}
-	if _, err := k.t.ExecContext(ctx, `UPDATE queue_entries SET gate = $2 WHERE run_id = $1`, c.run, taken); err != nil {
-		return e, fmt.Errorf("take run %s: %w", c.run, err)
-	}
-	return readEntry(ctx, k.t, c.run)
-}
-
-// readEntry reads an entry with its spec.
-func readEntry(ctx context.Context, from db.RowQuerier, run string) (e Entry, err error) {
-	var notBefore, startBy sql.NullInt64
-	var avoid string
-	var spec []byte
-	e.Run = run
-	err = from.QueryRowContext(ctx, `SELECT e.attempt, e.job, e.definition, e.group_name, e.weight, e.not_before, e.start_by, e.held, e.avoid, e.memory, s.spec
-		FROM queue_entries e JOIN submissions s ON s.run_id = e.run_id WHERE e.run_id = $1`, run).
-		Scan(&e.Attempt, &e.Job, &e.Definition, &e.Group, &e.Weight, &notBefore, &startBy, &e.Held, &avoid, &e.MemoryBytes, &spec)
-	if err == nil {
-		err = json.Unmarshal(spec, &e.Spec)
-	}
-	if err != nil {
-		return e, fmt.Errorf("read the entry of run %s: %w", run, err)
-	}
-	e.NotBefore, e.StartBy, e.Avoid = db.FromNullableMicros(notBefore), db.FromNullableMicros(startBy), slices.Clip(avoidHosts(avoid))
-	if e.MemoryBytes > 0 {
-		e.Spec.MemoryBytes = e.MemoryBytes
-	}
-	return e, nil
-}
-
-// hold keeps a run in the queue until a person releases it.
-func hold(ctx context.Context, t *db.Tx, run, why string) error {
-	if _, err := t.ExecContext(ctx, `UPDATE queue_entries SET held = $2, gate = $3 WHERE run_id = $1`, run, why, string(rules.Held)); err != nil {
-		return fmt.Errorf("hold run %s: %w", run, err)
-	}
-	if _, err := t.ExecContext(ctx, `DELETE FROM queue_ready WHERE run_id = $1`, run); err != nil {
-		return fmt.Errorf("hold run %s: %w", run, err)
-	}
-	return nil
-}
-
-// RunsReady returns a channel that is closed when a run becomes ready the next time.
-func (s *Queue) RunsReady() <-chan struct{} { return s.Signals.Ready.Raised() }
