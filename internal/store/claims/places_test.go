@@ -260,7 +260,7 @@ func (m *placesModel) check(t *rapid.T) {
 		t.Fatalf("at %s the places are %v, and must be %v", m.clock(), got, wanted)
 	}
 	m.had = wanted
-	wrong, err := m.servers[0].queue.CheckQueue(m.t.Context())
+	wrong, err := groups.New(m.servers[0].DB).CheckQueue(m.t.Context())
 	if must(m.t, err); len(wrong) > 0 {
 		t.Fatalf("%+v", wrong)
 	}

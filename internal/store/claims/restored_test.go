@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/groups"
 	"stint.dev/stint/internal/store/intake"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
@@ -76,7 +77,7 @@ func (b *bench) wantNoLoss(t testing.TB, run string) {
 // wantNoContradiction fails if rows of the queue contradict each other.
 func (b *bench) wantNoContradiction(t testing.TB) {
 	t.Helper()
-	wrong, err := b.servers[0].queue.CheckQueue(t.Context())
+	wrong, err := groups.New(b.servers[0].DB).CheckQueue(t.Context())
 	if err != nil || len(wrong) > 0 {
 		t.Errorf("%v, %v", wrong, err)
 	}

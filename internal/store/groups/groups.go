@@ -1,4 +1,4 @@
-// Package groups keeps the limits of groups, and the places of their runs.
+// Package groups keeps the limits of groups and the places of their runs, and checks the rows of the queue.
 package groups
 
 import (

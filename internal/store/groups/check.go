@@ -1,16 +1,14 @@
-package queue
+package groups
 
 import (
 	"context"
 	"fmt"
-
-	"stint.dev/stint/internal/store/groups"
 )
 
 // Wrong is a row of the queue that contradicts another one.
 type Wrong struct {
 	Run, What string
-	// Place says that groups.Places.RepairPlace corrects it.
+	// Place says that RepairPlace corrects it.
 	Place bool
 }
 
@@ -32,12 +30,12 @@ var contradictions = []struct {
 		"it is ready in one table of the queue and not in the other",
 		`SELECT e.run_id FROM queue_entries e LEFT JOIN queue_ready r ON r.run_id = e.run_id WHERE (e.gate = 'ready') <> (r.run_id IS NOT NULL) OR r.rank <> e.rank OR r.selector <> e.selector`, false,
 	},
-	{"a worker has it or its attempt is active, and it has no place in its group", groups.WithoutPlace, true},
-	{"it has a place in a group, and is neither at a worker nor active nor lost", groups.WithWrongPlace, true},
+	{"a worker has it or its attempt is active, and it has no place in its group", WithoutPlace, true},
+	{"it has a place in a group, and is neither at a worker nor active nor lost", WithWrongPlace, true},
 }
 
 // CheckQueue returns the runs whose rows in the queue contradict each other.
-func (s *Queue) CheckQueue(ctx context.Context) (wrong []Wrong, err error) {
+func (s *Places) CheckQueue(ctx context.Context) (wrong []Wrong, err error) {
 	for _, c := range contradictions {
 		runs, err := s.ReadTexts(ctx, c.query+` ORDER BY 1`)
 		if err != nil {
