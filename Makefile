@@ -96,7 +96,7 @@ format: ## Format the Go files
 	$(TOOL) gofumpt -w $$(git ls-files -co --exclude-standard '*.go')
 
 .PHONY: fuzz
-fuzz: ## Fuzz the journal's readers, masking, the server's fold, its interface, segments, policies, cron expressions and error lines, each for FUZZTIME (10s)
+fuzz: ## Fuzz the journal's readers, masking, the server's fold, its interface, segments, policies, cron expressions, crontabs and error lines, each for FUZZTIME (10s)
 	@for target in FuzzReader FuzzNext FuzzRecover; do \
 		scripts/fuzz ./journal $$target $(FUZZTIME) || exit 1; done
 	@scripts/fuzz ./internal/agent/redact FuzzStream $(FUZZTIME)
@@ -107,6 +107,7 @@ fuzz: ## Fuzz the journal's readers, masking, the server's fold, its interface, 
 	@scripts/fuzz ./internal/store/segment FuzzScan $(FUZZTIME) -fuzzminimizetime 10x
 	@scripts/fuzz ./internal/policy FuzzParse $(FUZZTIME)
 	@scripts/fuzz ./internal/schedule FuzzParse $(FUZZTIME)
+	@scripts/fuzz ./internal/crontab FuzzAdopt $(FUZZTIME)
 	@scripts/fuzz ./internal/logs/ending FuzzErrorLine $(FUZZTIME)
 
 N ?= 1000

@@ -16,8 +16,12 @@ import (
 	"stint.dev/stint/internal/cli/servercmd"
 )
 
-// Main runs the command that args name and returns the exit code of the process.
+// Main runs the command that args name and returns the exit code of the process. Called as stint-sh
+// the program is the shell of cron.
 func Main(args []string, version string) int {
+	if agentcmd.IsShell(os.Args[0]) {
+		return agentcmd.Shell(args, version)
+	}
 	taken := agentcmd.TakeSignals(args)
 	c := &console.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
 	return agentcmd.Execute(newRoot(c, taken, version), c, args)

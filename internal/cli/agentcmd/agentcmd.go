@@ -1,5 +1,5 @@
 // Package agentcmd holds the commands of the agent: run, flush, cache, doctor and version, and
-// joins those of the worker. Both programs have them, and stint-agent has no others, so this
+// joins those of workers and crontabs. Both programs have them, and stint-agent has no others, so this
 // package must not link the server, a database or the page.
 package agentcmd
 
@@ -15,12 +15,17 @@ import (
 	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/croncmd"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/cli/workercmd"
 )
 
 // Main is stint-agent: it runs the command that args name and returns the exit code.
+// Called as stint-sh it is the shell of cron.
 func Main(args []string, version string) int {
+	if IsShell(os.Args[0]) {
+		return Shell(args, version)
+	}
 	taken := TakeSignals(args)
 	c := &console.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
 	root := Root(c, taken, version, "stint-agent",
@@ -52,7 +57,8 @@ func Root(c *console.Console, taken *signals.Taker, version, name, short, long s
 	root.SetUsageFunc(usage(c))
 	a := &agentProgram{Console: c, version: version, signals: taken}
 	root.AddCommand(a.run(), a.flush(), a.attempt(), a.finishAttempt(), a.cacheCommand(), a.doctor(), a.versionCommand())
-	root.AddCommand(workercmd.Command(&command.Program{Console: c, Version: version}))
+	p := &command.Program{Console: c, Version: version}
+	root.AddCommand(workercmd.Command(p), croncmd.Command(p))
 	return root
 }
 
@@ -111,6 +117,7 @@ type agentProgram struct {
 	*console.Console
 	version string
 	signals *signals.Taker
+	shell   *shell // nil unless the program is the shell of cron
 }
 
 func (a *agentProgram) versionCommand() *cobra.Command {

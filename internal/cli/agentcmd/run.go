@@ -1,7 +1,6 @@
 package agentcmd
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,7 +18,6 @@ import (
 	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/environment"
-	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/process/watch"
 	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/signals"
@@ -85,7 +83,7 @@ func (a *agentProgram) run() *cobra.Command {
 		defer unstoppable(&cfg.Config, a.In, a.Out, a.Err)()
 		cfg.Cores = fewCores()
 		result := agent.Supervise(cmd.Context(), cfg.Config)
-		return &console.ExitError{Code: result.ExitCode, Signal: result.Signal, Err: cmp.Or(result.Err, unexplainedEnd(result.Outcome))}
+		return a.endError(cfg.Config, result)
 	}
 	return cmd
 }
@@ -126,14 +124,14 @@ func unexplainedEnd(o job.Outcome) error {
 func noStart(err error) error {
 	var exit *console.ExitError
 	if errors.As(err, &exit) {
-		return err
+		return &notStartedError{err}
 	}
 	code := console.ExitNoStart
 	var usage *option.UsageError
 	if errors.As(err, &usage) {
 		code = console.ExitUsage
 	}
-	return &console.ExitError{Code: code, Err: fmt.Errorf("the job was not started: %w", err)}
+	return &console.ExitError{Code: code, Err: &notStartedError{fmt.Errorf("the job was not started: %w", err)}}
 }
 
 // atLeastOneNanosecond keeps 0, which means "at once", from counting as not given.
@@ -168,7 +166,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 	if err := a.identity(c, opts, args, nested); err != nil {
 		return cfg, err
 	}
-	if err := jobEnvironment(c, opts); err != nil {
+	if err := a.jobEnvironment(c, opts); err != nil {
 		return cfg, err
 	}
 	var err error
@@ -258,13 +256,13 @@ func (a *agentProgram) identity(c *agent.Config, opts *option.Set, args []string
 }
 
 // jobEnvironment sets the environment of the job: the agent's own with the variables of --env.
-func jobEnvironment(c *agent.Config, opts *option.Set) error {
+func (a *agentProgram) jobEnvironment(c *agent.Config, opts *option.Set) error {
 	vars, err := pairs("env", opts.List("env"), checkVariable)
 	if err != nil {
 		return err
 	}
 	c.EnvNames = slices.Sorted(maps.Keys(vars))
-	c.Env = environment.Without(process.Environ(), c.EnvNames)
+	c.Env = environment.Without(a.environ(), c.EnvNames)
 	for _, name := range c.EnvNames {
 		c.Env = append(c.Env, name+"="+vars[name])
 	}

@@ -52,6 +52,8 @@ type Console struct {
 	In       *os.File
 	Out, Err *os.File
 	Getenv   func(string) string
+	// Messages, if it is not nil, takes all messages in place of stderr. It must not make the caller wait.
+	Messages func(text string)
 
 	messages *sink.Messages                      // nil: messages are written at once
 	mask     atomic.Pointer[func(string) string] // hides secrets in messages; nil for none
@@ -95,6 +97,10 @@ func (c *Console) message(text string) string {
 
 // writeMessage writes a message to stderr, or queues it.
 func (c *Console) writeMessage(text string) {
+	if c.Messages != nil {
+		c.Messages(text)
+		return
+	}
 	if c.messages != nil {
 		c.messages.Add(text)
 		return
