@@ -11,7 +11,7 @@ type Run struct {
 	Number  int64  `json:"number"`
 	Attempt int    `json:"attempt"`
 	State   State  `json:"state"`
-	// Health is empty unless the run is active.
+	// Health is empty unless the run is active, or waits in the queue and has a finding.
 	Health   Health    `json:"health"`
 	Findings []Finding `json:"findings"`
 	// Diagnosis is nil when there is none.

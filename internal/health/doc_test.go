@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/health/rules"
 	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/internal/queue"
 	"stint.dev/stint/job"
 )
 
@@ -77,5 +78,7 @@ func judgedRows(p policy.Policy) string {
 			fmt.Sprintf("`warning`; `critical` at %g %%, and when the kernel has killed processes for lack of memory", p.Memory.Critical)) +
 		row(policy.ClockSkew, fmt.Sprintf("the best of the last %d heartbeats has a time that is off by more than %s", 5, rules.Span(p.ClockSkew.Over.D())), "`warning`") +
 		row(policy.Spool, fmt.Sprintf("the agent reports, and %s of its journal have waited for %s", job.Bytes(p.Spool.Bytes), rules.Span(p.Spool.After.D())), "`warning`") +
-		row(policy.Starved, fmt.Sprintf("3 of the last 5 heartbeats were sent %s late, or tasks waited for a processor %g %% of the time and hardly got one", rules.Span(p.Starved.Delay.D()), p.Starved.Pressure), "`warning`")
+		row(policy.Starved, fmt.Sprintf("3 of the last 5 heartbeats were sent %s late, or tasks waited for a processor %g %% of the time and hardly got one", rules.Span(p.Starved.Delay.D()), p.Starved.Pressure), "`warning`") +
+		row(policy.Waiting, fmt.Sprintf("[a queued run](#runs-in-the-queue) has waited for %s, an occurrence of a schedule for %s; or for %s no worker could take it", rules.Span(p.Waiting.After.D()), rules.Span(p.Waiting.Occurrence.D()), rules.Span(queue.WorkerGrace)),
+			"`warning`, with a countdown to the end of `start_within`")
 }

@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/periodic"
 	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/internal/queue"
 )
 
 // Store is the part of the database that the monitor uses.
@@ -35,7 +36,11 @@ type LeaseStore interface {
 	Leases(ctx context.Context, runs []string) ([]lease.Lease, error)
 	// ActiveRuns counts the active runs of each owner.
 	ActiveRuns(ctx context.Context) (map[string]int, error)
-	// Judge stores verdicts, each only if the run has not reported since.
+	// Waiting returns a page of the runs in the queue, with what is known of workers at a time, and the row after which
+	// the next page begins; "" after the last page. FoundWaiting returns those that have a finding.
+	Waiting(ctx context.Context, after string, limit int, now time.Time) (page []queue.WaitingRun, last string, err error)
+	FoundWaiting(ctx context.Context, limit int, now time.Time) ([]queue.WaitingRun, error)
+	// Judge stores verdicts, each only if the run has not reported since, or still waits.
 	Judge(ctx context.Context, verdicts []lease.Verdict) ([]lease.VerdictResult, error)
 	// NoteClosed reports connections that closed on this server to the server that judges.
 	NoteClosed(ctx context.Context, closed []lease.ClosedRun) error
@@ -121,6 +126,7 @@ type Monitor struct {
 	leadsFrom    time.Time // when this server took over from another one
 	trustedUntil time.Time // the end of TakeoverGraceAfter
 	page         page
+	queue        queuePage
 	counted      map[string]int // active runs by owner at countedAt
 	countedAt    time.Time
 	countAfter   time.Duration // how long counted is used

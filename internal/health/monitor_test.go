@@ -20,6 +20,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/internal/queue"
 	"stint.dev/stint/job"
 )
 
@@ -43,6 +44,7 @@ type fakeStore struct {
 	outbox   []outbox.Entry
 
 	unreadable map[string]error // policies, by job
+	queue      fakeQueue
 }
 
 func newFakeStore() *fakeStore {
@@ -120,6 +122,12 @@ func (s *fakeStore) Judge(_ context.Context, verdicts []lease.Verdict) ([]lease.
 	defer s.mu.Unlock()
 	var out []lease.VerdictResult
 	for _, v := range verdicts {
+		if v.Waiting {
+			at := slices.IndexFunc(s.queue.runs, func(w queue.WaitingRun) bool { return w.Run == v.Run })
+			s.queue.runs[at].Findings, s.queue.runs[at].Health = v.Findings, v.Health
+			s.outbox = append(s.outbox, v.Outbox...)
+			continue
+		}
 		l := s.leases[v.Run]
 		if l == nil || !l.ReportedAt.Equal(v.ReportedAt) {
 			continue

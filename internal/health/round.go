@@ -45,7 +45,7 @@ func (m *Monitor) round(ctx context.Context, now time.Time) (deadline time.Time,
 	if err := m.storeEvidence(ctx, now); err != nil {
 		return deadline, err
 	}
-	return deadline, nil
+	return deadline, m.judgeWaiting(ctx, now)
 }
 
 // follow is the round of a server that does not judge. It reports the connections that closed on this server,
@@ -86,7 +86,7 @@ func (m *Monitor) lead(now time.Time) {
 		m.log.Info("this server judges runs now")
 	}
 	m.evidence = newEvidenceCache() // the store has newer evidence
-	m.judges, m.page = true, page{}
+	m.judges, m.page, m.queue = true, page{}, queuePage{}
 }
 
 // due returns the leases of this round: those that are due, those whose connection has closed, and a page of the
@@ -269,19 +269,24 @@ func (m *Monitor) judge(ctx context.Context, now time.Time, leases []lease.Lease
 		}
 	}
 	m.setCapped(capped)
+	return deadline, m.storeVerdicts(ctx, verdicts)
+}
+
+// storeVerdicts stores verdicts that change runs.
+func (m *Monitor) storeVerdicts(ctx context.Context, verdicts []lease.Verdict) error {
 	if len(verdicts) == 0 {
-		return deadline, nil
+		return nil
 	}
 	judged, err := m.store.Judge(ctx, verdicts)
 	if err != nil {
-		return deadline, err
+		return err
 	}
 	for _, j := range judged {
 		if m.changed != nil {
 			m.changed(j)
 		}
 	}
-	return deadline, nil
+	return nil
 }
 
 // storeEvidence stores the evidence that has changed and is due.

@@ -33,7 +33,7 @@ func Advance(run job.Run, facts []Fact, now time.Time) (job.Run, []job.RunEvent)
 }
 
 // Move applies one event to a run. The returned event is nil if nothing changed. The error is *job.RefusedError. Health
-// and findings belong to active runs: they begin with the attempt, healthy, and end with it.
+// and findings of an active run begin with the attempt, healthy, and end with it; findings about waiting end with the wait.
 func Move(run job.Run, e job.Event, at time.Time, clock, evidence string) (job.Run, *job.RunEvent, error) {
 	t, err := job.Next(run.State, e, at)
 	if err != nil || !t.Changed() {
@@ -46,8 +46,8 @@ func Move(run job.Run, e job.Event, at time.Time, clock, evidence string) (job.R
 	switch {
 	case !t.To.Active():
 		run.Health, run.Findings, run.SuspendedAt = "", []job.Finding{}, nil
-	case run.Health == "":
-		run.Health = job.Healthy
+	case !t.From.Active():
+		run.Health, run.Findings = job.Healthy, []job.Finding{}
 	}
 	return run, &job.RunEvent{
 		Run: run.ID, Attempt: run.Attempt, At: at.UTC(), Clock: clock, Kind: "state",

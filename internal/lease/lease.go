@@ -75,6 +75,7 @@ type Verdict struct {
 	ReportedAt time.Time // of the Lease that was judged
 	At         time.Time
 	Lost       bool // the lease has expired: apply job.LeaseExpired
+	Waiting    bool // it is on a run that waits in the queue, and shows the attempt before; then ReportedAt is zero
 	// Disconnected reports of a lost run that its agent's side closed the connection.
 	Disconnected bool
 	Findings     []job.Finding

@@ -92,7 +92,7 @@ func Events() []string {
 	return []string{
 		outbox.WhatFailed, outbox.WhatTimedOut, outbox.WhatLost, outbox.WhatCanceled, outbox.WhatSucceeded, outbox.WhatLate,
 		outbox.WhatHealed, outbox.WhatRecovered, outbox.WhatNetwork,
-		"quiet", "stalled", "no_output", "overdue", "memory", "clock_skew", "spool", "starved",
+		"quiet", "stalled", "no_output", "overdue", "memory", "clock_skew", "spool", "starved", "waiting",
 	}
 }
 

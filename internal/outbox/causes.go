@@ -89,6 +89,14 @@ func RetryDue(run *job.Run, learned time.Time) time.Time {
 	return learned
 }
 
+// StartedEntry returns the entry for the start of a run whose wait in the queue was a finding.
+func StartedEntry(run *job.Run, waited job.Finding, now time.Time) Entry {
+	return Entry{
+		Kind: Notify, Run: run.ID, Attempt: run.Attempt, What: WhatRecovered, Severity: waited.Health,
+		Message: "Started. No longer true: " + waited.Evidence, Ends: waited.Rule, At: now,
+	}
+}
+
 // RecoveredEntry returns the entry for a good run after a bad end of the same job, or of an earlier
 // attempt of the same run.
 func RecoveredEntry(run *job.Run, before string, now time.Time) Entry {

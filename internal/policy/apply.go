@@ -58,6 +58,10 @@ func (p *Policy) keys(rule string) map[string]setter {
 			"on": into(&p.Starved.On, boolean), "delay": into(&p.Starved.Delay, positive),
 			"pressure": into(&p.Starved.Pressure, between(1, 100)),
 		}
+	case Waiting:
+		return map[string]setter{
+			"on": into(&p.Waiting.On, boolean), "after": into(&p.Waiting.After, positive), "occurrence": into(&p.Waiting.Occurrence, positive),
+		}
 	}
 	return map[string]setter{"on": into(&p.Quiet.On, boolean)}
 }
@@ -79,6 +83,9 @@ func (p *Policy) rule(rule string, v yaml.Value) error {
 	if !given["critical"] {
 		p.Stalled.Critical = max(p.Stalled.Critical, p.Stalled.After)
 		p.Memory.Critical = max(p.Memory.Critical, p.Memory.Percent)
+	}
+	if !given["occurrence"] {
+		p.Waiting.Occurrence = min(p.Waiting.Occurrence, p.Waiting.After)
 	}
 	return p.check(v)
 }

@@ -20,6 +20,7 @@ const (
 	ClockSkew = "clock_skew"
 	Spool     = "spool"
 	Starved   = "starved"
+	Waiting   = "waiting" // of runs in the queue
 )
 
 // Ends of a run that a policy may act on, besides the rules.
@@ -32,7 +33,7 @@ const (
 
 // Rules lists the rules.
 func Rules() []string {
-	return []string{Quiet, Stalled, NoOutput, Overdue, Memory, ClockSkew, Spool, Starved}
+	return []string{Quiet, Stalled, NoOutput, Overdue, Memory, ClockSkew, Spool, Starved, Waiting}
 }
 
 // Ends lists the ends.
@@ -59,6 +60,7 @@ type Policy struct {
 	ClockSkew ClockSkewRule `json:"clock_skew"`
 	Spool     SpoolRule     `json:"spool"`
 	Starved   StarvedRule   `json:"starved"`
+	Waiting   WaitingRule   `json:"waiting"`
 	// Actions has one row for each rule and each end.
 	Actions map[string]Action `json:"actions"`
 }
@@ -129,6 +131,14 @@ type StarvedRule struct {
 	Pressure float64 `json:"pressure_percent"`
 }
 
+// WaitingRule is about a run in the queue that does not start.
+type WaitingRule struct {
+	On bool `json:"on"`
+	// After is how long a run may wait, and Occurrence how long one may that is an occurrence of a schedule.
+	After      Span `json:"after_seconds"`
+	Occurrence Span `json:"occurrence_seconds"`
+}
+
 // Action is what is done when a rule holds, or a run ended in a certain way.
 type Action struct {
 	Notify bool `json:"notify"`
@@ -157,6 +167,7 @@ func Default() Policy {
 		ClockSkew: ClockSkewRule{On: true, Over: Span(5 * time.Second)},
 		Spool:     SpoolRule{On: true, After: Span(5 * time.Minute), Bytes: 64 << 20},
 		Starved:   StarvedRule{On: true, Delay: Span(2 * time.Second), Pressure: 80},
+		Waiting:   WaitingRule{On: true, After: Span(time.Hour), Occurrence: Span(15 * time.Minute)},
 		Actions:   map[string]Action{},
 	}
 	for _, name := range append(Rules(), Ends()...) {
@@ -197,6 +208,8 @@ func (p Policy) On(rule string) bool {
 		return p.Spool.On
 	case Starved:
 		return p.Starved.On
+	case Waiting:
+		return p.Waiting.On
 	}
 	return false
 }

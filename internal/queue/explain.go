@@ -69,7 +69,7 @@ func Explain(f Facts, now time.Time) (gates []job.Gate, start *time.Time) {
 	if s := f.Supply; s != nil {
 		switch s.Gate() {
 		case NoWorker:
-			add(job.GateNoWorker, nil, "%s%s%s.", noWorker(s.Workers), wanted(f.Selector, s.Memory), almost(*s))
+			add(job.GateNoWorker, nil, "%s", Unable(*s, f.Selector))
 		case NoSlot:
 			add(job.GateNoSlot, slotFree(f, now), "%d of %d workers could take it, and all of their %d slots are in use.", s.Matching, s.Workers, s.Slots)
 		}
@@ -150,6 +150,11 @@ func almost(s Supply) (text string) {
 		text += fmt.Sprintf("; %d would if allowed to take the job (--allow)", s.OtherJob)
 	}
 	return text
+}
+
+// Unable returns the sentence that says why no worker can take a run.
+func Unable(s Supply, of Selector) string {
+	return noWorker(s.Workers) + wanted(of, s.Memory) + almost(s) + "."
 }
 
 // noWorker returns why none of so many workers can take a run, as the beginning of a sentence.

@@ -22,6 +22,9 @@ const (
 	NoSlot   Gate = "no_slot"    // every worker that could take it is full
 )
 
+// Counts reports whether time at a closed gate counts as waiting: nobody asked for it.
+func (g Gate) Counts() bool { return g == Full || g == NoWorker || g == NoSlot }
+
 // RestoredGrace is how long after the database was restored no run starts that waited in it: agents that live report
 // meanwhile what they run.
 const RestoredGrace = time.Minute

@@ -36,6 +36,7 @@ func healthConformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"diagnosis before a late delivery", diagnosisBeforeLateDelivery},
 		{"diagnosis of a stall", stallDiagnosis},
 		{"outbox of a verdict", verdictOutbox},
+		{"runs that wait for too long", waitingRuns},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}
@@ -380,6 +381,58 @@ func stallDiagnosis(t *testing.T, s *store.Store) {
 		if got := mustRun(t, s, j.id); (got.Diagnosis != nil) != stops || len(got.Findings) != 0 {
 			t.Errorf("the stall is over, and the run is %s with %+v", got.State, got.Diagnosis)
 		}
+	}
+}
+
+// A run in the queue that has a finding is listed with those that need attention, and found by its health.
+func waitingRuns(t *testing.T, s *store.Store) {
+	waits := func() (listed, found int) {
+		t.Helper()
+		o, err := s.Overview(t.Context(), query.Overview{Now: noon, Limit: 10})
+		must(t, err)
+		page, err := s.Runs(t.Context(), query.Runs{Health: []job.Health{job.Warning}, Limit: 10})
+		must(t, err)
+		for _, health := range [][]job.Health{nil, {job.Warning}} {
+			counts, err := s.RunCounts(t.Context(), query.Runs{Health: health})
+			must(t, err)
+			if n := int64(len(page.Runs)); counts.Health[job.Warning] != n || health != nil && (counts.Total != n || counts.State[job.Queued] != n) || health == nil && (counts.Total != 1 || counts.State[job.Queued] != 1) {
+				t.Errorf("%d runs of %v, counted as %+v", n, health, counts)
+			}
+		}
+		return o.Attention.Count, len(page.Runs)
+	}
+	id := submitCommand(t, s, "train", nil)
+	if listed, found := waits(); listed != 0 || found != 0 {
+		t.Errorf("%d listed, %d found", listed, found)
+	}
+	v := lease.Verdict{Run: id, At: noon, Waiting: true, Health: job.Warning, Findings: []job.Finding{{Rule: "waiting", Health: job.Warning, Since: noon, Evidence: "It waits."}}, Evidence: "It waits."}
+	judge := func(v lease.Verdict, want int) {
+		t.Helper()
+		if got, err := s.Judge(t.Context(), []lease.Verdict{v}); err != nil || len(got) != want {
+			t.Errorf("judged: %+v, %v", got, err)
+		}
+	}
+	active := v
+	active.Waiting = false
+	judge(active, 0)
+	judge(v, 1)
+	judge(v, 0)
+	if listed, found := waits(); listed != 1 || found != 1 {
+		t.Errorf("%d listed, %d found", listed, found)
+	}
+	over := lease.Verdict{Run: id, At: noon, Waiting: true, Evidence: "No longer true: It waits."}
+	judge(over, 1)
+	if listed, found := waits(); listed != 0 || found != 0 {
+		t.Errorf("%d listed, %d found", listed, found)
+	}
+	events, err := s.Events(t.Context(), id, 0, 10)
+	must(t, err)
+	var texts []string
+	for _, e := range events {
+		texts = append(texts, e.Kind+" "+e.From+" "+e.To+" "+e.Rule)
+	}
+	if diff := cmp.Diff([]string{"health healthy warning waiting", "health warning healthy recovered"}, texts[len(texts)-2:]); diff != "" {
+		t.Error("(-want +got)", diff)
 	}
 }
 

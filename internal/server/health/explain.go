@@ -36,11 +36,15 @@ func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Resp
 			return nil, s.ProblemOf(ctx, "explain what run "+id+" waits for", err)
 		}
 	}
-	if l.State == job.Queued && l.Attempt == 0 { // there is nothing yet to judge
-		out.Rules = []api.RuleResult{}
+	now := s.Now()
+	waiting, err := s.explainWaiting(ctx, id, p)
+	if err != nil {
+		return nil, err
+	}
+	if l.State == job.Queued && l.Attempt == 0 { // there is nothing yet to judge but its wait
+		out.Rules = waiting
 		return route.OK(out)
 	}
-	now := s.Now()
 	if !l.State.Active() {
 		now = l.ReportedAt
 	}
@@ -57,10 +61,26 @@ func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Resp
 			return nil, err
 		}
 	}
+	out.Rules = append(out.Rules, waiting...)
 	for i := range out.Rules {
 		out.Rules[i].SentenceTimes = job.TimesIn(l.ReportedAt, out.Rules[i].Sentence)
 	}
 	return route.OK(out)
+}
+
+// explainWaiting returns the result of the rule about runs in the queue; none for a run that is not there.
+func (s *Routes) explainWaiting(ctx context.Context, id string, p policy.Policy) ([]api.RuleResult, error) {
+	now := s.Now()
+	w, err := s.Queue.WaitingRun(ctx, id, now)
+	if err != nil {
+		return nil, s.ProblemOf(ctx, "read how long run "+id+" has waited", err)
+	}
+	if w == nil {
+		return []api.RuleResult{}, nil
+	}
+	r := rules.ExplainWaiting(*w, now, p)
+	r.SentenceTimes = job.TimesIn(now, r.Sentence)
+	return []api.RuleResult{r}, nil
 }
 
 // explainLost sets the sentence of the rule quiet to the reason why a run was called lost.

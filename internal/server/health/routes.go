@@ -11,6 +11,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
@@ -29,6 +30,9 @@ type Store interface {
 type QueueStore interface {
 	// ExplainQueued returns what a run waits for; nil for a run that is not in the queue.
 	ExplainQueued(ctx context.Context, run string) (*job.QueuedRun, error)
+	// WaitingRun returns what the health rule about waiting judges a run by, with what is known of workers at a time; nil
+	// for a run that is not in the queue.
+	WaitingRun(ctx context.Context, run string, now time.Time) (*queue.WaitingRun, error)
 }
 
 // PolicyStore stores the policies of jobs.

@@ -235,6 +235,28 @@ func (s *Claims) othersOf(ctx context.Context, t *db.Tx, name string, now time.T
 	return others, nil
 }
 
+// KnownWorkers returns the workers that live or have lived.
+func (s *Claims) KnownWorkers(ctx context.Context) (all []queue.KnownWorker, err error) {
+	rows, err := s.Reader.QueryContext(ctx, `SELECT `+workerColumns+` FROM workers`)
+	if err != nil {
+		return nil, fmt.Errorf("read the workers: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	for rows.Next() {
+		w, err := scanWorker(rows)
+		if err != nil {
+			return nil, fmt.Errorf("read the workers: %w", err)
+		}
+		all = append(all, queue.KnownWorker{Worker: w.asWorker(), LeaseEnd: w.lease, Drained: w.drain != nil})
+	}
+	return all, rows.Err()
+}
+
+func (w workerRow) asWorker() queue.Worker {
+	d := w.doc
+	return queue.Worker{Host: w.host, Labels: d.Labels, Allow: d.Allow, Commands: d.Commands, Specs: d.Specs, Memory: d.MemoryBytes, Slots: d.Slots, Free: d.Free}
+}
+
 func readLive(ctx context.Context, from db.Querier, now time.Time) (map[string]queue.Worker, error) {
 	rows, err := from.QueryContext(ctx, `SELECT `+workerColumns+` FROM workers
 		WHERE lease_until > $1 AND lease_until <= $2 AND drained_at IS NULL AND leaving = 0`, db.Micros(now), db.Micros(queue.LatestLeaseEnd(now)))
@@ -248,8 +270,7 @@ func readLive(ctx context.Context, from db.Querier, now time.Time) (map[string]q
 		if err != nil {
 			return nil, fmt.Errorf("read the workers that live: %w", err)
 		}
-		d := w.doc
-		all[w.name] = queue.Worker{Host: w.host, Labels: d.Labels, Allow: d.Allow, Commands: d.Commands, Specs: d.Specs, Memory: d.MemoryBytes, Slots: d.Slots, Free: d.Free}
+		all[w.name] = w.asWorker()
 	}
 	return all, rows.Err()
 }

@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/runs"
 	"stint.dev/stint/internal/store/tables"
@@ -30,6 +31,8 @@ type Submissions interface {
 	// AfterEnd does, in a transaction that has locked the run, what follows the end of the attempt that it
 	// shows. If another attempt follows, it moves the run to retrying and returns the event.
 	AfterEnd(ctx context.Context, t *db.Tx, row *tables.RunRow, final bool, now time.Time) (*job.RunEvent, error)
+	// KnownWorkers returns the workers that live or have lived.
+	KnownWorkers(ctx context.Context) ([]queue.KnownWorker, error)
 	// EndedClaims returns how many claims ended without a start since the server began.
 	EndedClaims() (released, overdue int64)
 }

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ import (
 // verdictsTogether is the number of verdicts that one transaction stores; heartbeats wait for it.
 const verdictsTogether = 500
 
-// Judge stores verdicts on active runs: findings, health and, for a run whose lease has expired, the
+// Judge stores verdicts on active and waiting runs: findings, health and, for a run whose lease has expired, the
 // state lost. A verdict is applied only if the run has not reported since the Lease that was judged.
 // It returns the runs that changed. A verdict that cannot be stored affects only its run, and is tried
 // again after a pause.
@@ -78,7 +79,8 @@ func (s *Health) judgeOne(ctx context.Context, t *db.Tx, v lease.Verdict) (*leas
 	if err != nil {
 		return nil, err
 	}
-	if row.Run.Attempt != v.Attempt || db.Micros(row.ReportedAt) != db.Micros(v.ReportedAt) || !row.Run.State.Active() {
+	waits := row.Run.State == job.Queued || row.Run.State == job.Retrying
+	if row.Run.Attempt != v.Attempt || v.Waiting != waits || !waits && (db.Micros(row.ReportedAt) != db.Micros(v.ReportedAt) || !row.Run.State.Active()) {
 		return nil, nil
 	}
 	run, events, changed := applyVerdict(row.Run, v)
@@ -122,7 +124,7 @@ func (s *Health) follow(ctx context.Context, t *db.Tx, row *tables.RunRow, event
 	return append(events, next...), nil
 }
 
-// applyVerdict returns an active run after a verdict. A lost run has the outcome lost, and no time of its
+// applyVerdict returns an active or a waiting run after a verdict. A lost run has the outcome lost, and no time of its
 // end, because nobody knows it.
 func applyVerdict(run job.Run, v lease.Verdict) (next job.Run, events []job.RunEvent, changed bool) {
 	at := db.FromMicros(db.Micros(v.At))
@@ -144,11 +146,11 @@ func applyVerdict(run job.Run, v lease.Verdict) (next job.Run, events []job.RunE
 	if run.Health != v.Health {
 		events = append(events, job.RunEvent{
 			Run: run.ID, Attempt: run.Attempt, At: at, Clock: index.ServerClock, Kind: "health",
-			From: string(run.Health), To: string(v.Health), Rule: worstRule(findings), Evidence: v.Evidence,
+			From: string(cmp.Or(run.Health, job.Healthy)), To: string(cmp.Or(v.Health, job.Healthy)), Rule: worstRule(findings), Evidence: v.Evidence,
 		})
 	}
 	run.Health, run.Findings = v.Health, findings
-	if !tables.HasStall(findings) && run.State != job.Stopping { // where it stops, the stall may be why
+	if run.State.Active() && !tables.HasStall(findings) && run.State != job.Stopping { // where it stops, the stall may be why
 		run.Diagnosis = nil // of a stall that has ended
 	}
 	return run, events, true

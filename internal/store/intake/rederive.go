@@ -33,6 +33,7 @@ func Rederive(row tables.RunRow, s *index.State, now time.Time) tables.RunRow {
 		run.EndedAt = canceledAt // it was canceled, or could not be started again, after the attempt had ended
 	}
 	switch {
+	case run.State == job.Retrying && row.Run.State == job.Retrying: // what is found about its wait stays
 	case !run.State.Active():
 		run.Health, run.Findings, run.SuspendedAt = "", []job.Finding{}, nil
 	case run.Health == "":

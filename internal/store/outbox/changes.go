@@ -32,6 +32,10 @@ func EnqueueChange(ctx context.Context, t *db.Tx, row *tables.RunRow, events []j
 	if err != nil {
 		return err
 	}
+	if row.Waited != nil && run.State.Active() {
+		entries = append(entries, outbox.StartedEntry(run, *row.Waited, now))
+		row.Waited = nil
+	}
 	arrival, err := markArrival(ctx, t, row, ended, now)
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// EndActions is the part of a policy that applies when a run ends, by state.
+// EndActions is the part of a policy that applies when a run ends, by state, or when a finding ends with a start, by its rule.
 type EndActions map[string]struct {
 	Notify         bool       `json:"notify"`
 	Severity       job.Health `json:"severity"`
@@ -56,6 +56,12 @@ func applyPolicy(ctx context.Context, t *db.Tx, run *job.Run, entries []outbox.E
 func applyActions(entries []outbox.Entry, actions EndActions) []outbox.Entry {
 	var out []outbox.Entry
 	for _, e := range entries {
+		if e.What == outbox.WhatRecovered && e.Ends != "" { // it is a word about the finding
+			if finding, given := actions[e.Ends]; !given || finding.Notify {
+				out = append(out, e)
+			}
+			continue
+		}
 		a, given := actions[e.What]
 		if e.Kind != outbox.Notify || !given {
 			out = append(out, e)

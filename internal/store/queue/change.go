@@ -123,7 +123,7 @@ func HoldAll(ctx context.Context, t *db.Tx, why string) (held int64, err error) 
 	if err := groups.Lock(ctx, t); err != nil {
 		return 0, err
 	}
-	res, err := t.ExecContext(ctx, `UPDATE queue_entries SET held = CASE WHEN held = '' THEN $1 ELSE held END, gate = 'held'`, why)
+	res, err := t.ExecContext(ctx, `UPDATE queue_entries SET held = CASE WHEN held = '' THEN $1 ELSE held END, gate = CAST($2 AS TEXT), `+waitStops, why, string(rules.Held), db.Micros(t.Now()))
 	if err == nil {
 		held, err = res.RowsAffected()
 	}

@@ -131,11 +131,14 @@ func admit(ctx context.Context, t *db.Tx, run string, hasPlace bool) error {
 		return fmt.Errorf("read what run %s waits for: %w", run, err)
 	}
 	w.Held, w.Paused, w.GroupFull, w.NotBefore = held != "", paused > 0, group != "" && !hasPlace, db.FromNullableMicros(notBefore)
-	gate := ready
+	gate, wait := ready, waitCounts
 	if closed := rules.Closed(w, t.Now()); len(closed) > 0 {
 		gate = string(closed[0])
 	}
-	if _, err := t.ExecContext(ctx, `UPDATE queue_entries SET gate = $2 WHERE run_id = $1`, run, gate); err != nil {
+	if gate != ready && !rules.Gate(gate).Counts() {
+		wait = waitStops
+	}
+	if _, err := t.ExecContext(ctx, `UPDATE queue_entries SET gate = $2, `+wait+` WHERE run_id = $1`, run, gate, db.Micros(t.Now())); err != nil {
 		return fmt.Errorf("store what run %s waits for: %w", run, err)
 	}
 	switch gate {

@@ -60,6 +60,13 @@ const (
 	taken = "taken" // a worker has a claim
 )
 
+// What the columns become that say how long the wait of an entry counts, at the time $3: waits_since is from when, less
+// the time before in which somebody wanted it to wait; it is NULL while that is so, and waited is the time that counts.
+const (
+	waitCounts = `waits_since = COALESCE(waits_since, CAST($3 AS BIGINT) - waited)`
+	waitStops  = `waited = COALESCE(CAST($3 AS BIGINT) - waits_since, waited), waits_since = NULL`
+)
+
 // AnyReady reports whether a run is ready, whoever may take it.
 func (s *Queue) AnyReady(ctx context.Context) (bool, error) {
 	n, err := db.QueryNumbers(ctx, s.Reader, `SELECT COUNT(*) FROM (SELECT 1 FROM queue_ready LIMIT 1) AS one`)

@@ -306,15 +306,18 @@ func (k *taking) withdrawFull(ctx context.Context, full map[string]bool) error {
 	return nil
 }
 
-// withdraw takes runs out of the ready ones that match a condition, whose arguments begin with $1.
-func withdraw(ctx context.Context, t *db.Tx, gate rules.Gate, which string, args ...any) error {
-	for _, statement := range []string{
-		`UPDATE queue_entries SET gate = '` + string(gate) + `' WHERE gate = 'ready' AND run_id IN (SELECT run_id FROM queue_ready WHERE ` + which + `)`,
-		`DELETE FROM queue_ready WHERE ` + which,
-	} {
-		if _, err := t.ExecContext(ctx, statement, args...); err != nil {
-			return fmt.Errorf("withdraw runs that were ready: %w", err)
-		}
+// withdraw takes runs out of the ready ones that match a condition, whose argument is $1.
+func withdraw(ctx context.Context, t *db.Tx, gate rules.Gate, which string, arg any) error {
+	wait := waitCounts
+	if !gate.Counts() {
+		wait = waitStops
+	}
+	_, err := t.ExecContext(ctx, `UPDATE queue_entries SET gate = $2, `+wait+` WHERE gate = 'ready' AND run_id IN (SELECT run_id FROM queue_ready WHERE `+which+`)`, arg, string(gate), db.Micros(t.Now()))
+	if err == nil {
+		_, err = t.ExecContext(ctx, `DELETE FROM queue_ready WHERE `+which, arg)
+	}
+	if err != nil {
+		return fmt.Errorf("withdraw runs that were ready: %w", err)
 	}
 	return nil
 }

@@ -173,7 +173,7 @@ func takeEntries(ctx context.Context, t *db.Tx, ids []string) (map[string]Entry,
 
 // hold keeps a run in the queue until a person releases it.
 func hold(ctx context.Context, t *db.Tx, run, why string) error {
-	if _, err := t.ExecContext(ctx, `UPDATE queue_entries SET held = $2, gate = $3 WHERE run_id = $1`, run, why, string(rules.Held)); err != nil {
+	if _, err := t.ExecContext(ctx, `UPDATE queue_entries SET held = $2, gate = '`+string(rules.Held)+`', `+waitStops+` WHERE run_id = $1`, run, why, db.Micros(t.Now())); err != nil {
 		return fmt.Errorf("hold run %s: %w", run, err)
 	}
 	if _, err := t.ExecContext(ctx, `DELETE FROM queue_ready WHERE run_id = $1`, run); err != nil {

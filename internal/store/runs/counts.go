@@ -31,8 +31,11 @@ func (s *Queries) RunCounts(ctx context.Context, q query.Runs) (query.RunCounts,
 	counts := query.RunCounts{State: map[job.State]int64{}, Health: map[job.Health]int64{}, Exact: true}
 	bounded, cancel := context.WithTimeout(ctx, countTimeout)
 	defer cancel()
-	err := s.countActive(bounded, q, &counts)
-	if err == nil && len(q.Health) == 0 { // only active runs have a health
+	err := s.countJudged(bounded, q, &counts, "runs_leased", "leased = 1")
+	if err == nil {
+		err = s.countJudged(bounded, q, &counts, "runs_waiting", "leased = 0 AND health <> ''")
+	}
+	if err == nil && len(q.Health) == 0 { // the others have no health
 		err = s.countRest(bounded, q, &counts)
 	}
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
@@ -44,16 +47,17 @@ func (s *Queries) RunCounts(ctx context.Context, q query.Runs) (query.RunCounts,
 	return counts, nil
 }
 
-// countActive counts the active runs, of which there are few.
-func (s *Queries) countActive(ctx context.Context, q query.Runs, counts *query.RunCounts) error {
+// countJudged counts the runs that have a health, of which there are few: the active ones, or those that wait and have a
+// finding. Each have an index of their own.
+func (s *Queries) countJudged(ctx context.Context, q query.Runs, counts *query.RunCounts, by, which string) error {
 	others := q
 	others.Health, others.Cursor = nil, ""
 	conditions, args, err := runConditions(others)
 	if err != nil {
 		return err
 	}
-	conditions = append(conditions, "leased = 1")
-	rows, err := s.Reader.QueryContext(ctx, "SELECT state, health, COUNT(*) FROM "+s.Dialect.RunsIndexedBy("runs_leased")+where(conditions)+" GROUP BY state, health", args...)
+	conditions = append(conditions, which)
+	rows, err := s.Reader.QueryContext(ctx, "SELECT state, health, COUNT(*) FROM "+s.Dialect.RunsIndexedBy(by)+where(conditions)+" GROUP BY state, health", args...)
 	if err != nil {
 		return err
 	}
@@ -67,11 +71,14 @@ func (s *Queries) countActive(ctx context.Context, q query.Runs, counts *query.R
 		}
 		ofState := len(q.States) == 0 || slices.Contains(q.States, state)
 		ofHealth := len(q.Health) == 0 || slices.Contains(q.Health, health)
-		if ofHealth {
-			counts.State[state] += n
-		}
 		if ofState {
 			counts.Health[health] += n
+		}
+		if !state.Active() && len(q.Health) == 0 {
+			continue // it is counted with the rest
+		}
+		if ofHealth {
+			counts.State[state] += n
 		}
 		if ofState && ofHealth {
 			counts.Total += n

@@ -78,14 +78,18 @@ const lastDecided = `SELECT r.id, r.attempt, r.state, r.health, r.acknowledged, 
 		AND (state IN ('succeeded', 'failed', 'timed_out', 'lost')) IS TRUE ORDER BY start_at DESC, id DESC LIMIT 1) AS last
 		WHERE last.state <> 'succeeded')`
 
-// unhealthyRuns selects the active runs that are not healthy.
-const unhealthyRuns = `SELECT id, attempt, state, health, acknowledged, start_at, started_at, ended_at, reported_at FROM runs
-	WHERE leased = 1 AND health IN ('warning', 'critical')`
+// unhealthyRuns selects the active runs that are not healthy, waitingRuns those in the queue that have a finding.
+const (
+	unhealthyRuns = `SELECT id, attempt, state, health, acknowledged, start_at, started_at, ended_at, reported_at FROM runs
+		WHERE leased = 1 AND health IN ('warning', 'critical')`
+	waitingRuns = `SELECT id, attempt, state, health, acknowledged, start_at, started_at, ended_at, reported_at FROM runs
+		WHERE leased = 0 AND health <> ''`
+)
 
 // attention counts the runs that need attention and, if list is set, reads a page of them.
 func (o *overview) attention(ctx context.Context, list bool) ([]api.OverviewRun, error) {
 	var all []query.Trouble
-	for _, query := range []string{lastDecided, unhealthyRuns} {
+	for _, query := range []string{lastDecided, unhealthyRuns, waitingRuns} {
 		some, err := o.troubles(ctx, query)
 		if err != nil {
 			return nil, fmt.Errorf("select runs that need attention: %w", err)

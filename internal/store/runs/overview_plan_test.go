@@ -25,7 +25,7 @@ func TestTheOverviewUsesIndexes(t *testing.T) {
 				query string
 				args  []any
 				want  string
-			}{{lastDecided, nil, last}, {unhealthyRuns, nil, "runs_health"}, {lastRuns, names, last}} {
+			}{{lastDecided, nil, last}, {unhealthyRuns, nil, "runs_health"}, {waitingRuns, nil, "runs_waiting"}, {lastRuns, names, last}} {
 				plan := plantest.IndexPlan(t, d, q.query, q.args...)
 				if !strings.Contains(plan, q.want) || strings.Contains(plan, "Seq Scan on runs") || strings.Contains(plan, "SCAN runs\n") || strings.Contains(plan, "SCAN r\n") {
 					t.Errorf("the plan of %s has no %s:\n%s", q.query, q.want, plan)

@@ -26,7 +26,8 @@ func TestRunsUseAnIndex(t *testing.T) {
 		"job":             {query.Runs{Job: "a", Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_of_job (job=? AND (start_at,id)<(?,?))"}},
 		"states":          {query.Runs{States: []job.State{job.Failed, job.Lost}, Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_of_state (state=? AND (start_at,id)<(?,?))"}},
 		"job and states":  {query.Runs{Job: "a", States: []job.State{job.Failed, job.Lost}}, []string{"SEARCH runs USING INDEX runs_of_job_state (job=? AND state=?)"}},
-		"health":          {query.Runs{Health: []job.Health{job.Critical}}, []string{"SEARCH runs USING INDEX runs_health (health=?)"}},
+		"health":          {query.Runs{Health: []job.Health{job.Critical}}, []string{"SEARCH runs USING COVERING INDEX runs_health (health=?)", "runs USING INDEX runs_waiting"}},
+		"healthy":         {query.Runs{Health: []job.Health{job.Healthy}}, []string{"SEARCH runs USING INDEX runs_health (health=?)"}},
 		"text, newest on": {query.Runs{Text: "x"}, []string{"SCAN runs USING INDEX runs_newest"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -331,7 +331,12 @@ func runConditions(q query.Runs) (conditions []string, args []any, err error) {
 		for i, h := range q.Health {
 			marks[i] = arg(string(h))
 		}
-		conditions = append(conditions, "leased = 1", "health IN ("+strings.Join(marks, ", ")+")")
+		which := "health IN (" + strings.Join(marks, ", ") + ")"
+		if !slices.Contains(q.Health, job.Warning) && !slices.Contains(q.Health, job.Critical) {
+			conditions = append(conditions, "leased = 1", which)
+		} else { // also the few that wait in the queue and have a finding
+			conditions = append(conditions, "runs.id IN (SELECT id FROM runs WHERE leased = 1 AND "+which+" UNION ALL SELECT id FROM runs WHERE leased = 0 AND health <> '' AND "+which+")")
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(q.Labels)) {
 		conditions = append(conditions, "EXISTS (SELECT 1 FROM run_labels l WHERE l.run_id = runs.id AND l.key = "+

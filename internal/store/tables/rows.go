@@ -43,6 +43,9 @@ type RunRow struct {
 	// Backlog says that the journal of the attempt is delivered late: the newest sign of the attempt,
 	// a record or a heartbeat, was job.LateAfter old or older when it arrived.
 	Backlog bool
+	// Waited is the finding about its wait in the queue that the run had when the row was read; nil for none. It is not
+	// stored: the finding ends with the wait, and then people are notified of that.
+	Waited *job.Finding
 }
 
 // runDoc is the stored document of a run.
@@ -81,6 +84,9 @@ func ScanRun(from db.Scanner) (RunRow, error) {
 	r.DeliveredLateSeconds = job.DeliveredLate(r.StartAt, r.CreatedAt).Seconds()
 	if unreadable != nil {
 		return RunRow{}, &query.UnreadableError{Run: r, What: "the stored document", Cause: unreadable}
+	}
+	if (r.State == job.Queued || r.State == job.Retrying) && len(r.Findings) > 0 {
+		row.Waited = &r.Findings[0]
 	}
 	row.WhenLost, row.Late, row.Backlog = stored.WhenLost, late == 1, backlog == 1
 	row.Run, row.ReportedAt, row.ExpiresAt = r, db.FromMicros(lastSign), db.FromMicros(expires)
