@@ -12,10 +12,15 @@ import (
 // maxAnswer is the most bytes of an answer that are read.
 const maxAnswer = 100
 
+// CanAsk reports whether Confirm asks a person: stdin and stderr are terminals.
+func (c *Console) CanAsk() bool {
+	return term.IsTerminal(int(c.In.Fd())) && term.IsTerminal(int(c.Err.Fd()))
+}
+
 // Confirm asks a person at the terminal a question, and reports whether the answer is yes.
 // Where stdin or stderr is no terminal it asks nothing: the answer is yes.
 func (c *Console) Confirm(format string, args ...any) (bool, error) {
-	if !term.IsTerminal(int(c.In.Fd())) || !term.IsTerminal(int(c.Err.Fd())) {
+	if !c.CanAsk() {
 		return true, nil
 	}
 	c.writeMessage(c.message(fmt.Sprintf(format, args...)) + " [y/N] ")

@@ -52,7 +52,7 @@ the like, and timers of systemd, are not listed. docs/cron.md says what the stat
 	}
 	opts := option.Register(cmd.Flags(), []option.Option{userRow(), command.JSONRow()})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := opts.Resolve(p.Getenv); err != nil {
+		if err := p.resolve(opts, args); err != nil {
 			return err
 		}
 		sources, err := p.sources(cmd.Context(), opts.Text("user"), args)
@@ -70,6 +70,17 @@ the like, and timers of systemd, are not listed. docs/cron.md says what the stat
 		return console.WriteAll(p.Out, p.table(jobs))
 	}
 	return cmd
+}
+
+// resolve reads the options of a command that may have files as arguments.
+func (p *program) resolve(opts *option.Set, files []string) error {
+	if err := opts.Resolve(p.Getenv); err != nil {
+		return err
+	}
+	if len(files) > 0 && opts.Text("user") != "" {
+		return option.Usagef("both --user and a FILE were given: choose one")
+	}
+	return nil
 }
 
 // sources returns the crontabs that files name; without files, those of the user and the system. What of
