@@ -129,8 +129,8 @@ func ParseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-func httpClient(t roundTripper) *http.Client {
-	return &http.Client{Transport: redirects{t}, CheckRedirect: FollowRedirect}
+func httpClient(t transport.RoundTripper) *http.Client {
+	return &http.Client{Transport: transport.Redirects{RoundTripper: t}, CheckRedirect: FollowRedirect}
 }
 
 // URL is the server's address as given.

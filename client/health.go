@@ -28,8 +28,8 @@ func (c *Client) Changes(ctx context.Context, ref, with string) (api.Changes, er
 }
 
 // Job returns one job with its figures.
-func (c *Client) Job(ctx context.Context, name string) (job.Summary, error) {
-	var out job.Summary
+func (c *Client) Job(ctx context.Context, name string) (api.Summary, error) {
+	var out api.Summary
 	err := c.get(ctx, jobPath(name), &out)
 	return out, err
 }
@@ -67,6 +67,35 @@ func (c *Client) put(ctx context.Context, method, path string, text []byte, out 
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	return c.do(ctx, c.calls, method, path, "application/yaml", text, out)
+}
+
+// Due returns when a job is expected to be started; a *job.Problem with the status 404 if nobody expects it.
+func (c *Client) Due(ctx context.Context, name string) (out api.JobDue, err error) {
+	err = c.get(ctx, jobPath(name)+"/due", &out)
+	return out, err
+}
+
+// SetDue sets when a job is expected to be started. It stays paused if it is.
+func (c *Client) SetDue(ctx context.Context, name string, e job.Expectation) (out api.JobDue, err error) {
+	err = c.change(ctx, http.MethodPut, jobPath(name)+"/due", e, &out)
+	return out, err
+}
+
+// PauseDue pauses the expectation of a job: what is due meanwhile is not missed.
+func (c *Client) PauseDue(ctx context.Context, name string) (out api.JobDue, err error) {
+	err = c.change(ctx, http.MethodPost, jobPath(name)+"/due/pause", nil, &out)
+	return out, err
+}
+
+// ResumeDue ends the pause of an expectation.
+func (c *Client) ResumeDue(ctx context.Context, name string) (out api.JobDue, err error) {
+	err = c.change(ctx, http.MethodPost, jobPath(name)+"/due/resume", nil, &out)
+	return out, err
+}
+
+// DeleteDue deletes the expectation of a job.
+func (c *Client) DeleteDue(ctx context.Context, name string) error {
+	return c.change(ctx, http.MethodDelete, jobPath(name)+"/due", nil, nil)
 }
 
 func jobPath(name string) string { return "/api/v1/jobs/" + url.PathEscape(name) }

@@ -142,7 +142,7 @@ func (q LogQuery) Values() url.Values {
 
 // JobPage is a page of jobs; NextCursor is empty on the last one.
 type JobPage struct {
-	Jobs       []job.Summary `json:"jobs"`
+	Jobs       []api.Summary `json:"jobs"`
 	NextCursor string        `json:"next_cursor"`
 }
 

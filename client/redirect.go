@@ -25,23 +25,3 @@ func FollowRedirect(req *http.Request, via []*http.Request) error {
 	}
 	return nil
 }
-
-// redirects is a transport that returns a redirect without a valid target as the reply, which
-// net/http would return as an error.
-type redirects struct{ roundTripper }
-
-// roundTripper is a *http.Transport with layers over it.
-type roundTripper interface {
-	http.RoundTripper
-	CloseIdleConnections()
-}
-
-func (t redirects) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.roundTripper.RoundTrip(req)
-	if err == nil && resp.Header.Get("Location") != "" {
-		if _, bad := resp.Location(); bad != nil {
-			resp.Header.Del("Location")
-		}
-	}
-	return resp, err
-}

@@ -366,20 +366,6 @@ type RunEvent struct {
 	SentenceTimes []SentenceTime `json:"sentence_times,omitempty"`
 }
 
-// Summary is a job and what its runs have shown.
-type Summary struct {
-	Name          string     `json:"name"`
-	Runs          int64      `json:"runs"`
-	Active        int64      `json:"active"`
-	Succeeded     int64      `json:"succeeded"`
-	LastRun       *Run       `json:"last_run"`
-	LastSuccessAt *time.Time `json:"last_success_at"`
-	// Expected is the band of the last 20 good runs; nil before the third.
-	Expected *Expected `json:"expected,omitempty"`
-	// Duration and peak memory over the last 20 runs that succeeded; nil before the first.
-	Usual *Usual `json:"usual"`
-}
-
 // Usual is the band that the good runs of a job make.
 type Usual struct {
 	Runs               int     `json:"runs"`

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // A failure of the time in which the server was away, delivered after good runs that started later,
@@ -36,7 +36,7 @@ func TestALateFailureIsNoAlarm(t *testing.T) {
 		if !slices.Equal(numbers, []int64{2, 1, 3}) {
 			t.Errorf("runs in the order of their starts: %v", numbers)
 		}
-		var sum job.Summary
+		var sum api.Summary
 		if err := json.Unmarshal(s.get("/api/v1/jobs/nightly"), &sum); err != nil || sum.LastRun == nil || sum.LastRun.Number != 2 {
 			t.Errorf("the last run: %+v, %v", sum.LastRun, err)
 		}

@@ -238,22 +238,28 @@ func (w *Worker) run(ctx context.Context, runs map[string]*job.Run, id string) (
 	return runs[id], nil
 }
 
-// itemsOf returns an item for each row of a batch, or for all rows of a delivery of late runs, and the first row of
-// each item.
+// itemsOf returns an item for each row of a batch, or for all rows of a delivery of late runs and of jobs that were
+// missed at once, and the first row of each item.
 func itemsOf(batch []api.Action, runs map[string]*job.Run, base string) (items []message.Item, of []api.Action) {
 	for i, a := range batch {
-		switch {
-		case a.Late == nil:
-			items, of = append(items, message.ItemOf(a, runs[a.Run], base)), append(of, a)
-		case !slices.ContainsFunc(batch[:i], func(b api.Action) bool { return sameDelivery(a, b) }):
-			var rows []api.Action
-			for _, b := range batch[i:] {
-				if sameDelivery(a, b) {
-					rows = append(rows, b)
-				}
-			}
-			items, of = append(items, message.LateItem(rows, runs)), append(of, a)
+		together := func(b api.Action) bool { return sameDelivery(a, b) || message.MissedTogether(a, b) }
+		if slices.ContainsFunc(batch[:i], together) {
+			continue
 		}
+		rows := []api.Action{a}
+		for _, b := range batch[i+1:] {
+			if together(b) {
+				rows = append(rows, b)
+			}
+		}
+		item := message.ItemOf(a, runs[a.Run], base)
+		switch {
+		case a.Late != nil:
+			item = message.LateItem(rows, runs)
+		case len(rows) > 1:
+			item = message.MissedItem(rows, runs)
+		}
+		items, of = append(items, item), append(of, a)
 	}
 	return items, of
 }

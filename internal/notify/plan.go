@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"stint.dev/stint/internal/notify/message"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
@@ -91,11 +92,11 @@ func isJoined(r api.Route, quiet hours, ready []api.Action, startedAt time.Time)
 }
 
 // firstBatch returns the first row with those that are sent in the same message: about the same run, because one
-// cause often has several rows, or about runs that arrived late in the same delivery.
+// cause often has several rows, or about runs that arrived late in the same delivery, or jobs that were missed at once.
 func firstBatch(ready []api.Action) []api.Action {
 	batch := ready[:1:1]
 	for _, row := range ready[1:] {
-		if sameDelivery(row, batch[0]) || row.Run != "" && row.Run == batch[0].Run && row.Late == nil && batch[0].Late == nil {
+		if sameDelivery(row, batch[0]) || message.MissedTogether(row, batch[0]) || row.Run != "" && row.Run == batch[0].Run && row.Late == nil && batch[0].Late == nil {
 			batch = append(batch, row)
 		}
 	}
@@ -176,7 +177,7 @@ func resolvedBy(a api.Action, s situation) string {
 // isRepeated reports whether a notification is repeated until somebody acknowledges the event.
 func isRepeated(a api.Action) bool {
 	switch a.What {
-	case outbox.WhatHealed, outbox.WhatRecovered, outbox.WhatCanceled, outbox.WhatNetwork, outbox.WhatTest:
+	case outbox.WhatHealed, outbox.WhatRecovered, outbox.WhatCanceled, outbox.WhatNetwork, outbox.WhatTest, outbox.WhatMissed:
 		return false
 	}
 	return a.Run != "" && a.Severity != outbox.Info

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"stint.dev/stint/internal/notify/message"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
@@ -339,4 +340,42 @@ func TestOutcomeOfATry(t *testing.T) {
 			t.Fatalf("pause %s", p)
 		}
 	})
+}
+
+// Jobs of a host that were missed at once are one message with a line for each; others are messages of their own.
+func TestJobsThatWereMissedAtOnceAreOneMessage(t *testing.T) {
+	now := at("04:00")
+	runs := map[string]*job.Run{}
+	var rows []api.Action
+	for n := range 10 {
+		run := &job.Run{ID: fmt.Sprintf("r%d", n), Job: fmt.Sprintf("backup-%d", n), Number: 3, Host: "db-1"}
+		runs[run.ID] = run
+		a := event(outbox.WhatMissed, job.Critical)
+		a.ID, a.Cause, a.Run, a.CreatedAt, a.NextAt = int64(n+1), int64(n+1), run.ID, now, &now
+		a.Message = run.Job + " was due at 03:00:00 UTC and has not started."
+		rows = append(rows, a)
+	}
+	later := rows[0]
+	later.ID, later.CreatedAt, later.Run = 11, now.Add(time.Minute), "r1"
+	next := plan(api.Route{Enabled: true}, hours{}, append(slices.Clone(rows), later), now.Add(time.Minute), now.Add(-time.Hour))
+	if len(next.batch) != 10 || next.summary {
+		t.Fatalf("a batch of %d, summary %t", len(next.batch), next.summary)
+	}
+	items, _ := itemsOf(next.batch, runs, "https://stint.example.org")
+	m := message.New("team", 1, items, false, now)
+	if got := m.Title(message.Plain); got != "Stint: 10 jobs of host db-1 were due and have not started" {
+		t.Errorf("title %q", got)
+	}
+	if text := m.Text(message.Plain); strings.Count(text, "was due at 03:00:00 UTC") != 10 {
+		t.Errorf("text %s", text)
+	}
+	runs["r4"].Host = "db-2"
+	items, _ = itemsOf(next.batch, runs, "")
+	if got := message.New("team", 1, items, false, now).Title(message.Plain); got != "Stint: 10 jobs were due and have not started" {
+		t.Errorf("title %q", got)
+	}
+	items, _ = itemsOf(rows[:1], runs, "")
+	if got := message.New("team", 1, items, false, now).Title(message.Plain); got != "backup-0 was due and has not started" {
+		t.Errorf("title %q", got)
+	}
 }

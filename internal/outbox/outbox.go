@@ -27,6 +27,7 @@ const (
 	WhatLost      = "lost"
 	WhatHealed    = "healed"    // the agent of a lost run reported again
 	WhatRecovered = "recovered" // a good run after a bad one, or a finding that passed
+	WhatMissed    = "missed"    // a job was due and has not started
 	WhatNetwork   = "network"   // the agents of many runs went silent together
 	WhatTest      = "test"      // a test of a route
 )

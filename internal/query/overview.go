@@ -166,7 +166,7 @@ func UsualOf(e *job.Expected) *job.Usual {
 }
 
 // RecentRuns sums up what the last runs of a job, the last one first, say of how often it fails.
-func RecentRuns(last []api.LastRun, all job.Summary) api.RecentRuns {
+func RecentRuns(last []api.LastRun, all api.Summary) api.RecentRuns {
 	out := api.RecentRuns{JobEnded: all.Runs - all.Active, JobSucceeded: all.Succeeded}
 	for _, r := range last {
 		if !r.State.Terminal() || out.Ended == OverviewRecent {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Runs is a query for a page of runs, those that started last first.
@@ -47,7 +48,7 @@ type Jobs struct {
 
 // JobPage is a page of jobs. Cursor is empty on the last one.
 type JobPage struct {
-	Jobs   []job.Summary
+	Jobs   []api.Summary
 	Cursor string
 }
 

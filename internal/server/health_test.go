@@ -88,7 +88,7 @@ func TestBandsChangesAndDiagnosis(t *testing.T) {
 	if x := run.Expected; x == nil || x.Runs != 3 || x.PeakMemoryBytes.P95 != 300<<20 || x.DurationSeconds.P50 < 9 || x.LongestSilenceSeconds.P50 < 9 {
 		t.Errorf("expected %+v", run.Expected)
 	}
-	var sum job.Summary
+	var sum api.Summary
 	l.get("/api/v1/jobs/train").ok(t, &sum)
 	if sum.Expected == nil || sum.Expected.Runs != 3 {
 		t.Errorf("job: %+v", sum.Expected)

@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 type runPage struct {
@@ -192,7 +193,7 @@ func TestJobs(t *testing.T) {
 		s := newSketch(t, "nightly backup", nil).command().finish(0)
 		l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
 	}
-	var one job.Summary
+	var one api.Summary
 	l.get("/api/v1/jobs/nightly%20backup").ok(t, &one)
 	if one.Runs != 3 || one.Succeeded != 3 || one.LastRun == nil || one.LastRun.Number != 3 || one.Usual == nil {
 		t.Errorf("job: %+v", one)
@@ -200,7 +201,7 @@ func TestJobs(t *testing.T) {
 	s := newSketch(t, "weekly", nil).command()
 	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
 	var page struct {
-		Jobs       []job.Summary `json:"jobs"`
+		Jobs       []api.Summary `json:"jobs"`
 		NextCursor *string       `json:"next_cursor"`
 	}
 	l.get("/api/v1/jobs?limit=1").ok(t, &page)

@@ -127,8 +127,8 @@ func (s *sharedReads) Overview(ctx context.Context, q query.Overview) (api.Overv
 	return readInTurn(ctx, s, func() (api.Overview, error) { return s.Store.Overview(ctx, q) })
 }
 
-func (s *sharedReads) Job(ctx context.Context, name string) (job.Summary, error) {
-	return readInTurn(ctx, s, func() (job.Summary, error) { return s.Store.Job(ctx, name) })
+func (s *sharedReads) Job(ctx context.Context, name string) (api.Summary, error) {
+	return readInTurn(ctx, s, func() (api.Summary, error) { return s.Store.Job(ctx, name) })
 }
 
 func (s *sharedReads) Expected(ctx context.Context, names ...string) (map[string]*job.Expected, error) {

@@ -102,10 +102,16 @@ func (s *Server) serverRoutes() []route.Row {
 
 // jobRoutes returns the rows about jobs.
 func (s *Server) jobRoutes() []route.Row {
+	const due = "/api/v1/jobs/{job}/due"
 	return []route.Row{
 		{Method: "GET", Pattern: "/api/v1/jobs", Scope: access.Read, Typed: route.Typed(s.runs.ListJobs), Summary: "List jobs with their figures, in the order of names"},
 		{Method: "GET", Pattern: "/api/v1/jobs/{job}", Scope: access.Read, Typed: route.Typed(s.runs.GetJob), Summary: "Get one job with its figures"},
 		{Method: "DELETE", Pattern: "/api/v1/jobs/{job}", Scope: access.Admin, Typed: route.Typed(s.runs.DeleteJob), Stream: true, Summary: "Delete a job with all its runs"},
+		{Method: "GET", Pattern: due, Scope: access.Read, Typed: route.Typed(s.due.GetDue), Summary: "Get when a job is expected to be started, and what was missed"},
+		{Method: "PUT", Pattern: due, Scope: access.Write, Typed: route.Typed(s.due.PutDue), Summary: "Set when a job is expected to be started"},
+		{Method: "DELETE", Pattern: due, Scope: access.Write, Typed: route.Typed(s.due.DeleteDue), Summary: "Delete when a job is expected to be started"},
+		{Method: "POST", Pattern: due + "/pause", Scope: access.Write, Typed: route.Typed(s.due.PauseDue), Summary: "Expect no start of a job until that is resumed"},
+		{Method: "POST", Pattern: due + "/resume", Scope: access.Write, Typed: route.Typed(s.due.ResumeDue), Summary: "Expect starts of a job again"},
 		{
 			Method: "GET", Pattern: "/api/v1/jobs/{job}/badge.svg", Scope: s.badgeScope(), Handle: s.runs.GetBadge,
 			Summary: "Get a badge with the state of a job's last run", Doc: runs.DocBadge,

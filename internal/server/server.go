@@ -18,6 +18,7 @@ import (
 	accessapi "stint.dev/stint/internal/server/access"
 	"stint.dev/stint/internal/server/conns"
 	"stint.dev/stint/internal/server/definitions"
+	"stint.dev/stint/internal/server/due"
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/intake"
@@ -128,6 +129,7 @@ type Server struct {
 	conns       *conns.Places
 	metrics     *serverMetrics
 	definitions *definitions.Routes
+	due         due.Routes
 	queue       *queue.Routes
 
 	// draining is set when the server begins to shut down. stopping is closed at the same time, so
@@ -198,6 +200,7 @@ func (s *Server) makeParts() {
 			return logs.NewJournalReader(ctx, s.store, run, attempt, 0)
 		},
 	}
+	s.due = due.Routes{ErrorWriter: s.finder.ErrorWriter, Store: s.store, Now: s.now}
 	s.queue = queue.New(queue.Config{
 		Finder: s.finder, Submissions: s.store, Queue: s.store, Groups: s.store, Workers: s.store, Now: s.now, Stopping: s.stopping, Notify: s.broker.Notify, Changed: s.metrics.countEvents,
 		Polled: s.access.PolledFrom,

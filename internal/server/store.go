@@ -7,6 +7,7 @@ import (
 	"stint.dev/stint/internal/query"
 	accessapi "stint.dev/stint/internal/server/access"
 	"stint.dev/stint/internal/server/definitions"
+	"stint.dev/stint/internal/server/due"
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/intake"
@@ -27,6 +28,7 @@ type Store interface {
 	runs.Store
 	accessapi.Store
 	definitions.Store
+	due.Store
 	queue.SubmitStore
 	queue.QueueStore
 	queue.GroupStore

@@ -15,6 +15,7 @@ import (
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/definitions"
+	"stint.dev/stint/internal/store/due"
 	"stint.dev/stint/internal/store/groups"
 	"stint.dev/stint/internal/store/health"
 	"stint.dev/stint/internal/store/intake"
@@ -64,6 +65,7 @@ type Store struct {
 	*access.Access
 	*claims.Claims
 	*definitions.Definitions
+	*due.Expectations
 	*outbox.Outbox
 	*health.Health
 	*intake.Intake
@@ -155,7 +157,7 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 	waiting.UseWorkers(given.LiveWorkers)
 	return &Store{
 		DB: d, Items: items, Journals: journals, Queries: asked,
-		Access: access.New(d), Claims: given, Definitions: definitions.New(d), Outbox: actions, Health: judged, Intake: taken, Places: groups.New(d), Queue: waiting, Matcher: matcher.New(d, waiting),
+		Access: access.New(d), Claims: given, Definitions: definitions.New(d), Expectations: due.New(d, items), Outbox: actions, Health: judged, Intake: taken, Places: groups.New(d), Queue: waiting, Matcher: matcher.New(d, waiting),
 		Maintenance: maintenance.New(d, items, journals, parts{Queries: asked, Health: judged, Outbox: actions, Intake: taken}, dir, o.Keep, o.Deleted),
 		dir:         dir, release: func() error { return nil },
 	}

@@ -22,7 +22,7 @@ func (p *program) job(others []*cobra.Command) *cobra.Command {
 	return command.Group(&cobra.Command{
 		Use:   "job",
 		Short: "Show, pause or delete a job, its definition, or the policy by which its runs are judged",
-	}, append([]*cobra.Command{p.jobShow(), p.jobSet(), p.jobDelete()}, others...)...)
+	}, append([]*cobra.Command{p.jobShow(), p.jobSet(), p.jobDue(), p.jobDelete()}, others...)...)
 }
 
 func oneJob(cmd *cobra.Command, args []string) error {
@@ -34,7 +34,7 @@ func oneJob(cmd *cobra.Command, args []string) error {
 
 func (p *program) jobShow() *cobra.Command {
 	type page struct {
-		job.Summary
+		api.Summary
 		Policy api.JobPolicy `json:"policy"`
 	}
 	return replyCommand(p, &cobra.Command{
@@ -93,7 +93,7 @@ func (p *program) confirmDeletion(ctx context.Context, c *client.Client, name st
 	sum, err := c.Job(ctx, name)
 	var missing *job.Problem
 	if errors.As(err, &missing) && missing.Status == http.StatusNotFound {
-		sum, err = job.Summary{}, nil // it may have a policy or definition only
+		sum, err = api.Summary{}, nil // it may have a policy or definition only
 	}
 	if err != nil {
 		return err
@@ -105,12 +105,16 @@ func (p *program) confirmDeletion(ctx context.Context, c *client.Client, name st
 	return err
 }
 
-func (p *program) jobPage(sum job.Summary, policy api.JobPolicy, now time.Time) string {
+func (p *program) jobPage(sum api.Summary, policy api.JobPolicy, now time.Time) string {
 	s := p.StyleFor(p.Out)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s, %d active, %d succeeded\n", s.Bold(console.Clean(sum.Name)), console.Count(sum.Runs, "run"), sum.Active, sum.Succeeded)
 	if sum.LastRun != nil {
 		fmt.Fprintf(&b, "%s  %s, %s\n", s.Muted("last run     "), console.Clean(runName(*sum.LastRun)), sum.LastRun.State)
+	}
+	if sum.Due != nil {
+		fmt.Fprintf(&b, "%s  %s\n", s.Muted("expected     "), console.Clean(expectedText(sum.Due.Expectation)))
+		fmt.Fprintf(&b, "%s  %s\n", s.Muted("             "), console.Clean(dueLine(*sum.Due, now)))
 	}
 	if sum.LastSuccessAt != nil {
 		fmt.Fprintf(&b, "%s  %s\n", s.Muted("last success "), console.Ago(*sum.LastSuccessAt, now))

@@ -193,6 +193,7 @@ func act(ctx context.Context, db *store.Store, monitor *health.Monitor, outbox *
 			s.Notify(run.ID)
 		})
 	})
+	all.Go(func() { db.RunDue(ctx, log, outbox.Wake) })
 	all.Go(func() { maintain(ctx, db, log) })
 	all.Go(func() { sweepAccess(ctx, db, files, log) })
 	all.Go(func() { db.CountEpochs(ctx) })

@@ -38,10 +38,26 @@ type Item struct {
 	Run      *RunFacts  `json:"run,omitempty"`
 	// Late counts the runs of the event late, of all jobs that match the route.
 	Late *api.LateRuns `json:"late,omitempty"`
+	// Missed counts the jobs of the event missed, if there are several.
+	Missed *MissedJobs `json:"missed,omitempty"`
 	// Evidence is the line of the log that states the error; nil if there is none.
 	Evidence *job.Evidence `json:"evidence,omitempty"`
 	// Lines are the last lines of the log, for some events.
 	Lines []string `json:"lines,omitempty"`
+}
+
+// MissedJobs are jobs that were missed at the same time.
+type MissedJobs struct {
+	Host string `json:"host,omitempty"` // of the last runs of all of them
+	Jobs int    `json:"jobs"`
+}
+
+// sentence says that the jobs were missed.
+func (m MissedJobs) sentence() string {
+	if m.Host == "" {
+		return fmt.Sprintf("%d jobs were due and have not started", m.Jobs)
+	}
+	return fmt.Sprintf("%d jobs of host %s were due and have not started", m.Jobs, m.Host)
 }
 
 // RunFacts describes a run in a message.
@@ -107,6 +123,11 @@ func (i Item) plain() Item {
 		late := *i.Late
 		late.Host = Plain(late.Host, maxWord)
 		i.Late = &late
+	}
+	if i.Missed != nil {
+		missed := *i.Missed
+		missed.Host = Plain(missed.Host, maxWord)
+		i.Missed = &missed
 	}
 	if i.Evidence != nil {
 		e := *i.Evidence
@@ -175,7 +196,38 @@ func LateItem(rows []api.Action, runs map[string]*job.Run) Item {
 	return Item{ID: rows[0].Cause, What: rows[0].What, Severity: rows[0].Severity, At: at, Message: "Delivered by host " + all.Host + ".", Late: &all, Lines: lines}
 }
 
-// maxLateJobs is how many lines a message about late runs has.
+// MissedTogether reports whether two rows are about jobs that were missed at once, as those of a host that is down.
+func MissedTogether(a, b api.Action) bool {
+	return a.What == outbox.WhatMissed && b.What == outbox.WhatMissed && a.CreatedAt.Equal(b.CreatedAt)
+}
+
+// MissedItem returns the item for all rows about jobs that were missed at once, with a line for each. There are
+// at least two.
+func MissedItem(rows []api.Action, runs map[string]*job.Run) Item {
+	all := MissedJobs{Jobs: len(rows)}
+	var lines []string
+	for n, row := range rows {
+		host := ""
+		if run := runs[row.Run]; run != nil {
+			host = run.Host
+		}
+		if n == 0 {
+			all.Host = host
+		} else if host != all.Host {
+			all.Host = ""
+		}
+		if n < maxLateJobs {
+			lines = append(lines, row.Message)
+		}
+	}
+	if more := len(rows) - len(lines); more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more jobs", more))
+	}
+	first := rows[0]
+	return Item{ID: first.Cause, What: first.What, Severity: first.Severity, At: first.CreatedAt, Message: all.sentence() + ".", Missed: &all, Lines: lines}
+}
+
+// maxLateJobs is how many lines a message about late runs, or about missed jobs, has.
 const maxLateJobs = 20
 
 // New returns the message of a batch.
@@ -204,7 +256,7 @@ var eventTexts = map[string]string{
 	outbox.WhatSucceeded: "succeeded", outbox.WhatLost: "is lost", outbox.WhatHealed: "reports again",
 	outbox.WhatRecovered: "recovered", outbox.WhatNetwork: "many agents fell silent together",
 	outbox.WhatLate: "failed, but a run that started later had succeeded",
-	outbox.WhatTest: "test message",
+	outbox.WhatTest: "test message", outbox.WhatMissed: "was due and has not started",
 }
 
 // headline returns one line about the event. clean is applied to foreign text.
@@ -218,11 +270,16 @@ func (i Item) headline(clean func(string, int) string) string {
 		}
 	case i.Late != nil:
 		text = i.Late.Sentence(i.At)
+	case i.Missed != nil:
+		text = i.Missed.sentence()
 	case i.What == outbox.WhatRecovered && i.Ends != "":
 		text = "recovered from: " + strings.ReplaceAll(i.Ends, "_", " ")
 	}
 	if i.Run == nil {
 		return clean("Stint: "+text, 200)
+	}
+	if i.What == outbox.WhatMissed { // the run is the one before
+		return clean(i.Run.Job, 250) + " " + clean(text, 100)
 	}
 	line := clean(fmt.Sprintf("%s #%d", i.Run.Job, i.Run.Number), 250) + " " + clean(text, 100)
 	if i.Repeat > 0 {
@@ -271,7 +328,7 @@ func (i Item) write(b *strings.Builder, clean func(string, int) string, alone bo
 	if i.Message != "" {
 		b.WriteString(clean(i.Message, 1000) + "\n")
 	}
-	if i.Late != nil {
+	if i.Late != nil || i.Missed != nil {
 		i.writeLines(b, clean)
 	}
 	if i.Evidence != nil {

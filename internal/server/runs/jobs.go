@@ -7,6 +7,7 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 type listJobsIn struct {
@@ -15,7 +16,7 @@ type listJobsIn struct {
 }
 
 type jobList struct {
-	Jobs       []job.Summary `json:"jobs" nullable:"false"`
+	Jobs       []api.Summary `json:"jobs" nullable:"false"`
 	NextCursor *string       `json:"next_cursor" doc:"The cursor of the next page; null on the last page."`
 }
 
@@ -27,7 +28,7 @@ func (s *Runs) ListJobs(ctx context.Context, in *listJobsIn) (*route.Response[jo
 	}
 	out := jobList{Jobs: page.Jobs}
 	if page.Jobs == nil {
-		out.Jobs = []job.Summary{}
+		out.Jobs = []api.Summary{}
 	}
 	if page.Cursor != "" {
 		out.NextCursor = &page.Cursor
@@ -47,7 +48,7 @@ func (s *Runs) ListJobs(ctx context.Context, in *listJobsIn) (*route.Response[jo
 }
 
 // GetJob responds with one job with its figures.
-func (s *Runs) GetJob(ctx context.Context, in *route.JobPath) (*route.Response[job.Summary], error) {
+func (s *Runs) GetJob(ctx context.Context, in *route.JobPath) (*route.Response[api.Summary], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, httpio.AsProblem(err)
 	}

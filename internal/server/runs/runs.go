@@ -44,7 +44,7 @@ type RunStore interface {
 // JobStore reads jobs, and deletes them.
 type JobStore interface {
 	Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error)
-	Job(ctx context.Context, name string) (job.Summary, error)
+	Job(ctx context.Context, name string) (api.Summary, error)
 	// DeleteJob deletes a job with its runs, of which none may be active, and returns how many they were.
 	DeleteJob(ctx context.Context, name string) (runs int64, err error)
 	// Expected returns what is usual for jobs, by name; without names for all.

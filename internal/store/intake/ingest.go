@@ -248,6 +248,11 @@ func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables
 			return job.Run{}, nil, err
 		}
 	}
+	if !known || applied.begins {
+		if err := tables.NoteStart(ctx, g.Tx, applied.row.Run.Job, applied.row.Run.StartAt, now); err != nil {
+			return job.Run{}, nil, err
+		}
+	}
 	if applied.identified {
 		if err := tables.SetLabels(ctx, g.Tx, &applied.row.Run); err != nil {
 			return job.Run{}, nil, err

@@ -11,7 +11,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// DeleteJob deletes the runs of a job, its definition, its policy and its figures. It returns the number of runs
+// DeleteJob deletes the runs of a job, its definition, its policy, its expectation and its figures. It returns the number of runs
 // that it has deleted, also with an error. A job with active runs is not deleted, because their agents would
 // begin it again.
 func (s *Maintenance) DeleteJob(ctx context.Context, name string) (runs int64, err error) {
@@ -73,7 +73,7 @@ func (s *Maintenance) deleteRunsOf(ctx context.Context, name string) (runs int64
 	}
 }
 
-// deleteWithoutRuns deletes the policy and the figures of a job, unless it has runs that began meanwhile. It
+// deleteWithoutRuns deletes the policy, the expectation and the figures of a job, unless it has runs that began meanwhile. It
 // returns the number of runs, and of active ones.
 func (s *Maintenance) deleteWithoutRuns(ctx context.Context, name string) (runs, active int64, err error) {
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
@@ -87,7 +87,7 @@ func (s *Maintenance) deleteWithoutRuns(ctx context.Context, name string) (runs,
 		if runs > 0 {
 			return nil
 		}
-		for _, table := range []string{"job_policies", "definitions", "definition_versions"} {
+		for _, table := range []string{"job_policies", "job_due", "definitions", "definition_versions"} {
 			if _, err := t.ExecContext(ctx, `DELETE FROM `+table+` WHERE job = $1`, name); err != nil {
 				return fmt.Errorf("delete what %s has of job %s: %w", table, job.Quote(name), err)
 			}

@@ -18,7 +18,7 @@ import (
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/troubled"
-	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 const (
@@ -54,7 +54,7 @@ type StoreParts interface {
 	// CheckKey records whether this server lacks the key with which others encrypt.
 	CheckKey(ctx context.Context) error
 	// Job returns a job, and Policy its policy, or *query.NotFoundError.
-	Job(ctx context.Context, name string) (job.Summary, error)
+	Job(ctx context.Context, name string) (api.Summary, error)
 	Policy(ctx context.Context, name string) (policy.Stored, error)
 }
 

@@ -85,6 +85,11 @@ func EnqueueVerdict(ctx context.Context, t *db.Tx, row *tables.RunRow, v lease.V
 	return insertEntries(ctx, t, entries)
 }
 
+// Enqueue stores notifications in the transaction of what caused them.
+func Enqueue(ctx context.Context, t *db.Tx, entries []outbox.Entry) error {
+	return insertEntries(ctx, t, entries)
+}
+
 // withoutAlarms returns entries without the notifications of bad ends.
 func withoutAlarms(entries []outbox.Entry) []outbox.Entry {
 	return slices.DeleteFunc(slices.Clone(entries), func(e outbox.Entry) bool {

@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // maxUsualRuns is the number of last good runs that make what is usual for a job.
@@ -39,8 +40,15 @@ func (s *Queries) Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error)
 	if err != nil {
 		return query.JobPage{}, fmt.Errorf("list jobs: %w", err)
 	}
+	expected, err := s.ReadTexts(ctx, dueAfter, after, limit+1) // also those that have not run
+	if err != nil {
+		return query.JobPage{}, fmt.Errorf("list jobs that are expected to run: %w", err)
+	}
+	names = append(names, expected...)
+	slices.Sort(names)
+	names = slices.Compact(names)
 	if len(names) == 0 {
-		return query.JobPage{Jobs: []job.Summary{}}, nil
+		return query.JobPage{Jobs: []api.Summary{}}, nil
 	}
 	page := query.JobPage{}
 	if len(names) > limit {
@@ -79,28 +87,28 @@ func readJobCursor(cursor string) (after string, err error) {
 }
 
 // Job returns one job.
-func (s *Queries) Job(ctx context.Context, name string) (job.Summary, error) {
+func (s *Queries) Job(ctx context.Context, name string) (api.Summary, error) {
 	missing := &query.NotFoundError{What: "job " + job.Quote(name)}
 	if job.CheckName(name) != nil {
-		return job.Summary{}, missing
+		return api.Summary{}, missing
 	}
 	found, err := s.summaries(ctx, name, name)
 	if err != nil {
-		return job.Summary{}, err
+		return api.Summary{}, err
 	}
 	if len(found) == 0 {
-		return job.Summary{}, missing
+		return api.Summary{}, missing
 	}
 	return found[0], nil
 }
 
 // summaries returns the counts, the last run and the usual figures of each job of a range of names.
-func (s *Queries) summaries(ctx context.Context, first, last string) ([]job.Summary, error) {
+func (s *Queries) summaries(ctx context.Context, first, last string) ([]api.Summary, error) {
 	found, err := s.countRuns(ctx, first, last)
 	if err != nil {
 		return nil, fmt.Errorf("count the runs of jobs: %w", err)
 	}
-	byName := make(map[string]*job.Summary, len(found))
+	byName := make(map[string]*api.Summary, len(found))
 	for i := range found {
 		byName[found[i].Name] = &found[i]
 	}
@@ -110,13 +118,13 @@ func (s *Queries) summaries(ctx context.Context, first, last string) ([]job.Summ
 	if err := s.usualRuns(ctx, first, last, byName); err != nil {
 		return nil, fmt.Errorf("read the last good runs of jobs: %w", err)
 	}
-	return found, nil
+	return s.addDue(ctx, first, last, found)
 }
 
 // ofJobs is the condition of queries about a range of jobs.
 const ofJobs = ` j.name >= $1 AND j.name <= $2`
 
-func (s *Queries) countRuns(ctx context.Context, first, last string) ([]job.Summary, error) {
+func (s *Queries) countRuns(ctx context.Context, first, last string) ([]api.Summary, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT job, state, SUM(n) FROM run_counts WHERE job >= $1 AND job <= $2
 		GROUP BY job, state ORDER BY job, state`, first, last)
 	if err != nil {
@@ -126,9 +134,9 @@ func (s *Queries) countRuns(ctx context.Context, first, last string) ([]job.Summ
 }
 
 // sumCounts reads counts of runs by job and state, in the order of jobs, and closes the query.
-func sumCounts(rows *sql.Rows) ([]job.Summary, error) {
+func sumCounts(rows *sql.Rows) ([]api.Summary, error) {
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	found := []job.Summary{}
+	found := []api.Summary{}
 	for rows.Next() {
 		var of, state string
 		var count int64
@@ -139,7 +147,7 @@ func sumCounts(rows *sql.Rows) ([]job.Summary, error) {
 			continue // the runs were deleted
 		}
 		if len(found) == 0 || found[len(found)-1].Name != of {
-			found = append(found, job.Summary{Name: of})
+			found = append(found, api.Summary{Name: of})
 		}
 		sum := &found[len(found)-1]
 		sum.Runs += count
@@ -158,7 +166,7 @@ const lastRunQuery = `SELECT ` + tables.RunColumns + ` FROM jobs j CROSS JOIN ru
 	WHERE runs.id = (SELECT r.id FROM runs r WHERE r.job = j.name ORDER BY r.start_at DESC, r.id DESC LIMIT 1) AND` + ofJobs
 
 // lastRuns adds each job's last run.
-func (s *Queries) lastRuns(ctx context.Context, first, last string, found map[string]*job.Summary) error {
+func (s *Queries) lastRuns(ctx context.Context, first, last string, found map[string]*api.Summary) error {
 	rows, err := s.Reader.QueryContext(ctx, lastRunQuery, first, last)
 	if err != nil {
 		return err
@@ -190,7 +198,7 @@ func usualQuery(d db.Dialect) string {
 }
 
 // usualRuns adds what is usual for each job.
-func (s *Queries) usualRuns(ctx context.Context, first, last string, found map[string]*job.Summary) error {
+func (s *Queries) usualRuns(ctx context.Context, first, last string, found map[string]*api.Summary) error {
 	rows, err := s.Reader.QueryContext(ctx, usualQuery(s.Dialect), first, last)
 	if err != nil {
 		return err

@@ -42,6 +42,7 @@ func (s *Queries) Overview(ctx context.Context, q query.Overview) (api.Overview,
 		Attention: api.Attention{Runs: []api.OverviewRun{}},
 		Active:    api.ActiveRuns{Runs: []api.OverviewRun{}},
 		Jobs:      api.JobDays{Jobs: []api.JobDay{}},
+		Missed:    []api.MissedJob{},
 	}}
 	err = o.read(ctx)
 	if rerr := t.Rollback(); err == nil && rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
@@ -62,6 +63,11 @@ func (o *overview) read(ctx context.Context) error {
 	}
 	if err := o.active(ctx, first); err != nil {
 		return err
+	}
+	if first {
+		if err := o.missed(ctx); err != nil {
+			return err
+		}
 	}
 	names, err := o.jobNames(ctx, first || o.query.JobsCursor != "")
 	if err != nil {

@@ -84,14 +84,14 @@ func (o *overview) jobs(ctx context.Context, names []string, troubles []api.Over
 }
 
 // counts counts the runs of jobs.
-func (o *overview) counts(ctx context.Context, names []string) (map[string]job.Summary, error) {
+func (o *overview) counts(ctx context.Context, names []string) (map[string]api.Summary, error) {
 	table, args := o.store.Dialect.Table(1, db.Column{Texts: names})
 	rows, err := o.QueryContext(ctx, `SELECT job, state, SUM(n) FROM run_counts WHERE job IN (SELECT c0 FROM `+table+`) GROUP BY job, state ORDER BY job, state`, args...)
 	if err != nil {
 		return nil, err
 	}
 	found, err := sumCounts(rows)
-	out := make(map[string]job.Summary, len(found))
+	out := make(map[string]api.Summary, len(found))
 	for _, sum := range found {
 		out[sum.Name] = sum
 	}

@@ -19,13 +19,14 @@ func LockJob(ctx context.Context, t *db.Tx, name string) error {
 	return nil
 }
 
-// DeleteUnusedJob deletes what is stored for a job, if it has neither runs nor a definition nor a policy.
+// DeleteUnusedJob deletes what is stored for a job, if it has neither runs nor a definition, a policy
+// or an expectation.
 func DeleteUnusedJob(ctx context.Context, t *db.Tx, name string) error {
 	if err := LockJob(ctx, t, name); err != nil {
 		return err
 	}
 	const unused = ` AND NOT EXISTS (SELECT 1 FROM runs WHERE job = $1) AND NOT EXISTS (SELECT 1 FROM job_policies WHERE job = $1)
-		AND NOT EXISTS (SELECT 1 FROM definitions WHERE job = $1)`
+		AND NOT EXISTS (SELECT 1 FROM definitions WHERE job = $1) AND NOT EXISTS (SELECT 1 FROM job_due WHERE job = $1)`
 	for _, query := range []string{
 		`DELETE FROM job_bands WHERE job = $1` + unused, `DELETE FROM run_counts WHERE job = $1` + unused, `DELETE FROM jobs WHERE name = $1` + unused,
 	} {

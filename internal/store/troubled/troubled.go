@@ -34,6 +34,7 @@ const (
 	Route    = "route"      // a stored route of notifications, or its secrets, cannot be read
 	Policy   = "policy"     // the stored policy of a job cannot be read
 	Text     = "index_text" // a run cannot be made searchable
+	Due      = "due"        // it cannot be decided whether a job has started when it was due
 	// SecretKey: a server, by the name of its host, lacks the key of the routes' secrets.
 	SecretKey = "secret_key"
 )
@@ -41,7 +42,7 @@ const (
 // kinds are all kinds. Metrics show also those without an item.
 var kinds = []string{
 	Run, Attempt, Lease, Judge, Evidence, Diagnose, Trim, Pack, Remove, Object,
-	Segment, Action, Notify, Route, Policy, Text, SecretKey,
+	Segment, Action, Notify, Route, Policy, Text, Due, SecretKey,
 }
 
 // noCounts returns a zero count for each kind.

@@ -1,0 +1,87 @@
+// Package due sets, shows and pauses when jobs are expected to be started by somebody else.
+package due
+
+import (
+	"context"
+	"time"
+
+	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
+	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
+)
+
+// Store keeps expectations. Methods that name a job return *query.NotFoundError when it has none.
+type Store interface {
+	JobDue(ctx context.Context, job string, now time.Time) (api.JobDue, error)
+	// SetDue returns *job.InvalidError for an expectation that is not valid.
+	SetDue(ctx context.Context, job string, e job.Expectation, by string, now time.Time) error
+	PauseDue(ctx context.Context, job string, paused bool, now time.Time) error
+	DeleteDue(ctx context.Context, job string) error
+}
+
+// Routes answers the calls.
+type Routes struct {
+	httpio.ErrorWriter
+	Store Store
+	Now   func() time.Time
+}
+
+type putIn struct {
+	Job  string `path:"job" maxLength:"600" doc:"The job's name."`
+	Body struct {
+		_            struct{} `additionalProperties:"false"`
+		EverySeconds int64    `json:"every_seconds,omitempty" doc:"A run is due this long after the start of the last one: 60 to 31536000. Give this or cron."`
+		Cron         string   `json:"cron,omitempty" doc:"A run is due at these times: minute hour day month weekday."`
+		Zone         string   `json:"zone,omitempty" doc:"The time zone of cron, such as Europe/Berlin; UTC if it is absent."`
+		GraceSeconds int64    `json:"grace_seconds,omitempty" doc:"How long after it was due a run counts as missed: 60 to 31536000; an hour if it is absent."`
+	}
+}
+
+// GetDue answers when a job is expected to be started, and what was missed.
+func (s *Routes) GetDue(ctx context.Context, in *route.JobPath) (*route.Response[api.JobDue], error) {
+	out, err := s.Store.JobDue(ctx, in.Job, s.Now())
+	if err != nil {
+		return nil, s.ProblemOf(ctx, "read when job "+job.Quote(in.Job)+" is due", err)
+	}
+	return route.OK(out)
+}
+
+// PutDue sets when a job is expected to be started.
+func (s *Routes) PutDue(ctx context.Context, in *putIn) (*route.Response[api.JobDue], error) {
+	if err := job.CheckName(in.Job); err != nil {
+		return nil, httpio.AsProblem(err)
+	}
+	b := in.Body
+	e := job.Expectation{EverySeconds: b.EverySeconds, Cron: b.Cron, Zone: b.Zone, GraceSeconds: b.GraceSeconds}
+	if err := s.Store.SetDue(ctx, in.Job, e, access.CallerOf(ctx).Name, s.Now()); err != nil {
+		return nil, s.ProblemOf(ctx, "set when job "+job.Quote(in.Job)+" is due", err)
+	}
+	return s.GetDue(ctx, &route.JobPath{Job: in.Job})
+}
+
+// DeleteDue deletes the expectation of a job.
+func (s *Routes) DeleteDue(ctx context.Context, in *route.JobPath) (*struct{}, error) {
+	if err := s.Store.DeleteDue(ctx, in.Job); err != nil {
+		return nil, s.ProblemOf(ctx, "delete when job "+job.Quote(in.Job)+" is due", err)
+	}
+	return nil, nil //nolint:nilnil // huma responds with 204
+}
+
+// PauseDue pauses the expectation of a job.
+func (s *Routes) PauseDue(ctx context.Context, in *route.JobPath) (*route.Response[api.JobDue], error) {
+	return s.pause(ctx, in, true)
+}
+
+// ResumeDue ends the pause.
+func (s *Routes) ResumeDue(ctx context.Context, in *route.JobPath) (*route.Response[api.JobDue], error) {
+	return s.pause(ctx, in, false)
+}
+
+func (s *Routes) pause(ctx context.Context, in *route.JobPath, paused bool) (*route.Response[api.JobDue], error) {
+	if err := s.Store.PauseDue(ctx, in.Job, paused, s.Now()); err != nil {
+		return nil, s.ProblemOf(ctx, "pause or resume when job "+job.Quote(in.Job)+" is due", err)
+	}
+	return s.GetDue(ctx, in)
+}

@@ -1,0 +1,116 @@
+package tables
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/due"
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
+)
+
+// DueRow is the expectation of a job as its table keeps it. Times that are not known are zero.
+type DueRow struct {
+	Job string
+	job.Expectation
+	Paused  bool
+	SetAt   time.Time
+	SetBy   string
+	Started time.Time // the last start
+	Next    time.Time // the first due time that is not decided
+	// Watched is for how long servers had looked when Next had come; not valid before.
+	Watched                 sql.NullInt64
+	MissedSince, MissedLast time.Time // the due times that were missed since the last start
+	MissedTimes             int64
+	CheckAt                 time.Time // when to check at it; zero for when a run starts
+}
+
+// DueColumns are the columns of a DueRow.
+const DueColumns = `job, every_seconds, cron, zone, grace_seconds, paused, set_at, set_by, started_at, next_at, watched_us,
+	missed_since, missed_last, missed_times, check_at`
+
+// ScanDue reads a row of DueColumns.
+func ScanDue(from db.Scanner) (DueRow, error) {
+	var r DueRow
+	var set int64
+	var paused int
+	var started, next, since, last, check sql.NullInt64
+	err := from.Scan(&r.Job, &r.EverySeconds, &r.Cron, &r.Zone, &r.GraceSeconds, &paused, &set, &r.SetBy, &started, &next, &r.Watched,
+		&since, &last, &r.MissedTimes, &check)
+	r.Paused, r.SetAt = paused == 1, db.FromMicros(set)
+	r.Started, r.Next, r.CheckAt = fromColumn(started), fromColumn(next), fromColumn(check)
+	r.MissedSince, r.MissedLast = fromColumn(since), fromColumn(last)
+	return r, err
+}
+
+// fromColumn returns a stored time; zero for NULL.
+func fromColumn(at sql.NullInt64) time.Time {
+	if !at.Valid {
+		return time.Time{}
+	}
+	return db.FromMicros(at.Int64)
+}
+
+// toColumn returns a time as it is stored; NULL for zero.
+func toColumn(at time.Time) sql.NullInt64 {
+	return sql.NullInt64{Int64: db.Micros(at), Valid: !at.IsZero()}
+}
+
+// SaveDue stores a row, which may be new.
+func SaveDue(ctx context.Context, t *db.Tx, r DueRow) error {
+	_, err := t.ExecContext(ctx, `INSERT INTO job_due (`+DueColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+		ON CONFLICT (job) DO UPDATE SET every_seconds = $2, cron = $3, zone = $4, grace_seconds = $5, paused = $6, set_at = $7, set_by = $8,
+		started_at = $9, next_at = $10, watched_us = $11, missed_since = $12, missed_last = $13, missed_times = $14, check_at = $15`,
+		r.Job, r.EverySeconds, r.Cron, r.Zone, r.GraceSeconds, db.BoolToInt(r.Paused), db.Micros(r.SetAt), r.SetBy, toColumn(r.Started), toColumn(r.Next), r.Watched,
+		toColumn(r.MissedSince), toColumn(r.MissedLast), r.MissedTimes, toColumn(r.CheckAt))
+	if err != nil {
+		return fmt.Errorf("store when job %s is due: %w", job.Quote(r.Job), err)
+	}
+	return nil
+}
+
+// Show returns the expectation of the row and its state.
+func (r DueRow) Show(now time.Time) *api.Due {
+	out := &api.Due{
+		Expectation: r.Expectation, State: due.StateOf(r.Paused, !r.MissedSince.IsZero(), r.Next, now),
+		MissedTimes: r.MissedTimes, SetAt: r.SetAt, SetBy: r.SetBy,
+	}
+	for _, one := range []struct {
+		to *(*time.Time)
+		at time.Time
+	}{{&out.NextDueAt, r.Next}, {&out.MissedSince, r.MissedSince}, {&out.LastStartAt, r.Started}} {
+		if !one.at.IsZero() {
+			*one.to = &one.at
+		}
+	}
+	if r.Next.IsZero() {
+		return out
+	}
+	missed := r.CheckAt // of a row that is due: when the server judges it
+	if now.Before(r.Next) || missed.Before(now) {
+		missed = r.Next.Add(time.Duration(r.GraceSeconds) * time.Second)
+	}
+	out.MissedAt = &missed
+	return out
+}
+
+// NoteStart records in the transaction in which a start of a job becomes known that it counts for what is due.
+func NoteStart(ctx context.Context, t *db.Tx, name string, start, now time.Time) error {
+	res, err := t.ExecContext(ctx, `UPDATE job_due SET check_at = CASE WHEN paused = 1 THEN NULL ELSE 0 END,
+		started_at = CASE WHEN started_at >= $2 THEN started_at ELSE $2 END WHERE job = $1`, name, db.Micros(start))
+	if err != nil {
+		return fmt.Errorf("note that job %s has started: %w", job.Quote(name), err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	_, err = t.ExecContext(ctx, `UPDATE job_due_missed_times SET started_at = $2, healed_at = $3
+		WHERE job = $1 AND from_at <= $2 AND until_at > $2 AND times = 1 AND healed_at IS NULL`, name, db.Micros(start), db.Micros(now))
+	if err != nil {
+		return fmt.Errorf("note a late start of job %s: %w", job.Quote(name), err)
+	}
+	return nil
+}

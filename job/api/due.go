@@ -1,0 +1,65 @@
+package api
+
+import (
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// JobDue is the expectation of a job, with what was missed and kept lately.
+type JobDue struct {
+	Due
+	Missed []MissedTime `json:"missed" nullable:"false"` // the last 100, the last one first
+	Days   []KeptDay    `json:"days" nullable:"false"`   // the last 100 with a start, the last one first
+}
+
+// MissedTime is a due time that was missed, or several one after the other.
+type MissedTime struct {
+	DueAt    time.Time `json:"due_at"`
+	LastAt   time.Time `json:"last_at"` // the last of several
+	Times    int64     `json:"times"`
+	MissedAt time.Time `json:"missed_at"`
+	// StartedAt is a start that counts for it and became known at HealedAt; nil for none.
+	StartedAt *time.Time `json:"started_at"`
+	HealedAt  *time.Time `json:"healed_at"`
+}
+
+// KeptDay counts the due times of a day, in UTC, that had a start.
+type KeptDay struct {
+	Day  string `json:"day"` // 2006-01-02
+	Kept int64  `json:"kept"`
+}
+
+// MissedJob is a job that was due and has not started.
+type MissedJob struct {
+	Name string `json:"name"`
+	Due  Due    `json:"due"`
+}
+
+// DueState is the state of an expectation.
+type DueState string
+
+// The states of expectations.
+const (
+	DueNew    DueState = "new"    // no run of the job has started yet, so none is due
+	DueOK     DueState = "ok"     // the next run is not due yet
+	DueNow    DueState = "due"    // a run is due and has not started; it is not missed yet
+	DueMissed DueState = "missed" // a run was missed, and none has started since
+	DuePaused DueState = "paused" // a person paused it
+)
+
+// Due is the expectation of a job and its state.
+type Due struct {
+	job.Expectation
+	State DueState `json:"state"`
+	// NextDueAt is the first due time that has neither a start nor was missed; nil if State is new or
+	// paused. MissedAt is when it counts as missed unless a run starts.
+	NextDueAt *time.Time `json:"next_due_at"`
+	MissedAt  *time.Time `json:"missed_at"`
+	// MissedSince is the first of MissedTimes due times that were missed since the last start.
+	MissedSince *time.Time `json:"missed_since,omitempty"`
+	MissedTimes int64      `json:"missed_times,omitempty"`
+	LastStartAt *time.Time `json:"last_start_at"` // nil if none is known
+	SetAt       time.Time  `json:"set_at"`
+	SetBy       string     `json:"set_by"`
+}

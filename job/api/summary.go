@@ -1,0 +1,23 @@
+package api
+
+import (
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// Summary is a job and what its runs have shown.
+type Summary struct {
+	Name          string     `json:"name"`
+	Runs          int64      `json:"runs"`
+	Active        int64      `json:"active"`
+	Succeeded     int64      `json:"succeeded"`
+	LastRun       *job.Run   `json:"last_run"`
+	LastSuccessAt *time.Time `json:"last_success_at"`
+	// Expected is the band of the last 20 good runs; nil before the third.
+	Expected *job.Expected `json:"expected,omitempty"`
+	// Duration and peak memory over the last 20 runs that succeeded; nil before the first.
+	Usual *job.Usual `json:"usual"`
+	// Due is when the job is expected to be started; nil if nobody expects that.
+	Due *Due `json:"due,omitempty"`
+}
