@@ -52,7 +52,7 @@ func (w *queueWorld) restore() (undo func() error, err error) {
 			return err
 		}
 		w.restoredAt = bytes.Count(text, []byte{'\n'})
-		w.restored = true
+		w.restored.Store(true)
 		return w.checkHeld()
 	}, nil
 }
@@ -86,5 +86,5 @@ func (w *queueWorld) mayRunAgain(one startedAgain, text []byte) bool {
 	run, attempt, _ := strings.Cut(one.name, ".")
 	end := []byte("end " + run + " " + attempt)
 	ended := slices.ContainsFunc(lines[one.first:one.later], func(line []byte) bool { return bytes.Equal(line, end) })
-	return w.restored && one.first < w.restoredAt && one.later >= w.restoredAt && ended
+	return w.restored.Load() && one.first < w.restoredAt && one.later >= w.restoredAt && ended
 }

@@ -98,7 +98,7 @@ func (r finalRun) wasLost() bool {
 func (w *queueWorld) read(r *submittedRun) (f finalRun, known bool) {
 	run, err := w.api.Run(context.Background(), r.id)
 	var p *job.Problem
-	if errors.As(err, &p) && p.Status == http.StatusNotFound && (r.plan.when == "succeeded" || w.restored) {
+	if errors.As(err, &p) && p.Status == http.StatusNotFound && (r.plan.when == "succeeded" || w.restored.Load()) {
 		return f, false
 	}
 	events, eventsErr := w.api.Events(context.Background(), r.id)
@@ -112,7 +112,7 @@ func (w *queueWorld) read(r *submittedRun) (f finalRun, known bool) {
 // verifyRun compares what became of a run with its plan and with what its attempts have written.
 func (w *queueWorld) verifyRun(r *submittedRun, t trace) {
 	f, known := w.read(r)
-	if !known || f.Submitted == nil && w.restored { // an agent delivered what the database did not know
+	if !known || f.Submitted == nil && w.restored.Load() { // an agent delivered what the database did not know
 		return
 	}
 	if why := f.wrongOutcome(w.s, t); why != "" {

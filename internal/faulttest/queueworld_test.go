@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ type queueWorld struct {
 	states  []string       // the state directories of workers
 
 	// restored says that the database was replaced by an older copy, when the trace had restoredAt lines.
-	restored   bool
+	restored   atomic.Bool
 	restoredAt int
 	ended      int // so many of the first runs had ended when they were looked at
 
@@ -227,23 +228,26 @@ func (w *queueWorld) submit(r *submittedRun) {
 		first := w.runs[r.plan.after]
 		w.insist("the run before another one is known", func() error {
 			_, err := w.api.Run(w.t.Context(), first.id)
-			if w.restored {
+			if w.restored.Load() {
 				return nil
 			}
 			return err
 		})
 		req.After = []job.Dependency{{Run: first.id, When: r.plan.when}}
 	}
-	w.insist("submit a run", func() error { _, err := w.api.Submit(w.t.Context(), r.id, req); return neverIfImpossible(err) })
+	w.insist("submit a run", func() error { _, err := w.api.Submit(w.t.Context(), r.id, req); return w.neverIfImpossible(err) })
 	w.record("submitted: %s", r.id)
 	tally.submitted.Add(1)
 }
 
 // neverIfImpossible returns nil for a submission that the server refused because the run that it depends on has
-// ended otherwise already.
-func neverIfImpossible(err error) error {
+// ended otherwise already, or that the database lost when it was restored.
+func (w *queueWorld) neverIfImpossible(err error) error {
 	var p *job.Problem
-	if errors.As(err, &p) && strings.Contains(p.Error(), "can never be met") {
+	if !errors.As(err, &p) {
+		return err
+	}
+	if strings.Contains(p.Error(), "can never be met") || w.restored.Load() && p.Status == http.StatusNotFound {
 		return nil
 	}
 	return err
@@ -433,7 +437,7 @@ func (w *queueWorld) waitAllEnded() {
 	w.t.Helper()
 	before := ""
 	for begun := time.Now(); ; wait(w.t.Context(), 100*ms) {
-		if w.restored {
+		if w.restored.Load() {
 			w.releaseHeld()
 		}
 		left := w.left()
@@ -485,7 +489,7 @@ func (w *queueWorld) leftOf(ctx context.Context, r *submittedRun) string {
 	run, err := w.api.Run(ctx, r.id)
 	var p *job.Problem
 	switch {
-	case errors.As(err, &p) && p.Status == http.StatusNotFound && (r.plan.after >= 0 || w.restored):
+	case errors.As(err, &p) && p.Status == http.StatusNotFound && (r.plan.after >= 0 || w.restored.Load()):
 		return "" // it could never be met when it was submitted, or is lost with the database
 	case err != nil:
 		return err.Error()
