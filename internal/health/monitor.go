@@ -34,6 +34,8 @@ type LeaseStore interface {
 	Active(ctx context.Context, after string, limit int) (leases []lease.Lease, last string, err error)
 	// Leases returns the leases of those of some runs that are active.
 	Leases(ctx context.Context, runs []string) ([]lease.Lease, error)
+	// ResetLeases makes the leases of those of some runs that were granted by a clock that was ahead begin now.
+	ResetLeases(ctx context.Context, runs []string, now time.Time) error
 	// ActiveRuns counts the active runs of each owner.
 	ActiveRuns(ctx context.Context) (map[string]int, error)
 	// Waiting returns a page of the runs in the queue, with what is known of workers at a time, and the row after which

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"stint.dev/stint/internal/clock"
 	"stint.dev/stint/internal/health/rules"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
@@ -100,6 +101,9 @@ func (m *Monitor) due(ctx context.Context, now time.Time, closed closings) ([]le
 	if err != nil {
 		return nil, err
 	}
+	if err := m.followClock(ctx, now, leases, others); err != nil {
+		return nil, err
+	}
 	there := make(map[attempt]bool, len(leases)+len(others)+len(closed))
 	leases = addLeases(leases[:0], leases, there)
 	leases = addLeases(leases, others, there)
@@ -120,6 +124,26 @@ func (m *Monitor) due(ctx context.Context, now time.Time, closed closings) ([]le
 		leases[i].Evidence = m.evidence.update(leases[i])
 	}
 	return leases, nil
+}
+
+// followClock makes leases begin now that were granted by a clock that was ahead: the clock was set back since, and a dead
+// agent would be called lost when that time comes.
+func (m *Monitor) followClock(ctx context.Context, now time.Time, read ...[]lease.Lease) error {
+	var ahead []string
+	now = now.Truncate(time.Microsecond) // as it is stored
+	latest := clock.LatestNow(now)
+	for _, leases := range read {
+		for i := range leases {
+			if l := &leases[i]; l.ReportedAt.After(latest) {
+				ahead = append(ahead, l.Run)
+				l.ReportedAt, l.ExpiresAt = now, now.Add(l.Length)
+			}
+		}
+	}
+	if len(ahead) == 0 {
+		return nil
+	}
+	return m.store.ResetLeases(ctx, ahead, now)
 }
 
 // addLeases appends the leases of attempts that are not in there, and adds them to it.

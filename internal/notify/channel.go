@@ -110,7 +110,7 @@ func classifyStatus(status int, retryAfter, body string) error {
 		e.Never = true
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
 		if s, err := strconv.Atoi(retryAfter); err == nil && s > 0 {
-			e.After = min(time.Duration(s)*time.Second, time.Hour)
+			e.After = min(time.Duration(s)*time.Second, longestPause)
 		}
 	case status == http.StatusBadRequest, status == http.StatusRequestEntityTooLarge,
 		status == http.StatusUnsupportedMediaType, status == http.StatusUnprocessableEntity:

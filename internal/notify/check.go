@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"stint.dev/stint/internal/notify/quiet"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
@@ -48,7 +49,7 @@ func Check(r api.Route, o Options) error {
 	if err := checkMatch(r.Match); err != nil {
 		return err
 	}
-	if _, err := parseQuiet(r.Quiet); err != nil {
+	if _, err := quiet.Parse(r.Quiet); err != nil {
 		return err
 	}
 	if r.GroupSeconds < 0 || r.GroupSeconds > maxGroupSeconds {

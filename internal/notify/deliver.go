@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/logs/ending"
 	"stint.dev/stint/internal/notify/message"
+	"stint.dev/stint/internal/notify/quiet"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
@@ -20,6 +21,7 @@ import (
 const (
 	firstRetryDelay = time.Second
 	maxRetryDelay   = 5 * time.Minute
+	longestPause    = time.Hour // that a receiver may ask for
 	// maxRefusedTries is how often a message is tried that the receiver refuses.
 	maxRefusedTries = 3
 	// giveUpAfter is the age after which a message is not tried again.
@@ -32,13 +34,13 @@ const (
 
 // deliverOne does the next step of a route. It returns when the one after it is due: a time that has passed for at
 // once, zero if there are no rows.
-func (w *Worker) deliverOne(ctx context.Context, r api.Route, channel Channel, quiet hours) (time.Time, error) {
+func (w *Worker) deliverOne(ctx context.Context, r api.Route, channel Channel, hours quiet.Hours) (time.Time, error) {
 	rows, err := w.Store.RouteRows(ctx, r.Name, maxJoined)
 	if err != nil {
 		return time.Time{}, err
 	}
 	now := w.Now()
-	next := plan(r, quiet, rows, now, w.startedAt)
+	next := plan(r, hours, rows, now, w.startedAt)
 	if len(next.batch) == 0 {
 		return next.wait, nil
 	}

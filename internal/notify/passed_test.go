@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/notify/message"
+	"stint.dev/stint/internal/notify/quiet"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -55,7 +56,7 @@ func TestLossAndSuccessThatWereHeld(t *testing.T) {
 				b := &itemsTaken{}
 				w := New(Config{Store: db, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return begin.Add(2 * time.Hour) }})
 				for range 2 { // the second time there is nothing left
-					if _, err := w.deliverOne(t.Context(), api.Route{Name: "team", Enabled: true, GroupSeconds: 600}, b, hours{}); err != nil {
+					if _, err := w.deliverOne(t.Context(), api.Route{Name: "team", Enabled: true, GroupSeconds: 600}, b, quiet.Hours{}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -98,7 +99,7 @@ func TestLossAndTheNextAttempt(t *testing.T) {
 				b := &itemsTaken{}
 				w := New(Config{Store: db, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return ended.Add(time.Hour) }})
 				for range 2 { // the second time there is nothing left
-					if _, err := w.deliverOne(t.Context(), api.Route{Name: "team", Enabled: true, GroupSeconds: 600}, b, hours{}); err != nil {
+					if _, err := w.deliverOne(t.Context(), api.Route{Name: "team", Enabled: true, GroupSeconds: 600}, b, quiet.Hours{}); err != nil {
 						t.Fatal(err)
 					}
 				}

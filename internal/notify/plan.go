@@ -2,9 +2,12 @@ package notify
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
+	"stint.dev/stint/internal/clock"
 	"stint.dev/stint/internal/notify/message"
+	"stint.dev/stint/internal/notify/quiet"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
@@ -29,21 +32,22 @@ type step struct {
 // plan returns the next step of a route from its pending rows, oldest first. A batch that was tried is not changed
 // until it is done, and all other rows wait for it, so that the order is kept. startedAt is since when this server
 // delivers: older rows were delayed because no server did.
-func plan(r api.Route, quiet hours, rows []api.Action, now, startedAt time.Time) step {
+func plan(r api.Route, hours quiet.Hours, rows []api.Action, now, startedAt time.Time) step {
 	if len(rows) == 0 {
 		return step{}
 	}
+	rows = followClock(rows, now)
 	for _, row := range rows {
 		if row.Batch == 0 {
 			continue
 		}
-		if row.NextAt.After(now) {
+		if isPaused(*row.NextAt, now) {
 			return step{wait: *row.NextAt}
 		}
 		batch := sameBatch(rows, row.Batch)
 		return step{batch: batch, summary: len(batch) > 1}
 	}
-	if end := quiet.until(now); !end.IsZero() {
+	if end := hours.Until(now); !end.IsZero() {
 		return step{wait: end}
 	}
 	var ready []api.Action
@@ -61,10 +65,30 @@ func plan(r api.Route, quiet hours, rows []api.Action, now, startedAt time.Time)
 	if due := groupDue(r, ready, startedAt); due.After(now) {
 		return step{wait: sooner(wait, due)}
 	}
-	if len(ready) > 1 && isJoined(r, quiet, ready, startedAt) {
+	if len(ready) > 1 && isJoined(r, hours, ready, startedAt) {
 		return step{batch: ready[:min(len(ready), maxJoined)], summary: true}
 	}
 	return step{batch: firstBatch(ready)}
+}
+
+// followClock returns rows with those that a clock stored that was ahead as if they had been stored now.
+func followClock(rows []api.Action, now time.Time) []api.Action {
+	latest := clock.LatestNow(now)
+	out := slices.Clone(rows)
+	for i := range out {
+		row := &out[i]
+		if ahead := row.CreatedAt.Sub(now); row.CreatedAt.After(latest) && row.NextAt != nil {
+			next := row.NextAt.Add(-ahead)
+			row.CreatedAt, row.NextAt = now, &next
+		}
+	}
+	return out
+}
+
+// isPaused reports whether a message is tried again later, at next. A time that is further away than any pause was
+// stored while the clock was ahead.
+func isPaused(next, now time.Time) bool {
+	return next.After(now) && !next.After(clock.LatestNow(now).Add(longestPause))
 }
 
 // groupDue returns when the time ends for which the oldest row waits for others; zero if it does not wait, as a
@@ -78,13 +102,13 @@ func groupDue(r api.Route, ready []api.Action, startedAt time.Time) time.Time {
 }
 
 // isJoined reports whether all rows that are due are sent in one message.
-func isJoined(r api.Route, quiet hours, ready []api.Action, startedAt time.Time) bool {
+func isJoined(r api.Route, hours quiet.Hours, ready []api.Action, startedAt time.Time) bool {
 	if r.GroupSeconds > 0 || len(ready) > maxSeparate {
 		return true
 	}
 	delayed := 0
 	for _, row := range ready {
-		if row.CreatedAt.Before(startedAt) || !quiet.until(row.CreatedAt).IsZero() {
+		if row.CreatedAt.Before(startedAt) || !hours.Until(row.CreatedAt).IsZero() {
 			delayed++
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"stint.dev/stint/internal/notify/message"
+	"stint.dev/stint/internal/notify/quiet"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
@@ -77,58 +78,6 @@ func at(clock string) time.Time {
 	return v
 }
 
-func TestQuietHours(t *testing.T) {
-	night, err := parseQuiet(&api.QuietHours{Cron: "0 22 * * *", Duration: "9h"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for clock, want := range map[string]string{
-		"21:59": "", "22:00": "07:00", "23:30": "07:00", "06:59": "07:00", "07:00": "", "12:00": "",
-	} {
-		end := night.until(at(clock))
-		if got := ""; want == "" && !end.IsZero() || want != "" && end.Format("15:04") != want {
-			t.Errorf("at %s quiet until %s%v, want %q", clock, got, end, want)
-		}
-	}
-	berlin, err := parseQuiet(&api.QuietHours{Cron: "0 22 * * 1-5", Duration: "8h", Zone: "Europe/Berlin"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if end := berlin.until(at("21:30")); !end.Equal(at("21:00").Add(8 * time.Hour)) {
-		t.Errorf("Berlin, in winter: %v", end)
-	}
-	cairo, err := parseQuiet(&api.QuietHours{Cron: "0 0 * * *", Duration: "6h", Zone: "Africa/Cairo"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	// On 24 April 2026 there is no midnight in Cairo: the clock goes from 23:59 to 01:00, at 22:00 UTC.
-	change := time.Date(2026, 4, 23, 22, 0, 0, 0, time.UTC)
-	if end := cairo.until(change.Add(time.Hour)); !end.Equal(change.Add(6 * time.Hour)) {
-		t.Errorf("Cairo, in the night without a midnight: quiet until %v", end)
-	}
-	if !(hours{}).until(at("12:00")).IsZero() {
-		t.Error("no quiet hours are quiet")
-	}
-	for _, bad := range []struct {
-		q    api.QuietHours
-		want string
-	}{
-		{api.QuietHours{Cron: "0 25 * * *", Duration: "9h"}, "quiet.cron"},
-		{api.QuietHours{Cron: "", Duration: "9h"}, "quiet.cron"},
-		{api.QuietHours{Cron: "0 0 30 2 *", Duration: "9h"}, "quiet.cron"},
-		{api.QuietHours{Cron: "0 22 * * *", Duration: "9"}, "quiet.duration"},
-		{api.QuietHours{Cron: "0 22 * * *", Duration: "-9h"}, "quiet.duration"},
-		{api.QuietHours{Cron: "0 22 * * *", Duration: "400h"}, "quiet.duration"},
-		{api.QuietHours{Cron: "0 22 * * *", Duration: "9h", Zone: "Mars/Olympus"}, "quiet.zone"},
-		{api.QuietHours{Cron: "0 22 * * *", Duration: "24h"}, "never end"},
-		{api.QuietHours{Cron: "* * * * *", Duration: "5m"}, "never end"},
-	} {
-		if _, err := parseQuiet(&bad.q); err == nil || !strings.Contains(err.Error(), bad.want) {
-			t.Errorf("%+v: %v", bad.q, err)
-		}
-	}
-}
-
 func rows(from time.Time, n int) []api.Action {
 	out := make([]api.Action, n)
 	for i := range out {
@@ -149,7 +98,7 @@ func ids(all []api.Action) []int64 {
 func TestPlan(t *testing.T) {
 	now := at("12:00")
 	early := now.Add(-time.Hour)
-	night, err := parseQuiet(&api.QuietHours{Cron: "0 11 * * *", Duration: "30m"})
+	night, err := quiet.Parse(&api.QuietHours{Cron: "0 11 * * *", Duration: "30m"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,11 +114,16 @@ func TestPlan(t *testing.T) {
 		late[i].Late, late[i].CreatedAt = &api.LateRuns{Host: host}, late[0].CreatedAt
 	}
 	late[3].CreatedAt, late[4].Run = late[3].CreatedAt.Add(time.Second), late[0].Run
+	year := 365 * 24 * time.Hour
+	paused := rows(now.Add(-time.Minute), 2)
+	next := now.Add(year)
+	paused[0].Batch, paused[0].NextAt = 1, &next
+	created := rows(now.Add(year), 2)
 	repeat := rows(now.Add(-time.Minute), 2)
 	repeat[0].NextAt, repeat[0].Repeat = &soon, 1
 	for name, c := range map[string]struct {
 		route   api.Route
-		quiet   hours
+		quiet   quiet.Hours
 		rows    []api.Action
 		opened  time.Time
 		batch   []int64
@@ -182,6 +136,9 @@ func TestPlan(t *testing.T) {
 		"late runs of one delivery":    {rows: late, opened: early, batch: []int64{1, 3}},
 		"a tried batch stays":          {rows: due, opened: early, batch: []int64{1, 3}, summary: true},
 		"behind a tried one":           {rows: tried, opened: early, wait: soon},
+		"tried by a clock ahead":       {rows: paused, opened: early, batch: []int64{1}},
+		"stored by a clock ahead":      {rows: created, opened: early, batch: []int64{1}},
+		"collecting by a clock ahead":  {route: api.Route{GroupSeconds: 300}, rows: created, opened: early, wait: now.Add(5 * time.Minute)},
 		"a repetition holds nobody up": {rows: repeat, opened: early, batch: []int64{2}},
 		"only a repetition":            {rows: repeat[:1], opened: early, wait: soon},
 		"collecting":                   {route: api.Route{GroupSeconds: 300}, rows: rows(now.Add(-time.Minute), 2), opened: early, wait: now.Add(4 * time.Minute)},
@@ -357,7 +314,7 @@ func TestJobsThatWereMissedAtOnceAreOneMessage(t *testing.T) {
 	}
 	later := rows[0]
 	later.ID, later.CreatedAt, later.Run = 11, now.Add(time.Minute), "r1"
-	next := plan(api.Route{Enabled: true}, hours{}, append(slices.Clone(rows), later), now.Add(time.Minute), now.Add(-time.Hour))
+	next := plan(api.Route{Enabled: true}, quiet.Hours{}, append(slices.Clone(rows), later), now.Add(time.Minute), now.Add(-time.Hour))
 	if len(next.batch) != 10 || next.summary {
 		t.Fatalf("a batch of %d, summary %t", len(next.batch), next.summary)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"stint.dev/stint/internal/logs/ending"
 	"stint.dev/stint/internal/notify/message"
+	"stint.dev/stint/internal/notify/quiet"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/periodic"
 	"stint.dev/stint/job"
@@ -91,8 +92,6 @@ type Config struct {
 const (
 	// Interval is the time between two rounds.
 	Interval = time.Second
-	// reserveTimeout is how long a route belongs to a server that has reserved it.
-	reserveTimeout = time.Minute
 	// deleteAfter is how long rows are kept after they are done.
 	deleteAfter = 30 * 24 * time.Hour
 	// maxDispatch is how many causes one transaction assigns to routes.
@@ -119,6 +118,7 @@ type Worker struct {
 
 	// Used by the loop only:
 	tidiedAt time.Time
+	roundAt  time.Time // when the last round began
 }
 
 // New returns a Worker, which does nothing before Run is called.
@@ -182,6 +182,10 @@ func (w *Worker) round(ctx context.Context) error {
 // deliver assigns new causes to routes, and starts the goroutines of routes for which something is due.
 func (w *Worker) deliver(ctx context.Context) error {
 	now := w.Now()
+	if now.Before(w.roundAt) { // the clock was set back
+		w.clearWaits()
+	}
+	w.roundAt = now
 	routes, err := w.Store.Deliveries(ctx)
 	if err != nil {
 		return err
@@ -208,7 +212,7 @@ func (w *Worker) deliver(ctx context.Context) error {
 	return nil
 }
 
-// clearWaits has all routes checked, because a new notification may be due before the others.
+// clearWaits has all routes checked, because something may be due before what they wait for.
 func (w *Worker) clearWaits() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -257,12 +261,12 @@ func (w *Worker) isCurrent(r api.Route) bool {
 // serve delivers what is due for a route, and returns when something is due again; zero for the next round.
 func (w *Worker) serve(ctx context.Context, r api.Route) time.Time {
 	channel, err := w.open(r)
-	quiet, qerr := parseQuiet(r.Quiet)
+	hours, qerr := quiet.Parse(r.Quiet)
 	if err = errors.Join(err, qerr); err != nil {
 		// The route was valid when it was set, but this server has other options.
-		channel, quiet = unusable{err}, hours{}
+		channel, hours = unusable{err}, quiet.Hours{}
 	}
-	reserved, err := w.Store.ReserveRoute(ctx, r.Name, w.owner, w.Now(), w.Now().Add(reserveTimeout))
+	reserved, err := w.Store.ReserveRoute(ctx, r.Name, w.owner, w.Now(), w.Now().Add(outbox.ReserveTime))
 	if err != nil || !reserved {
 		w.logFailure(ctx, r.Name, err)
 		return w.Now().Add(Interval)
@@ -274,7 +278,7 @@ func (w *Worker) serve(ctx context.Context, r api.Route) time.Time {
 		w.logFailure(end, r.Name, err)
 	}()
 	for ctx.Err() == nil && w.isCurrent(r) {
-		wait, err := w.deliverOne(ctx, r, channel, quiet)
+		wait, err := w.deliverOne(ctx, r, channel, hours)
 		if err != nil {
 			w.logFailure(ctx, r.Name, err)
 			return w.Now().Add(5 * Interval)
@@ -282,7 +286,7 @@ func (w *Worker) serve(ctx context.Context, r api.Route) time.Time {
 		if wait.After(w.Now()) || wait.IsZero() {
 			return wait
 		}
-		if reserved, err = w.Store.ReserveRoute(ctx, r.Name, w.owner, w.Now(), w.Now().Add(reserveTimeout)); err != nil || !reserved {
+		if reserved, err = w.Store.ReserveRoute(ctx, r.Name, w.owner, w.Now(), w.Now().Add(outbox.ReserveTime)); err != nil || !reserved {
 			w.logFailure(ctx, r.Name, err)
 			return w.Now().Add(Interval)
 		}

@@ -67,6 +67,9 @@ type Entry struct {
 	Late *api.LateRuns
 }
 
+// ReserveTime is for how long a route belongs to a server that has reserved it.
+const ReserveTime = time.Minute
+
 // Result is the result of an outbox row after a try, or without one.
 type Result struct {
 	ID     int64

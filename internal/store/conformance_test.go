@@ -94,6 +94,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"known jobs only", knownJobsOnly},
 		{"cancel", cancel},
 		{"leases and verdicts", leases},
+		{"leases of a clock that was ahead", leasesOfAClockAhead},
 		{"tokens", tokens},
 		{"sessions", sessions},
 		{"logins", logins},

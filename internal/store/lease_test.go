@@ -279,3 +279,25 @@ func leases(t *testing.T, s *store.Store) {
 		t.Errorf("recovered: %+v, %v", judged, err)
 	}
 }
+
+// A lease that was granted by a clock that was ahead begins again at the time of the clock now. Others stay.
+func leasesOfAClockAhead(t *testing.T, s *store.Store) {
+	ahead, usual := running(t, s, journal.Attempt{}).id, running(t, s, journal.Attempt{}).id
+	now := noon.Add(time.Hour)
+	takeBeats(t, s, []lease.Beat{
+		{Run: ahead, Attempt: 1, At: now.Add(365 * 24 * time.Hour), Lease: time.Minute},
+		{Run: usual, Attempt: 1, At: now.Add(-time.Second), Lease: time.Minute},
+	})
+	if err := s.ResetLeases(t.Context(), []string{ahead, usual}, now); err != nil {
+		t.Fatal(err)
+	}
+	for run, reported := range map[string]time.Time{ahead: now, usual: now.Add(-time.Second)} {
+		leases, err := s.Leases(t.Context(), []string{run})
+		if err != nil || len(leases) != 1 {
+			t.Fatal(leases, err)
+		}
+		if l := leases[0]; !l.ReportedAt.Equal(reported) || !l.ExpiresAt.Equal(reported.Add(time.Minute)) || !l.BeatAt.Equal(reported) {
+			t.Errorf("reported at %v, ends at %v, heartbeat at %v; want it reported at %v", l.ReportedAt, l.ExpiresAt, l.BeatAt, reported)
+		}
+	}
+}

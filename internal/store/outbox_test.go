@@ -428,6 +428,10 @@ func routeRows(t *testing.T, s *store.Store) {
 	if !reserve("a", noon, minute) || reserve("b", noon, minute) || !reserve("a", noon, minute) || !reserve("b", minute, minute.Add(time.Minute)) || reserve("a", minute, minute) {
 		t.Error("a reservation does not hold, or holds too long")
 	}
+	year := minute.Add(365 * 24 * time.Hour)
+	if !reserve("b", year, year.Add(time.Minute)) || !reserve("a", minute, minute.Add(time.Minute)) || !reserve("b", minute.Add(time.Minute), minute.Add(2*time.Minute)) {
+		t.Error("a reservation by a clock that was ahead holds until that time")
+	}
 	r.URL = "https://example.org/other"
 	if err := s.SetRoute(ctx, r); err != nil {
 		t.Fatal(err)

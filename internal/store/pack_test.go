@@ -244,6 +244,27 @@ func TestPackingFails(t *testing.T) {
 	}
 }
 
+// A journal that could not be packed while the clock was ahead is packed when the clock is right again.
+func TestPackingFollowsTheClock(t *testing.T) {
+	failure := errors.New("no")
+	a, _ := openArchive(t)
+	b := &broken{Archive: a, before: failure}
+	s := openWith(t, store.Options{Dir: t.TempDir(), Archive: b})
+	longRun(t, s, true)
+	at := noon.Add(400 * 24 * time.Hour)
+	s.SetClock(func() time.Time { return at })
+	tidy(t, s, at)
+	if got := items(t, s); len(got) != 1 || got[0].Kind != "pack" {
+		t.Fatalf("troubled items: %+v", got)
+	}
+	b.before = nil
+	at = noon.Add(time.Hour)
+	if err := s.Tidy(t.Context(), at); err != nil {
+		t.Fatal(err)
+	}
+	wantTroubled(t, s)
+}
+
 // Two servers that tidy the same database at once pack each journal once.
 func TestTwoServersPack(t *testing.T) {
 	url := postgrestest.URL(t)

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/clock"
 	"stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
 	storequeue "stint.dev/stint/internal/store/queue"
@@ -186,7 +187,7 @@ func countWork(ctx context.Context, t *db.Tx, worker string) (int, error) {
 // withheldFrom returns what a worker is not offered now, because it gave back or lost claims of it.
 func withheldFrom(ctx context.Context, t *db.Tx, worker string, now time.Time) (withheld []string, err error) {
 	rows, err := t.QueryContext(ctx, `SELECT work, at FROM ended_claims WHERE worker = $1 AND at > $2 AND at <= $3`,
-		worker, db.Micros(now.Add(-queue.EndedClaimsWindow)), db.Micros(queue.LatestNow(now)))
+		worker, db.Micros(now.Add(-queue.EndedClaimsWindow)), db.Micros(clock.LatestNow(now)))
 	if err != nil {
 		return nil, fmt.Errorf("read the claims that worker %s has given back: %w", job.Quote(worker), err)
 	}

@@ -9,6 +9,7 @@ import (
 	"math"
 	"time"
 
+	"stint.dev/stint/internal/clock"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/queue"
@@ -87,6 +88,21 @@ func (s *Health) Leases(ctx context.Context, runs []string) ([]lease.Lease, erro
 	table, args := s.Dialect.Table(1, db.Column{Texts: runs})
 	leases, _, _, err := s.leasesOf(ctx, leasesQuery(table), args...)
 	return leases, err
+}
+
+// ResetLeases makes the leases of those of some runs that were granted by a clock that was ahead begin now.
+func (s *Health) ResetLeases(ctx context.Context, runs []string, now time.Time) error {
+	err := s.Write(ctx, db.Runs(runs...), func(t *db.Tx) error {
+		table, args := t.Dialect.Table(3, db.Column{Texts: runs})
+		_, err := t.ExecContext(ctx, `UPDATE runs SET reported_at = $1, expires_at = $1 + lease_us, beat_at = CASE WHEN beat_at > $1 THEN $1 ELSE beat_at END
+			WHERE leased = 1 AND reported_at > $2 AND id IN (SELECT c0 FROM `+table+`)`,
+			append([]any{db.Micros(now), db.Micros(clock.LatestNow(now))}, args...)...)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("let the leases of %d runs begin now, because the clock was set back: %w", len(runs), err)
+	}
+	return nil
 }
 
 // leasesQuery returns the query of Leases for ids in a table.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"stint.dev/stint/internal/clock"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
@@ -49,6 +50,22 @@ func (s *Maintenance) packDue(ctx context.Context, now time.Time, most int64, ca
 		return more, err
 	})
 	return all, err
+}
+
+// followClock makes attempts due again whose times a clock that was ahead has stored.
+func (s *Maintenance) followClock(ctx context.Context) error {
+	now := s.Now()
+	latest := db.Micros(clock.LatestNow(now).Add(packTimeout)) // no attempt is due later than a reservation ends
+	for _, column := range []string{"pack_at", "trim_at"} {
+		due, err := db.QueryTexts(ctx, s.Reader, `SELECT run_id FROM attempts WHERE `+column+` > $1 LIMIT 1`, latest)
+		if err == nil && len(due) > 0 {
+			err = s.Change(ctx, "follow the clock", `UPDATE attempts SET `+column+` = $1 WHERE `+column+` > $2`, db.Micros(now), latest)
+		}
+		if err != nil {
+			return fmt.Errorf("find journals whose time to pack or to trim was set by a clock that was ahead: %w", err)
+		}
+	}
+	return nil
 }
 
 // reservePacking reserves a due attempt, so that no other server packs it. An attempt that is due to be

@@ -120,7 +120,7 @@ func (s *Maintenance) Tidy(ctx context.Context, now time.Time) error {
 // tidyRows does the maintenance that needs only the database.
 func (s *Maintenance) tidyRows(ctx context.Context, now time.Time) error {
 	return errors.Join(
-		s.Refresh(ctx), s.others.CheckKey(ctx), s.MergeCounts(ctx), s.mergeStoredBytes(ctx), s.Expire(ctx, attemptExpiry, now),
+		s.followClock(ctx), s.Refresh(ctx), s.others.CheckKey(ctx), s.MergeCounts(ctx), s.mergeStoredBytes(ctx), s.Expire(ctx, attemptExpiry, now),
 		s.RunSteps(ctx, func() (bool, error) { return s.IndexTexts(ctx) }),
 		s.RunSteps(ctx, func() (bool, error) { return s.trimOne(ctx, now) }),
 	)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/clock"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
@@ -138,12 +139,14 @@ func (s *Outbox) ReleaseRoutes(ctx context.Context) error {
 }
 
 // ReserveRoute reserves a route for a server until a time, and reports whether it could: then no other
-// server delivers to the route. A server prolongs its own reservation; until in the past ends it.
+// server delivers to the route. A server prolongs its own reservation; until in the past ends it. A reservation
+// that ends later than outbox.ReserveTime from now was made by a clock that was ahead.
 func (s *Outbox) ReserveRoute(ctx context.Context, name, owner string, now, until time.Time) (bool, error) {
 	mine := false
 	err := s.Write(ctx, db.None, func(t *db.Tx) error {
 		res, err := t.ExecContext(ctx, `UPDATE routes SET reserved_by = $2, reserved_until = $4
-			WHERE name = $1 AND (reserved_by = $2 OR reserved_until <= $3)`, name, owner, db.Micros(now), db.Micros(until))
+			WHERE name = $1 AND (reserved_by = $2 OR reserved_until <= $3 OR reserved_until > $5)`,
+			name, owner, db.Micros(now), db.Micros(until), db.Micros(clock.LatestNow(now).Add(outbox.ReserveTime)))
 		if err != nil {
 			return err
 		}

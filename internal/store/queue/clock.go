@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"stint.dev/stint/internal/clock"
 	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
 )
@@ -17,7 +18,7 @@ const laterByClock = `SELECT run_id FROM queue_entries WHERE queued_at > $1 AND 
 func (s *Queue) FollowClock(ctx context.Context) error {
 	for {
 		now := s.Now()
-		ids, err := s.ReadTexts(ctx, laterByClock, db.Micros(rules.LatestNow(now)), matchBatch)
+		ids, err := s.ReadTexts(ctx, laterByClock, db.Micros(clock.LatestNow(now)), matchBatch)
 		if err != nil {
 			return fmt.Errorf("read which runs were queued by a clock that was ahead: %w", err)
 		}
@@ -36,7 +37,7 @@ func (s *Queue) FollowClock(ctx context.Context) error {
 			table, args := t.Dialect.Table(3, db.Column{Texts: own})
 			_, err = t.ExecContext(ctx, `UPDATE queue_entries SET not_before = not_before - (queued_at - $1), queued_at = $1
 				WHERE queued_at > $2 AND attempt > 1 AND run_id IN (SELECT c0 FROM `+table+`)`,
-				append([]any{db.Micros(now), db.Micros(rules.LatestNow(now))}, args...)...)
+				append([]any{db.Micros(now), db.Micros(clock.LatestNow(now))}, args...)...)
 			return err
 		})
 		if err != nil {
