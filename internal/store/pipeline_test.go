@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/postgrestest"
+	"stint.dev/stint/job"
 )
 
 // addJob is a statement that adds a job.
@@ -55,6 +57,28 @@ func TestStatementsThatGoTogether(t *testing.T) {
 			t.Errorf("a query sees %d of the %d jobs before it", n, many)
 		}
 		return errors.Join(err, add(tx, many, many+5)) // nothing is asked after these
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	// A row is read after the statements before it, and one that is not there does not end the transaction.
+	err = s.Write(ctx, db.All, func(tx *db.Tx) error {
+		event := job.RunEvent{Run: "none"}
+		var next, none int64
+		err := tx.Queue(ctx, db.Statement{Query: `UPDATE jobs SET next_number = 77 WHERE name = $1`, Args: []any{"job 3"}, What: "change job 3"})
+		err = errors.Join(err, tx.Queue(ctx, db.Statement{
+			Query: `UPDATE jobs SET next_number = 99 WHERE name = $1 RETURNING next_number`, Args: []any{"job 4"}, What: "change job 4", ID: &event.ID,
+		}))
+		trips := s.Trips.Load()
+		err = errors.Join(err, tx.ReadRow(ctx, `SELECT next_number FROM jobs WHERE name = $1`, []any{"job 3"}, &next))
+		if next != 77 || event.ID != 99 || s.Trips.Load() != trips+1 {
+			t.Errorf("read %d and %d in %d trips, want 77 and 99 in one", next, event.ID, s.Trips.Load()-trips)
+		}
+		if got := tx.ReadRow(ctx, `SELECT next_number FROM jobs WHERE name = $1`, []any{"none"}, &none); !errors.Is(got, sql.ErrNoRows) {
+			t.Errorf("reading a row that is not there: %v", got)
+		}
+		return errors.Join(err, tx.Queue(ctx, db.Statement{Query: `UPDATE jobs SET next_number = $2 WHERE name = $1`, Args: []any{"job 3", 3}, What: "change job 3 back"}))
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -47,12 +47,10 @@ func (s *Journals) CountBytes(ctx context.Context, t *db.Tx, bytes int64) error 
 	if bytes == 0 {
 		return nil
 	}
-	_, err := t.ExecContext(ctx, `INSERT INTO stored_bytes (server, bytes) VALUES ($1, $2)
-		ON CONFLICT (server) DO UPDATE SET bytes = stored_bytes.bytes + excluded.bytes`, s.Server, bytes)
-	if err != nil {
-		return fmt.Errorf("count stored bytes: %w", err)
-	}
-	return nil
+	return t.Queue(ctx, db.Statement{
+		Query: `INSERT INTO stored_bytes (server, bytes) VALUES ($1, $2)
+			ON CONFLICT (server) DO UPDATE SET bytes = stored_bytes.bytes + excluded.bytes`, Args: []any{s.Server, bytes}, What: "count stored bytes",
+	})
 }
 
 // StoredBytes returns the number of bytes that journals take as they are stored: compressed if they are

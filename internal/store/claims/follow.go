@@ -133,10 +133,10 @@ func (s *Claims) AfterLoss(ctx context.Context, t *db.Tx, run string) error {
 }
 
 func setActive(ctx context.Context, t *db.Tx, run string, attempt int, active bool) error {
-	if _, err := t.ExecContext(ctx, `UPDATE permits SET active = $3 WHERE run_id = $1 AND attempt = $2`, run, attempt, db.BoolToInt(active)); err != nil {
-		return fmt.Errorf("store that attempt %d of run %s has ended: %w", attempt, run, err)
-	}
-	return nil
+	return t.Queue(ctx, db.Statement{
+		Query: `UPDATE permits SET active = $3 WHERE run_id = $1 AND attempt = $2`, Args: []any{run, attempt, db.BoolToInt(active)},
+		What: fmt.Sprintf("store that attempt %d of run %s has ended", attempt, run),
+	})
 }
 
 // retriesOf returns the retries of the version of the definition that a run was submitted with. A command

@@ -28,8 +28,8 @@ type permitRow struct {
 func readPermit(ctx context.Context, t *db.Tx, run string, attempt int) (permitRow, error) {
 	var p permitRow
 	var avoided []byte
-	err := t.QueryRowContext(ctx, `SELECT incarnation, claim, worker, memory, avoided FROM permits WHERE run_id = $1 AND attempt = $2`, run, attempt).
-		Scan(&p.incarnation, &p.claim, &p.worker, &p.memory, &avoided)
+	err := t.ReadRow(ctx, `SELECT incarnation, claim, worker, memory, avoided FROM permits WHERE run_id = $1 AND attempt = $2`, []any{run, attempt},
+		&p.incarnation, &p.claim, &p.worker, &p.memory, &avoided)
 	if errors.Is(err, sql.ErrNoRows) {
 		return permitRow{}, nil
 	}
@@ -69,20 +69,16 @@ func (s *Claims) Permit(ctx context.Context, t *db.Tx, row *tables.RunRow, run s
 	if row.Run.Cancel != nil {
 		a.CanceledBy = row.Run.Cancel.By
 	}
-	has, err := readPermit(ctx, t, run, attempt)
+	c, err := readClaim(ctx, t, claim, run, attempt)
 	if err != nil {
 		return queue.Grant{}, "", err
 	}
 	switch {
-	case has.incarnation == "":
-	case has.claim == claim:
-		a.Permitted = has.incarnation
+	case c.permitted == "":
+	case c.permittedBy == claim:
+		a.Permitted = c.permitted
 	default:
 		a.OtherClaim = true
-	}
-	c, err := readClaim(ctx, t, claim)
-	if err != nil {
-		return queue.Grant{}, "", err
 	}
 	a.Claimed = c.run == run && c.attempt == attempt
 	if g = a.Answer(); !g.Granted {
@@ -93,29 +89,30 @@ func (s *Claims) Permit(ctx context.Context, t *db.Tx, row *tables.RunRow, run s
 	}
 	if g.First {
 		if err := s.grant(ctx, t, row, c, p.Incarnation, now); err != nil {
-			return queue.Grant{}, "", fmt.Errorf("store the permit of attempt %d of run %s: %w", attempt, run, err)
+			return queue.Grant{}, "", err
 		}
 	}
 	return g, access.AttemptToken(s.key, run, attempt, p.Incarnation), nil
 }
 
-// heldClaim is a claim with what the permit takes over from it.
+// heldClaim is a claim with what the permit takes over from it, and the permit that the attempt has.
 type heldClaim struct {
 	claimRow
 	avoided, host string
 	memory        int64
+
+	permitted, permittedBy string // the incarnation and the claim of the permit; empty for none
 }
 
-// readClaim reads a claim; zero if it has ended.
-func readClaim(ctx context.Context, t *db.Tx, id string) (c heldClaim, err error) {
+// readClaim reads a claim, whose run is empty if it has ended, and the permit of an attempt.
+func readClaim(ctx context.Context, t *db.Tx, id, run string, attempt int) (c heldClaim, err error) {
 	var doc []byte
-	err = t.QueryRowContext(ctx, `SELECT c.id, c.run_id, c.worker, c.work, c.attempt, c.avoided, c.doc, COALESCE((SELECT host FROM workers w WHERE w.name = c.worker), '')
-		FROM claims c WHERE c.id = $1`, id).Scan(&c.id, &c.run, &c.worker, &c.work, &c.attempt, &c.avoided, &doc, &c.host)
-	if errors.Is(err, sql.ErrNoRows) {
-		return heldClaim{}, nil
-	}
+	err = t.ReadRow(ctx, `SELECT COALESCE(p.incarnation, ''), COALESCE(p.claim, ''), COALESCE(c.id, ''), COALESCE(c.run_id, ''), COALESCE(c.worker, ''), COALESCE(c.work, ''),
+		COALESCE(c.attempt, 0), COALESCE(c.avoided, ''), c.doc, COALESCE((SELECT host FROM workers w WHERE w.name = c.worker), '')
+		FROM (SELECT 1 AS one) AS one LEFT JOIN permits p ON p.run_id = $1 AND p.attempt = $2 LEFT JOIN claims c ON c.id = $3`, []any{run, attempt, id},
+		&c.permitted, &c.permittedBy, &c.id, &c.run, &c.worker, &c.work, &c.attempt, &c.avoided, &doc, &c.host)
 	var claim job.Claim
-	if err == nil {
+	if err == nil && len(doc) > 0 {
 		err = json.Unmarshal(doc, &claim)
 	}
 	if err != nil {
@@ -128,18 +125,20 @@ func readClaim(ctx context.Context, t *db.Tx, id string) (c heldClaim, err error
 // grant turns a claim into a permit. That both exist once in the database makes sure that no other
 // process gets either: a transaction that loses is run again, and finds the permit.
 func (s *Claims) grant(ctx context.Context, t *db.Tx, row *tables.RunRow, c heldClaim, incarnation string, now time.Time) error {
-	res, err := t.ExecContext(ctx, `DELETE FROM claims WHERE id = $1`, c.id)
-	if err := db.RequireRow(res, err); err != nil {
-		return err
-	}
-	res, err = t.ExecContext(ctx, `INSERT INTO permits (run_id, attempt, incarnation, claim, worker, host, at, memory, avoided)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`,
-		c.run, c.attempt, incarnation, c.id, c.worker, c.host, db.Micros(now), c.memory, c.avoided)
-	if err := db.RequireRow(res, err); err != nil {
-		return err
+	what := fmt.Sprintf("store the permit of attempt %d of run %s", c.attempt, c.run)
+	statements := []db.Statement{
+		{Query: `DELETE FROM claims WHERE id = $1`, Args: []any{c.id}, What: what, One: true},
+		{
+			Query: `INSERT INTO permits (run_id, attempt, incarnation, claim, worker, host, at, memory, avoided)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`, What: what, One: true,
+			Args: []any{c.run, c.attempt, incarnation, c.id, c.worker, c.host, db.Micros(now), c.memory, c.avoided},
+		},
 	}
 	if c.attempt > 1 {
-		if _, err := t.ExecContext(ctx, `UPDATE permits SET active = 0 WHERE run_id = $1 AND attempt < $2`, c.run, c.attempt); err != nil {
+		statements = append(statements, db.Statement{Query: `UPDATE permits SET active = 0 WHERE run_id = $1 AND attempt < $2`, Args: []any{c.run, c.attempt}, What: what})
+	}
+	for _, l := range statements {
+		if err := t.Queue(ctx, l); err != nil {
 			return err
 		}
 	}

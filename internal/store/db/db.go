@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"stint.dev/stint/job"
@@ -28,6 +29,9 @@ type DB struct {
 	leader       leader      // for PostgreSQL: see Lead
 	Signals      Signals
 	jobLocks     jobLocks
+	// Trips counts how often transactions that write have waited for the reply to a statement; statements that
+	// PostgreSQL gets together have one.
+	Trips atomic.Int64
 }
 
 // Dialect holds the differences between SQLite and PostgreSQL.
@@ -112,13 +116,13 @@ func (s *DB) transact(ctx context.Context, fn func(*Tx) error) error {
 			return fmt.Errorf("begin a transaction in %s: %w", s.Dialect.Name, err)
 		}
 		defer conn.Close() //nolint:errcheck // it returns to the pool
-		begin, send = conn.BeginTx, &pipeline{conn: conn}
+		begin, send = conn.BeginTx, &pipeline{conn: conn, trips: &s.Trips}
 	}
 	t, err := begin(ctx, nil)
 	if err != nil {
 		return &beginError{fmt.Errorf("begin a transaction in %s: %w", s.Dialect.Name, err)}
 	}
-	one := &Tx{Tx: t, Dialect: s.Dialect, prepared: s.prepared, Now: s.Now, pipeline: send, Signals: &s.Signals}
+	one := &Tx{Tx: t, Dialect: s.Dialect, prepared: s.prepared, Now: s.Now, pipeline: send, Signals: &s.Signals, trips: &s.Trips}
 	err = fn(one)
 	if err := send.end(ctx, err); err != nil {
 		if rerr := t.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {

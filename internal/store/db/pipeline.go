@@ -3,9 +3,12 @@ package db
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -20,6 +23,7 @@ const (
 // pipeline is the queue of statements of a transaction that are not sent yet.
 type pipeline struct {
 	conn   *sql.Conn
+	trips  *atomic.Int64 // see DB
 	queued []Statement
 	bytes  int
 	failed error // of the first statement that failed; the transaction cannot be committed
@@ -32,12 +36,19 @@ type Statement struct {
 	What  string // names the action in errors
 	// One says that no row written means that another server was faster.
 	One bool
+	// Wrote is called if the statement has written a row, when it has run, and may queue others; nil for nothing.
+	Wrote func() error
+	// ID is set to the number that the statement returns, when it has run; nil for none.
+	ID *int64
 }
 
 // result turns the reply to a statement into an error: ErrRetry if no row was written and One is set.
 func (l *Statement) result(rows int64, err error) error {
 	if err == nil && l.One && rows == 0 {
 		err = ErrRetry
+	}
+	if err == nil && rows > 0 && l.Wrote != nil {
+		return l.Wrote()
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.What, err)
@@ -49,6 +60,9 @@ func (l *Statement) result(rows int64, err error) error {
 // transaction, and the error may be that of an earlier statement.
 func (t *Tx) Queue(ctx context.Context, l Statement) error {
 	if t.pipeline == nil {
+		if l.ID != nil {
+			return l.result(1, t.QueryRowContext(ctx, l.Query, l.Args...).Scan(l.ID))
+		}
 		res, err := t.ExecContext(ctx, l.Query, l.Args...)
 		var rows int64
 		if err == nil {
@@ -72,20 +86,45 @@ func (t *Tx) Queue(ctx context.Context, l Statement) error {
 	return nil
 }
 
+// ReadRow runs a query and reads its first row; the error is sql.ErrNoRows if it has none. With PostgreSQL the
+// statements that are queued are sent with it, so that all of them take one trip.
+func (t *Tx) ReadRow(ctx context.Context, query string, args []any, dest ...any) error {
+	if t.pipeline == nil {
+		return t.QueryRowContext(ctx, query, args...).Scan(dest...)
+	}
+	return t.pipeline.send(ctx, &rowQuery{query: query, args: args, dest: dest})
+}
+
+// rowQuery is a query whose first row is read.
+type rowQuery struct {
+	query string
+	args  []any
+	dest  []any
+}
+
 // flush sends the queued statements and waits for all replies.
 func (p *pipeline) flush(ctx context.Context) error {
 	if p == nil || len(p.queued) == 0 {
 		return nil
 	}
+	return p.send(ctx, nil)
+}
+
+// send sends the queued statements, then a query unless it is nil, and waits for all replies. That the query has no
+// row does not make the transaction fail.
+func (p *pipeline) send(ctx context.Context, read *rowQuery) error {
+	p.trips.Add(1)
 	queued := p.queued
 	p.queued, p.bytes = nil, 0
-	err := p.conn.Raw(func(driver any) error {
-		return sendBatch(ctx, driver.(*stdlib.Conn).Conn(), queued)
+	var none error
+	err := p.conn.Raw(func(driver any) (err error) {
+		none, err = sendBatch(ctx, driver.(*stdlib.Conn).Conn(), queued, read)
+		return err
 	})
 	if p.failed == nil {
 		p.failed = err
 	}
-	return err
+	return errors.Join(err, none)
 }
 
 // end sends the remaining statements. err is the error of the transaction's function. It returns why
@@ -94,7 +133,7 @@ func (p *pipeline) end(ctx context.Context, err error) error {
 	if p == nil {
 		return err
 	}
-	if err == nil {
+	for err == nil && len(p.queued) > 0 { // a statement may have queued others
 		err = p.flush(ctx)
 	}
 	if p.failed != nil {
@@ -103,10 +142,14 @@ func (p *pipeline) end(ctx context.Context, err error) error {
 	return err
 }
 
-func sendBatch(ctx context.Context, conn *pgx.Conn, queued []Statement) (err error) {
+// sendBatch sends statements and a query, which may be nil. none is sql.ErrNoRows if the query has no row.
+func sendBatch(ctx context.Context, conn *pgx.Conn, queued []Statement, read *rowQuery) (none, err error) {
 	batch := &pgx.Batch{}
 	for _, l := range queued {
 		batch.Queue(l.Query, l.Args...)
+	}
+	if read != nil {
+		batch.Queue(read.query, read.args...)
 	}
 	results := conn.SendBatch(ctx, batch)
 	defer func() {
@@ -115,10 +158,25 @@ func sendBatch(ctx context.Context, conn *pgx.Conn, queued []Statement) (err err
 		}
 	}()
 	for i := range queued {
-		tag, err := results.Exec()
-		if err := queued[i].result(tag.RowsAffected(), err); err != nil {
-			return err
+		rows := int64(1)
+		var err error
+		if id := queued[i].ID; id != nil {
+			err = results.QueryRow().Scan(id)
+		} else {
+			var tag pgconn.CommandTag
+			tag, err = results.Exec()
+			rows = tag.RowsAffected()
+		}
+		if err := queued[i].result(rows, err); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	if read == nil {
+		return nil, nil
+	}
+	err = results.QueryRow().Scan(read.dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return sql.ErrNoRows, nil
+	}
+	return nil, err
 }

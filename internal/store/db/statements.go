@@ -4,10 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -74,6 +76,26 @@ type Tx struct {
 	Signals  *Signals
 	// committed are called after the commit.
 	committed []func()
+	known     map[string]bool // see Once
+	trips     *atomic.Int64   // see DB
+}
+
+// Once returns whether a query returns a row. The same query again has the same answer within the transaction: use it
+// for what the transaction does not change.
+func (t *Tx) Once(ctx context.Context, query string) (bool, error) {
+	if found, known := t.known[query]; known {
+		return found, nil
+	}
+	var one int
+	err := t.ReadRow(ctx, query, nil, &one)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return false, err
+	}
+	if t.known == nil {
+		t.known = map[string]bool{}
+	}
+	t.known[query] = err == nil
+	return err == nil, nil
 }
 
 // OnCommit registers fn to be called after the commit, and before the next transaction that touches
@@ -102,6 +124,7 @@ func (t *Tx) stmt(ctx context.Context, query string) *sql.Stmt {
 
 // ExecContext is sql.Tx.ExecContext with a cached prepared statement.
 func (t *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	t.trips.Add(1)
 	ctx = t.statementContext(ctx)
 	if stmt := t.stmt(ctx, query); stmt != nil {
 		return stmt.ExecContext(ctx, args...)
@@ -114,6 +137,7 @@ func (t *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Re
 
 // QueryContext is sql.Tx.QueryContext with a cached prepared statement.
 func (t *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	t.trips.Add(1)
 	ctx = t.statementContext(ctx)
 	if stmt := t.stmt(ctx, query); stmt != nil {
 		return stmt.QueryContext(ctx, args...)
@@ -126,6 +150,7 @@ func (t *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.
 
 // QueryRowContext is sql.Tx.QueryRowContext with a cached prepared statement.
 func (t *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	t.trips.Add(1)
 	ctx = t.statementContext(ctx)
 	if stmt := t.stmt(ctx, query); stmt != nil {
 		return stmt.QueryRowContext(ctx, args...)

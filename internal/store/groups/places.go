@@ -29,18 +29,13 @@ func FreeClaimedPlace(ctx context.Context, t *db.Tx, run string) error {
 }
 
 func freePlace(ctx context.Context, t *db.Tx, run, which string) error {
-	res, err := t.ExecContext(ctx, `DELETE FROM queue_places WHERE run_id = $1`+which, run)
-	var freed int64
-	if err == nil {
-		freed, err = res.RowsAffected()
-	}
-	if err != nil {
-		return fmt.Errorf("free the place of run %s: %w", run, err)
-	}
-	if freed > 0 {
-		t.OnCommit(t.Signals.Match.Raise)
-	}
-	return nil
+	return t.Queue(ctx, db.Statement{
+		Query: `DELETE FROM queue_places WHERE run_id = $1` + which, Args: []any{run}, What: "free the place of run " + run,
+		Wrote: func() error {
+			t.OnCommit(t.Signals.Match.Raise)
+			return nil
+		},
+	})
 }
 
 // TakePlace gives a run a place of a group, with its claim.

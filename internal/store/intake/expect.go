@@ -63,13 +63,13 @@ func BeginEvidence(ctx context.Context, t *db.Tx, run *job.Run, limits index.Lim
 	}
 	run.Expected, run.Diagnosis = band.Of(figures), nil
 	doc, err := json.Marshal(lease.BeginEvidence(limits, run.Expected, now))
-	if err == nil {
-		_, err = t.ExecContext(ctx, `UPDATE runs SET evidence = $2, beat = NULL, status = '', disconnected_at = 0, diagnose = 0, host = $3 WHERE id = $1`, run.ID, string(doc), run.Host)
-	}
 	if err != nil {
-		return fmt.Errorf("begin the evidence of run %s: %w", run.ID, err)
+		return fmt.Errorf("encode the evidence of run %s: %w", run.ID, err)
 	}
-	return nil
+	return t.Queue(ctx, db.Statement{
+		Query: `UPDATE runs SET evidence = $2, beat = NULL, status = '', disconnected_at = 0, diagnose = 0, host = $3 WHERE id = $1`,
+		Args:  []any{run.ID, string(doc), run.Host}, What: "begin the evidence of run " + run.ID,
+	})
 }
 
 // readFigures returns the figures of the last good runs of a job; lock is the end of the query. Figures
@@ -77,7 +77,7 @@ func BeginEvidence(ctx context.Context, t *db.Tx, run *job.Run, limits index.Lim
 func readFigures(ctx context.Context, t *db.Tx, name, lock string) ([]band.GoodRun, error) {
 	var text []byte
 	var figures []band.GoodRun
-	err := t.QueryRowContext(ctx, `SELECT figures FROM job_bands WHERE job = $1`+lock, name).Scan(&text)
+	err := t.ReadRow(ctx, `SELECT figures FROM job_bands WHERE job = $1`+lock, []any{name}, &text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -96,13 +96,13 @@ func addFigures(ctx context.Context, t *db.Tx, name string, good band.GoodRun) e
 		return err
 	}
 	doc, err := json.Marshal(band.Add(figures, good))
-	if err == nil {
-		_, err = t.ExecContext(ctx, `INSERT INTO job_bands (job, figures) VALUES ($1, $2) ON CONFLICT (job) DO UPDATE SET figures = $2`, name, string(doc))
-	}
 	if err != nil {
-		return fmt.Errorf("store what is usual for job %s: %w", name, err)
+		return fmt.Errorf("encode what is usual for job %s: %w", name, err)
 	}
-	return nil
+	return t.Queue(ctx, db.Statement{
+		Query: `INSERT INTO job_bands (job, figures) VALUES ($1, $2) ON CONFLICT (job) DO UPDATE SET figures = $2`, Args: []any{name, string(doc)},
+		What: "store what is usual for job " + name,
+	})
 }
 
 // noteBeat stores the heartbeat of a run that is updated apart.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"sync/atomic"
@@ -253,18 +254,18 @@ func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables
 			return job.Run{}, nil, err
 		}
 	}
-	if applied.identified {
+	if applied.identified && !(known && maps.Equal(row.Run.Labels, applied.row.Run.Labels)) {
 		if err := tables.SetLabels(ctx, g.Tx, &applied.row.Run); err != nil {
 			return job.Run{}, nil, err
 		}
 	}
-	if err := tables.InsertEvents(ctx, g.Tx, applied.events); err != nil {
+	if err := tables.QueueEvents(ctx, g.Tx, applied.events); err != nil {
 		return job.Run{}, nil, err
 	}
 	if err := afterAppend(ctx, g.Tx, row.Run.Status, &applied, f, now); err != nil {
 		return job.Run{}, nil, err
 	}
-	if known && applied.begins { // a loss that was not notified yet is withdrawn
+	if known && applied.begins && a.Attempt > 1 { // a loss that was not notified yet is withdrawn
 		if _, err := outbox.Withdraw(ctx, g.Tx, a.Run, a.Attempt-1, fmt.Sprintf("attempt %d began", a.Attempt), now); err != nil {
 			return job.Run{}, nil, err
 		}
@@ -297,15 +298,26 @@ func (g *Group) refuseNewJob(ctx context.Context, a index.Append, name string) e
 func (g *Group) StoreAppend(ctx context.Context, key tables.AttemptKey, attempt *tables.AttemptRow, f *index.FoldResult, blocks []blocks.Block) error {
 	attempt.State = f.State
 	g.dirtyAttempts[key] = true
-	if len(blocks) > 0 && !attempt.Stored { // blocks refer to it
-		if err := g.SaveAttempt(ctx, key, attempt); err != nil {
+	var stored tables.Tiers
+	isNew := len(blocks) > 0 && !attempt.Stored
+	if isNew { // blocks refer to it
+		ahead := *attempt
+		for _, b := range blocks {
+			ahead.Tiers.Add(b.Head.Size)
+		}
+		stored = ahead.Tiers
+		if err := g.SaveAttempt(ctx, key, &ahead); err != nil {
 			return err
 		}
+		attempt.Stored = true
 	}
 	for _, b := range blocks {
 		if err := g.Blocks.InsertBlock(ctx, key, attempt, b); err != nil {
 			return err
 		}
+	}
+	if isNew && attempt.Tiers == stored {
+		delete(g.dirtyAttempts, key)
 	}
 	return nil
 }

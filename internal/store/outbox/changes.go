@@ -160,12 +160,11 @@ func successEntries(ctx context.Context, t *db.Tx, run *job.Run, late bool, now 
 			return recovered, err
 		}
 	}
-	var wanted int
-	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM routes WHERE events LIKE '%,succeeded,%' LIMIT 1) AS wanted`).Scan(&wanted)
+	wanted, err := t.Once(ctx, `SELECT 1 FROM routes WHERE events LIKE '%,succeeded,%' LIMIT 1`)
 	if err != nil {
 		return nil, fmt.Errorf("read the routes of successes: %w", err)
 	}
-	if wanted == 0 {
+	if !wanted {
 		return nil, nil
 	}
 	return []outbox.Entry{{
@@ -194,10 +193,11 @@ func recoveredEntries(ctx context.Context, t *db.Tx, run *job.Run, now time.Time
 	return nil, nil
 }
 
-// runsBefore selects the last 50 runs of a job that started before one of them, off an index and without
-// sorting. passedAfter selects when the last success became known of the runs that started after it, of
+// failedBefore counts those of runsBefore that have ended badly, of most jobs none, in the index alone. runsBefore selects the last 50 runs of a job that started before one of them, off an index and without sorting. passedAfter selects when the last success became known of the runs that started after it, of
 // at most 50: a job with more runs at once is no series of runs.
 const (
+	failedBefore = `SELECT COUNT(*) FROM (SELECT state FROM runs WHERE job = $1 AND (start_at, id) < (CAST($2 AS BIGINT), $3) ORDER BY start_at DESC, id DESC LIMIT 50) AS before
+		WHERE state IN ('failed', 'timed_out', 'lost')`
 	runsBefore = `SELECT id, attempt, number, state, COALESCE(end_known_at, 0), late FROM runs
 		WHERE job = $1 AND (start_at, id) < (CAST($2 AS BIGINT), $3) ORDER BY start_at DESC, id DESC LIMIT 50`
 	passedAfter = `SELECT COALESCE(MAX(known), 0) FROM (SELECT end_known_at AS known FROM runs
@@ -208,7 +208,13 @@ const (
 // last one first.
 func openFailures(ctx context.Context, t *db.Tx, run *job.Run) ([]outbox.End, error) {
 	at := []any{run.Job, db.Micros(run.StartAt), run.ID}
-	var passed int64
+	var passed, failed int64
+	if err := t.ReadRow(ctx, failedBefore, at, &failed); err != nil {
+		return nil, fmt.Errorf("failures before run %s: %w", run.ID, err)
+	}
+	if failed == 0 {
+		return nil, nil
+	}
 	if err := t.QueryRowContext(ctx, passedAfter, at...).Scan(&passed); err != nil {
 		return nil, fmt.Errorf("successes after run %s: %w", run.ID, err)
 	}

@@ -48,6 +48,7 @@ func TestStartsAreReadOffIndexesOnPostgres(t *testing.T) {
 		args        []any
 		index       string
 	}{
+		{"failures before", failedBefore, at, "runs_of_job"},
 		{"runs before", runsBefore, at, "runs_of_job"},
 		{"successes after", passedAfter, at, "runs_of_job"},
 		{"any success after", succeededAfter, []any{"job1", end, end}, "runs_of_job"}, // or runs_of_job_state: both have the state

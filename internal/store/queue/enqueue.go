@@ -182,16 +182,17 @@ func Return(ctx context.Context, t *db.Tx, run string) error {
 // Leave removes a run from the queue, and the claim of it: it got its permit, or waits no more. Its place in
 // its group stays. It does nothing if the run is not in the queue.
 func Leave(ctx context.Context, t *db.Tx, run string) error {
-	if _, err := t.ExecContext(ctx, `DELETE FROM queue_entries WHERE run_id = $1`, run); err != nil {
-		return fmt.Errorf("remove run %s from the queue: %w", run, err)
-	}
-	return nil
+	return t.Queue(ctx, db.Statement{Query: `DELETE FROM queue_entries WHERE run_id = $1`, Args: []any{run}, What: "remove run " + run + " from the queue"})
 }
 
 // Ended lets the runs be judged that wait for the end of a run.
 func Ended(ctx context.Context, t *db.Tx, run string) error {
 	var waits int
-	if err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM queue_after WHERE needs = $1 LIMIT 1) AS one`, run).Scan(&waits); err != nil {
+	some, err := t.Once(ctx, `SELECT 1 FROM queue_after LIMIT 1`) // for most ends none waits for any run
+	if err == nil && some {
+		err = t.ReadRow(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM queue_after WHERE needs = $1 LIMIT 1) AS one`, []any{run}, &waits)
+	}
+	if err != nil {
 		return fmt.Errorf("read what waits for run %s: %w", run, err)
 	}
 	if waits > 0 {

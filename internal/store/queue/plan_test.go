@@ -37,6 +37,7 @@ func TestTheQueueIsReadOffIndexes(t *testing.T) {
 				index       string
 			}{
 				{"runs for a worker", readyRows(d.Dialect, anywhere, false), []any{1, "\nh\n", 5}, "queue_ready"},
+				{"selectors with runs for a worker", readySelectors, nil, "queue_ready"},
 				{"runs of a job for a worker", readyRows(d.Dialect, anywhere+` AND job = $4`, true), []any{1, "\nh\n", 5, "job1"}, "queue_ready_of_job"},
 				{"runs that avoid hosts", readyRows(d.Dialect, notHere, false), []any{1, "\nh\n", 5}, "queue_ready_avoids"},
 				{"due runs", dueRuns, []any{1, 200}, "queue_entries_later"},

@@ -99,18 +99,15 @@ func (r DueRow) Show(now time.Time) *api.Due {
 
 // NoteStart records in the transaction in which a start of a job becomes known that it counts for what is due.
 func NoteStart(ctx context.Context, t *db.Tx, name string, start, now time.Time) error {
-	res, err := t.ExecContext(ctx, `UPDATE job_due SET check_at = CASE WHEN paused = 1 THEN NULL ELSE 0 END,
-		started_at = CASE WHEN started_at >= $2 THEN started_at ELSE $2 END WHERE job = $1`, name, db.Micros(start))
-	if err != nil {
-		return fmt.Errorf("note that job %s has started: %w", job.Quote(name), err)
+	late := db.Statement{
+		Query: `UPDATE job_due_missed_times SET started_at = $2, healed_at = $3
+			WHERE job = $1 AND from_at <= $2 AND until_at > $2 AND times = 1 AND healed_at IS NULL`, Args: []any{name, db.Micros(start), db.Micros(now)},
+		What: "note a late start of job " + job.Quote(name),
 	}
-	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		return err
-	}
-	_, err = t.ExecContext(ctx, `UPDATE job_due_missed_times SET started_at = $2, healed_at = $3
-		WHERE job = $1 AND from_at <= $2 AND until_at > $2 AND times = 1 AND healed_at IS NULL`, name, db.Micros(start), db.Micros(now))
-	if err != nil {
-		return fmt.Errorf("note a late start of job %s: %w", job.Quote(name), err)
-	}
-	return nil
+	return t.Queue(ctx, db.Statement{
+		Query: `UPDATE job_due SET check_at = CASE WHEN paused = 1 THEN NULL ELSE 0 END,
+			started_at = CASE WHEN started_at >= $2 THEN started_at ELSE $2 END WHERE job = $1`, Args: []any{name, db.Micros(start)},
+		What:  "note that job " + job.Quote(name) + " has started",
+		Wrote: func() error { return t.Queue(ctx, late) },
+	})
 }

@@ -198,12 +198,16 @@ func searchText(r *job.Run) string {
 
 // SetLabels replaces the labels of a run in the table of labels.
 func SetLabels(ctx context.Context, t *db.Tx, r *job.Run) error {
-	if _, err := t.ExecContext(ctx, `DELETE FROM run_labels WHERE run_id = $1`, r.ID); err != nil {
-		return fmt.Errorf("labels of run %s: %w", r.ID, err)
+	what := "labels of run " + r.ID
+	if err := t.Queue(ctx, db.Statement{Query: `DELETE FROM run_labels WHERE run_id = $1`, Args: []any{r.ID}, What: what}); err != nil {
+		return err
 	}
 	for k, v := range r.Labels {
-		if _, err := t.ExecContext(ctx, `INSERT INTO run_labels (key, value, run_id, start_at) VALUES ($1, $2, $3, $4)`, k, v, r.ID, db.Micros(r.StartAt)); err != nil {
-			return fmt.Errorf("labels of run %s: %w", r.ID, err)
+		err := t.Queue(ctx, db.Statement{
+			Query: `INSERT INTO run_labels (key, value, run_id, start_at) VALUES ($1, $2, $3, $4)`, Args: []any{k, v, r.ID, db.Micros(r.StartAt)}, What: what,
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
