@@ -42,6 +42,8 @@ type Attempt struct {
 	ExpectMS            int64   `json:"expect_ms,omitempty"` // no limit: longer is worth a finding
 	MemoryLimitBytes    int64   `json:"memory_limit_bytes,omitempty"`
 	CPULimit            float64 `json:"cpu_limit,omitempty"`
+	// Due is when the next runs of the job are expected to be started; nil if the run does not say.
+	Due *job.Expectation `json:"due,omitempty"`
 	// Containment is the level the agent reached.
 	Containment string `json:"containment,omitempty"`
 	// Of a submitted run: the hash of the version of its definition, the values of its

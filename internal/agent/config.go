@@ -77,10 +77,11 @@ type Config struct {
 	// order is kept.
 	MergeOutput bool
 
-	Expect          time.Duration // longer than that is reported as overdue; nothing is stopped
-	Timeout         time.Duration // of the command
-	InstallTimeout  time.Duration // of all install steps together
-	NoOutputTimeout time.Duration // without output on both streams
+	Due             *job.Expectation // when further runs of the job are expected; nil for what the server has
+	Expect          time.Duration    // longer than that is reported as overdue; nothing is stopped
+	Timeout         time.Duration    // of the command
+	InstallTimeout  time.Duration    // of all install steps together
+	NoOutputTimeout time.Duration    // without output on both streams
 	// NoProgressTimeout is without output, CPU, IO and messages of the job.
 	NoProgressTimeout time.Duration
 	// QuitFirst sends SIGQUIT before the stop signal when a limit was passed.

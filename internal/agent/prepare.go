@@ -183,7 +183,7 @@ func (a *attempt) identify() error {
 		HeartbeatPeriodMS: c.heartbeatPeriod().Milliseconds(), TimeoutMS: c.Timeout.Milliseconds(),
 		InstallTimeoutMS: c.InstallTimeout.Milliseconds(), NoOutputTimeoutMS: c.NoOutputTimeout.Milliseconds(),
 		NoProgressTimeoutMS: c.NoProgressTimeout.Milliseconds(),
-		MemoryLimitBytes:    c.MemoryLimit, CPULimit: c.CPULimit, ExpectMS: c.Expect.Milliseconds(),
+		MemoryLimitBytes:    c.MemoryLimit, CPULimit: c.CPULimit, ExpectMS: c.Expect.Milliseconds(), Due: c.Due,
 		Environment: environment.Names(a.env), LockFiles: install.LockFiles(c.Dir, c.Install, c.InstallCache),
 	}
 	if s := c.Submitted; s != nil {

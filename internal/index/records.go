@@ -33,9 +33,15 @@ func (f *folder) identity(rec journal.Record) error {
 	const longest = 24 * time.Hour
 	f.State.HeartbeatPeriod = min(max(time.Duration(min(a.HeartbeatPeriodMS, longest.Milliseconds()))*time.Millisecond, 0), longest)
 	f.State.Limits, f.State.Incarnation = limitsOf(a), CleanText(a.Incarnation, 100)
+	if f.State.Due = nil; a.Due != nil && len(a.Due.Cron)+len(a.Due.Zone) <= maxDueText {
+		f.State.Due = a.Due // whoever stores it checks it
+	}
 	f.fact(job.Event{Kind: job.AttemptStarted}, rec.At, fmt.Sprintf("Attempt %d began on host %s.", a.Attempt, v.Host))
 	return nil
 }
+
+// maxDueText is the limit of a cron expression and its zone, in bytes.
+const maxDueText = 400
 
 // checkIdentity returns an error for a journal that belongs to another attempt, or whose names are not valid.
 func checkIdentity(run string, attempt int, a journal.Attempt) error {

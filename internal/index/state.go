@@ -60,6 +60,8 @@ type State struct {
 	HeartbeatPeriod time.Duration `json:"heartbeat_period_ns,omitempty"`
 	// Limits that the attempt was started with, for the judgement of its health.
 	Limits Limits `json:"limits,omitzero"`
+	// Due is when further runs of the job are expected, as the attempt says; nil if it does not, or it is not valid.
+	Due *job.Expectation `json:"due,omitempty"`
 	// SpokeAt is when the running step last printed, or began.
 	SpokeAt      time.Time `json:"spoke_at,omitzero"`
 	DroppedNotes int       `json:"lost_notes,omitempty"`

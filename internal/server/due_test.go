@@ -8,9 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
+	"stint.dev/stint/journal"
 )
 
 func TestDueIsSetShownPausedAndDeleted(t *testing.T) {
@@ -134,5 +137,37 @@ func TestAMissedRunIsShown(t *testing.T) {
 	l.get("/api/v1/actions").ok(t, &log)
 	if len(log.Actions) != 2 || log.Actions[0].Ends != "missed" || log.Actions[1].What != "missed" {
 		t.Errorf("%+v", log.Actions)
+	}
+}
+
+// A run brings when further runs are expected. What makes no sense is ignored, and the run is stored.
+func TestARunSetsWhenItIsDue(t *testing.T) {
+	l := start(t, server.Config{})
+	for name, e := range map[string]job.Expectation{
+		"sync": {EverySeconds: 900, GraceSeconds: 300}, "bad": {EverySeconds: 1}, "long": {Cron: strings.Repeat("* ", 1000)}, "zone": {Cron: "0 3 * * *", Zone: "Mars/Olympus"},
+	} {
+		s := &sketch{t: t, id: uuid.Must(uuid.NewV7()).String(), at: time.Now().UTC()}
+		w, err := journal.NewWriter(&s.buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.w = w
+		s.add(journal.TypeAttempt, journal.Attempt{Run: s.id, Attempt: 1, Job: name, Args: []string{"true"}, Host: "h", AgentVersion: "test", Due: &e})
+		l.append(s.command().finish(0))
+		r := l.get("/api/v1/jobs/" + name + "/due")
+		if name != "sync" {
+			if r.status != http.StatusNotFound {
+				t.Errorf("%s: %s", name, r.body)
+			}
+			continue
+		}
+		if _, err := l.store.CheckDue(t.Context(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		var due api.JobDue
+		l.get("/api/v1/jobs/sync/due").ok(t, &due)
+		if due.Expectation != e || due.State != api.DueOK || due.SetBy != "a run" || due.NextDueAt.Sub(*due.LastStartAt) != 15*time.Minute {
+			t.Errorf("%+v", due)
+		}
 	}
 }

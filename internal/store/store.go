@@ -155,9 +155,11 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 	taken := intake.New(d, items, journals, given)
 	waiting := queue.New(d)
 	waiting.UseWorkers(given.LiveWorkers)
+	expected := due.New(d, items)
+	taken.UseExpectations(expected)
 	return &Store{
 		DB: d, Items: items, Journals: journals, Queries: asked,
-		Access: access.New(d), Claims: given, Definitions: definitions.New(d), Expectations: due.New(d, items), Outbox: actions, Health: judged, Intake: taken, Places: groups.New(d), Queue: waiting, Matcher: matcher.New(d, waiting),
+		Access: access.New(d), Claims: given, Definitions: definitions.New(d), Expectations: expected, Outbox: actions, Health: judged, Intake: taken, Places: groups.New(d), Queue: waiting, Matcher: matcher.New(d, waiting),
 		Maintenance: maintenance.New(d, items, journals, parts{Queries: asked, Health: judged, Outbox: actions, Intake: taken}, dir, o.Keep, o.Deleted),
 		dir:         dir, release: func() error { return nil },
 	}

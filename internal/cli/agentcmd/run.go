@@ -252,7 +252,8 @@ func (a *agentProgram) identity(c *agent.Config, opts *option.Set, args []string
 	if len(c.Labels) > job.MaxLabels {
 		return option.Usagef("--label: %d labels are more than %d", len(c.Labels), job.MaxLabels)
 	}
-	return nil
+	c.Due, err = command.Expectation(opts)
+	return err
 }
 
 // jobEnvironment sets the environment of the job: the agent's own with the variables of --env.

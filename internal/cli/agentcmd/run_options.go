@@ -35,7 +35,7 @@ func RunRows() []option.Option {
 		{Name: "heartbeat-period", Kind: option.Duration, Value: "D", Default: "5s", Help: "interval between heartbeats to the server"},
 		{Name: "sample-period", Kind: option.Duration, Value: "D", Default: "5s", Help: "interval between samples of CPU and memory"},
 	}...)
-	rows = append(rows, limitRows()...)
+	rows = append(append(rows, command.DueRows("after this run, ")...), limitRows()...)
 	return append(rows, []option.Option{
 		oomScoreRow(),
 		containmentRow(),

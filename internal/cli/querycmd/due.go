@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
@@ -29,22 +30,22 @@ at the times of a crontab expression. A run that has not started --grace after i
 the job shows it, and people are notified, and again when it starts. Without options, show the
 expectation and what was missed. docs/due.md has the rules.`,
 		Args: oneJob,
-	}, []option.Option{
-		{FlagOnly: true, Name: "every", Kind: option.Duration, Value: "DURATION", Help: "a run is due this long after the start of the last one: 1m to 365d"},
-		{FlagOnly: true, Name: "cron", Value: "EXPRESSION", Help: "a run is due at these times: minute hour day month weekday"},
-		{FlagOnly: true, Name: "zone", Value: "ZONE", Help: "the time zone of --cron, such as Europe/Berlin (default: UTC)"},
-		{FlagOnly: true, Name: "grace", Kind: option.Duration, Value: "DURATION", Help: "how long after it was due a run is missed: 1m to 365d (default: 1h)"},
+	}, append(command.DueRows(""), []option.Option{
 		{FlagOnly: true, Name: "pause", Kind: option.Switch, Help: "expect nothing until --resume"},
 		{FlagOnly: true, Name: "resume", Kind: option.Switch, Help: "end the pause: what was due meanwhile is not missed"},
 		{FlagOnly: true, Name: "off", Kind: option.Switch, Help: "delete the expectation"},
-	}, p.due, func(d namedDue) string { return p.duePage(d, time.Now()) })
+	}...), p.due, func(d namedDue) string { return p.duePage(d, time.Now()) })
 }
 
 // due does what the options ask for.
 func (p *program) due(ctx context.Context, r request) (out namedDue, err error) {
 	out.job = r.args[0]
+	e, err := command.Expectation(r.opts)
+	if err != nil {
+		return out, err
+	}
 	asked := 0
-	for _, one := range []bool{r.opts.Given("every") || r.opts.Given("cron"), r.opts.On("pause"), r.opts.On("resume"), r.opts.On("off")} {
+	for _, one := range []bool{e != nil, r.opts.On("pause"), r.opts.On("resume"), r.opts.On("off")} {
 		if one {
 			asked++
 		}
@@ -59,39 +60,12 @@ func (p *program) due(ctx context.Context, r request) (out namedDue, err error) 
 	case r.opts.On("off"):
 		out.off = true
 		err = r.DeleteDue(ctx, out.job)
-	case asked == 0 && (r.opts.Given("zone") || r.opts.Given("grace")):
-		return out, option.Usagef("--zone and --grace need --every or --cron")
 	case asked == 0:
 		out.JobDue, err = r.Due(ctx, out.job)
 	default:
-		e, err := expectationOf(r.opts)
-		if err != nil {
-			return out, err
-		}
-		out.JobDue, err = r.SetDue(ctx, out.job, e)
-		return out, err
+		out.JobDue, err = r.SetDue(ctx, out.job, *e)
 	}
 	return out, err
-}
-
-// expectationOf returns what --every, --cron, --zone and --grace say.
-func expectationOf(opts *option.Set) (job.Expectation, error) {
-	e := job.Expectation{Cron: opts.Text("cron"), Zone: opts.Text("zone")}
-	var err error
-	if e.EverySeconds, err = wholeSeconds(opts, "every"); err != nil {
-		return e, err
-	}
-	e.GraceSeconds, err = wholeSeconds(opts, "grace")
-	return e, err
-}
-
-// wholeSeconds returns a duration in seconds; 0 if it is not given.
-func wholeSeconds(opts *option.Set, name string) (int64, error) {
-	d := opts.Duration(name)
-	if opts.Given(name) && d < time.Second || d%time.Second != 0 {
-		return 0, option.Usagef("--%s: %s is not a number of whole seconds above zero", name, d)
-	}
-	return int64(d / time.Second), nil
 }
 
 // expectedText says when a run is due.

@@ -119,11 +119,11 @@ func (s *Expectations) SetDue(ctx context.Context, name string, e job.Expectatio
 	if err := job.CheckName(name); err != nil {
 		return err
 	}
-	return s.Write(ctx, db.None, func(t *db.Tx) error { return set(ctx, t, name, e, by, now) })
+	return s.Write(ctx, db.None, func(t *db.Tx) error { return s.SetDueIn(ctx, t, name, e, by, now) })
 }
 
-// set is SetDue in a transaction.
-func set(ctx context.Context, t *db.Tx, name string, e job.Expectation, by string, now time.Time) error {
+// SetDueIn is SetDue in a transaction, for a valid name.
+func (*Expectations) SetDueIn(ctx context.Context, t *db.Tx, name string, e job.Expectation, by string, now time.Time) error {
 	rule, err := due.Parse(e)
 	if err != nil {
 		return err

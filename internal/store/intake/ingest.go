@@ -36,7 +36,7 @@ func (s *Intake) Ingest(ctx context.Context, appends []index.Append, beats []lea
 			defer w.End()
 		}
 		g := NewGroup(t, w)
-		g.submissions = s.submissions
+		g.submissions, g.expectations = s.submissions, s.expectations
 		unreadable = g.unreadable
 		if appended, err = g.appends(ctx, appends); err != nil {
 			return err
@@ -88,8 +88,10 @@ type Intake struct {
 	journals *blocks.Journals
 	// submissions are those of the store; nil for one without a queue.
 	submissions Submissions
-	leases      *leases      // for a data directory that no other process uses; else nil
-	busy        atomic.Int64 // when the last large group arrived, in nanoseconds since 1970
+	// expectations may be nil.
+	expectations Expectations
+	leases       *leases      // for a data directory that no other process uses; else nil
+	busy         atomic.Int64 // when the last large group arrived, in nanoseconds since 1970
 }
 
 // New returns the intake of a database. For a data directory, call OpenHeartbeatLog before its use. q are the
@@ -116,7 +118,8 @@ type Group struct {
 	Blocks        *blocks.Writer
 	owners        map[tables.AttemptKey]owner // of active runs of the group
 	// submissions is nil where the appends were admitted before, as those of a journal that is rebuilt.
-	submissions Submissions
+	submissions  Submissions
+	expectations Expectations // nil for none
 }
 
 // NewGroup returns an empty group. w is nil for one that only renews leases.
@@ -250,6 +253,9 @@ func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables
 		}
 	}
 	if !known || applied.begins {
+		if err := g.expect(ctx, applied.row.Run.Job, f.State.Due, now); err != nil {
+			return job.Run{}, nil, err
+		}
 		if err := tables.NoteStart(ctx, g.Tx, applied.row.Run.Job, applied.row.Run.StartAt, now); err != nil {
 			return job.Run{}, nil, err
 		}

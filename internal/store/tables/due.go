@@ -78,6 +78,9 @@ func (r DueRow) Show(now time.Time) *api.Due {
 		Expectation: r.Expectation, State: due.StateOf(r.Paused, !r.MissedSince.IsZero(), r.Next, now),
 		MissedTimes: r.MissedTimes, SetAt: r.SetAt, SetBy: r.SetBy,
 	}
+	if out.State == api.DueNew && !r.Started.IsZero() {
+		out.State = api.DueOK // the first due time is computed in the next round
+	}
 	for _, one := range []struct {
 		to *(*time.Time)
 		at time.Time
