@@ -103,6 +103,7 @@ fuzz: ## Fuzz the journal's readers, masking, the server's fold, its interface, 
 	@scripts/fuzz ./internal/index FuzzFold $(FUZZTIME) -fuzzminimizetime 10x
 	@scripts/fuzz ./internal/query FuzzDecodeSamples $(FUZZTIME)
 	@scripts/fuzz ./internal/server FuzzAPI $(FUZZTIME) -fuzzminimizetime 10x
+	@scripts/fuzz ./internal/server/httpio FuzzCheckKeys $(FUZZTIME)
 	@scripts/fuzz ./internal/store/beatlog FuzzDecode $(FUZZTIME)
 	@scripts/fuzz ./internal/store/segment FuzzScan $(FUZZTIME) -fuzzminimizetime 10x
 	@scripts/fuzz ./internal/policy FuzzParse $(FUZZTIME)

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -40,16 +42,44 @@ func countValues(data []byte) (n int) {
 // jsonFrame is an object or array that is being read.
 type jsonFrame struct {
 	object bool
-	fields map[string]reflect.Type // of a struct; nil if any key is allowed
-	elem   reflect.Type            // of an array or map; nil if any type is allowed
-	seen   map[string]bool         // keys, in lower case
-	inKey  bool                    // the next token is a key
+	fields map[string]field // of a struct; nil if any key is allowed
+	elem   reflect.Type     // of an array or map; nil if any type is allowed
+	seen   keySet           // in lower case
+	inKey  bool             // the next text is a key
+}
+
+// keySet is a set of keys: a list while it is short.
+type keySet struct {
+	few  []string
+	many map[string]bool
+}
+
+// maxFew is how many keys a keySet compares one by one.
+const maxFew = 24
+
+// add adds a key, and reports whether it was there.
+func (s *keySet) add(key string) (was bool) {
+	switch {
+	case s.many != nil:
+		was = s.many[key]
+		s.many[key] = true
+	case slices.Contains(s.few, key):
+		return true
+	case len(s.few) == maxFew:
+		s.many = map[string]bool{key: true}
+		for _, k := range s.few {
+			s.many[k] = true
+		}
+	default:
+		s.few = append(s.few, key)
+	}
+	return was
 }
 
 // checkKeys returns an error for a JSON body with a duplicate key in one object, because readers differ
 // in which of the values they use. If strict, it also returns an error for a key that a struct of type t
 // does not have, or has in another case. It ignores what is not JSON, for which the reader of the body
-// returns an error.
+// returns an error. It looks at keys and brackets only, because each heartbeat has a body.
 func checkKeys(data []byte, t reflect.Type, strict bool, most int) error {
 	if !utf8.Valid(data) {
 		return NewProblem(http.StatusBadRequest, "the body is not UTF-8")
@@ -57,78 +87,119 @@ func checkKeys(data []byte, t reflect.Type, strict bool, most int) error {
 	if n := countValues(data); n > most {
 		return NewProblem(http.StatusBadRequest, "the body has %d values; the limit is %d", n, most)
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	var stack []jsonFrame
+	stack := make([]jsonFrame, 0, 4)
 	next := t
-	for {
-		token, err := dec.Token()
-		if err != nil {
-			return nil //nolint:nilerr // the end, or invalid JSON
-		}
-		if len(stack) > 0 && stack[len(stack)-1].inKey {
-			if key, ok := token.(string); ok {
-				if next, err = stack[len(stack)-1].enter(key, strict); err != nil {
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; c {
+		case '"':
+			end := textEnd(data, i)
+			if end == 0 {
+				return nil
+			}
+			if n := len(stack); n > 0 && stack[n-1].inKey {
+				var err error
+				if next, err = stack[n-1].enter(data[i:end], strict); err != nil {
 					return err
 				}
-				continue
 			}
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
+			i = end - 1
+		case '{', '[':
 			if len(stack) == maxDepth {
 				return NewProblem(http.StatusBadRequest, "the body has objects and arrays that are nested deeper than %d", maxDepth)
 			}
-			stack = append(stack, newFrame(token == json.Delim('{'), next))
-		case json.Delim('}'), json.Delim(']'):
+			stack = append(stack, newFrame(c == '{', next))
+			next = stack[len(stack)-1].elem
+		case '}', ']':
+			if len(stack) == 0 {
+				return nil
+			}
 			stack = stack[:len(stack)-1]
-		}
-		if len(stack) > 0 {
-			top := &stack[len(stack)-1]
-			top.inKey, next = top.object, top.elem
+		case ',':
+			if n := len(stack); n > 0 {
+				stack[n-1].inKey, next = stack[n-1].object, stack[n-1].elem
+			}
 		}
 	}
+	return nil
+}
+
+// textEnd returns where the text ends that begins at i; 0 if it does not end.
+func textEnd(data []byte, i int) int {
+	for i++; i < len(data); i++ {
+		switch data[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return 0
 }
 
 func newFrame(object bool, t reflect.Type) jsonFrame {
-	f := jsonFrame{object: object}
+	f := jsonFrame{object: object, inKey: object}
 	for t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	switch {
 	case t == nil, t == reflect.TypeFor[time.Time](), reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()):
 	case t.Kind() == reflect.Struct && object:
-		f.fields = map[string]reflect.Type{}
-		addFields(f.fields, t)
+		f.fields = fieldsOf(t)
 	case t.Kind() == reflect.Map && object, t.Kind() == reflect.Slice, t.Kind() == reflect.Array:
 		f.elem = t.Elem()
-	}
-	if object {
-		f.seen = map[string]bool{}
 	}
 	return f
 }
 
-// enter records a key and returns the type of its value.
-func (f *jsonFrame) enter(key string, strict bool) (reflect.Type, error) {
+// enter records a key, which is quoted, and returns the type of its value.
+func (f *jsonFrame) enter(quoted []byte, strict bool) (reflect.Type, error) {
 	f.inKey = false
-	if folded := strings.ToLower(key); f.seen[folded] {
-		return nil, NewProblem(http.StatusBadRequest, "the body has the key %s twice", job.Quote(key))
-	} else {
-		f.seen[folded] = true
+	raw := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(raw, '\\') >= 0 {
+		var text string
+		if json.Unmarshal(quoted, &text) != nil {
+			return nil, nil // it is not JSON
+		}
+		raw = []byte(text)
 	}
-	if f.fields == nil {
+	known, isKnown := f.fields[string(raw)]
+	folded := known.folded
+	if !isKnown {
+		folded = strings.ToLower(string(raw))
+	}
+	switch {
+	case f.seen.add(folded):
+		return nil, NewProblem(http.StatusBadRequest, "the body has the key %s twice", job.Quote(string(raw)))
+	case f.fields == nil:
 		return f.elem, nil
+	case !isKnown && strict:
+		return nil, NewProblem(http.StatusBadRequest, "the body has the key %s, which this request does not have", job.Quote(string(raw)))
 	}
-	t, known := f.fields[key]
-	if !known && strict {
-		return nil, NewProblem(http.StatusBadRequest, "the body has the key %s, which this request does not have", job.Quote(key))
-	}
-	return t, nil
+	return known.of, nil
 }
 
-// addFields adds the keys of a struct, as encoding/json writes them, to fields.
-func addFields(fields map[string]reflect.Type, t reflect.Type) {
+// field is a field of a struct, by the key that encoding/json writes.
+type field struct {
+	folded string // the key in lower case
+	of     reflect.Type
+}
+
+// structs has the fields of the structs that bodies are read into, by their types.
+var structs sync.Map
+
+// fieldsOf returns the fields of a struct.
+func fieldsOf(t reflect.Type) map[string]field {
+	if known, ok := structs.Load(t); ok {
+		return known.(map[string]field)
+	}
+	fields := map[string]field{}
+	addFields(fields, t)
+	structs.Store(t, fields)
+	return fields
+}
+
+// addFields adds the fields of a struct to fields.
+func addFields(fields map[string]field, t reflect.Type) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -139,11 +210,12 @@ func addFields(fields map[string]reflect.Type, t reflect.Type) {
 		switch {
 		case f.Anonymous && name == "" && inner.Kind() == reflect.Struct:
 			addFields(fields, inner)
+			continue
 		case !f.IsExported() || name == "-":
+			continue
 		case name == "":
-			fields[f.Name] = f.Type
-		default:
-			fields[name] = f.Type
+			name = f.Name
 		}
+		fields[name] = field{strings.ToLower(name), f.Type}
 	}
 }
