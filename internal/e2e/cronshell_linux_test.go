@@ -172,3 +172,23 @@ func TestCronShellRecordsARun(t *testing.T) {
 		t.Errorf("a script that is not there: %q, %v", out, err)
 	}
 }
+
+// The times of adopted lines become expectations, of jobs that have not run yet too.
+func TestCronDue(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	h := newHost(t)
+	file := filepath.Join(t.TempDir(), "crontab")
+	if err := os.WriteFile(file, []byte("SHELL=/usr/bin/stint-sh\n@daily backup\n0 3 * jan-mar mon report\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.run("cron", "due", "--zone", "Europe/Berlin", "--server", s.url, file); got.code != 0 || strings.Count(got.stdout, "Europe/Berlin  new") != 2 {
+		t.Errorf("%+v", got)
+	}
+	if got := string(s.get("/api/v1/jobs/backup/due")); !strings.Contains(got, `"cron":"@daily"`) || !strings.Contains(got, `"next_due_at"`) {
+		t.Errorf("the expectation is %s", got)
+	}
+	if got := h.run("cron", "due", "--zone", "Nowhere/At", "--server", s.url, file); got.code != 1 || !strings.Contains(got.stderr, "Nowhere/At") {
+		t.Errorf("%+v", got)
+	}
+}

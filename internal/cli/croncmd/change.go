@@ -56,7 +56,8 @@ func (p *program) release() *cobra.Command {
 		Short: "Remove from crontabs what stint cron adopt inserted",
 		Long: `Remove from your crontab, or from FILEs such as /etc/crontab, the lines of stint cron adopt: SHELL
 with the path of a stint-sh, STINT_REAL_SHELL and STINT_CRON_JOB. No other line changes, so that the
-crontab is what it was, with what was edited since. The command prints the difference and asks at a
+crontab is what it was, with what was edited since. What stint cron due set stays on the server:
+stint job due JOB --off deletes it. The command prints the difference and asks at a
 terminal; elsewhere it needs --yes. A copy is kept in the state directory.`,
 	}
 	opts := option.Register(cmd.Flags(), changeRows())

@@ -20,5 +20,5 @@ func commands(p *program) *cobra.Command {
 	return command.Group(&cobra.Command{
 		Use:   "cron",
 		Short: "List the jobs of crontabs, and have their runs recorded",
-	}, p.list(), p.adopt(), p.release())
+	}, p.list(), p.adopt(), p.release(), p.due())
 }

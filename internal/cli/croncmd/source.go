@@ -20,12 +20,13 @@ import (
 type host struct {
 	systemFile string // of all users
 	systemDir  string // of packages
+	localtime  string // leads to the time zone
 	env        []string
 }
 
 // thisHost returns where cron of this host has its crontabs.
 func thisHost(p *command.Program) host {
-	h := host{systemFile: "/etc/crontab", systemDir: "/etc/cron.d"}
+	h := host{systemFile: "/etc/crontab", systemDir: "/etc/cron.d", localtime: "/etc/localtime"}
 	for _, name := range []string{"PATH", "HOME", "USER", "LOGNAME"} {
 		if value := p.Getenv(name); value != "" {
 			h.env = append(h.env, name+"="+value)
