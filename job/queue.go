@@ -47,7 +47,14 @@ type Submission struct {
 	// Held is why the run waits for a person to release it; empty for one that does not.
 	Held string `json:"held,omitempty"`
 	// Reason is why a run ended without a start: "expired", "dependency failed: …".
-	Reason string `json:"reason,omitempty"`
+	Reason     string      `json:"reason,omitempty"`
+	Occurrence *Occurrence `json:"occurrence,omitempty"` // what the run was made for; nil if somebody submitted it
+}
+
+// Occurrence is a time at which a schedule of a job was due; Schedule is its number within the job.
+type Occurrence struct {
+	Schedule int       `json:"schedule"`
+	At       time.Time `json:"at"` // by the schedule, however much later the run was made
 }
 
 // Dependency is a run that must have ended first, and how.

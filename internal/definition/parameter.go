@@ -67,10 +67,15 @@ func (d Definition) Resolve(given map[string]string, at time.Time) (map[string]s
 	if err != nil {
 		return nil, err
 	}
+	return d.ResolveIn(given, at.In(zone))
+}
+
+// ResolveIn is Resolve in the zone of a time.
+func (d Definition) ResolveIn(given map[string]string, at time.Time) (map[string]string, error) {
 	values, wrong := map[string]string{}, &ValuesError{}
 	size := 0
 	for _, p := range d.Parameters {
-		value, why := p.resolve(given, at.In(zone))
+		value, why := p.resolve(given, at)
 		if why != "" {
 			wrong.All = append(wrong.All, &ValueError{p.Name, why})
 			continue

@@ -31,10 +31,9 @@ type Mistake = yaml.Mistake
 
 // later are the keys that are read and that no server acts on yet.
 var later = map[string]string{
-	"schedules": "this version does not start jobs by schedules yet: leave the key out, and submit runs from cron or a timer",
-	"secrets":   "this version has no secrets yet: leave the key out, and have the job read them from its host",
-	"engine":    "this version runs jobs on its own workers only: leave the key out",
-	"keep":      "this version does not delete runs by job yet: leave the key out, and set the retention of the server",
+	"secrets": "this version has no secrets yet: leave the key out, and have the job read them from its host",
+	"engine":  "this version runs jobs on its own workers only: leave the key out",
+	"keep":    "this version does not delete runs by job yet: leave the key out, and set the retention of the server",
 }
 
 // PolicyCheck reads a health policy and returns its first mistake.

@@ -68,8 +68,8 @@ func Pair(before, after []Schedule) []int {
 		pairs[i] = -1
 	}
 	for _, same := range []func(a, b Schedule) bool{
-		func(a, b Schedule) bool { return a.sameTimes(b) && a.text() == b.text() },
-		Schedule.sameTimes,
+		func(a, b Schedule) bool { return a.SameTimes(b) && a.text() == b.text() },
+		Schedule.SameTimes,
 		func(Schedule, Schedule) bool { return true },
 	} {
 		for i := range after {
@@ -83,7 +83,8 @@ func Pair(before, after []Schedule) []int {
 	return pairs
 }
 
-func (s Schedule) sameTimes(o Schedule) bool {
+// SameTimes reports whether two schedules are due at the same times.
+func (s Schedule) SameTimes(o Schedule) bool {
 	return s.Cron == o.Cron && s.Every == o.Every && s.Anchor.Equal(o.Anchor) && s.Zone == o.Zone
 }
 

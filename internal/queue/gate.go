@@ -1,8 +1,10 @@
 package queue
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"stint.dev/stint/job"
@@ -63,6 +65,15 @@ type Selector struct {
 	Command  bool              // a command without a definition
 	Spec     int               // the version of the spec
 	Memory   int64             `json:",omitempty"` // the limit in bytes; 0 for none
+}
+
+// Text returns the selector as it is stored: the same one has the same text.
+func (s Selector) Text() (string, error) {
+	if len(s.Requires) == 0 {
+		s.Requires = nil
+	}
+	text, err := json.Marshal(s)
+	return string(text), err
 }
 
 // Worker is what a worker takes.
@@ -145,6 +156,19 @@ func (n Supply) Gate() Gate {
 		return NoSlot
 	}
 	return ""
+}
+
+// HostsText returns hosts as they are stored: each between two line feeds, so that one is found in the text.
+func HostsText(hosts []string) string {
+	if len(hosts) == 0 {
+		return ""
+	}
+	return "\n" + strings.Join(hosts, "\n\n") + "\n"
+}
+
+// HostsOf returns the hosts of a text.
+func HostsOf(text string) []string {
+	return slices.DeleteFunc(strings.Split(text, "\n"), func(host string) bool { return host == "" })
 }
 
 // Avoids reports whether a run is kept from a host on which it has failed: as long as another

@@ -46,6 +46,9 @@ const (
 	Refused Result = "refused"  // no run could be made of it
 )
 
+// Results are all results.
+var Results = []Result{Ran, RanLate, Skipped, Missed, Paused, Refused}
+
 // Slot is a time at which a schedule was due, or several one after the other with which the same was done.
 type Slot struct {
 	At     time.Time // by the schedule, without the spread

@@ -223,7 +223,7 @@ func TestSchemaOfDefinitions(t *testing.T) {
 	r := l.get("/schema/definition.json")
 	var schema struct{ Properties map[string]any }
 	r.ok(t, &schema)
-	if schema.Properties["command"] == nil || schema.Properties["schedules"] != nil || r.header.Get("Content-Type") != "application/schema+json" {
+	if schema.Properties["command"] == nil || schema.Properties["schedules"] == nil || schema.Properties["engine"] != nil || r.header.Get("Content-Type") != "application/schema+json" {
 		t.Errorf("%s: %.200s", r.header.Get("Content-Type"), r.body)
 	}
 	l.get("/schema/definition.json?x=1").problem(t, http.StatusBadRequest)

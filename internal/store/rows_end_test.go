@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -40,6 +41,7 @@ var endOfRows = map[string]string{
 	"submissions": withRuns, "queue_entries": withRuns + "; earlier when the run starts", "queue_ready": withQueue, "queue_after": withQueue,
 	"queue_places": withRuns + "; earlier when the run ends", "queue_selectors": withQueue, "queue_lanes": withQueue, "queue_groups": byPeople,
 	"workers": byTime, "claims": withQueue, "permits": withRuns, "ended_claims": withRuns,
+	"schedules": byPeople, "occurrences": withRuns + "; without one " + byTime,
 	"stored_bytes": bounded, "installation": bounded, "schema_version": bounded,
 }
 
@@ -83,6 +85,7 @@ func TestRowsOfEveryTableEnd(t *testing.T) {
 		now = noon.Add(500 * 24 * time.Hour)
 		must(t, s.SweepAccess(t.Context(), now))
 		must(t, s.TidyWorkers(t.Context(), now))
+		must(t, s.ExpireOccurrences(t.Context(), now))
 		if _, err := s.EndOverdueClaims(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +104,7 @@ func fillTables(t *testing.T, s *store.Store) (waiting []string) {
 	ctx, soon := t.Context(), noon.Add(time.Hour)
 	run := endedRun(t, s, "nightly", noon.Add(-time.Hour), 100<<10)
 	must(t, s.SetPolicy(ctx, policy.Stored{Job: "nightly", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)))
-	set := definition.Set{New: []definition.New{defined(t, "job: defined\ncommand: [a]\n")}, By: "ada", At: noon}
+	set := definition.Set{New: []definition.New{defined(t, "job: defined\ncommand: [a]\nschedules: [{cron: '@daily'}]\n")}, By: "ada", At: noon}
 	if _, err := s.ApplyDefinitions(ctx, set); err != nil {
 		t.Fatal(err)
 	}
@@ -126,6 +129,7 @@ func fillTables(t *testing.T, s *store.Store) (waiting []string) {
 	}
 	must(t, s.Exec(ctx, `INSERT INTO workers (name, id, host, doc, first_at, asked_at, lease_until) VALUES ('w1', 'i', 'h', '{}', 0, 0, 0)`))
 	must(t, s.Exec(ctx, `INSERT INTO permits (run_id, attempt, incarnation, claim, worker, host, at, memory, avoided) VALUES ('`+run+`', 1, 'i', 'c', 'w1', 'h', 0, 0, '[]')`))
+	must(t, s.Exec(ctx, `INSERT INTO occurrences (job, number, at, last, count, result, why, nth, expire_from) VALUES ('gone', 1, 0, 0, 1, 'missed', '', 1, `+fmt.Sprint(noon.UnixMicro())+`)`))
 	must(t, s.Exec(ctx, `INSERT INTO ended_claims (id, run_id, attempt, worker, work, at, reason) VALUES ('c', '`+run+`', 1, 'w1', 'w', 0, '')`))
 	torn, data := whole(t, journal.Attempt{}, 0)
 	one(t, s, torn, 1, 0, data[:20])

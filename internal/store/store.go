@@ -24,6 +24,7 @@ import (
 	"stint.dev/stint/internal/store/outbox"
 	"stint.dev/stint/internal/store/queue"
 	"stint.dev/stint/internal/store/runs"
+	"stint.dev/stint/internal/store/schedules"
 	"stint.dev/stint/internal/store/troubled"
 )
 
@@ -73,6 +74,7 @@ type Store struct {
 	*groups.Places
 	*queue.Queue
 	*matcher.Matcher
+	*schedules.Schedules
 	dir     string       // the data directory; empty for PostgreSQL
 	release func() error // releases the data directory
 }
@@ -160,6 +162,7 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 	return &Store{
 		DB: d, Items: items, Journals: journals, Queries: asked,
 		Access: access.New(d), Claims: given, Definitions: definitions.New(d), Expectations: expected, Outbox: actions, Health: judged, Intake: taken, Places: groups.New(d), Queue: waiting, Matcher: matcher.New(d, waiting),
+		Schedules:   schedules.New(d, waiting, items),
 		Maintenance: maintenance.New(d, items, journals, parts{Queries: asked, Health: judged, Outbox: actions, Intake: taken}, dir, o.Keep, o.Deleted),
 		dir:         dir, release: func() error { return nil },
 	}

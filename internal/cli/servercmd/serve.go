@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/logs/ending"
@@ -194,6 +195,7 @@ func act(ctx context.Context, db *store.Store, monitor *health.Monitor, outbox *
 		})
 	})
 	all.Go(func() { db.RunDue(ctx, log, outbox.Wake) })
+	all.Go(func() { db.RunSchedules(ctx, log, command.HostName(), func(run job.Run) { s.Notify(run.ID) }) })
 	all.Go(func() { maintain(ctx, db, log) })
 	all.Go(func() { sweepAccess(ctx, db, files, log) })
 	all.Go(func() { db.CountEpochs(ctx) })

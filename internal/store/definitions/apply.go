@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/schedules"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
 )
@@ -185,6 +186,9 @@ func (a *applying) write(ctx context.Context) error {
 		if err := a.writePolicy(ctx, n, before); err != nil {
 			return err
 		}
+		if err := a.writeSchedules(ctx, n, before); err != nil {
+			return err
+		}
 	}
 	for _, old := range a.pruned {
 		if err := deleteOne(ctx, a.t, old); err != nil {
@@ -213,6 +217,18 @@ func (a *applying) writeVersion(ctx context.Context, n definition.New, before *d
 		return fmt.Errorf("store a version of job %s: %w", job.Quote(n.Job), err)
 	}
 	return nil
+}
+
+// writeSchedules stores when the job is started.
+func (a *applying) writeSchedules(ctx context.Context, n definition.New, before *definition.Applied) error {
+	if before != nil && before.Version == n.Version {
+		return nil
+	}
+	d, err := definition.FromCanonical(n.Canonical)
+	if err != nil {
+		return err
+	}
+	return schedules.Apply(ctx, a.t, d)
 }
 
 func (a *applying) writeDefinition(ctx context.Context, n definition.New, before *definition.Applied) error {

@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/queue"
+	"stint.dev/stint/internal/store/schedules"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
@@ -163,6 +164,11 @@ func (s *Definitions) PauseJob(ctx context.Context, name string, pause *api.Paus
 			stored = api.Pause{At: pause.At, By: index.CleanText(pause.By, 200), Why: index.CleanText(pause.Why, 1000)}
 			at = db.NotNull(db.Micros(pause.At))
 		}
+		if pause == nil && a.Paused != nil {
+			if err := schedules.Resume(ctx, t, name); err != nil {
+				return err
+			}
+		}
 		_, err = t.ExecContext(ctx, `UPDATE definitions SET paused_at = $2, paused_by = $3, paused_why = $4 WHERE job = $1`, name, at, stored.By, stored.Why)
 		if err != nil {
 			return fmt.Errorf("pause job %s: %w", job.Quote(name), err)
@@ -195,6 +201,9 @@ func (s *Definitions) DeleteDefinition(ctx context.Context, name string) error {
 
 // deleteOne deletes a definition, with the policy that it brought.
 func deleteOne(ctx context.Context, t *db.Tx, a definition.Applied) error {
+	if err := schedules.Delete(ctx, t, a.Job); err != nil {
+		return err
+	}
 	if _, err := t.ExecContext(ctx, `DELETE FROM definitions WHERE job = $1`, a.Job); err != nil {
 		return fmt.Errorf("delete the definition of job %s: %w", job.Quote(a.Job), err)
 	}

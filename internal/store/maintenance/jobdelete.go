@@ -87,7 +87,7 @@ func (s *Maintenance) deleteWithoutRuns(ctx context.Context, name string) (runs,
 		if runs > 0 {
 			return nil
 		}
-		for _, table := range []string{"job_policies", "job_due", "definitions", "definition_versions"} {
+		for _, table := range []string{"job_policies", "job_due", "definitions", "definition_versions", "occurrences"} {
 			if _, err := t.ExecContext(ctx, `DELETE FROM `+table+` WHERE job = $1`, name); err != nil {
 				return fmt.Errorf("delete what %s has of job %s: %w", table, job.Quote(name), err)
 			}

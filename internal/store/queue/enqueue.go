@@ -48,7 +48,7 @@ func enqueue(ctx context.Context, t *db.Tx, e Entry, after []job.Dependency) err
 	_, err = t.ExecContext(ctx, `INSERT INTO queue_entries (run_id, attempt, job, definition, selector, group_name, weight, rank, gate, queued_at, not_before, start_by, held, avoid, memory)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
 		e.Run, e.Attempt, e.Job, e.Definition, of.id, e.Group, e.Weight, rank, taken, db.Micros(t.Now()),
-		db.NullableMicros(e.NotBefore), db.NullableMicros(e.StartBy), e.Held, avoidText(e.Avoid), e.MemoryBytes)
+		db.NullableMicros(e.NotBefore), db.NullableMicros(e.StartBy), e.Held, rules.HostsText(e.Avoid), e.MemoryBytes)
 	if err != nil {
 		return fmt.Errorf("queue attempt %d of run %s: %w", e.Attempt, e.Run, err)
 	}
@@ -71,7 +71,7 @@ func withMemory(text string, limit int64) (string, error) {
 		return "", err
 	}
 	s.Memory = limit
-	return selectorText(s)
+	return s.Text()
 }
 
 // selectorRow is a row of queue_selectors.

@@ -4,10 +4,7 @@ package queue
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -74,26 +71,4 @@ func (s *Queue) AnyReady(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("read whether a run is ready: %w", err)
 	}
 	return n[0] > 0, nil
-}
-
-// selectorText returns a selector as it is stored: the same one has the same text.
-func selectorText(s rules.Selector) (string, error) {
-	if len(s.Requires) == 0 {
-		s.Requires = nil
-	}
-	text, err := json.Marshal(s)
-	return string(text), err
-}
-
-// avoidText returns hosts as they are stored: each between two line feeds, so that one is found in the
-// text.
-func avoidText(hosts []string) string {
-	if len(hosts) == 0 {
-		return ""
-	}
-	return "\n" + strings.Join(hosts, "\n\n") + "\n"
-}
-
-func avoidHosts(text string) []string {
-	return slices.DeleteFunc(strings.Split(text, "\n"), func(host string) bool { return host == "" })
 }

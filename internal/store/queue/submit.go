@@ -35,40 +35,43 @@ func (s *Queue) Submit(ctx context.Context, run string, r job.SubmitRequest, by 
 		return job.Run{}, false, err
 	}
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
-		one := submitting{SubmitRequest: r, t: t, id: run, by: by, digest: digest, now: db.FromMicros(db.Micros(t.Now()))}
-		var again bool
-		if stored, again, err = one.before(ctx); err != nil || again {
-			created = false
-			return err
-		}
-		if err := s.checkRoom(ctx, t, r.Job); err != nil {
-			return err
-		}
-		created = true
-		stored, err = one.store(ctx)
+		stored, created, err = s.submit(ctx, &submitting{SubmitRequest: r, t: t, id: run, by: by, digest: digest})
 		return err
 	})
 	if err != nil {
 		return job.Run{}, false, err
 	}
-	if created {
-		s.countOne(r.Job)
-	}
 	return s.ForReader(stored), created, nil
+}
+
+// submit stores a request in its transaction. created is false if the same request has made the run before. A request
+// that is refused has written nothing.
+func (s *Queue) submit(ctx context.Context, one *submitting) (stored job.Run, created bool, err error) {
+	one.now = db.FromMicros(db.Micros(one.t.Now()))
+	stored, again, err := one.before(ctx)
+	if err != nil || again {
+		return stored, false, err
+	}
+	if err := s.checkRoom(ctx, one.t, one.Job); err != nil {
+		return job.Run{}, false, err
+	}
+	stored, err = one.store(ctx)
+	one.t.OnCommit(func() { s.countOne(one.Job) })
+	return stored, err == nil, err
 }
 
 // submitting is a request in its transaction.
 type submitting struct {
 	job.SubmitRequest
-	t       *db.Tx
-	id      string
-	by      string
-	digest  string
-	now     time.Time
-	spec    job.Spec
-	values  map[string]string
-	version string // hash of the definition
-	within  time.Duration
+	t              *db.Tx
+	id, by, digest string
+	now            time.Time
+	spec           job.Spec
+	values         map[string]string
+	version        string // hash of the definition
+	within         time.Duration
+	of             *rules.Occurrence // nil for a request
+	held           string
 }
 
 // before returns the run that the same request has made.
@@ -111,20 +114,17 @@ func (s *submitting) store(ctx context.Context) (job.Run, error) {
 	if err != nil {
 		return job.Run{}, err
 	}
-	text, err := selectorText(selector)
-	if err != nil {
-		return job.Run{}, fmt.Errorf("encode what run %s requires: %w", s.id, err)
-	}
-	spec, err := json.Marshal(s.spec)
-	if err != nil {
-		return job.Run{}, fmt.Errorf("encode the spec of run %s: %w", s.id, err)
+	text, err := selector.Text()
+	spec, serr := json.Marshal(s.spec)
+	if err := errors.Join(err, serr); err != nil {
+		return job.Run{}, fmt.Errorf("encode the spec of run %s, and what it requires: %w", s.id, err)
 	}
 	_, err = s.t.ExecContext(ctx, `INSERT INTO submissions (run_id, job, definition, request, selector, group_name, weight, spec) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		s.id, s.Job, s.version, s.digest, text, s.Group, s.Priority.Weight(), string(spec))
 	if err != nil {
 		return job.Run{}, fmt.Errorf("store the submission of run %s: %w", s.id, err)
 	}
-	e := Entry{Run: s.id, Attempt: 1, NotBefore: s.NotBefore, StartBy: row.Submitted.StartBy}
+	e := Entry{Run: s.id, Attempt: 1, NotBefore: s.NotBefore, StartBy: row.Submitted.StartBy, Held: s.held}
 	return row, enqueue(ctx, s.t, e, after)
 }
 
@@ -153,7 +153,7 @@ func (s *submitting) resolve(ctx context.Context) (rules.Selector, error) {
 }
 
 func (s *submitting) resolveCommand(ctx context.Context) error {
-	_, _, err := readDefinition(ctx, s.t, s.Job, "")
+	_, _, err := tables.ReadDefinition(ctx, s.t, s.Job, "")
 	if err == nil {
 		return &job.InvalidError{What: "job name", Value: s.Job, Why: "belongs to a job with a definition: submit that job, or choose another name for the command"}
 	}
@@ -168,11 +168,16 @@ func (s *submitting) resolveCommand(ctx context.Context) error {
 }
 
 func (s *submitting) resolveDefinition(ctx context.Context) (requires map[string]string, err error) {
-	d, version, err := readDefinition(ctx, s.t, s.Job, s.Version)
+	d, version, err := tables.ReadDefinition(ctx, s.t, s.Job, s.Version)
 	if err != nil {
 		return nil, err
 	}
-	if s.values, err = d.Resolve(s.Parameters, s.now); err != nil {
+	if s.of != nil {
+		s.values, err = d.ResolveIn(s.Parameters, s.of.At.In(s.of.Zone))
+	} else {
+		s.values, err = d.Resolve(s.Parameters, s.now)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if requires, err = rules.Requirements(d.Requires, s.Requires); err != nil {
@@ -180,6 +185,9 @@ func (s *submitting) resolveDefinition(ctx context.Context) (requires map[string
 	}
 	if s.Priority == "" {
 		s.Priority = d.Priority
+	}
+	if s.of != nil && s.Overlap == "" {
+		s.Overlap = d.Overlap
 	}
 	s.version, s.Group, s.within = version, d.Group, time.Duration(d.StartWithin)
 	s.spec = d.Spec(s.values)
@@ -195,56 +203,19 @@ func joinLabels(all ...map[string]string) map[string]string {
 	return labels
 }
 
-// readDefinition reads a version of the definition of a job; the current one for "".
-func readDefinition(ctx context.Context, t *db.Tx, name, version string) (d definition.Definition, hash string, err error) {
-	what := "a definition of job " + job.Quote(name)
-	statement, args := `SELECT v.hash, v.canonical, 1 FROM definitions d JOIN definition_versions v ON v.job = d.job AND v.hash = d.version WHERE d.job = $1`, []any{name}
-	if version != "" {
-		what = fmt.Sprintf("version %s of job %s", job.Quote(version), job.Quote(name))
-		if !definition.IsHash(version) {
-			return d, "", &query.NotFoundError{What: what}
-		}
-		statement = `SELECT v.hash, v.canonical, (SELECT COUNT(*) FROM definition_versions o WHERE o.job = $1 AND o.hash >= $2 AND o.hash < $3)
-			FROM definition_versions v WHERE v.job = $1 AND v.hash >= $2 AND v.hash < $3 ORDER BY v.hash LIMIT 1`
-		args = []any{name, version, version + "g"}
-	}
-	if t.Dialect.Postgres {
-		statement += ` FOR KEY SHARE OF v` // the version is not deleted while a run is submitted with it
-	}
-	var canonical []byte
-	var matches int
-	err = t.QueryRowContext(ctx, statement, args...).Scan(&hash, &canonical, &matches)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return d, "", &query.NotFoundError{What: what}
-	case err != nil:
-		return d, "", fmt.Errorf("read %s: %w", what, err)
-	case matches > 1:
-		return d, "", &job.InvalidError{What: "version", Value: version, Why: "is the beginning of several: give more digits"}
-	}
-	d, err = definition.FromCanonical(canonical)
-	return d, hash, err
-}
-
 // checkOverlap refuses the run while other work of its job goes on, if the request wants that.
 func (s *submitting) checkOverlap(ctx context.Context) error {
-	if s.Overlap != "skip" {
+	if s.of != nil {
+		return s.checkOverlapOfOccurrence(ctx)
+	}
+	if s.Overlap != definition.OverlapSkip {
 		return nil
 	}
-	if err := tables.LockJob(ctx, s.t, s.Job); err != nil {
+	active, err := tables.LockActive(ctx, s.t, s.Job, 1)
+	if err != nil || len(active) == 0 {
 		return err
 	}
-	var number int64
-	var state string
-	err := s.t.QueryRowContext(ctx, `SELECT number, state FROM runs WHERE job = $1
-		AND state IN ('queued', 'starting', 'installing', 'running', 'stopping', 'retrying') ORDER BY number LIMIT 1`, s.Job).Scan(&number, &state)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read the runs of job %s: %w", job.Quote(s.Job), err)
-	}
-	return &rules.ConflictError{Why: fmt.Sprintf("skipped, because %s#%d is %s: submit without overlap skip to queue the run all the same", s.Job, number, state)}
+	return &rules.ConflictError{Why: fmt.Sprintf("skipped, because %s: submit without overlap skip to queue the run all the same", active[0])}
 }
 
 // dependencies returns the runs that the run still has to wait for.
@@ -268,15 +239,6 @@ func (s *submitting) dependencies(ctx context.Context) (open []job.Dependency, e
 	return open, nil
 }
 
-// IsSubmitted reports whether a run was submitted.
-func (s *Queue) IsSubmitted(ctx context.Context, run string) (bool, error) {
-	runs, err := s.ReadTexts(ctx, `SELECT run_id FROM submissions WHERE run_id = $1`, run)
-	if err != nil {
-		return false, fmt.Errorf("read whether run %s was submitted: %w", run, err)
-	}
-	return len(runs) > 0, nil
-}
-
 // insertRun stores the run itself.
 func (s *submitting) insertRun(ctx context.Context, selector rules.Selector) (job.Run, error) {
 	run := index.NewState(s.id, 0).View
@@ -286,6 +248,9 @@ func (s *submitting) insertRun(ctx context.Context, selector rules.Selector) (jo
 		By: index.CleanText(s.by, 200), At: s.now, Definition: s.version, Parameters: s.values, Given: s.Parameters,
 		Priority: s.Priority, Group: s.Group, Requires: selector.Requires, Key: s.Key,
 		NotBefore: s.NotBefore, StartBy: rules.StartBy(s.now, s.NotBefore, s.within), After: s.After,
+	}
+	if s.of != nil {
+		run.Submitted.Occurrence = &job.Occurrence{Schedule: s.of.Schedule, At: s.of.At}
 	}
 	row := tables.RunRow{Run: run, ReportedAt: s.now, ExpiresAt: s.now}
 	if err := tables.InsertRun(ctx, s.t, &row); err != nil {

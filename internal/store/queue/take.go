@@ -197,7 +197,7 @@ func (k *taking) candidates(ctx context.Context, m *match) ([]candidate, error) 
 		return nil, err
 	}
 	avoiding = slices.DeleteFunc(avoiding, func(c candidate) bool {
-		return rules.Avoids(avoidHosts(c.avoid), k.Worker.Host, m.selector, c.job, k.Others)
+		return rules.Avoids(rules.HostsOf(c.avoid), k.Worker.Host, m.selector, c.job, k.Others)
 	})
 	return inOrder(slices.Concat(found, more, avoiding)), nil
 }
@@ -245,7 +245,7 @@ func readyRows(d db.Dialect, which string, ofJob bool) string {
 
 // readRows reads the first rows of a selector; only of some jobs unless there are none.
 func (k *taking) readRows(ctx context.Context, m *match, which string, most int, jobs []string) ([]candidate, error) {
-	args := []any{m.id, avoidText([]string{k.Worker.Host}), most}
+	args := []any{m.id, rules.HostsText([]string{k.Worker.Host}), most}
 	switch len(jobs) {
 	case 0:
 	case 1:

@@ -164,7 +164,7 @@ func takeEntries(ctx context.Context, t *db.Tx, ids []string) (map[string]Entry,
 		if err != nil {
 			return nil, fmt.Errorf("read the entry of run %s: %w", e.Run, err)
 		}
-		e.NotBefore, e.StartBy, e.Avoid = db.FromNullableMicros(notBefore), db.FromNullableMicros(startBy), slices.Clip(avoidHosts(avoid))
+		e.NotBefore, e.StartBy, e.Avoid = db.FromNullableMicros(notBefore), db.FromNullableMicros(startBy), slices.Clip(rules.HostsOf(avoid))
 		e.Spec.MemoryBytes = cmp.Or(max(e.MemoryBytes, 0), e.Spec.MemoryBytes)
 		entries[e.Run] = e
 	}

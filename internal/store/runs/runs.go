@@ -371,3 +371,12 @@ func ReadCursor(cursor string) (start int64, id string, err error) {
 	}
 	return 0, "", &job.InvalidError{What: "cursor", Value: cursor, Why: "is not one that this server gave; begin again without it"}
 }
+
+// IsSubmitted reports whether a run was submitted.
+func (s *Queries) IsSubmitted(ctx context.Context, run string) (bool, error) {
+	runs, err := s.ReadTexts(ctx, `SELECT run_id FROM submissions WHERE run_id = $1`, run)
+	if err != nil {
+		return false, fmt.Errorf("read whether run %s was submitted: %w", run, err)
+	}
+	return len(runs) > 0, nil
+}

@@ -19,6 +19,38 @@ func LockJob(ctx context.Context, t *db.Tx, name string) error {
 	return nil
 }
 
+// ActiveRun is a run that waits or goes on.
+type ActiveRun struct {
+	ID, Job, State string
+	Number         int64
+}
+
+// String says what the run does.
+func (a ActiveRun) String() string { return fmt.Sprintf("%s#%d is %s", a.Job, a.Number, a.State) }
+
+// LockActive returns the first runs of a job that wait or go on, and keeps others from being made until the
+// transaction ends.
+func LockActive(ctx context.Context, t *db.Tx, name string, most int) (active []ActiveRun, err error) {
+	if err := LockJob(ctx, t, name); err != nil {
+		return nil, err
+	}
+	// With the sign the few runs of these states are sorted, and not all runs of the job read in their order.
+	rows, err := t.QueryContext(ctx, `SELECT id, number, state FROM runs WHERE job = $1
+		AND state IN ('queued', 'starting', 'installing', 'running', 'stopping', 'retrying') ORDER BY +number LIMIT $2`, name, most)
+	if err != nil {
+		return nil, fmt.Errorf("read the active runs of job %s: %w", job.Quote(name), err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	for rows.Next() {
+		one := ActiveRun{Job: name}
+		if err := rows.Scan(&one.ID, &one.Number, &one.State); err != nil {
+			return nil, fmt.Errorf("read the active runs of job %s: %w", job.Quote(name), err)
+		}
+		active = append(active, one)
+	}
+	return active, rows.Err()
+}
+
 // DeleteUnusedJob deletes what is stored for a job, if it has neither runs nor a definition, a policy
 // or an expectation.
 func DeleteUnusedJob(ctx context.Context, t *db.Tx, name string) error {

@@ -37,12 +37,14 @@ const (
 	Due      = "due"        // it cannot be decided whether a job has started when it was due
 	// SecretKey: a server, by the name of its host, lacks the key of the routes' secrets.
 	SecretKey = "secret_key"
+	// Clock: the clock of a server, by the name of its host, was set.
+	Clock = "clock"
 )
 
 // kinds are all kinds. Metrics show also those without an item.
 var kinds = []string{
 	Run, Attempt, Lease, Judge, Evidence, Diagnose, Trim, Pack, Remove, Object,
-	Segment, Action, Notify, Route, Policy, Text, Due, SecretKey,
+	Segment, Action, Notify, Route, Policy, Text, Due, SecretKey, Clock,
 }
 
 // noCounts returns a zero count for each kind.

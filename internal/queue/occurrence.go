@@ -1,0 +1,26 @@
+package queue
+
+import (
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// Occurrence is a time at which a schedule of a job is due, and of which a run is to be made.
+type Occurrence struct {
+	Run        string // the id of the run
+	Job        string
+	Schedule   int            // its number
+	At         time.Time      // by the schedule: defaults are resolved for it
+	Zone       *time.Location // of the schedule
+	Parameters map[string]string
+	By         string
+	Overlap    string           // with other work of the job: skip, queue or allow; empty for that of the definition
+	After      []job.Dependency // runs that must end first, besides those of Overlap
+	Held       string           // why a person has to release the run; empty for nothing
+}
+
+// OverlapError is the error of an occurrence that is skipped because other work of the job waits or goes on.
+type OverlapError struct{ Why string }
+
+func (e *OverlapError) Error() string { return e.Why }

@@ -1,0 +1,134 @@
+package schedules
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/schedule"
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/job"
+)
+
+// keepOccurrences is how long an occurrence without a run is kept. One with a run goes with the run.
+const keepOccurrences = 400 * 24 * time.Hour
+
+// expiry is the rule for them.
+var expiry = db.ExpiryRule{Table: "occurrences", Key: "job, number, at", At: "expire_from", After: keepOccurrences, Batch: 500}
+
+// ExpireOccurrences deletes the old occurrences without a run.
+func (s *Schedules) ExpireOccurrences(ctx context.Context, now time.Time) error {
+	return s.Expire(ctx, expiry, now)
+}
+
+// recorded reports whether there is an occurrence of a time.
+func recorded(ctx context.Context, t *db.Tx, s Schedule, at time.Time) (bool, error) {
+	var last int64
+	err := t.QueryRowContext(ctx, `SELECT last FROM occurrences WHERE job = $1 AND number = $2 AND at <= $3 ORDER BY at DESC LIMIT 1`, s.Job, s.Number, db.Micros(at)).Scan(&last)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return false, fmt.Errorf("read the occurrence of schedule %d of job %s at %s: %w", s.Number, job.Quote(s.Job), job.TimeText(at), err)
+	}
+	return err == nil && last >= db.Micros(at), nil
+}
+
+// recordRun stores the occurrence of a run.
+func recordRun(ctx context.Context, t *db.Tx, s Schedule, slot schedule.Slot, run string) error {
+	_, err := t.ExecContext(ctx, `INSERT INTO occurrences (job, number, at, last, count, result, why, run_id, nth) VALUES ($1, $2, $3, $3, 1, $4, $5, $6, 0)`,
+		s.Job, s.Number, db.Micros(slot.At), string(slot.Result), slot.Why, run)
+	if err != nil {
+		return fmt.Errorf("store the occurrence of schedule %d of job %s at %s: %w", s.Number, job.Quote(s.Job), job.TimeText(slot.At), err)
+	}
+	return nil
+}
+
+// neighbor is the newest occurrence of a schedule: what comes next may be equal to it.
+type neighbor struct {
+	result, why string
+	nth         int64
+	last        int64
+}
+
+func newest(ctx context.Context, t *db.Tx, s Schedule) (n neighbor, err error) {
+	err = t.QueryRowContext(ctx, `SELECT result, why, nth, last FROM occurrences WHERE job = $1 AND number = $2 ORDER BY at DESC LIMIT 1`, s.Job, s.Number).
+		Scan(&n.result, &n.why, &n.nth, &n.last)
+	if errors.Is(err, sql.ErrNoRows) {
+		return neighbor{}, nil
+	}
+	if err != nil {
+		return n, fmt.Errorf("read the last occurrence of schedule %d of job %s: %w", s.Number, job.Quote(s.Job), err)
+	}
+	return n, nil
+}
+
+// record stores occurrences without runs, the first one first. Those that are there already, because the clock was set
+// back, stay as they are.
+func record(ctx context.Context, t *db.Tx, s Schedule, slots []schedule.Slot) error {
+	if len(slots) == 0 {
+		return nil
+	}
+	before, err := newest(ctx, t, s)
+	if err != nil {
+		return err
+	}
+	var at, last, count, nth []int64
+	var results, whys []string
+	for _, slot := range slots {
+		if before.last >= db.Micros(slot.At) {
+			known, err := recorded(ctx, t, s, slot.At)
+			if err != nil {
+				return err
+			}
+			if known {
+				continue
+			}
+		}
+		if before.result == string(slot.Result) && before.why == slot.Why && before.nth > 0 {
+			before.nth++
+		} else {
+			before.nth = 1
+		}
+		before.result, before.why = string(slot.Result), slot.Why
+		at, last, count = append(at, db.Micros(slot.At)), append(last, db.Micros(slot.Last)), append(count, int64(slot.Count))
+		nth, results, whys = append(nth, before.nth), append(results, before.result), append(whys, slot.Why)
+	}
+	if len(at) == 0 {
+		return nil
+	}
+	from, args := t.Dialect.Table(3, db.Column{Numbers: at}, db.Column{Numbers: last}, db.Column{Numbers: count}, db.Column{Numbers: nth}, db.Column{Texts: results}, db.Column{Texts: whys})
+	_, err = t.ExecContext(ctx, `INSERT INTO occurrences (job, number, at, last, count, nth, result, why, expire_from)
+		SELECT $1, $2, c0, c1, c2, c3, c4, c5, c1 FROM `+from, append([]any{s.Job, s.Number}, args...)...)
+	if err != nil {
+		return fmt.Errorf("store %d occurrences of schedule %d of job %s: %w", len(at), s.Number, job.Quote(s.Job), err)
+	}
+	return merge(ctx, t, s, before.nth)
+}
+
+// merge joins the older ones of the last n occurrences, which are equal neighbors, once there are twice as many as are
+// kept one by one.
+func merge(ctx context.Context, t *db.Tx, s Schedule, n int64) error {
+	if n < 2*schedule.MostEqual {
+		return nil
+	}
+	const old = `FROM (SELECT at, last, count FROM occurrences WHERE job = $1 AND number = $2 ORDER BY at DESC LIMIT $3 OFFSET $4) AS old`
+	args := []any{s.Job, s.Number, n - schedule.MostEqual, schedule.MostEqual}
+	var first, last, count, rows int64
+	err := t.QueryRowContext(ctx, `SELECT MIN(at), MAX(last), SUM(count), COUNT(*) `+old, args...).Scan(&first, &last, &count, &rows)
+	if err != nil {
+		return fmt.Errorf("read equal occurrences of schedule %d of job %s: %w", s.Number, job.Quote(s.Job), err)
+	}
+	for _, one := range []struct {
+		statement string
+		args      []any
+	}{
+		{`DELETE FROM occurrences WHERE job = $1 AND number = $2 AND at > $3 AND at <= $4`, []any{first, last}},
+		{`UPDATE occurrences SET last = $4, count = $5, nth = 1, expire_from = $4 WHERE job = $1 AND number = $2 AND at = $3`, []any{first, last, count}},
+		{`UPDATE occurrences SET nth = nth - $4 WHERE job = $1 AND number = $2 AND at > $3`, []any{first, rows - 1}},
+	} {
+		if _, err := t.ExecContext(ctx, one.statement, append([]any{s.Job, s.Number}, one.args...)...); err != nil {
+			return fmt.Errorf("join equal occurrences of schedule %d of job %s: %w", s.Number, job.Quote(s.Job), err)
+		}
+	}
+	return nil
+}

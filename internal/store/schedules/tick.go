@@ -1,0 +1,282 @@
+package schedules
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"stint.dev/stint/internal/definition"
+	rules "stint.dev/stint/internal/queue"
+	"stint.dev/stint/internal/schedule"
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/job"
+)
+
+const (
+	// batch is how many schedules one transaction handles: agents wait for it with their journals.
+	batch = 40
+	// mostSlots is about how many occurrences one transaction stores.
+	mostSlots = 2 * schedule.MostEqual
+)
+
+// due is a schedule that is due, and what becomes of its times.
+type due struct {
+	Schedule
+	slots     []schedule.Slot
+	following time.Time
+}
+
+// TickSchedules makes the runs of all schedules that are due, and an occurrence of every time. The runs, the
+// occurrences and the next time of a schedule are stored in one transaction, so any number of servers may do this, and
+// any of them may be killed. Schedules that another server is handling are left to it. changed, unless it is nil, is
+// called with each run that was made.
+func (s *Schedules) TickSchedules(ctx context.Context, changed func(job.Run)) error {
+	if !s.CopiedAt().IsZero() {
+		return nil // the real server starts them
+	}
+	if err := s.followClock(ctx); err != nil {
+		return err
+	}
+	now := s.Now()
+	var after Schedule
+	var failed error
+	for ctx.Err() == nil {
+		found, err := s.read(ctx, now, after)
+		if err != nil || len(found) == 0 {
+			return errors.Join(failed, err)
+		}
+		after = found[len(found)-1]
+		for len(found) > 0 {
+			var plan []due
+			plan, found, err = judge(found, now)
+			failed = errors.Join(failed, err)
+			if err := s.start(ctx, plan, changed); err != nil {
+				return errors.Join(failed, err)
+			}
+		}
+	}
+	return errors.Join(failed, ctx.Err())
+}
+
+// dueSchedules selects a batch of the schedules that are due at $1, behind the one of $2, $3 and $4.
+const dueSchedules = `SELECT ` + columns + ` WHERE s.due_at <= $1 AND (s.due_at, s.job, s.number) > ($2, $3, $4) ORDER BY s.due_at, s.job, s.number LIMIT $5`
+
+func (s *Schedules) read(ctx context.Context, now time.Time, after Schedule) ([]Schedule, error) {
+	last := int64(math.MinInt64)
+	if after.Next != nil {
+		last = db.Micros(after.Next.Add(after.Spread))
+	}
+	return scanAll(s.Reader.QueryContext(ctx, dueSchedules, db.Micros(now), last, after.Job, after.Number, batch))
+}
+
+// judge says what becomes of the times of schedules, as many as one transaction can store, and returns the others.
+func judge(found []Schedule, now time.Time) (plan []due, rest []Schedule, err error) {
+	slots := 0
+	for i, one := range found {
+		if slots >= mostSlots {
+			return plan, found[i:], err
+		}
+		rule, rerr := one.Rule()
+		if rerr != nil {
+			err = errors.Join(err, rerr)
+			continue
+		}
+		d := due{Schedule: one}
+		d.slots, d.following = rule.Due(*one.Next, now, one.paused())
+		for k := range d.slots {
+			if d.slots[k].Result == schedule.Paused {
+				d.slots[k].Why = one.pausedText()
+			}
+		}
+		slots += len(d.slots)
+		plan = append(plan, d)
+	}
+	return plan, nil, err
+}
+
+// start stores what becomes of schedules, in one transaction.
+func (s *Schedules) start(ctx context.Context, plan []due, changed func(job.Run)) error {
+	if len(plan) == 0 {
+		return nil
+	}
+	// In one order, so that servers do not wait for each other in a circle.
+	slices.SortFunc(plan, func(a, b due) int { return cmp.Or(cmp.Compare(a.Job, b.Job), cmp.Compare(a.Number, b.Number)) })
+	var runs []job.Run
+	var done []schedule.Slot
+	err := s.Write(ctx, db.None, func(t *db.Tx) error {
+		runs, done = nil, nil
+		restored, err := readRestored(ctx, t)
+		if err != nil {
+			return err
+		}
+		for _, one := range plan {
+			own, err := one.lock(ctx, t)
+			if err != nil {
+				return err
+			}
+			if !own {
+				continue
+			}
+			starting := starting{Schedules: s, t: t, due: one, restored: restored}
+			if err := starting.all(ctx); err != nil {
+				return err
+			}
+			runs, done = append(runs, starting.runs...), append(done, starting.done...)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("start what %d schedules are due for: %w", len(plan), err)
+	}
+	s.count(done)
+	if changed != nil {
+		for _, run := range runs {
+			changed(run)
+		}
+	}
+	return nil
+}
+
+// lock locks the row of a schedule. It reports whether the row is what it was when it was read: no other server was
+// faster, and nobody changed it.
+func (d due) lock(ctx context.Context, t *db.Tx) (bool, error) {
+	skip := ""
+	if t.Dialect.Postgres {
+		skip = t.Dialect.Lock + ` SKIP LOCKED`
+	}
+	var n int
+	err := t.QueryRowContext(ctx, `SELECT 1 FROM schedules WHERE job = $1 AND number = $2 AND next_at = $3 AND doc = $4`+skip,
+		d.Job, d.Number, db.Micros(*d.Next), d.doc).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("lock schedule %d of job %s: %w", d.Number, job.Quote(d.Job), err)
+	}
+	return true, nil
+}
+
+// restored is when the database was put back from an older copy, and why what was due before is held.
+type restored struct {
+	at  time.Time
+	why string
+}
+
+func readRestored(ctx context.Context, t *db.Tx) (r restored, err error) {
+	var at sql.NullInt64
+	if err := t.QueryRowContext(ctx, `SELECT restored_at, restored_why FROM installation`).Scan(&at, &r.why); err != nil {
+		return r, fmt.Errorf("read whether the database was restored: %w", err)
+	}
+	if at.Valid {
+		r.at = db.FromMicros(at.Int64)
+	}
+	return r, nil
+}
+
+// starting is a schedule in the transaction that starts what it is due for.
+type starting struct {
+	*Schedules
+	due
+	t        *db.Tx
+	restored restored
+	runs     []job.Run
+	done     []schedule.Slot
+}
+
+func (s *starting) all(ctx context.Context) error {
+	var others []schedule.Slot // that are stored together
+	for _, slot := range s.slots {
+		if slot.Result != schedule.Ran && slot.Result != schedule.RanLate {
+			others = append(others, slot)
+			continue
+		}
+		if err := s.record(ctx, others); err != nil {
+			return err
+		}
+		others = nil
+		if err := s.one(ctx, slot); err != nil {
+			return err
+		}
+	}
+	if err := s.record(ctx, others); err != nil {
+		return err
+	}
+	return move(ctx, s.t, s.Schedule, s.following)
+}
+
+func (s *starting) record(ctx context.Context, slots []schedule.Slot) error {
+	s.done = append(s.done, slots...)
+	return record(ctx, s.t, s.Schedule, slots)
+}
+
+// one makes the run of a time, or says why there is none. A time that has its occurrence already, because the clock was
+// set back, is left alone.
+func (s *starting) one(ctx context.Context, slot schedule.Slot) error {
+	known, err := recorded(ctx, s.t, s.Schedule, slot.At)
+	if err != nil || known {
+		return err
+	}
+	o := rules.Occurrence{By: fmt.Sprintf("schedule %d", s.Number)}
+	if slot.At.Before(s.restored.at) {
+		o.Held = s.restored.why
+	}
+	return s.submit(ctx, slot, o)
+}
+
+// submit makes the run of a time, and its occurrence.
+func (s *starting) submit(ctx context.Context, slot schedule.Slot, o rules.Occurrence) error {
+	rule, err := s.Rule()
+	if err != nil {
+		return err
+	}
+	o.Run, o.Job, o.Schedule, o.At, o.Zone, o.Parameters = runID(s.Schedule, slot.At), s.Job, s.Number, slot.At.UTC(), rule.Zone, s.Parameters
+	run, err := s.queue.SubmitOccurrence(ctx, s.t, o)
+	result, why := refusal(err)
+	switch {
+	case err != nil && result == "":
+		return err
+	case err != nil:
+		slot.Result, slot.Why = result, why
+		return s.record(ctx, []schedule.Slot{slot})
+	}
+	s.runs, s.done = append(s.runs, s.ForReader(run)), append(s.done, slot)
+	return recordRun(ctx, s.t, s.Schedule, slot, o.Run)
+}
+
+// refusal returns what becomes of an occurrence of which no run can be made; "" for another error.
+func refusal(err error) (schedule.Result, string) {
+	var overlap *rules.OverlapError
+	var values *definition.ValuesError
+	var full *rules.FullError
+	var conflict *rules.ConflictError
+	var invalid *job.InvalidError
+	switch {
+	case errors.As(err, &overlap):
+		return schedule.Skipped, overlap.Error()
+	case errors.As(err, &values):
+		return schedule.Refused, values.Error()
+	case errors.As(err, &full):
+		return schedule.Refused, full.Error()
+	case errors.As(err, &conflict):
+		return schedule.Refused, conflict.Error()
+	case errors.As(err, &invalid):
+		return schedule.Refused, invalid.Error()
+	}
+	return "", ""
+}
+
+// ids is the namespace of the ids of runs that schedules start.
+var ids = uuid.MustParse("8c1a4b52-5f0e-4b0e-9d43-6f0a1c7f2e91")
+
+// runID returns the id of the run of an occurrence. It is always the same, so that a run that was made before the
+// database was restored is not made again.
+func runID(s Schedule, at time.Time) string {
+	return uuid.NewSHA1(ids, fmt.Appendf(nil, "%s\x00%d\x00%d", s.Job, s.Number, at.Unix())).String()
+}
