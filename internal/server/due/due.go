@@ -28,7 +28,7 @@ type Routes struct {
 	Now   func() time.Time
 }
 
-type putIn struct {
+type putDueIn struct {
 	Job  string `path:"job" maxLength:"600" doc:"The job's name."`
 	Body struct {
 		_            struct{} `additionalProperties:"false"`
@@ -49,7 +49,7 @@ func (s *Routes) GetDue(ctx context.Context, in *route.JobPath) (*route.Response
 }
 
 // PutDue sets when a job is expected to be started.
-func (s *Routes) PutDue(ctx context.Context, in *putIn) (*route.Response[api.JobDue], error) {
+func (s *Routes) PutDue(ctx context.Context, in *putDueIn) (*route.Response[api.JobDue], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, httpio.AsProblem(err)
 	}

@@ -402,6 +402,28 @@ export interface components {
             /** @description The reason, which worker and server show. */
             reason?: string;
         };
+        Due: {
+            cron?: string;
+            /** Format: int64 */
+            every_seconds?: number;
+            /** Format: int64 */
+            grace_seconds?: number;
+            /** Format: date-time */
+            last_start_at: string | null;
+            /** Format: date-time */
+            missed_at: string | null;
+            /** Format: date-time */
+            missed_since?: string;
+            /** Format: int64 */
+            missed_times?: number;
+            /** Format: date-time */
+            next_due_at: string | null;
+            /** Format: date-time */
+            set_at: string;
+            set_by: string;
+            state: string;
+            zone?: string;
+        };
         EndEvent: {
             /** Format: int64 */
             attempt: number;
@@ -624,6 +646,30 @@ export interface components {
             jobs: components["schemas"]["JobDay"][];
             next_cursor: string | null;
         };
+        JobDue: {
+            cron?: string;
+            days: components["schemas"]["KeptDay"][];
+            /** Format: int64 */
+            every_seconds?: number;
+            /** Format: int64 */
+            grace_seconds?: number;
+            /** Format: date-time */
+            last_start_at: string | null;
+            missed: components["schemas"]["MissedTime"][];
+            /** Format: date-time */
+            missed_at: string | null;
+            /** Format: date-time */
+            missed_since?: string;
+            /** Format: int64 */
+            missed_times?: number;
+            /** Format: date-time */
+            next_due_at: string | null;
+            /** Format: date-time */
+            set_at: string;
+            set_by: string;
+            state: string;
+            zone?: string;
+        };
         JobList: {
             jobs: components["schemas"]["Summary"][];
             /** @description The cursor of the next page; null on the last page. */
@@ -660,6 +706,11 @@ export interface components {
              * @description The oldest runs are deleted while all journals take more
              */
             total_bytes: number;
+        };
+        KeptDay: {
+            day: string;
+            /** Format: int64 */
+            kept: number;
         };
         LastRun: {
             /** Format: int64 */
@@ -732,6 +783,24 @@ export interface components {
             memory_bytes: number;
             /** Format: int64 */
             peak_memory_bytes: number;
+        };
+        MissedJob: {
+            due: components["schemas"]["Due"];
+            name: string;
+        };
+        MissedTime: {
+            /** Format: date-time */
+            due_at: string;
+            /** Format: date-time */
+            healed_at: string | null;
+            /** Format: date-time */
+            last_at: string;
+            /** Format: date-time */
+            missed_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: int64 */
+            times: number;
         };
         Neighbor: {
             id: string;
@@ -806,6 +875,7 @@ export interface components {
             attention: components["schemas"]["Attention"];
             fleet: components["schemas"]["FleetAnswer"];
             jobs: components["schemas"]["JobDays"];
+            missed: components["schemas"]["MissedJob"][];
             server: components["schemas"]["ServerCondition"];
         };
         OverviewRun: {
@@ -912,6 +982,22 @@ export interface components {
             type: string;
             /** Format: int64 */
             writer?: number;
+        };
+        PutDueInBody: {
+            /** @description A run is due at these times: minute hour day month weekday. */
+            cron?: string;
+            /**
+             * Format: int64
+             * @description A run is due this long after the start of the last one: 60 to 31536000. Give this or cron.
+             */
+            every_seconds?: number;
+            /**
+             * Format: int64
+             * @description How long after it was due a run counts as missed: 60 to 31536000; an hour if it is absent.
+             */
+            grace_seconds?: number;
+            /** @description The time zone of cron, such as Europe/Berlin; UTC if it is absent. */
+            zone?: string;
         };
         QueuedRun: {
             /** Format: int64 */
@@ -1421,6 +1507,7 @@ export interface components {
         Summary: {
             /** Format: int64 */
             active: number;
+            due?: components["schemas"]["Due"];
             expected?: components["schemas"]["Expected"];
             last_run: components["schemas"]["Run"] | null;
             /** Format: date-time */
