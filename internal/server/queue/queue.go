@@ -52,7 +52,7 @@ type WorkerStore interface {
 	Claim(ctx context.Context, worker string, r job.ClaimRequest) (job.ClaimReply, error)
 	// ReleaseClaim ends a claim of a worker. It returns its run and the changes of it; a zero run if it had ended.
 	ReleaseClaim(ctx context.Context, worker, claim, reason string) (job.Run, []job.RunEvent, error)
-	// RunsReady returns a channel that is closed when a run becomes ready.
+	// RunsReady returns a channel that is closed when a run becomes ready after the call.
 	RunsReady() <-chan struct{}
 	// AnyReady reports whether a run is ready, whoever may take it.
 	AnyReady(ctx context.Context) (bool, error)
@@ -100,9 +100,10 @@ func New(cfg Config) *Routes {
 
 // Run wakes the requests for runs that are held open whenever a run becomes ready, until ctx ends.
 func (s *Routes) Run(ctx context.Context) {
-	for {
+	for ready := s.Workers.RunsReady(); ; {
 		select {
-		case <-s.Workers.RunsReady():
+		case <-ready:
+			ready = s.Workers.RunsReady() // before they look, so that nothing is missed
 			s.polls.Wake()
 		case <-ctx.Done():
 			return

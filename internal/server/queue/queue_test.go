@@ -32,6 +32,7 @@ type fakeStore struct {
 	mu        sync.Mutex
 	ready     int
 	signal    chan struct{} // closed when ready grows
+	atSignal  func()        // is called, once, when the signal is requested
 	asked     int
 	given     map[string][]job.Claim
 	draining  string
@@ -113,6 +114,13 @@ func (f *fakeStore) ListWorkers(context.Context) ([]job.WorkerInfo, error) {
 }
 
 func (f *fakeStore) RunsReady() <-chan struct{} {
+	f.mu.Lock()
+	at := f.atSignal
+	f.atSignal = nil
+	f.mu.Unlock()
+	if at != nil {
+		at()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.signal == nil {
@@ -399,6 +407,27 @@ func TestRequestsAreHeldOpen(t *testing.T) {
 		}
 		if n := s.polls.Count(); n != 0 || s.polls.asking != 0 {
 			t.Errorf("%d requests are still held open, %d look", n, s.polls.asking)
+		}
+	})
+}
+
+// A run that becomes ready while those who wait are being woken for another one, which is gone, is not missed.
+func TestARunThatBecomesReadyDuringAWakeUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newStore()
+		s := newRoutes(t, f)
+		go s.Run(t.Context())
+		waits := ask(s, t.Context(), job.ClaimRequest{ClaimID: "a", Free: 1, WaitMS: 20_000})
+		synctest.Wait()
+		f.mu.Lock()
+		f.atSignal = func() {
+			synctest.Wait() // whoever was woken has looked
+			f.add(1)
+		}
+		f.mu.Unlock()
+		f.add(0)
+		if got := <-waits; len(got.reply.Claims) != 1 || got.after != 0 {
+			t.Errorf("%d runs after %s", len(got.reply.Claims), got.after)
 		}
 	})
 }
