@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ func OpenPostgres(ctx context.Context, address string, relaxed, beside bool) (*D
 	d := Dialect{Name: "PostgreSQL", Postgres: true, Lock: " FOR UPDATE", isConflict: isPostgresConflict}
 	locks := postgresPool(config, maxJobLockConns, fmt.Sprintf(`SET idle_session_timeout = %d`, jobLockIdleTimeout.Milliseconds()))
 	locks.SetConnMaxIdleTime(jobLockIdleTimeout / 2)
-	return &DB{Writer: db, Reader: reader, Dialect: d, jobLocks: jobLocks{db: locks}}, nil
+	return &DB{Writer: db, Reader: reader, Dialect: d, jobLocks: jobLocks{db: locks}, Signals: Signals{id: rand.Text()}}, nil
 }
 
 // postgresWriterSettings are the settings of connections that write. The transaction of a server whose

@@ -9,6 +9,7 @@ type Signals struct {
 	// Match is raised when the queue is to be looked at: a run may have become ready.
 	Match Signal
 
+	id    string // of this process, for ListenReady
 	mu    sync.Mutex
 	ended []string
 }

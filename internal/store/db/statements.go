@@ -78,6 +78,8 @@ type Tx struct {
 	committed []func()
 	known     map[string]bool // see Once
 	trips     *atomic.Int64   // see DB
+	// raisesReady says that RaiseReady was called.
+	raisesReady bool
 }
 
 // Once returns whether a query returns a row. The same query again has the same answer within the transaction: use it

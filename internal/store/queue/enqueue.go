@@ -158,8 +158,7 @@ func insertReady(ctx context.Context, t *db.Tx, run string) error {
 	if err != nil {
 		return fmt.Errorf("make run %s ready: %w", run, err)
 	}
-	t.OnCommit(t.Signals.Ready.Raise)
-	return nil
+	return t.RaiseReady(ctx)
 }
 
 // Return puts an attempt back whose claim ended without a permit. It has its old rank. It does
