@@ -14,7 +14,7 @@ type Command struct {
 	Name string
 	// Set are the variables STINT_… that are set at the beginning of the text for its first command.
 	Set map[string]string
-	// Stint is true if the text runs stint by itself.
+	// Stint is true if the text runs stint by itself: stint run, a server, stint flush.
 	Stint bool
 }
 
@@ -101,7 +101,7 @@ func (c *Command) nameOf(words []string) (name string, done bool) {
 			return "", false
 		case base == "run-parts" && len(words) > 1:
 			return path.Base(words[len(words)-1]), true
-		case (base == "stint" || base == "stint-agent") && len(words) > 1 && words[1] == "run":
+		case base == "stint" || base == "stint-agent":
 			c.Stint = true
 			return base, true
 		case !wraps:
