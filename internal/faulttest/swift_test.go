@@ -18,7 +18,7 @@ var swift = []shorter{
 	{"internal/queue/poll.go", "ClaimTime = 15 * time.Second", "ClaimTime = 3 * time.Second"},
 	{"internal/queue/poll.go", "workerGrace = 30 * time.Second", "workerGrace = 5 * time.Second"},
 	{"internal/queue/poll.go", "withheldTime  = 10 * time.Minute", "withheldTime  = 3 * time.Second"},
-	{"internal/store/claims/workers.go", "arriveInterval = 5 * time.Second", "arriveInterval = time.Second"},
+	{"internal/queue/poll.go", "LeaseAhead = 5 * time.Minute", "LeaseAhead = 10 * time.Second"},
 	{"internal/worker/agents.go", "unknownLimit = 20 * time.Second", "unknownLimit = 4 * time.Second"},
 	{"internal/worker/ask.go", "longWait  = 20 * time.Second", "longWait  = 4 * time.Second"},
 	{"internal/worker/ask.go", "shortWait = 5 * time.Second", "shortWait = time.Second"},

@@ -9,5 +9,7 @@ import (
 // LatestClaimEnd returns the latest end that a claim may have now.
 func LatestClaimEnd(now time.Time) time.Time { return clock.LatestNow(now).Add(ClaimTime) }
 
-// LatestLeaseEnd returns the latest end that the lease of a worker may have now.
-func LatestLeaseEnd(now time.Time) time.Time { return WorkerLease(clock.LatestNow(now), maxWait) }
+// LatestLeaseEnd returns the latest end that the row of a worker may have for its lease now.
+func LatestLeaseEnd(now time.Time) time.Time {
+	return LongestLease(clock.LatestNow(now)).Add(LeaseAhead)
+}

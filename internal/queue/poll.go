@@ -25,6 +25,14 @@ const (
 	LostClaimsLimit = 5
 )
 
+// LeaseAhead is by how much longer the row of a worker says that it lives than its lease, so that its requests need not
+// write the row: the server that it asks knows better. Another server finds out by as much later that a worker is gone
+// if the server that it asked is gone too.
+const LeaseAhead = 5 * time.Minute
+
+// LongestLease returns the latest end of the lease of a worker that has asked by now.
+func LongestLease(now time.Time) time.Time { return WorkerLease(now, maxWait) }
+
 // WorkerLease returns until when the name of a worker that asks at a time, and waits for the answer,
 // belongs to it.
 func WorkerLease(at time.Time, wait time.Duration) time.Time {

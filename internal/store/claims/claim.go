@@ -24,17 +24,17 @@ func (s *Claims) Claim(ctx context.Context, worker string, r job.ClaimRequest) (
 	if err := queue.CheckClaim(worker, r); err != nil {
 		return job.ClaimReply{}, err
 	}
+	if reply, done, err := s.idle(ctx, worker, r); err != nil || done {
+		return reply, err
+	}
 	var reply job.ClaimReply
 	err := s.Write(ctx, db.None, func(t *db.Tx) error {
 		now := db.FromMicros(db.Micros(s.Now()))
-		reply = job.ClaimReply{ClaimID: r.ClaimID, Worker: worker, Server: s.Installation(), Claims: []job.Claim{}, Now: now}
 		w, err := s.arrive(ctx, t, worker, r, now)
 		if err != nil {
 			return err
 		}
-		if d := w.drain; d != nil {
-			reply.Draining, reply.StopBy = drainText(d), d.StopBy
-		}
+		reply = s.replyTo(w, r, now)
 		if err := extend(ctx, t, worker, r.Starting, now); err != nil {
 			return err
 		}
@@ -52,6 +52,15 @@ func (s *Claims) Claim(ctx context.Context, worker string, r job.ClaimRequest) (
 		return job.ClaimReply{}, fmt.Errorf("give runs to worker %s: %w", job.Quote(worker), err)
 	}
 	return reply, nil
+}
+
+// replyTo returns the answer to a request of a worker without claims.
+func (s *Claims) replyTo(w workerRow, r job.ClaimRequest, now time.Time) job.ClaimReply {
+	reply := job.ClaimReply{ClaimID: r.ClaimID, Worker: w.name, Server: s.Installation(), Claims: []job.Claim{}, Now: now}
+	if d := w.drain; d != nil {
+		reply.Draining, reply.StopBy = drainText(d), d.StopBy
+	}
+	return reply
 }
 
 // extend makes the claims of a worker whose agents live last longer.

@@ -19,12 +19,16 @@ type Claims struct {
 	relaxed bool // what is committed may be lost: no claims are given
 	key     []byte
 	live    liveWorkers
+	server  string // identifies this process in the rows of workers
+	leases  keptLeases
 	// released and overdue count the claims that ended without a start since the server began.
 	released, overdue atomic.Int64
 }
 
 // New returns the claims of a database. relaxed says that a commit does not wait for the disk.
-func New(d *db.DB, relaxed bool) *Claims { return &Claims{DB: d, relaxed: relaxed} }
+func New(d *db.DB, relaxed bool) *Claims {
+	return &Claims{DB: d, relaxed: relaxed, server: rand.Text()}
+}
 
 // keyBytes is the length of the key that signs tokens.
 const keyBytes = 32

@@ -281,6 +281,7 @@ func TestNamesOfWorkers(t *testing.T) {
 			t.Errorf("another worker of the name: %v", err)
 		}
 		b.pass(time.Second)
+		must(t, b.servers[0].EndLeases(t.Context()))
 		if _, err := b.servers[1].Claim(t.Context(), "w1", other); err != nil {
 			t.Error(err)
 		}

@@ -108,7 +108,7 @@ func TestWorkerOfAClockThatWasAhead(t *testing.T) {
 
 func (b *bench) live(t *testing.T) (names []string) {
 	t.Helper()
-	all, err := readLive(t.Context(), b.servers[0].Reader, b.clock())
+	all, err := b.servers[0].readLive(t.Context(), b.servers[0].Reader, b.clock())
 	must(t, err)
 	for name := range all {
 		names = append(names, name)

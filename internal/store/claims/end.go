@@ -82,8 +82,13 @@ func (s *Claims) shortenClaims(ctx context.Context) error {
 }
 
 // ExtendClaims gives every claim its whole time again, because the server was away: no worker could name
-// them.
+// them. Workers have their names until the longest request that they can have begun now would end: what the server
+// before knew of them is lost.
 func (s *Claims) ExtendClaims(ctx context.Context) error {
+	err := s.Change(ctx, "shorten the leases of workers", `UPDATE workers SET lease_until = $1 WHERE lease_until > $1`, db.Micros(queue.LongestLease(s.Now())))
+	if err != nil {
+		return err
+	}
 	return s.Change(ctx, "extend all claims", `UPDATE claims SET until = $1 WHERE until < $1`, db.Micros(s.Now().Add(queue.ClaimTime)))
 }
 

@@ -25,6 +25,7 @@ func (s *Claims) ListWorkers(ctx context.Context) ([]job.WorkerInfo, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list workers: %w", err)
 		}
+		w = s.exact(w)
 		d := w.doc
 		info := job.WorkerInfo{
 			Name: w.name, Host: w.host, Version: d.Version, Labels: d.Labels, Allow: d.Allow, Commands: d.Commands, Slots: d.Slots,
@@ -52,7 +53,7 @@ func (s *Claims) LiveWorkers(ctx context.Context) ([]queue.Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	live, err := readLive(ctx, s.Reader, s.Now())
+	live, err := s.readLive(ctx, s.Reader, s.Now())
 	if err != nil {
 		return nil, err
 	}

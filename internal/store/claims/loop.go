@@ -2,6 +2,7 @@ package claims
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -28,6 +29,7 @@ func (s *Claims) RunClaims(ctx context.Context, log *slog.Logger, changed func(r
 			tidied = now
 		}
 		events, err := s.EndOverdueClaims(ctx)
+		err = errors.Join(err, s.EndLeases(ctx))
 		for _, e := range events {
 			changed(e.Run)
 		}

@@ -274,6 +274,10 @@ func TestListWorkers(t *testing.T) {
 			t.Errorf("%+v", w)
 		}
 		b.pass(time.Minute)
+		if all, err = b.servers[0].ListWorkers(t.Context()); err != nil || all[1].Live {
+			t.Errorf("at the server that it asked: %+v, %v", all, err)
+		}
+		must(t, b.servers[0].EndLeases(t.Context()))
 		if all, err = b.servers[1].ListWorkers(t.Context()); err != nil || all[1].Live {
 			t.Errorf("%+v, %v", all, err)
 		}

@@ -17,9 +17,6 @@ import (
 )
 
 const (
-	// arriveInterval is how old the time of a worker's last request may be before another one changes it, so
-	// that a worker that asks often does not write each time.
-	arriveInterval = 5 * time.Second
 	// pollsKept is how many answered requests of a worker are remembered.
 	pollsKept = 8
 	// forgetWorkersAfter is the time after which a worker that does not ask any more is forgotten.
@@ -28,6 +25,7 @@ const (
 
 // workerDoc is what a worker reports that nothing is searched by.
 type workerDoc struct {
+	Server   string            `json:"server,omitempty"` // the process of the server that wrote the row
 	Version  string            `json:"version"`
 	Specs    []int             `json:"specs"`
 	Slots    int               `json:"slots"`
@@ -92,6 +90,22 @@ func lockWorker(ctx context.Context, t *db.Tx, name string) (workerRow, error) {
 	return w, nil
 }
 
+// docOf returns what a request says.
+func (s *Claims) docOf(r job.ClaimRequest) workerDoc {
+	return workerDoc{
+		Server: s.server, Version: r.Version, Specs: r.Specs, Slots: r.Slots, Free: r.Free, Labels: r.Labels, Allow: r.Allow, Commands: r.Commands,
+		MemoryBytes: r.MemoryBytes, FreeMemoryBytes: r.FreeMemoryBytes, FreeCPUs: r.FreeCPUs,
+	}
+}
+
+// leaseOf returns until when a worker that asks at a time has its name.
+func leaseOf(r job.ClaimRequest, now time.Time) time.Time {
+	if r.Leaving {
+		return now // the next worker may have the name at once
+	}
+	return queue.WorkerLease(now, job.Milliseconds(r.WaitMS, 0, time.Minute))
+}
+
 // arrive records that a worker asks, and returns its row, which is locked then. It writes only if
 // something has changed. The error may be *queue.NameTakenError.
 func (s *Claims) arrive(ctx context.Context, t *db.Tx, name string, r job.ClaimRequest, now time.Time) (workerRow, error) {
@@ -100,43 +114,39 @@ func (s *Claims) arrive(ctx context.Context, t *db.Tx, name string, r job.ClaimR
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return w, err
 	}
-	if !queue.MayHaveName(w.id, w.lease, r.WorkerID, now) {
-		return w, &queue.NameTakenError{Worker: name, Host: w.host, Until: w.lease}
+	if has := s.exact(w); !queue.MayHaveName(has.id, has.lease, r.WorkerID, now) {
+		return w, &queue.NameTakenError{Worker: name, Host: has.host, Until: has.lease}
 	}
-	doc, err := json.Marshal(workerDoc{
-		Version: r.Version, Specs: r.Specs, Slots: r.Slots, Free: r.Free, Labels: r.Labels, Allow: r.Allow, Commands: r.Commands,
-		MemoryBytes: r.MemoryBytes, FreeMemoryBytes: r.FreeMemoryBytes, FreeCPUs: r.FreeCPUs,
-	})
+	if known && s.isKept(w, r, now) {
+		return w, nil
+	}
+	doc := s.docOf(r)
+	text, err := json.Marshal(doc)
 	if err != nil {
 		return w, fmt.Errorf("encode worker %s: %w", job.Quote(name), err)
 	}
-	lease := queue.WorkerLease(now, job.Milliseconds(r.WaitMS, 0, time.Minute))
-	if r.Leaving {
-		lease = now // the next worker may have the name at once
-	}
-	same := known && w.id == r.WorkerID && w.host == r.Host && w.leaving == r.Leaving && w.doc.equals(doc)
-	// A time that has not come is that of a clock that was ahead.
-	if age := now.Sub(w.asked); same && age >= 0 && age < arriveInterval && lease.Sub(w.lease) < arriveInterval && !w.lease.After(queue.LatestLeaseEnd(now)) {
-		return w, nil
+	lease := leaseOf(r, now)
+	until := lease
+	if !r.Leaving {
+		until = lease.Add(queue.LeaseAhead)
 	}
 	query := `UPDATE workers SET id = $2, host = $3, doc = $4, asked_at = $5, lease_until = $6, leaving = $7 WHERE name = $1`
 	if !known {
 		query = `INSERT INTO workers (name, id, host, doc, asked_at, lease_until, leaving, first_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $5) ON CONFLICT DO NOTHING`
 	}
-	res, err := t.ExecContext(ctx, query, name, r.WorkerID, r.Host, string(doc), db.Micros(now), db.Micros(lease), db.BoolToInt(r.Leaving))
+	res, err := t.ExecContext(ctx, query, name, r.WorkerID, r.Host, string(text), db.Micros(now), db.Micros(until), db.BoolToInt(r.Leaving))
 	if err := db.RequireRow(res, err); err != nil {
 		return w, fmt.Errorf("store worker %s: %w", job.Quote(name), err)
 	}
-	w.name, w.id, w.host, w.asked, w.lease, w.leaving = name, r.WorkerID, r.Host, now, lease, r.Leaving
+	t.OnCommit(func() {
+		s.leases.set(name, keptLease{id: r.WorkerID, asked: now, lease: lease, written: now, doc: doc})
+	})
+	w.name, w.id, w.host, w.doc, w.asked, w.lease, w.leaving = name, r.WorkerID, r.Host, doc, now, until, r.Leaving
 	return w, nil
 }
 
 // equals reports whether a worker says the same again, but for what its host has free.
-func (d workerDoc) equals(text []byte) bool {
-	var other workerDoc
-	if json.Unmarshal(text, &other) != nil {
-		return false
-	}
+func (d workerDoc) equals(other workerDoc) bool {
 	other.FreeMemoryBytes, other.FreeCPUs = d.FreeMemoryBytes, d.FreeCPUs
 	encoded, err := json.Marshal(other)
 	own, ownErr := json.Marshal(d)
@@ -222,7 +232,7 @@ func (s *Claims) othersOf(ctx context.Context, t *db.Tx, name string, now time.T
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
 	if age := now.Sub(s.live.read); age < 0 || age > liveWorkersAge {
-		if s.live.all, err = readLive(ctx, t, now); err != nil {
+		if s.live.all, err = s.readLive(ctx, t, now); err != nil {
 			return nil, err
 		}
 		s.live.read = now
@@ -247,6 +257,7 @@ func (s *Claims) KnownWorkers(ctx context.Context) (all []queue.KnownWorker, err
 		if err != nil {
 			return nil, fmt.Errorf("read the workers: %w", err)
 		}
+		w = s.exact(w)
 		all = append(all, queue.KnownWorker{Worker: w.asWorker(), LeaseEnd: w.lease, Drained: w.drain != nil})
 	}
 	return all, rows.Err()
@@ -257,7 +268,7 @@ func (w workerRow) asWorker() queue.Worker {
 	return queue.Worker{Host: w.host, Labels: d.Labels, Allow: d.Allow, Commands: d.Commands, Specs: d.Specs, Memory: d.MemoryBytes, Slots: d.Slots, Free: d.Free}
 }
 
-func readLive(ctx context.Context, from db.Querier, now time.Time) (map[string]queue.Worker, error) {
+func (s *Claims) readLive(ctx context.Context, from db.Querier, now time.Time) (map[string]queue.Worker, error) {
 	rows, err := from.QueryContext(ctx, `SELECT `+workerColumns+` FROM workers
 		WHERE lease_until > $1 AND lease_until <= $2 AND drained_at IS NULL AND leaving = 0`, db.Micros(now), db.Micros(queue.LatestLeaseEnd(now)))
 	if err != nil {
@@ -270,7 +281,9 @@ func readLive(ctx context.Context, from db.Querier, now time.Time) (map[string]q
 		if err != nil {
 			return nil, fmt.Errorf("read the workers that live: %w", err)
 		}
-		all[w.name] = w.asWorker()
+		if w = s.exact(w); now.Before(w.lease) {
+			all[w.name] = w.asWorker()
+		}
 	}
 	return all, rows.Err()
 }

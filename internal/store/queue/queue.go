@@ -65,8 +65,11 @@ const (
 )
 
 // AnyReady reports whether a run is ready, whoever may take it.
-func (s *Queue) AnyReady(ctx context.Context) (bool, error) {
-	n, err := db.QueryNumbers(ctx, s.Reader, `SELECT COUNT(*) FROM (SELECT 1 FROM queue_ready LIMIT 1) AS one`)
+func (s *Queue) AnyReady(ctx context.Context) (bool, error) { return IsAnyReady(ctx, s.Reader) }
+
+// IsAnyReady is AnyReady of a database.
+func IsAnyReady(ctx context.Context, from db.Querier) (bool, error) {
+	n, err := db.QueryNumbers(ctx, from, `SELECT COUNT(*) FROM (SELECT 1 FROM queue_ready LIMIT 1) AS one`)
 	if err != nil {
 		return false, fmt.Errorf("read whether a run is ready: %w", err)
 	}

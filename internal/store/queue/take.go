@@ -146,9 +146,8 @@ func (k *taking) choose(ctx context.Context) (chosen []candidate, full map[strin
 		case !open:
 			full[c.group] = true
 			continue
-		case c.group != "":
-			k.free[c.group]--
 		}
+		k.free[c.group]-- // for no group it has no meaning
 		chosen = append(chosen, c)
 	}
 	return chosen, full, nil

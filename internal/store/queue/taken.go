@@ -36,15 +36,12 @@ func (k *taking) take(ctx context.Context, chosen []candidate) error {
 	}
 	var own []candidate
 	for _, c := range chosen {
-		switch {
-		case taken[c.run]:
+		if taken[c.run] {
 			own = append(own, c)
-		default:
-			k.locked[c.run] = true
-			if c.group != "" {
-				k.free[c.group]++
-			}
+			continue
 		}
+		k.locked[c.run] = true
+		k.free[c.group]++ // for no group it has no meaning
 	}
 	if len(own) == 0 {
 		return nil
