@@ -58,7 +58,7 @@ func serve(t *testing.T, s *callServer) report.Reporter {
 	t.Helper()
 	srv := httptest.NewServer(s)
 	t.Cleanup(srv.Close)
-	r, err := report.NewReporter(srv.URL + "/compat/j/")
+	r, err := report.NewReporter(srv.URL+"/compat/j/", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,5 +151,26 @@ func TestReportingEndsWithTheFlushTimeout(t *testing.T) {
 	}
 	if got, want := s.all(), []string{putStarted, putFailed}; !slices.Equal(got, want) {
 		t.Errorf("calls %q, want %q", got, want)
+	}
+}
+
+// The sentence with which a run ended goes to another server, so it has no secret of the job in it.
+func TestTheEndIsReportedWithoutSecrets(t *testing.T) {
+	const secret = "hunter2hunter2"
+	s := &callServer{answer: func(string, int, <-chan struct{}) int { return http.StatusOK }}
+	srv := httptest.NewServer(s)
+	defer srv.Close()
+	c, _ := config(t, nil, "")
+	c.Args, c.Env = []string{"/no/such/" + secret}, append(c.Env, "API_PASSWORD="+secret)
+	var err error
+	if c.ReportTo, err = report.NewReporter("hc+"+srv.URL+"/b7e1", c.Run); err != nil {
+		t.Fatal(err)
+	}
+	c.Server = nil
+	Run(t.Context(), c)
+	calls := s.all()
+	if len(calls) != 2 || !strings.HasPrefix(calls[0], "POST /b7e1/start ") || !strings.HasPrefix(calls[1], "POST /b7e1/127 ") ||
+		!strings.Contains(calls[1], "/no/such/") || strings.Contains(calls[1], secret) {
+		t.Errorf("calls %q", calls)
 	}
 }

@@ -1,4 +1,5 @@
-// Package report reports a run to a second server with two calls: its status and a heartbeat.
+// Package report reports a run to a second server: its status and heartbeats to one of two calls (report.go),
+// or its start and exit code to one that speaks as Healthchecks does (healthchecks.go).
 package report
 
 import (
@@ -19,9 +20,10 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Reporter is a server of those two calls.
+// Reporter is such a server.
 type Reporter interface {
-	Status(ctx context.Context, status string) error
+	// Status reports a status; o is how the run ended, or nil for "started".
+	Status(ctx context.Context, status string, o *job.Outcome) error
 	Heartbeat(ctx context.Context) error
 }
 
@@ -86,7 +88,7 @@ func (r *Reports) beat(ctx context.Context) {
 		if r.started {
 			_ = r.call(r.live, r.cfg.To.Heartbeat) // printed in call
 		} else {
-			r.started = r.call(ctx, r.status(statusStarted)) == nil || ctx.Err() != nil
+			r.started = r.call(ctx, r.status(statusStarted, nil)) == nil || ctx.Err() != nil
 		}
 		select {
 		case <-ticker.C:
@@ -115,13 +117,13 @@ func (r *Reports) Finish(ctx context.Context, o job.Outcome, flush time.Duration
 	ctx, cancel := context.WithDeadline(ctx, begun.Add(max(flush, once)))
 	defer cancel()
 	if !r.started {
-		_ = r.call(ctx, r.status(statusStarted))
+		_ = r.call(ctx, r.status(statusStarted, nil))
 	}
 	status := statusFailed
 	if o.State == job.Succeeded {
 		status = statusCompleted
 	}
-	err := r.sendLast(ctx, status, begun.Add(flush))
+	err := r.sendLast(ctx, status, o, begun.Add(flush))
 	if err != nil {
 		r.warn(err)
 	}
@@ -144,10 +146,10 @@ func (r *Reports) awaitBeat(ctx context.Context, limit time.Duration) {
 }
 
 // sendLast sends the last status, again after a failure if until has not come.
-func (r *Reports) sendLast(ctx context.Context, status string, until time.Time) error {
+func (r *Reports) sendLast(ctx context.Context, status string, o job.Outcome, until time.Time) error {
 	b := delivery.NewBackOff()
 	for refusals := 0; ; {
-		err := r.call(ctx, r.status(status))
+		err := r.call(ctx, r.status(status, &o))
 		var p *job.Problem
 		if refusals++; err == nil || !errors.As(err, &p) || p.Temporary() {
 			refusals = 0
@@ -166,8 +168,8 @@ func (r *Reports) sendLast(ctx context.Context, status string, until time.Time) 
 	}
 }
 
-func (r *Reports) status(s string) func(context.Context) error {
-	return func(ctx context.Context) error { return r.cfg.To.Status(ctx, s) }
+func (r *Reports) status(s string, o *job.Outcome) func(context.Context) error {
+	return func(ctx context.Context) error { return r.cfg.To.Status(ctx, s, o) }
 }
 
 // call makes one call. An error that it returns while ctx lives is the server's.
@@ -198,13 +200,15 @@ type httpReporter struct {
 	client *http.Client
 }
 
-// NewReporter makes the two calls to a URL: PUT URL/status, PUT URL/heartbeat.
-func NewReporter(raw string) (Reporter, error) {
-	shown := raw
-	if at := strings.LastIndex(raw, "@"); at >= 0 { // no message shows a password
-		shown = "…" + raw[at:]
+// NewReporter returns the server at a URL: one of PUT URL/status and PUT URL/heartbeat, or with hc+ in front
+// one that speaks as Healthchecks does. run is the id of the run.
+func NewReporter(raw, run string) (Reporter, error) {
+	address, checks := strings.CutPrefix(raw, "hc+")
+	shown := address
+	if at := strings.LastIndex(address, "@"); at >= 0 { // no message shows a password
+		shown = "…" + address[at:]
 	}
-	u, err := url.Parse(raw)
+	u, err := url.Parse(address)
 	switch {
 	case err != nil:
 		return nil, &job.InvalidError{What: "URL", Value: shown, Why: "cannot be read"}
@@ -213,35 +217,48 @@ func NewReporter(raw string) (Reporter, error) {
 	case u.Host == "":
 		return nil, &job.InvalidError{What: "URL", Value: shown, Why: "has no host"}
 	case u.RawQuery != "" || u.Fragment != "":
-		return nil, &job.InvalidError{What: "URL", Value: shown, Why: "has a query or a fragment, and /status must be added to it"}
+		return nil, &job.InvalidError{What: "URL", Value: shown, Why: "has a query or a fragment, and a path must be added to it"}
 	}
-	return &httpReporter{
+	h := &httpReporter{
 		shown:  u.Redacted(),
-		base:   strings.TrimRight(raw, "/"),
+		base:   strings.TrimRight(address, "/"),
 		client: &http.Client{CheckRedirect: client.FollowRedirect, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 1, IdleConnTimeout: 90 * time.Second}},
-	}, nil
+	}
+	if !checks {
+		return h, nil
+	}
+	if u.Path == "" || u.Path == "/" {
+		return nil, &job.InvalidError{What: "URL", Value: shown, Why: "has no path: give the whole URL of the check"}
+	}
+	h.shown = u.Scheme + "://" + u.Host + "/…" // the path is a secret
+	return &healthchecks{h, run}, nil
 }
 
-func (h *httpReporter) Status(ctx context.Context, status string) error {
+// Status implements Reporter.
+func (h *httpReporter) Status(ctx context.Context, status string, _ *job.Outcome) error {
 	body, err := json.Marshal(map[string]string{"status": status})
 	if err != nil {
 		return err
 	}
-	return h.put(ctx, "/status", body)
+	return h.send(ctx, http.MethodPut, "/status", "application/json", body)
 }
 
-func (h *httpReporter) Heartbeat(ctx context.Context) error { return h.put(ctx, "/heartbeat", nil) }
+// Heartbeat implements Reporter.
+func (h *httpReporter) Heartbeat(ctx context.Context) error {
+	return h.send(ctx, http.MethodPut, "/heartbeat", "", nil)
+}
 
 // Close closes the idle connection.
 func (h *httpReporter) Close() { h.client.CloseIdleConnections() }
 
-func (h *httpReporter) put(ctx context.Context, path string, body []byte) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, h.base+path, bytes.NewReader(body))
+// send makes one call.
+func (h *httpReporter) send(ctx context.Context, method, path, contentType string, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, method, h.base+path, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("report to %s: %w", h.shown, err)
 	}
 	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", contentType)
 	}
 	resp, err := h.client.Do(req)
 	if err != nil {
@@ -253,9 +270,9 @@ func (h *httpReporter) put(ctx context.Context, path string, body []byte) error 
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
 	if resp.StatusCode >= 300 {
-		detail := "PUT " + path + " was refused"
+		detail := method + " " + path + " was refused"
 		if to, err := resp.Location(); err == nil {
-			detail = fmt.Sprintf("PUT %s was answered with a redirect to %s, which is not followed: give that address", path, to.Redacted())
+			detail = fmt.Sprintf("%s %s was answered with a redirect to %s, which is not followed: give that address", method, path, to.Redacted())
 		}
 		return fmt.Errorf("report to %s: %w", h.shown, &job.Problem{
 			Status: resp.StatusCode, Title: http.StatusText(resp.StatusCode), Detail: detail,

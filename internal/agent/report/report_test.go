@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestNewReporterRefuses(t *testing.T) {
 	for _, raw := range []string{"", "host:1/x", "ftp://host", "http://", "http://host?q=1", "http://ho st"} {
-		if _, err := NewReporter(raw); err == nil {
+		if _, err := NewReporter(raw, ""); err == nil {
 			t.Errorf("NewReporter(%q) takes it", raw)
 		}
 	}
@@ -46,8 +46,10 @@ func (f *fake) call(ctx context.Context, name string) error {
 	return f.answer(ctx, name)
 }
 
-func (f *fake) Status(ctx context.Context, status string) error { return f.call(ctx, status) }
-func (f *fake) Heartbeat(ctx context.Context) error             { return f.call(ctx, "heartbeat") }
+func (f *fake) Status(ctx context.Context, status string, _ *job.Outcome) error {
+	return f.call(ctx, status)
+}
+func (f *fake) Heartbeat(ctx context.Context) error { return f.call(ctx, "heartbeat") }
 
 func (f *fake) all() []string {
 	f.mu.Lock()
@@ -180,11 +182,11 @@ func TestErrorsNameTheAddressOnce(t *testing.T) {
 		refusing.URL: "report to %s/compat/j: PUT /status was refused (HTTP 404)",
 	} {
 		base = strings.Replace(base, "http://", "http://ada:hunter2@", 1)
-		r, err := NewReporter(base + "/compat/j")
+		r, err := NewReporter(base+"/compat/j", "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = r.Status(t.Context(), "started")
+		err = r.Status(t.Context(), "started", nil)
 		r.(*httpReporter).Close()
 		want = strings.Replace(want, "%s", strings.Replace(base, "hunter2", "xxxxx", 1), 1)
 		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Count(err.Error(), "http://") != 1 {
@@ -202,12 +204,12 @@ func TestRedirectsAreNotFollowedElsewhere(t *testing.T) {
 		http.Redirect(w, r, to+r.URL.Path, http.StatusTemporaryRedirect)
 	}))
 	defer srv.Close()
-	r, err := NewReporter(srv.URL + "/compat/j")
+	r, err := NewReporter(srv.URL+"/compat/j", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.(*httpReporter).Close()
-	if err := r.Status(t.Context(), "started"); err == nil || !strings.Contains(err.Error(), to) {
+	if err := r.Status(t.Context(), "started", nil); err == nil || !strings.Contains(err.Error(), to) {
 		t.Errorf("error %v, want it to name %s", err, to)
 	}
 }

@@ -274,12 +274,12 @@ func (a *agentProgram) jobEnvironment(c *agent.Config, opts *option.Set) error {
 	return err
 }
 
-// destinations fills in where the run is reported: the tracking server, a server of the two-call
-// protocol, or both. The job runs also if a value cannot be used; that is reported.
+// destinations fills in where the run is reported: the tracking server, another server, or both. The job
+// runs also if a value cannot be used; that is reported.
 func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) {
 	if url := opts.Text("report-to"); url != "" {
 		cfg.ReportURL = url
-		r, err := report.NewReporter(url)
+		r, err := report.NewReporter(url, cfg.Run)
 		if err == nil {
 			cfg.ReportTo = r
 		} else {

@@ -49,7 +49,7 @@ func RunRows() []option.Option {
 		{Name: "run-id", Value: "UUID", Help: "id of the run (default: a new one)"},
 		{Name: "flush-timeout", Kind: option.Duration, Value: "D", Default: "30s", Help: "how long to deliver after the job's end before the journal is left in the spool"},
 		spoolRow(),
-		{Name: "report-to", Value: "URL", Help: "report status and heartbeats to this server by PUT URL/status and PUT URL/heartbeat; the tracking server is then used only if --server is given too"},
+		{Name: "report-to", Value: "URL", Help: "report status and heartbeats to this server by PUT URL/status and PUT URL/heartbeat, or with hc+ before the URL start and exit code as Healthchecks takes them; the tracking server is then used only if --server is given too"},
 	}...)
 }
 
