@@ -189,3 +189,38 @@ func TestCronDue(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// At a terminal a person sees what changes, and only their yes changes it.
+func TestAdoptAsksAtATerminal(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	shell := cronShell(t, stint)
+	const text = "0 3 * * * backup\n"
+	file := filepath.Join(filepath.Dir(shell), "crontab")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ answer, want string }{
+		{"\n", text}, {"n\n", text}, {"y\n", "SHELL=" + shell + "\n" + text},
+	} {
+		screen, tty := terminal(t)
+		defer screen.Close()
+		cmd := h.command(stint, "cron", "adopt", "--shell", shell, file)
+		inTerminal(cmd, tty)
+		seen := watchScreen(screen)
+		if _, err := screen.WriteString(c.answer); err != nil { // it waits in the terminal
+			t.Fatal(err)
+		}
+		if err := cmd.Run(); err != nil {
+			t.Errorf("%q: %v", c.answer, err)
+		}
+		tty.Close()
+		<-seen.done
+		if shown := seen.all(); !strings.Contains(shown, "+SHELL="+shell) || !strings.Contains(shown, "Change "+file+"? [y/N]") {
+			t.Errorf("%q: the terminal shows %q", c.answer, shown)
+		}
+		if got, err := os.ReadFile(file); err != nil || string(got) != c.want {
+			t.Errorf("%q: the crontab is %q, %v; want %q", c.answer, got, err, c.want)
+		}
+	}
+}
