@@ -53,7 +53,7 @@ func (c *Client) Definitions(ctx context.Context, source, cursor string, limit i
 		path += "?" + v.Encode()
 	}
 	var out DefinitionPage
-	err := c.get(ctx, path, &out)
+	err := c.Get(ctx, path, &out)
 	return out, err
 }
 
@@ -65,7 +65,7 @@ func (c *Client) Definition(ctx context.Context, name, version string) (api.Defi
 		path += "?version=" + url.QueryEscape(version)
 	}
 	var out api.DefinedJob
-	err := c.get(ctx, path, &out)
+	err := c.Get(ctx, path, &out)
 	return out, err
 }
 
@@ -74,7 +74,7 @@ func (c *Client) DefinitionVersions(ctx context.Context, name string) ([]api.Def
 	var out struct {
 		Versions []api.DefinitionVersion `json:"versions"`
 	}
-	err := c.get(ctx, definitionPath(name)+"/versions", &out)
+	err := c.Get(ctx, definitionPath(name)+"/versions", &out)
 	return out.Versions, err
 }
 
@@ -88,30 +88,27 @@ type DefinitionDiff struct {
 // DiffDefinition compares two versions, by their hashes or the first digits of them. An empty to is
 // the present one.
 func (c *Client) DiffDefinition(ctx context.Context, name, from, to string) (DefinitionDiff, error) {
-	v := url.Values{"from": {from}}
-	if to != "" {
-		v.Set("to", to)
-	}
+	v := url.Values{"from": {from}, "to": {to}}
 	var out DefinitionDiff
-	err := c.get(ctx, definitionPath(name)+"/diff?"+v.Encode(), &out)
+	err := c.Get(ctx, definitionPath(name)+"/diff?"+v.Encode(), &out)
 	return out, err
 }
 
 // DeleteDefinition deletes the definition of a job. Its runs stay.
 func (c *Client) DeleteDefinition(ctx context.Context, name string) error {
-	return c.change(ctx, http.MethodDelete, definitionPath(name), nil, nil)
+	return c.Send(ctx, http.MethodDelete, definitionPath(name), nil, nil)
 }
 
 // PauseJob keeps a job from being started until ResumeJob.
 func (c *Client) PauseJob(ctx context.Context, name, by, why string) (api.DefinedJob, error) {
 	var out api.DefinedJob
-	err := c.change(ctx, http.MethodPost, definitionPath(name)+"/pause", map[string]string{"by": by, "why": why}, &out)
+	err := c.Send(ctx, http.MethodPost, definitionPath(name)+"/pause", map[string]string{"by": by, "why": why}, &out)
 	return out, err
 }
 
 // ResumeJob ends a pause.
 func (c *Client) ResumeJob(ctx context.Context, name string) (api.DefinedJob, error) {
 	var out api.DefinedJob
-	err := c.change(ctx, http.MethodPost, definitionPath(name)+"/resume", nil, &out)
+	err := c.Send(ctx, http.MethodPost, definitionPath(name)+"/resume", nil, &out)
 	return out, err
 }

@@ -12,7 +12,7 @@ import (
 // Explain returns the result of every health rule for a run.
 func (c *Client) Explain(ctx context.Context, ref string) (api.Explanation, error) {
 	var out api.Explanation
-	err := c.get(ctx, runPath(ref)+"/explain", &out)
+	err := c.Get(ctx, runPath(ref)+"/explain", &out)
 	return out, err
 }
 
@@ -23,21 +23,21 @@ func (c *Client) Changes(ctx context.Context, ref, with string) (api.Changes, er
 		path += "?with=" + url.QueryEscape(with)
 	}
 	var out api.Changes
-	err := c.get(ctx, path, &out)
+	err := c.Get(ctx, path, &out)
 	return out, err
 }
 
 // Job returns one job with its figures.
 func (c *Client) Job(ctx context.Context, name string) (api.Summary, error) {
 	var out api.Summary
-	err := c.get(ctx, jobPath(name), &out)
+	err := c.Get(ctx, jobPath(name), &out)
 	return out, err
 }
 
 // Policy returns the policy that holds for a job.
 func (c *Client) Policy(ctx context.Context, name string) (api.JobPolicy, error) {
 	var out api.JobPolicy
-	err := c.get(ctx, jobPath(name)+"/policy", &out)
+	err := c.Get(ctx, jobPath(name)+"/policy", &out)
 	return out, err
 }
 
@@ -71,31 +71,31 @@ func (c *Client) put(ctx context.Context, method, path string, text []byte, out 
 
 // Due returns when a job is expected to be started; a *job.Problem with the status 404 if nobody expects it.
 func (c *Client) Due(ctx context.Context, name string) (out api.JobDue, err error) {
-	err = c.get(ctx, jobPath(name)+"/due", &out)
+	err = c.Get(ctx, jobPath(name)+"/due", &out)
 	return out, err
 }
 
 // SetDue sets when a job is expected to be started. It stays paused if it is.
 func (c *Client) SetDue(ctx context.Context, name string, e job.Expectation) (out api.JobDue, err error) {
-	err = c.change(ctx, http.MethodPut, jobPath(name)+"/due", e, &out)
+	err = c.Send(ctx, http.MethodPut, jobPath(name)+"/due", e, &out)
 	return out, err
 }
 
 // PauseDue pauses the expectation of a job: what is due meanwhile is not missed.
 func (c *Client) PauseDue(ctx context.Context, name string) (out api.JobDue, err error) {
-	err = c.change(ctx, http.MethodPost, jobPath(name)+"/due/pause", nil, &out)
+	err = c.Send(ctx, http.MethodPost, jobPath(name)+"/due/pause", nil, &out)
 	return out, err
 }
 
 // ResumeDue ends the pause of an expectation.
 func (c *Client) ResumeDue(ctx context.Context, name string) (out api.JobDue, err error) {
-	err = c.change(ctx, http.MethodPost, jobPath(name)+"/due/resume", nil, &out)
+	err = c.Send(ctx, http.MethodPost, jobPath(name)+"/due/resume", nil, &out)
 	return out, err
 }
 
 // DeleteDue deletes the expectation of a job.
 func (c *Client) DeleteDue(ctx context.Context, name string) error {
-	return c.change(ctx, http.MethodDelete, jobPath(name)+"/due", nil, nil)
+	return c.Send(ctx, http.MethodDelete, jobPath(name)+"/due", nil, nil)
 }
 
 func jobPath(name string) string { return "/api/v1/jobs/" + url.PathEscape(name) }

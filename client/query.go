@@ -55,14 +55,14 @@ func (c *Client) Runs(ctx context.Context, q RunsQuery) (RunsPage, error) {
 		set("limit", strconv.Itoa(q.Limit))
 	}
 	var page RunsPage
-	err := c.get(ctx, "/api/v1/runs?"+v.Encode(), &page)
+	err := c.Get(ctx, "/api/v1/runs?"+v.Encode(), &page)
 	return page, err
 }
 
 // Run returns one run by id, prefix of an id, or job#number.
 func (c *Client) Run(ctx context.Context, ref string) (job.Run, error) {
 	var r job.Run
-	err := c.get(ctx, runPath(ref), &r)
+	err := c.Get(ctx, runPath(ref), &r)
 	return r, err
 }
 
@@ -72,7 +72,7 @@ func (c *Client) Samples(ctx context.Context, ref string, points int) ([]job.Sam
 	var out struct {
 		Samples []job.Sample `json:"samples"`
 	}
-	err := c.get(ctx, fmt.Sprintf("%s/samples?points=%d", runPath(ref), points), &out)
+	err := c.Get(ctx, fmt.Sprintf("%s/samples?points=%d", runPath(ref), points), &out)
 	return out.Samples, err
 }
 
@@ -81,7 +81,7 @@ func (c *Client) Events(ctx context.Context, ref string) ([]job.RunEvent, error)
 	var out struct {
 		Events []job.RunEvent `json:"events"`
 	}
-	err := c.get(ctx, runPath(ref)+"/events", &out)
+	err := c.Get(ctx, runPath(ref)+"/events", &out)
 	return out.Events, err
 }
 
@@ -161,7 +161,7 @@ func (c *Client) Jobs(ctx context.Context, cursor string, limit int) (JobPage, e
 		path += "?" + v.Encode()
 	}
 	var out JobPage
-	err := c.get(ctx, path, &out)
+	err := c.Get(ctx, path, &out)
 	return out, err
 }
 
@@ -169,7 +169,7 @@ func (c *Client) Jobs(ctx context.Context, cursor string, limit int) (JobPage, e
 // each job.
 func (c *Client) Overview(ctx context.Context) (api.Overview, error) {
 	var out api.Overview
-	err := c.get(ctx, "/api/v1/overview", &out)
+	err := c.Get(ctx, "/api/v1/overview", &out)
 	return out, err
 }
 
@@ -221,7 +221,8 @@ func (c *Client) About(ctx context.Context) (About, error) {
 	return About{Version: doc.Info.Version, Date: resp.Header.Get("Date")}, nil
 }
 
-func (c *Client) get(ctx context.Context, path string, out any) error {
+// Get reads the answer of a call of the API into out, and tries again while the server is not available.
+func (c *Client) Get(ctx context.Context, path string, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	return retryUnavailable(ctx, func() error { return c.do(ctx, c.calls, http.MethodGet, path, "", nil, out) })

@@ -82,21 +82,21 @@ func (c *Client) Queue(ctx context.Context, q QueueQuery) (job.QueuePage, error)
 		v.Set("limit", strconv.Itoa(q.Limit))
 	}
 	var out job.QueuePage
-	err := c.get(ctx, "/api/v1/queue?"+v.Encode(), &out)
+	err := c.Get(ctx, "/api/v1/queue?"+v.Encode(), &out)
 	return out, err
 }
 
 // ReleaseQueue lets the held runs of a job, or all, go on, and returns how many there were.
 func (c *Client) ReleaseQueue(ctx context.Context, name, by string) (int64, error) {
 	var out job.QueueReleaseReply
-	err := c.change(ctx, http.MethodPost, "/api/v1/queue/release", job.QueueReleaseRequest{Job: name, By: by}, &out)
+	err := c.Send(ctx, http.MethodPost, "/api/v1/queue/release", job.QueueReleaseRequest{Job: name, By: by}, &out)
 	return out.Released, err
 }
 
 // SetPriority gives a queued run another priority: it is ranked anew.
 func (c *Client) SetPriority(ctx context.Context, ref string, p job.Priority) (job.Run, error) {
 	var out job.Run
-	err := c.change(ctx, http.MethodPost, runPath(ref)+"/priority", job.PriorityRequest{Priority: p}, &out)
+	err := c.Send(ctx, http.MethodPost, runPath(ref)+"/priority", job.PriorityRequest{Priority: p}, &out)
 	return out, err
 }
 
@@ -107,20 +107,20 @@ func (c *Client) Groups(ctx context.Context) ([]job.Group, error) {
 	var out struct {
 		Groups []job.Group `json:"groups"`
 	}
-	err := c.get(ctx, "/api/v1/groups", &out)
+	err := c.Get(ctx, "/api/v1/groups", &out)
 	return out.Groups, err
 }
 
 // SetGroup sets how many runs of a group may be active at once, and creates the group.
 func (c *Client) SetGroup(ctx context.Context, name string, limit int) (job.Group, error) {
 	var out job.Group
-	err := c.change(ctx, http.MethodPut, groupPath(name), map[string]int{"limit": limit}, &out)
+	err := c.Send(ctx, http.MethodPut, groupPath(name), map[string]int{"limit": limit}, &out)
 	return out, err
 }
 
 // DeleteGroup deletes a group: its runs have no common limit any more.
 func (c *Client) DeleteGroup(ctx context.Context, name string) error {
-	return c.change(ctx, http.MethodDelete, groupPath(name), nil, nil)
+	return c.Send(ctx, http.MethodDelete, groupPath(name), nil, nil)
 }
 
 // Workers lists the workers in the order of names.
@@ -128,20 +128,20 @@ func (c *Client) Workers(ctx context.Context) ([]job.WorkerInfo, error) {
 	var out struct {
 		Workers []job.WorkerInfo `json:"workers"`
 	}
-	err := c.get(ctx, "/api/v1/workers", &out)
+	err := c.Get(ctx, "/api/v1/workers", &out)
 	return out.Workers, err
 }
 
 // DrainWorker keeps a worker from getting runs until ResumeWorker.
 func (c *Client) DrainWorker(ctx context.Context, name string, r job.DrainRequest) (job.WorkerInfo, error) {
 	var out job.WorkerInfo
-	err := c.change(ctx, http.MethodPost, workerPath(name)+"/drain", r, &out)
+	err := c.Send(ctx, http.MethodPost, workerPath(name)+"/drain", r, &out)
 	return out, err
 }
 
 // ResumeWorker ends the drain of a worker.
 func (c *Client) ResumeWorker(ctx context.Context, name string) (job.WorkerInfo, error) {
 	var out job.WorkerInfo
-	err := c.change(ctx, http.MethodPost, workerPath(name)+"/resume", nil, &out)
+	err := c.Send(ctx, http.MethodPost, workerPath(name)+"/resume", nil, &out)
 	return out, err
 }

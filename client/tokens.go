@@ -30,7 +30,7 @@ func (c *Client) Tokens(ctx context.Context) ([]Token, error) {
 	var out struct {
 		Tokens []Token `json:"tokens"`
 	}
-	err := c.get(ctx, "/api/v1/tokens", &out)
+	err := c.Get(ctx, "/api/v1/tokens", &out)
 	return out.Tokens, err
 }
 
@@ -49,11 +49,11 @@ func (c *Client) CreateToken(ctx context.Context, name, scope string, valid time
 		TokenWorker
 	}{name, scope, valid.Seconds(), of}
 	var out NewToken
-	err := c.change(ctx, http.MethodPost, "/api/v1/tokens", in, &out)
+	err := c.Send(ctx, http.MethodPost, "/api/v1/tokens", in, &out)
 	return out, err
 }
 
 // RevokeToken makes the token with an id invalid.
 func (c *Client) RevokeToken(ctx context.Context, id string) error {
-	return c.change(ctx, http.MethodDelete, "/api/v1/tokens/"+url.PathEscape(id), nil, nil)
+	return c.Send(ctx, http.MethodDelete, "/api/v1/tokens/"+url.PathEscape(id), nil, nil)
 }

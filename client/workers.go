@@ -41,5 +41,5 @@ func (c *Client) Claim(ctx context.Context, worker string, r job.ClaimRequest) (
 // has ended meanwhile is no error.
 func (c *Client) ReleaseClaim(ctx context.Context, worker, claim, reason string) error {
 	path := workerPath(worker) + "/claims/" + url.PathEscape(claim) + "/release"
-	return c.change(ctx, http.MethodPost, path, job.ReleaseRequest{Reason: reason}, nil)
+	return c.Send(ctx, http.MethodPost, path, job.ReleaseRequest{Reason: reason}, nil)
 }

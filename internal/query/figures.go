@@ -16,6 +16,10 @@ type Figures struct {
 	// Claims that ended without a start since this server began: because their workers gave them back, and because
 	// no worker named them any more.
 	ClaimsReleased, ClaimsOverdue int64
+	// Occurrences counts those of schedules since this server began, by result, and SchedulesLate is by how much the
+	// schedule is late that is due for longest.
+	Occurrences   map[string]int64
+	SchedulesLate time.Duration
 	// Connections to the database: open, at work now, and the time that work has waited
 	// for one since the start.
 	DatabaseConnections, DatabaseInUse int

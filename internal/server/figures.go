@@ -66,7 +66,9 @@ func writeFigures(w io.Writer, f query.Figures) {
 	writeQueueOfJobs(w, f.QueueOfJobs)
 	metrics.Write(w, "stint_claims_ended_total", "counter",
 		metrics.Sample{Labels: `why="released"`, Value: float64(f.ClaimsReleased)}, metrics.Sample{Labels: `why="overdue"`, Value: float64(f.ClaimsOverdue)})
+	writeByLabel(w, "stint_occurrences_total", "counter", "result", f.Occurrences)
 	gauge := func(name string, v float64) { metrics.Write(w, name, "gauge", metrics.Sample{Value: v}) }
+	gauge("stint_schedules_late_seconds", f.SchedulesLate.Seconds())
 	gauge("stint_outbox_pending", float64(f.OutboxPending))
 	gauge("stint_outbox_oldest_seconds", f.OutboxOldest.Seconds())
 	gauge("stint_database_connections", float64(f.DatabaseConnections))
@@ -78,9 +80,14 @@ func writeFigures(w io.Writer, f query.Figures) {
 
 // writeByKind writes a metric with one value for each kind of item, in the order of the kinds.
 func writeByKind(w io.Writer, name, kind string, counts map[string]int64) {
+	writeByLabel(w, name, kind, "kind", counts)
+}
+
+// writeByLabel writes a metric with one value for each value of a label, in their order.
+func writeByLabel(w io.Writer, name, kind, label string, counts map[string]int64) {
 	samples := make([]metrics.Sample, 0, len(counts))
 	for _, k := range slices.Sorted(maps.Keys(counts)) {
-		samples = append(samples, metrics.Sample{Labels: fmt.Sprintf("kind=%q", k), Value: float64(counts[k])})
+		samples = append(samples, metrics.Sample{Labels: fmt.Sprintf("%s=%q", label, k), Value: float64(counts[k])})
 	}
 	metrics.Write(w, name, kind, samples...)
 }

@@ -28,6 +28,8 @@ var metricHelp = map[string]string{
 	"stint_claims_ended_total":          "Claims that ended without a start: released, the worker gave it back; overdue, no worker named it any more.",
 	"stint_permits_granted_total":       "Processes that were permitted to start an attempt.",
 	"stint_permits_refused_total":       "Processes that were not: not_submitted, other_process has the permit, other_attempt is next or has begun, canceled, not_waiting, claim_ended, copy that was not activated, relaxed durability.",
+	"stint_occurrences_total":           "Times of schedules since the server started, by what became of them: ran, ran_late, skipped, missed, paused, refused.",
+	"stint_schedules_late_seconds":      "By how much the schedule is late that is due for longest; 0 for none. More than a few seconds: no server looks at schedules.",
 	"stint_outbox_pending":              "Notifications, cancels and retries that are not completed.",
 	"stint_outbox_oldest_seconds":       "Age of the oldest notification that is due.",
 	"stint_troubled_items":              "Troubled items, by kind.",

@@ -168,8 +168,10 @@ func (s *Server) actionRoutes() []route.Row {
 // definitionRoutes are the rows about what jobs are when the server starts them.
 func (s *Server) definitionRoutes() []route.Row {
 	const (
-		all = "/api/v1/definitions"
-		one = all + "/{job}"
+		all       = "/api/v1/definitions"
+		one       = all + "/{job}"
+		schedules = "/api/v1/schedules"
+		ofJob     = schedules + "/{job}"
 	)
 	d := s.definitions
 	return []route.Row{
@@ -182,6 +184,12 @@ func (s *Server) definitionRoutes() []route.Row {
 		{Method: "GET", Pattern: one + "/diff", Scope: access.Read, Typed: route.Typed(d.DiffVersions), Summary: "Get what differs between two versions of a definition"},
 		{Method: "POST", Pattern: one + "/pause", Scope: access.Write, Typed: route.Typed(d.PauseJob), Summary: "Keep a job from being started"},
 		{Method: "POST", Pattern: one + "/resume", Scope: access.Write, Typed: route.Typed(d.ResumeJob), Summary: "End the pause of a job"},
+		{Method: "GET", Pattern: schedules, Scope: access.Read, Typed: route.Typed(d.ListSchedules), Summary: "List when the server starts jobs by itself"},
+		{Method: "GET", Pattern: schedules + "/times", Scope: access.Read, Typed: route.Typed(d.ListTimes), Summary: "List the next times of schedules"},
+		{Method: "GET", Pattern: ofJob + "/occurrences", Scope: access.Read, Typed: route.Typed(d.ListOccurrences), Summary: "List what became of the times of a job's schedules, the last first"},
+		{Method: "POST", Pattern: ofJob + "/backfill", Scope: access.Write, Typed: route.Typed(d.PostBackfill), Summary: "Make the runs of times that have passed and have none"},
+		{Method: "POST", Pattern: ofJob + "/{number}/pause", Scope: access.Write, Typed: route.Typed(d.PauseSchedule), Summary: "Keep a schedule from starting its job"},
+		{Method: "POST", Pattern: ofJob + "/{number}/resume", Scope: access.Write, Typed: route.Typed(d.ResumeSchedule), Summary: "End the pause of a schedule"},
 		{Method: "GET", Pattern: "/schema/definition.json", Scope: access.Public, Handle: d.GetSchema, Summary: "Get the JSON Schema of a definition", Doc: definitions.DocSchema},
 	}
 }

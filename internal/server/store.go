@@ -28,6 +28,7 @@ type Store interface {
 	runs.Store
 	accessapi.Store
 	definitions.Store
+	definitions.ScheduleStore
 	due.Store
 	queue.SubmitStore
 	queue.QueueStore

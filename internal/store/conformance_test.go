@@ -75,6 +75,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"occurrences after a restore", heldOccurrences},
 		{"schedules after the clock was set back", clockSetBack},
 		{"random schedules", randomSchedules},
+		{"backfilled schedules", backfilledSchedules},
 		{"submit", submitRuns},
 		{"submissions that are refused", submissionsThatAreRefused},
 		{"one run is submitted at once", submitAtOnce},

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -36,13 +37,13 @@ func tick(t *testing.T, s *store.Store) (runs []job.Run) {
 // dueTimes lists the schedules of a job with their next times.
 func dueTimes(t *testing.T, s *store.Store, name string) string {
 	t.Helper()
-	all, err := s.Schedules.Schedules(t.Context(), name, "", 100)
+	all, err := s.ListSchedules(t.Context(), name, "", 100)
 	must(t, err)
 	var out []string
 	for _, one := range all {
-		text := fmt.Sprintf("%d %s", one.Number, one.Text())
-		if one.Next != nil {
-			text += " " + one.Next.Format("02T15:04:05")
+		text := fmt.Sprintf("%d %s", one.Number, one.When)
+		if one.NextAt != nil {
+			text += " " + one.NextAt.Format("02T15:04:05")
 		}
 		if one.Paused != nil {
 			text += " paused by " + one.Paused.By
@@ -339,4 +340,64 @@ func clockSetBack(t *testing.T, s *store.Store) {
 		tick(t, s)
 	}
 	wantText(t, occurrences(t, s, "report"), "1 13:00 missed (nothing could be started then, and a later time is started), 1 14:00 ran #2, 1 15:00 ran #3, 1 16:00 ran #1, 1 17:00 ran #4")
+}
+
+// A backfill makes the runs of times that have none, one after the other, and none twice.
+func backfilledSchedules(t *testing.T, s *store.Store) {
+	set := clockOf(s)
+	set("01T00:00:00")
+	scheduled(t, s, "report", "parameters:\n- {name: DAY, type: date, default: today}", `cron: "0 * * * *"`)
+	_, err := s.PauseJob(t.Context(), "report", &api.Pause{At: noon, By: "bob"})
+	must(t, err)
+	set("03T00:30:00")
+	tick(t, s)
+	_, err = s.PauseJob(t.Context(), "report", nil)
+	must(t, err)
+	at := func(day, hour int) time.Time { return time.Date(2026, 3, day, hour, 0, 0, 0, time.UTC) }
+	for _, to := range []time.Time{at(1, 23), at(2, 1), at(2, 1)} { // what has a run holds up nothing
+		_, err := s.Backfill(t.Context(), "report", api.Backfill{From: at(1, 22), To: to, By: "bob"})
+		must(t, err)
+	}
+	got := occurrences(t, s, "report")
+	for _, want := range []string{
+		"1 21:00 paused (the job was paused), 1 22:00 ran_late #1 (backfilled by bob), 1 23:00 ran_late #2 (backfilled by bob), 1 00:00 ran_late #3 (backfilled by bob), 1 01:00 paused",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is missing in %s", want, got)
+		}
+	}
+	if n := len(take(t, s, anyWorker(10))); n != 1 {
+		t.Errorf("%d runs can start at once", n)
+	}
+	found, err := s.FindRun(t.Context(), job.Ref{Job: "report", Number: 2})
+	must(t, err)
+	second, err := s.Run(t.Context(), found)
+	must(t, err)
+	if second.Submitted.Parameters["DAY"] != "2026-03-01" || second.Submitted.By != "bob" {
+		t.Errorf("%+v", second.Submitted)
+	}
+	// Times that are several in one row are taken out of it.
+	_, err = s.PauseJob(t.Context(), "report", &api.Pause{At: noon, By: "bob"})
+	must(t, err)
+	now := at(3, 0).AddDate(0, 0, 100)
+	s.SetClock(func() time.Time { return now })
+	tick(t, s)
+	count := func() (n int64) {
+		must(t, s.Reader.QueryRowContext(t.Context(), `SELECT SUM(count) FROM occurrences`).Scan(&n))
+		return n
+	}
+	before := count()
+	for _, from := range []time.Time{at(3, 1), at(3, 5), at(4, 0)} { // the first one, and two within
+		_, err = s.Backfill(t.Context(), "report", api.Backfill{From: from, To: from.Add(time.Hour), By: "bob"})
+		must(t, err)
+	}
+	if after := count(); after != before {
+		t.Errorf("%d times before, %d after", before, after)
+	}
+	_, err = s.Backfill(t.Context(), "report", api.Backfill{From: at(1, 0), To: at(1, 0).AddDate(0, 0, 90), By: "bob"})
+	var invalid *job.InvalidError
+	if !errors.As(err, &invalid) {
+		t.Error(err)
+	}
+	checkRunsOfOccurrences(t, s)
 }

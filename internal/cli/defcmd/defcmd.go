@@ -14,7 +14,7 @@ type program struct{ *command.Program }
 // Commands returns the commands of this package.
 func Commands(c *command.Program) []*cobra.Command {
 	p := &program{c}
-	return []*cobra.Command{p.apply(), p.diff(), p.schema(), p.submit(), p.wait(), p.queue(), p.group()}
+	return []*cobra.Command{p.apply(), p.diff(), p.schema(), p.submit(), p.wait(), p.queue(), p.group(), p.schedule()}
 }
 
 // JobCommands returns those that belong below the command job.

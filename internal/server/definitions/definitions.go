@@ -38,8 +38,9 @@ type Store interface {
 // Routes answers the calls.
 type Routes struct {
 	httpio.ErrorWriter
-	Store Store
-	Now   func() time.Time
+	Store     Store
+	Schedules ScheduleStore
+	Now       func() time.Time
 	// Schema is the JSON Schema of a definition.
 	Schema []byte
 }

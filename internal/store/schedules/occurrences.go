@@ -111,24 +111,47 @@ func merge(ctx context.Context, t *db.Tx, s Schedule, n int64) error {
 	if n < 2*schedule.MostEqual {
 		return nil
 	}
-	const old = `FROM (SELECT at, last, count FROM occurrences WHERE job = $1 AND number = $2 ORDER BY at DESC LIMIT $3 OFFSET $4) AS old`
-	args := []any{s.Job, s.Number, n - schedule.MostEqual, schedule.MostEqual}
-	var first, last, count, rows int64
-	err := t.QueryRowContext(ctx, `SELECT MIN(at), MAX(last), SUM(count), COUNT(*) `+old, args...).Scan(&first, &last, &count, &rows)
-	if err != nil {
-		return fmt.Errorf("read equal occurrences of schedule %d of job %s: %w", s.Number, job.Quote(s.Job), err)
+	wrong := func(err error) error {
+		return fmt.Errorf("join equal occurrences of schedule %d of job %s: %w", s.Number, job.Quote(s.Job), err)
 	}
-	for _, one := range []struct {
-		statement string
-		args      []any
-	}{
-		{`DELETE FROM occurrences WHERE job = $1 AND number = $2 AND at > $3 AND at <= $4`, []any{first, last}},
-		{`UPDATE occurrences SET last = $4, count = $5, nth = 1, expire_from = $4 WHERE job = $1 AND number = $2 AND at = $3`, []any{first, last, count}},
-		{`UPDATE occurrences SET nth = nth - $4 WHERE job = $1 AND number = $2 AND at > $3`, []any{first, rows - 1}},
-	} {
-		if _, err := t.ExecContext(ctx, one.statement, append([]any{s.Job, s.Number}, one.args...)...); err != nil {
-			return fmt.Errorf("join equal occurrences of schedule %d of job %s: %w", s.Number, job.Quote(s.Job), err)
+	// Where the equal ones begin: a backfill may have made a run in between, whose row has the number 0.
+	var begin, nth int64
+	err := t.QueryRowContext(ctx, `SELECT at, nth FROM occurrences WHERE job = $1 AND number = $2 AND nth <= 1 ORDER BY at DESC LIMIT 1`, s.Job, s.Number).Scan(&begin, &nth)
+	if err != nil {
+		return wrong(err)
+	}
+	if nth == 0 {
+		begin++
+	}
+	var rows, first, last, count int64
+	err = t.QueryRowContext(ctx, `SELECT COUNT(*) FROM occurrences WHERE job = $1 AND number = $2 AND at >= $3`, s.Job, s.Number, begin).Scan(&rows)
+	if err != nil {
+		return wrong(err)
+	}
+	old := rows - schedule.MostEqual
+	if old > 1 {
+		err = t.QueryRowContext(ctx, `SELECT MIN(at), MAX(last), SUM(count) FROM (SELECT at, last, count FROM occurrences WHERE job = $1 AND number = $2 AND at >= $3 ORDER BY at LIMIT $4) AS old`,
+			s.Job, s.Number, begin, old).Scan(&first, &last, &count)
+		if err != nil {
+			return wrong(err)
 		}
+		for _, one := range []struct {
+			statement string
+			args      []any
+		}{
+			{`DELETE FROM occurrences WHERE job = $1 AND number = $2 AND at > $3 AND at <= $4`, []any{first, last}},
+			{`UPDATE occurrences SET last = $4, count = $5, nth = 1, expire_from = $4 WHERE job = $1 AND number = $2 AND at = $3`, []any{first, last, count}},
+		} {
+			if _, err := t.ExecContext(ctx, one.statement, append([]any{s.Job, s.Number}, one.args...)...); err != nil {
+				return wrong(err)
+			}
+		}
+		rows -= old - 1
+	}
+	// The newest one counts how many there are now.
+	_, err = t.ExecContext(ctx, `UPDATE occurrences SET nth = $3 WHERE job = $1 AND number = $2 AND at = (SELECT MAX(at) FROM occurrences WHERE job = $1 AND number = $2)`, s.Job, s.Number, rows)
+	if err != nil {
+		return wrong(err)
 	}
 	return nil
 }

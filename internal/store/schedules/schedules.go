@@ -99,16 +99,11 @@ func scanAll(rows *sql.Rows, err error) ([]Schedule, error) {
 	return all, rows.Err()
 }
 
-// Schedules returns schedules in the order of their jobs and places in the definition: those of one job, or for "" of
-// all jobs after another one.
-func (s *Schedules) Schedules(ctx context.Context, name, after string, limit int) ([]Schedule, error) {
-	return scanAll(s.Reader.QueryContext(ctx, `SELECT `+columns+` WHERE (s.job = $1 OR $1 = '' AND s.job > $2) ORDER BY s.job, s.position LIMIT $3`, name, after, limit))
-}
-
 // PauseSchedule keeps a schedule from starting its job; nil ends that. The error is *query.NotFoundError if there is
 // none of the number.
-func (s *Schedules) PauseSchedule(ctx context.Context, name string, number int, pause *api.Pause) (found Schedule, err error) {
-	err = s.Write(ctx, db.None, func(t *db.Tx) error {
+func (s *Schedules) PauseSchedule(ctx context.Context, name string, number int, pause *api.Pause) (api.Schedule, error) {
+	var found Schedule
+	err := s.Write(ctx, db.None, func(t *db.Tx) (err error) {
 		if found, err = lock(ctx, t, name, number); err != nil {
 			return err
 		}
@@ -127,14 +122,17 @@ func (s *Schedules) PauseSchedule(ctx context.Context, name string, number int, 
 			stored = api.Pause{At: pause.At, By: index.CleanText(pause.By, 200), Why: index.CleanText(pause.Why, 1000)}
 			at = db.NotNull(db.Micros(pause.At))
 		}
-		_, err := t.ExecContext(ctx, `UPDATE schedules SET paused_at = $3, paused_by = $4, paused_why = $5 WHERE job = $1 AND number = $2`, name, number, at, stored.By, stored.Why)
+		_, err = t.ExecContext(ctx, `UPDATE schedules SET paused_at = $3, paused_by = $4, paused_why = $5 WHERE job = $1 AND number = $2`, name, number, at, stored.By, stored.Why)
 		if err != nil {
 			return fmt.Errorf("pause schedule %d of job %s: %w", number, job.Quote(name), err)
 		}
 		found, err = lock(ctx, t, name, number)
 		return err
 	})
-	return found, err
+	if err != nil {
+		return api.Schedule{}, err
+	}
+	return view(found), nil
 }
 
 // lock reads a schedule and locks its row.
