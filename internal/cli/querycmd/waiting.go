@@ -43,6 +43,9 @@ func submissionFacts(sub *job.Submission, add func(name, text string), now time.
 		return
 	}
 	add("submitted", fmt.Sprintf("by %s %s", sub.By, console.Ago(sub.At, now)))
+	if o := sub.Occurrence; o != nil {
+		add("occurrence", fmt.Sprintf("of schedule %d at %s", o.Schedule, agentTime(&o.At)))
+	}
 	add("definition", sub.Definition[:min(len(sub.Definition), 12)])
 	add("parameters", pairsText(sub.Parameters))
 	add("priority", string(sub.Priority))

@@ -54,11 +54,12 @@ func TestSubmissionFacts(t *testing.T) {
 		By: "ada", At: now.Add(-time.Minute), Definition: strings.Repeat("0a", 32), Parameters: map[string]string{"FORMAT": "pdf", "DAY": "2026-11-28"},
 		Priority: job.PriorityHigh, Group: "db", Requires: map[string]string{"zone": "fra"}, StartBy: &soon, NotBefore: &now,
 		After: []job.Dependency{{Run: "01890a5d", When: "ended"}}, Held: "restored",
+		Occurrence: &job.Occurrence{Schedule: 2, At: now},
 	}, add, now)
 	text := strings.Join(got, "\n")
 	for _, want := range []string{
 		"submitted: by ada 1 m 0 s ago", "definition: 0a0a0a0a0a0a\n", "parameters: DAY=2026-11-28 FORMAT=pdf", "priority: high", "group: db", "requires: zone=fra",
-		"start by: 2026-11-29", "after: 01890a5d ended", "held: restored",
+		"start by: 2026-11-29", "after: 01890a5d ended", "held: restored", "occurrence: of schedule 2 at 2026-11-29",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)

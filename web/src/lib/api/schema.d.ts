@@ -159,6 +159,25 @@ export interface components {
              */
             next_cursor?: number;
         };
+        BackfillInBody: {
+            /** @description Name to record if the request has no login. */
+            by?: string;
+            /**
+             * Format: date-time
+             * @description The first time.
+             */
+            from: string;
+            /**
+             * Format: int64
+             * @description The number of one schedule; without it, all of the job.
+             */
+            schedule?: number;
+            /**
+             * Format: date-time
+             * @description The end of the period; times that have not come are left out.
+             */
+            to: string;
+        };
         Band: {
             points: components["schemas"]["BandPoint"][];
             /** Format: int64 */
@@ -818,6 +837,31 @@ export interface components {
             step: number;
             text: string;
         };
+        Occurrence: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            schedule: number;
+        };
+        OccurrenceList: {
+            occurrences: components["schemas"]["OccurrenceRecord"][];
+        };
+        OccurrenceRecord: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            count: number;
+            /** Format: date-time */
+            last: string;
+            /** Format: int64 */
+            number?: number;
+            result: string;
+            run?: string;
+            /** Format: int64 */
+            schedule: number;
+            state?: string;
+            why?: string;
+        };
         OOM: {
             /** Format: date-time */
             at?: string;
@@ -1275,6 +1319,47 @@ export interface components {
             /** Format: int64 */
             total: number;
         };
+        Schedule: {
+            catch_up: string;
+            job: string;
+            job_paused?: components["schemas"]["Pause"];
+            /** Format: date-time */
+            next_at?: string;
+            /** Format: int64 */
+            number: number;
+            parameters?: {
+                [key: string]: string;
+            };
+            paused?: components["schemas"]["Pause"];
+            /** Format: int64 */
+            spread_ms: number;
+            when: string;
+            /** Format: int64 */
+            window_ms: number;
+            zone: string;
+        };
+        ScheduledTime: {
+            /** Format: date-time */
+            at: string;
+            change?: string;
+            job: string;
+            paused?: boolean;
+            /** Format: int64 */
+            schedule: number;
+            /** Format: date-time */
+            starts: string;
+        };
+        ScheduleList: {
+            /** @description Ask for the next page with this as cursor; null on the last page. */
+            next_cursor: string | null;
+            schedules: components["schemas"]["Schedule"][];
+        };
+        SchedulePauseInBody: {
+            /** @description Name to record if the request has no login. */
+            by?: string;
+            /** @description In their words. */
+            why?: string;
+        };
         SearchDone: {
             /** Format: int64 */
             bytes: number;
@@ -1467,6 +1552,7 @@ export interface components {
             key?: string;
             /** Format: date-time */
             not_before?: string;
+            occurrence?: components["schemas"]["Occurrence"];
             parameters?: {
                 [key: string]: string;
             };
@@ -1531,6 +1617,9 @@ export interface components {
             file?: string;
             /** Format: int64 */
             line: number;
+        };
+        TimeList: {
+            times: components["schemas"]["ScheduledTime"][];
         };
         Token: {
             /** Format: date-time */
