@@ -15,6 +15,7 @@ const (
 	GateGroup     = "group"      // its group has no free place
 	GateNoWorker  = "no_worker"  // no worker could ever take it
 	GateNoSlot    = "no_slot"    // workers could take it, and have no free slot
+	GateWithheld  = "withheld"   // workers could take it, and are not offered it because claims of it ended without a start
 	GateTurn      = "turn"       // other runs come first
 )
 
@@ -22,9 +23,9 @@ const (
 type Gate struct {
 	Gate string `json:"gate"`
 	Text string `json:"text"` // one sentence, with figures
-	// OpensAt is when the gate opens, if that is known: a time of the run, or an estimate from how
-	// long runs usually take.
-	OpensAt *time.Time `json:"opens_at,omitempty"`
+	// OpensAt is when the gate opens, or probably opens, as far as that is known.
+	OpensAt       *time.Time     `json:"opens_at,omitempty"`
+	SentenceTimes []SentenceTime `json:"sentence_times,omitempty"` // that Text names
 }
 
 // QueuedRun is a run in the queue, and why it has not started.
@@ -41,6 +42,7 @@ type QueuedRun struct {
 	Group    string    `json:"group,omitempty"`
 	// Worker has a claim of the run, whose agent has not started the attempt yet; empty for none.
 	Worker string `json:"worker,omitempty"`
+	Health Health `json:"health,omitempty"` // of a run that waits for too long, else empty
 	// Gates are closed; empty for a run that a worker is about to start.
 	Gates []Gate `json:"gates" nullable:"false"`
 	// Ahead counts the runs that come first, among those that could start.
@@ -129,7 +131,8 @@ type WorkerInfo struct {
 	// What its host had free when it last asked; nil where it did not say.
 	FreeMemoryBytes *int64   `json:"free_memory_bytes,omitempty"`
 	FreeCPUs        *float64 `json:"free_cpus,omitempty"`
-	Drain           *Drain   `json:"drain,omitempty"` // nil while it gets runs
+	Drain           *Drain   `json:"drain,omitempty"`    // nil while it gets runs
+	Withheld        []Gate   `json:"withheld,omitempty"` // of jobs that it is not offered for a while
 }
 
 // keyNamespace is the namespace of RunIDForKey.

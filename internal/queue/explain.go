@@ -49,7 +49,8 @@ type Group struct {
 // of that.
 func Explain(f Facts, now time.Time) (gates []job.Gate, start *time.Time) {
 	add := func(gate string, at *time.Time, format string, args ...any) {
-		gates = append(gates, job.Gate{Gate: gate, Text: fmt.Sprintf(format, args...), OpensAt: at})
+		text := fmt.Sprintf(format, args...)
+		gates = append(gates, job.Gate{Gate: gate, Text: text, OpensAt: at, SentenceTimes: job.TimesIn(now, text)})
 	}
 	if f.Held != "" {
 		add(job.GateHeld, nil, "A person must release it: %s.", f.Held)
@@ -70,14 +71,37 @@ func Explain(f Facts, now time.Time) (gates []job.Gate, start *time.Time) {
 		switch s.Gate() {
 		case NoWorker:
 			add(job.GateNoWorker, nil, "%s", Unable(*s, f.Selector))
+		case Apart:
+			add(job.GateWithheld, firstOffered(s.Withheld), "%s", withheldText(s.Withheld))
 		case NoSlot:
-			add(job.GateNoSlot, slotFree(f, now), "%d of %d workers could take it, and all of their %d slots are in use.", s.Matching, s.Workers, s.Slots)
+			text := fmt.Sprintf("%d of %d workers could take it, and all of their %d slots are in use.", s.Matching-len(s.Withheld), s.Workers, s.Slots)
+			add(job.GateNoSlot, slotFree(f, now), "%s", strings.TrimSuffix(text+" "+withheldText(s.Withheld), " "))
 		}
 	}
 	if len(gates) == 0 && f.Ahead > 0 {
 		add(job.GateTurn, slotFree(f, now), "%d runs come first.", f.Ahead)
 	}
 	return gates, latest(gates, now)
+}
+
+// mostWithheld is how many workers an explanation names that are not offered a run.
+const mostWithheld = 3
+
+func withheldText(all []Withheld) string {
+	var texts []string
+	for _, w := range all[:min(len(all), mostWithheld)] {
+		texts = append(texts, w.Text())
+	}
+	if more := len(all) - mostWithheld; more > 0 {
+		texts = append(texts, fmt.Sprintf("So are %d other workers.", more))
+	}
+	return strings.Join(texts, " ")
+}
+
+// firstOffered returns when the first worker is offered the run again.
+func firstOffered(all []Withheld) *time.Time {
+	first := slices.MinFunc(all, func(a, b Withheld) int { return a.Until.Compare(b.Until) }).Until
+	return &first
 }
 
 // latest returns when the last gate opens; nil if that is not known of one.

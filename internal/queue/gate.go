@@ -22,10 +22,11 @@ const (
 	Full     Gate = "group"      // its group has no free place
 	NoWorker Gate = "no_worker"  // no worker could ever take it
 	NoSlot   Gate = "no_slot"    // every worker that could take it is full
+	Apart    Gate = "withheld"   // no worker that could take it is offered it
 )
 
 // Counts reports whether time at a closed gate counts as waiting: nobody asked for it.
-func (g Gate) Counts() bool { return g == Full || g == NoWorker || g == NoSlot }
+func (g Gate) Counts() bool { return g == Full || g == NoWorker || g == NoSlot || g == Apart }
 
 // RestoredGrace is how long after the database was restored no run starts that waited in it: agents that live report
 // meanwhile what they run.
@@ -86,6 +87,7 @@ type Worker struct {
 	Memory   int64    // of the host in bytes; 0 if it is not known
 	Slots    int
 	Free     int
+	Withheld []Withheld // what it is not offered
 }
 
 // Matches reports whether a worker takes runs of a selector, if it takes their job.
@@ -121,12 +123,14 @@ type Supply struct {
 	Slots, Free       int // of the matching ones
 	// OtherSpec would match with the version of the spec, and OtherJob if they took the job.
 	OtherSpec, OtherJob int
+	// Withheld are those of the matching ones that are not offered the run; Slots and Free are of the others.
+	Withheld []Withheld
 	// Memory is the most that a worker has which would match if it had enough; 0 if there is none.
 	Memory int64
 }
 
-// SupplyFor counts the workers for the runs of a selector and a job.
-func SupplyFor(workers []Worker, s Selector, name string) (n Supply) {
+// SupplyFor counts the workers for the runs of a selector and a job. work is theirs; see WorkOf.
+func SupplyFor(workers []Worker, s Selector, name, work string) (n Supply) {
 	n.Workers = len(workers)
 	for _, w := range workers {
 		able := w
@@ -134,6 +138,10 @@ func SupplyFor(workers []Worker, s Selector, name string) (n Supply) {
 		switch {
 		case w.Takes(s, name):
 			n.Matching++
+			if at := slices.IndexFunc(w.Withheld, func(of Withheld) bool { return of.Work == work }); at >= 0 {
+				n.Withheld = append(n.Withheld, w.Withheld[at])
+				continue
+			}
 			n.Slots += w.Slots
 			n.Free += max(w.Free, 0)
 		case w.Matches(s):
@@ -152,6 +160,8 @@ func (n Supply) Gate() Gate {
 	switch {
 	case n.Matching == 0:
 		return NoWorker
+	case n.Matching == len(n.Withheld):
+		return Apart
 	case n.Free == 0:
 		return NoSlot
 	}

@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -57,8 +58,8 @@ func TestWorkersOfSelectors(t *testing.T) {
 		{Selector{Spec: 1, Memory: 4<<30 + 1}, "report", Supply{Workers: 3, Matching: 1, Slots: 2, OtherSpec: 1, Memory: 4 << 30}, NoSlot},
 		{Selector{Spec: 1, Memory: 4<<30 + 1}, "other", Supply{Workers: 3, OtherSpec: 1, OtherJob: 1, Memory: 4 << 30}, NoWorker},
 	} {
-		got := SupplyFor(all, c.selector, c.job)
-		if got != c.want || got.Gate() != c.gate {
+		got := SupplyFor(all, c.selector, c.job, "")
+		if !reflect.DeepEqual(got, c.want) || got.Gate() != c.gate {
 			t.Errorf("%+v of %s: %+v %q, want %+v %q", c.selector, c.job, got, got.Gate(), c.want, c.gate)
 		}
 	}

@@ -56,7 +56,7 @@ func (w *WaitingRun) SetWorkers(all []KnownWorker, now time.Time) {
 			w.AbleUntil = later(w.AbleUntil, one.LeaseEnd)
 		}
 	}
-	w.Supply = SupplyFor(live, w.Selector, w.Job)
+	w.Supply = SupplyFor(live, w.Selector, w.Job, "")
 }
 
 // Line is what runs have in common that start one after the other: only the first of them is judged by how long it waits.

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { faults } from './tests.mjs'
 
@@ -136,6 +138,59 @@ export const queue = {
     await worker.stop()
     await seen(row.getByText('away'))
     await seen(page.getByText(/No worker is connected/))
+    await other.stop()
+  },
+
+  async 'a run that waits for too long has a finding with a countdown'(page, world) {
+    const other = await world.other('too-long')
+    const run = await other.submit('', { job: 'long', command: { version: 1, args: ['true'] } })
+    const next = new Date(Date.now() + 1800_000).toISOString()
+    const since = '2026-03-01 05:00:00 UTC'
+    const found = { rule: 'waiting', health: 'warning', since: run.created_at, evidence: `It has waited for a worker since ${since}.`, next: 'the run is canceled', next_code: 'cancel', next_at: next }
+    const late = { health: 'warning', findings: [found], sentence_times: [{ text: since, at: '2026-03-01T05:00:00Z' }] }
+    // It would take an hour: the server's answers are changed as if it had passed, and its live stream is away.
+    await page.addInitScript(() => { delete window.SharedWorker })
+    await page.route('**/api/v1/**/stream*', (route) => route.abort())
+    await page.route((url) => url.pathname.endsWith('/api/v1/runs/' + run.id), async (route) => {
+      const response = await route.fetch()
+      await route.fulfill({ response, json: { ...(await response.json()), ...late } })
+    })
+    await page.route((url) => url.pathname.endsWith('/api/v1/queue'), async (route) => {
+      const response = await route.fetch()
+      const answer = await response.json()
+      await route.fulfill({ response, json: { ...answer, runs: answer.runs.map((r) => ({ ...r, health: 'warning' })) } })
+    })
+    await page.goto(other.base + 'runs/' + run.id)
+    await seen(page.getByText(/^waiting, canceled in 29 m|^waiting, canceled in 30 m/))
+    const verdict = page.getByRole('group', { name: 'Verdict' })
+    await seen(verdict.getByText(/It has waited for a worker since .*The run is canceled in (29|30) m/))
+    assert.ok(!(await verdict.innerText()).includes('UTC'))
+    await seen(page.getByRole('group', { name: 'What it waits for' }).getByText(/No worker is connected/))
+    await page.getByRole('button', { name: 'Acknowledge' }).waitFor()
+    await picture(page, 'run-waiting')
+    await page.goto(other.base + 'queue')
+    await seen(page.getByTitle('A health rule fires: it has waited for too long.'))
+    await picture(page, 'queue-waiting')
+    assert.deepEqual(await faults(page), [])
+    await other.stop()
+  },
+
+  async 'a run says which worker is not offered it, and so does the worker'(page, world) {
+    const other = await world.other('withheld')
+    await other.apply('job: report\ncommand: ["true"]\n')
+    const empty = mkdtempSync(join(tmpdir(), 'no-definitions-'))
+    const worker = await other.worker('w7', '--definitions', empty)
+    const run = await other.submit('report')
+    const why = /Worker w7 is not offered report until .*, because 3 claims of it ended without a start \(3 given back\), the last one because/
+    await page.goto(other.base + 'runs/' + run.id)
+    const waits = page.getByRole('group', { name: 'What it waits for' })
+    await seen(waits.getByText(why))
+    assert.ok(!(await waits.innerText()).includes('UTC'), 'times are those of the browser')
+    await page.goto(other.base + 'workers')
+    await seen(page.getByRole('list', { name: 'Workers' }).getByText(why))
+    await looks(world, other.base + 'workers', 'workers-withheld', (p) => p.getByText(/is not offered report/))
+    await worker.stop()
+    rmdirSync(empty)
     await other.stop()
   },
 

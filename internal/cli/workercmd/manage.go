@@ -59,7 +59,13 @@ func (p *program) workersTable(all []job.WorkerInfo, now time.Time) string {
 			console.T(w.Host), console.T(w.Version), console.T(freeText(w)), console.T(takesText(w)),
 		})
 	}
-	return console.Table([]string{"WORKER", "STATE", "SLOTS", "HOST", "VERSION", "FREE", "TAKES"}, rows, p.Width(p.Out), s)
+	table := console.Table([]string{"WORKER", "STATE", "SLOTS", "HOST", "VERSION", "FREE", "TAKES"}, rows, p.Width(p.Out), s)
+	for _, w := range all {
+		for _, work := range w.Withheld {
+			table += s.Yellow(console.Clean(work.Text)) + "\n"
+		}
+	}
+	return table
 }
 
 // drainText says that a worker gets no more runs, and until when its agents may work.

@@ -29,7 +29,7 @@ func TestWorkerList(t *testing.T) {
 	all := []job.WorkerInfo{
 		{Name: "w1", Host: "a", Version: "1.2", Slots: 4, Claimed: 1, Active: 2, Live: true, LastAt: now, Labels: map[string]string{"zone": "fra", "gpu": "true"}, FreeCPUs: &cpus, FreeMemoryBytes: &memory},
 		{Name: "w2", Host: "b", Slots: 2, Live: true, LastAt: now, Drain: &job.Drain{Reason: "new disk", StopBy: &stop}, Allow: []string{"etl", "report"}},
-		{Name: "w3\x1b[2J", Host: "c", Slots: 1, LastAt: now.Add(-time.Hour), Commands: true},
+		{Name: "w3\x1b[2J", Host: "c", Slots: 1, LastAt: now.Add(-time.Hour), Commands: true, Withheld: []job.Gate{{Text: "Worker w3 is not offered report until 2026-11-29 14:05:00 UTC."}}},
 	}
 	out, _, err := ask(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method+" "+r.URL.Path != "GET /api/v1/workers" {
@@ -40,7 +40,7 @@ func TestWorkerList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"w1", "3/4", "1.5 cores, 2 GiB", "gpu=true zone=fra", "draining, stops in", "new disk", "only etl, report", "away, last seen 1 h 0 m ago", "commands too", `w3\x1b[2J`} {
+	for _, text := range []string{"w1", "3/4", "1.5 cores, 2 GiB", "gpu=true zone=fra", "draining, stops in", "new disk", "only etl, report", "away, last seen 1 h 0 m ago", "commands too", "\nWorker w3 is not offered report until 2026-11-29 14:05:00 UTC.\n", `w3\x1b[2J`} {
 		if !strings.Contains(out, text) {
 			t.Errorf("%q is not in\n%s", text, out)
 		}

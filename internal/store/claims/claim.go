@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/clock"
 	"stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
 	storequeue "stint.dev/stint/internal/store/queue"
@@ -117,7 +116,7 @@ func (s *Claims) give(ctx context.Context, t *db.Tx, w workerRow, r job.ClaimReq
 	if room == 0 {
 		return claims, nil
 	}
-	withheld, err := withheldFrom(ctx, t, w.name, now)
+	withheld, err := withheldWork(ctx, t, w.name, now)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +162,7 @@ func (s *Claims) insert(ctx context.Context, t *db.Tx, worker, poll string, one 
 	err = t.Queue(ctx, db.Statement{
 		Query: `INSERT INTO claims (id, run_id, attempt, worker, poll, work, given_at, until, avoided, doc)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
-		Args: []any{c.Claim, one.Run, one.Attempt, worker, poll, workOf(one.Definition, one.Job), db.Micros(now), db.Micros(now.Add(queue.ClaimTime)), string(avoided), string(doc)},
+		Args: []any{c.Claim, one.Run, one.Attempt, worker, poll, queue.WorkOf(one.Definition, one.Job), db.Micros(now), db.Micros(now.Add(queue.ClaimTime)), string(avoided), string(doc)},
 		What: "store the claim of run " + one.Run, One: true,
 	})
 	if err != nil {
@@ -171,15 +170,6 @@ func (s *Claims) insert(ctx context.Context, t *db.Tx, worker, poll string, one 
 	}
 	c.Token, c.LeftMS = access.ClaimToken(s.key, c.Claim), queue.ClaimTime.Milliseconds()
 	return c, nil
-}
-
-// workOf returns what claims are counted by when they end without a start: the version of a definition,
-// so that a corrected one is offered at once, or the job of a command without one.
-func workOf(definition, name string) string {
-	if definition == "" {
-		return name
-	}
-	return definition
 }
 
 // countWork returns how many claims and active attempts a worker has.
@@ -191,30 +181,4 @@ func countWork(ctx context.Context, t *db.Tx, worker string) (int, error) {
 		return 0, fmt.Errorf("count the runs of worker %s: %w", job.Quote(worker), err)
 	}
 	return n, nil
-}
-
-// withheldFrom returns what a worker is not offered now, because it gave back or lost claims of it.
-func withheldFrom(ctx context.Context, t *db.Tx, worker string, now time.Time) (withheld []string, err error) {
-	rows, err := t.QueryContext(ctx, `SELECT work, at FROM ended_claims WHERE worker = $1 AND at > $2 AND at <= $3`,
-		worker, db.Micros(now.Add(-queue.EndedClaimsWindow)), db.Micros(clock.LatestNow(now)))
-	if err != nil {
-		return nil, fmt.Errorf("read the claims that worker %s has given back: %w", job.Quote(worker), err)
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	ends := map[string][]time.Time{}
-	for rows.Next() {
-		var work string
-		var at int64
-		if err := rows.Scan(&work, &at); err != nil {
-			return nil, fmt.Errorf("read the claims that worker %s has given back: %w", job.Quote(worker), err)
-		}
-		ends[work] = append(ends[work], db.FromMicros(at))
-	}
-	for work, times := range ends {
-		if !queue.WithheldUntil(times, now).IsZero() {
-			withheld = append(withheld, work)
-		}
-	}
-	slices.Sort(withheld)
-	return withheld, rows.Err()
 }

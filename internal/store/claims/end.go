@@ -200,8 +200,8 @@ func (s *Claims) count(ctx context.Context, t *db.Tx, row *tables.RunRow, c clai
 		return err
 	}
 	now := db.FromMicros(db.Micros(s.Now()))
-	if _, err := t.ExecContext(ctx, `INSERT INTO ended_claims (id, run_id, attempt, worker, work, at, reason) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		c.id, c.run, c.attempt, c.worker, c.work, db.Micros(now), e.reason); err != nil {
+	if _, err := t.ExecContext(ctx, `INSERT INTO ended_claims (id, run_id, attempt, worker, work, at, reason, lost) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		c.id, c.run, c.attempt, c.worker, c.work, db.Micros(now), e.reason, db.BoolToInt(e.overdue)); err != nil {
 		return fmt.Errorf("count the end of a claim of run %s: %w", c.run, err)
 	}
 	var n int

@@ -14,12 +14,16 @@ func (s *Claims) ListWorkers(ctx context.Context) ([]job.WorkerInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	now, all := s.Now(), []job.WorkerInfo{}
+	withheld, err := readWithheld(ctx, s.Reader, now, endsOfAll)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := s.Reader.QueryContext(ctx, `SELECT `+workerColumns+` FROM workers ORDER BY name`)
 	if err != nil {
 		return nil, fmt.Errorf("list workers: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	now, all := s.Now(), []job.WorkerInfo{}
 	for rows.Next() {
 		w, err := scanWorker(rows)
 		if err != nil {
@@ -30,7 +34,7 @@ func (s *Claims) ListWorkers(ctx context.Context) ([]job.WorkerInfo, error) {
 		info := job.WorkerInfo{
 			Name: w.name, Host: w.host, Version: d.Version, Labels: d.Labels, Allow: d.Allow, Commands: d.Commands, Slots: d.Slots,
 			Claimed: claimed[w.name], Active: active[w.name], FirstAt: w.first, LastAt: w.asked,
-			Live: !w.leaving && now.Before(w.lease), Drain: w.drain,
+			Live: !w.leaving && now.Before(w.lease), Drain: w.drain, Withheld: shownWithheld(withheld[w.name]),
 		}
 		if info.Labels == nil {
 			info.Labels = map[string]string{}
@@ -53,12 +57,18 @@ func (s *Claims) LiveWorkers(ctx context.Context) ([]queue.Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	live, err := s.readLive(ctx, s.Reader, s.Now())
+	now := s.Now()
+	live, err := s.readLive(ctx, s.Reader, now)
+	if err != nil {
+		return nil, err
+	}
+	withheld, err := readWithheld(ctx, s.Reader, now, endsOfAll)
 	if err != nil {
 		return nil, err
 	}
 	all := make([]queue.Worker, 0, len(live))
 	for name, w := range live {
+		w.Withheld = withheld[name]
 		w.Free = queue.Room(w.Slots, w.Slots, claimed[name]+active[name])
 		all = append(all, w)
 	}

@@ -52,7 +52,7 @@ func (x *explainer) facts(ctx context.Context, w waitingRow) (f rules.Facts, err
 	if f.Ahead, err = x.ahead(ctx, w); err != nil {
 		return f, err
 	}
-	f.Supply, err = x.supply(ctx, f.Selector, w.job)
+	f.Supply, err = x.supply(ctx, f.Selector, w)
 	return f, err
 }
 
@@ -79,7 +79,7 @@ func (x *explainer) ahead(ctx context.Context, w waitingRow) (n int64, err error
 }
 
 // supply counts the workers for a run; nil if they are not known.
-func (x *explainer) supply(ctx context.Context, s rules.Selector, name string) (*rules.Supply, error) {
+func (x *explainer) supply(ctx context.Context, s rules.Selector, w waitingRow) (*rules.Supply, error) {
 	if x.Queue.workers == nil {
 		return nil, nil
 	}
@@ -90,7 +90,7 @@ func (x *explainer) supply(ctx context.Context, s rules.Selector, name string) (
 		}
 		x.workers, x.asked = all, true
 	}
-	n := rules.SupplyFor(x.workers, s, name)
+	n := rules.SupplyFor(x.workers, s, w.job, rules.WorkOf(w.definition, w.job))
 	return &n, nil
 }
 

@@ -134,7 +134,7 @@ func (x *explainer) explain(ctx context.Context, w waitingRow) (job.QueuedRun, e
 	}
 	one := job.QueuedRun{
 		Run: w.run, Job: w.job, Number: row.Run.Number, Attempt: w.attempt, State: row.Run.State,
-		Since: db.FromMicros(w.queuedAt), Priority: priorityOf(w.weight), Group: w.group, Gates: []job.Gate{},
+		Since: db.FromMicros(w.queuedAt), Health: row.Run.Health, Priority: priorityOf(w.weight), Group: w.group, Gates: []job.Gate{},
 	}
 	if sub := row.Run.Submitted; sub != nil {
 		one.By = sub.By

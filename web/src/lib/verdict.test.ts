@@ -135,6 +135,7 @@ test('the moment of a verdict', () => {
   const outcome = { state: 'failed' as const, reason: 'out_of_memory', exit_code: null, message: '', oom }
   expect(verdictMoment(run({}))).toBeNull()
   expect(verdictMoment(run({ findings: [finding] }))).toBe(finding.since)
+  expect(verdictMoment(run({ state: 'queued', findings: [finding] }))).toBeNull()
   expect(verdictMoment(run({ state: 'failed', findings: [finding] }))).toBeNull()
   expect(verdictMoment(run({ state: 'failed', outcome }))).toBe(oom.at)
   expect(verdictMoment(run({ state: 'lost', findings: [finding] }))).toBe('2026-03-01T11:59:58Z')

@@ -161,6 +161,6 @@ function outcomeFacts(o: Outcome | null): string[] {
 
 /** The moment that the verdict is about: when memory ran out, when the finding began, or the last heartbeat. */
 export function verdictMoment(run: Run): string | null {
-  const finding = isActive(run.state) ? worstFinding(run)?.since : undefined
+  const finding = isActive(run.state) && run.state !== 'queued' ? worstFinding(run)?.since : undefined // a queued run has neither log nor charts
   return run.outcome?.oom?.at ?? finding ?? (run.state === 'lost' ? run.last_heartbeat_at : null) ?? null
 }

@@ -1,11 +1,12 @@
 // What the page says about a run that waits in the queue. The sentences are the server's.
 import type { Gate, QueuedRun } from './api/types'
 import { between, duration, moment, ticking } from './format'
+import { inLocalTime } from './moments'
 
 /** What a run waits for, as lines for a person. */
 export function waitsFor(q: Pick<QueuedRun, 'gates' | 'worker' | 'ahead'>, now: number): string[] {
   if (q.worker) return [givenTo(q.worker)]
-  const lines = q.gates.map((g) => g.text + opens(g, now))
+  const lines = q.gates.map((g) => inLocalTime(g.text, g.sentence_times, now) + opens(g, now))
   if (lines.length === 0 && q.ahead === 0) return ['Nothing keeps it from starting: the next worker with a free slot takes it.']
   return lines
 }

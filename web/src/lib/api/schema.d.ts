@@ -561,6 +561,7 @@ export interface components {
             gate: string;
             /** Format: date-time */
             opens_at?: string;
+            sentence_times?: components["schemas"]["SentenceTime"][] | null;
             text: string;
         };
         GPU: {
@@ -1051,6 +1052,7 @@ export interface components {
             by: string;
             gates: components["schemas"]["Gate"][];
             group?: string;
+            health?: string;
             job: string;
             /** Format: int64 */
             number: number;
@@ -1718,6 +1720,7 @@ export interface components {
             /** Format: int64 */
             slots: number;
             version: string;
+            withheld?: components["schemas"]["Gate"][] | null;
         };
         WorkerList: {
             workers: components["schemas"]["WorkerInfo"][];

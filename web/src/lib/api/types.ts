@@ -127,7 +127,7 @@ export type SubmitRequest = S['SubmitRequest']
 export type DefinitionVersion = With<S['DefinitionVersion'], { changes: string[] }>
 
 /** A reason why a run of the queue has not started. */
-export type Gate = With<S['Gate'], { gate: 'held' | 'after' | 'not_before' | 'paused' | 'group' | 'no_worker' | 'no_slot' | 'turn' }>
+export type Gate = With<S['Gate'], { gate: 'held' | 'after' | 'not_before' | 'paused' | 'group' | 'no_worker' | 'no_slot' | 'withheld' | 'turn' }>
 export type Priority = 'low' | 'normal' | 'high'
 export type QueuedRun = With<S['QueuedRun'], { gates: Gate[]; priority: Priority; state: State }>
 export type QueuePage = With<S['QueuePage'], { runs: QueuedRun[] }>
