@@ -59,8 +59,10 @@ func (h *Host) build() error {
 	if err := os.Chmod(h.Dir, 0o755); err != nil { // the ordinary user of one measurement runs them too
 		return err
 	}
-	for name, tags := range map[string]string{"cmd/stint": "", "cmd/stint-agent": "nethttpomithttp2", "internal/bench/wrapper": "", "internal/bench/noop": "", "internal/bench/loop": ""} {
-		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", tags, "-o", h.Dir+"/", "stint.dev/stint/"+name)
+	agent := []string{"-tags", "nethttpomithttp2", "-gcflags=crypto/...=-l"} // as make build
+	for name, flags := range map[string][]string{"cmd/stint": nil, "cmd/stint-agent": agent, "internal/bench/wrapper": nil, "internal/bench/noop": nil, "internal/bench/loop": nil} {
+		args := append([]string{"build", "-trimpath", "-ldflags", "-s -w"}, flags...)
+		build := exec.Command("go", append(args, "-o", h.Dir+"/", "stint.dev/stint/"+name)...)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", name, err, out)
