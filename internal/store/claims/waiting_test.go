@@ -274,3 +274,19 @@ func TestWaitingForAGroup(t *testing.T) {
 		}
 	})
 }
+
+// An occurrence of a schedule has less time.
+func TestWaitingOfAnOccurrence(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		s := b.servers[0]
+		run := b.submit(t)
+		must(t, s.Change(t.Context(), "note the occurrence", `INSERT INTO occurrences (job, number, at, last, count, result, why, run_id, nth) VALUES ('report', 1, 1, 1, 1, 'submitted', '', $1, 0)`, run))
+		b.pass(15*time.Minute - time.Second)
+		b.asks(t, "w1")
+		b.judgeWaiting(t, s, policy.Default())
+		b.wantHealth(t, run, job.Queued, "", 0)
+		b.pass(time.Second)
+		b.judgeWaiting(t, s, policy.Default())
+		b.wantHealth(t, run, job.Queued, job.Warning, 1)
+	})
+}

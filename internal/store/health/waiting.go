@@ -16,7 +16,7 @@ import (
 )
 
 const waitingColumns = `e.run_id, e.job, r.attempt, r.state, r.health, e.gate, e.waits_since, e.start_by, e.group_name, e.selector, e.queued_at,
-	CASE WHEN r.health <> '' THEN r.doc END`
+	EXISTS (SELECT 1 FROM occurrences o WHERE o.run_id = e.run_id), CASE WHEN r.health <> '' THEN r.doc END`
 
 // What is selected of the runs in the queue: a page of them in the order in which they were queued, those that have a
 // finding, one of them, and when the last of the active runs of each job started.
@@ -109,7 +109,7 @@ func (s *Health) readWaiting(ctx context.Context, query string, args ...any) (al
 		var since, startBy sql.NullInt64
 		var queuedAt int64
 		var doc []byte
-		err := rows.Scan(&w.Run, &w.Job, &w.Attempt, &w.State, &w.Health, &w.Gate, &since, &startBy, &w.Line.Group, &w.Line.Selector, &queuedAt, &doc)
+		err := rows.Scan(&w.Run, &w.Job, &w.Attempt, &w.State, &w.Health, &w.Gate, &since, &startBy, &w.Line.Group, &w.Line.Selector, &queuedAt, &w.Occurrence, &doc)
 		if err != nil {
 			return nil, "", fmt.Errorf("read the runs that wait: %w", err)
 		}
