@@ -23,7 +23,7 @@ import (
 // table that has no row here.
 const (
 	withRuns    = "goes with the run, which retention (--keep-days, --keep-runs, --keep-bytes) or DELETE /jobs deletes"
-	withJob     = "goes with the last run of the job, or with its policy if that goes later"
+	withJob     = "goes with the last run of the job, or with its policy or expectation if that goes later"
 	withQueue   = "goes when the run starts or ends, or once no run waits that needs it"
 	byPeople    = "goes when somebody deletes it"
 	byTime      = "goes some time after it was written, or has expired"
@@ -41,6 +41,7 @@ var endOfRows = map[string]string{
 	"submissions": withRuns, "queue_entries": withRuns + "; earlier when the run starts", "queue_ready": withQueue, "queue_after": withQueue,
 	"queue_places": withRuns + "; earlier when the run ends", "queue_selectors": withQueue, "queue_lanes": withQueue, "queue_groups": byPeople,
 	"workers": byTime, "claims": withQueue, "permits": withRuns, "ended_claims": withRuns,
+	"job_due": byPeople, "job_due_missed_times": byPeople + ", with the expectation; or " + byTime, "job_due_days": byPeople + ", with the expectation; or " + byTime, "due_watch": bounded,
 	"schedules": byPeople, "occurrences": withRuns + "; without one " + byTime,
 	"stored_bytes": bounded, "installation": bounded, "schema_version": bounded,
 }
@@ -80,6 +81,7 @@ func TestRowsOfEveryTableEnd(t *testing.T) {
 		must(t, s.DeleteRoute(t.Context(), "chat", now))
 		must(t, s.RevokeToken(t.Context(), "for ever"))
 		tidy(t, s, now)
+		must(t, s.DeleteDue(t.Context(), "nightly")) // after the last run
 		must(t, s.TidyOutbox(t.Context(), now, now, 1000))
 		must(t, s.TidyOutbox(t.Context(), now, now.Add(time.Second), 1000))
 		now = noon.Add(500 * 24 * time.Hour)
@@ -108,6 +110,9 @@ func fillTables(t *testing.T, s *store.Store) (waiting []string) {
 	if _, err := s.ApplyDefinitions(ctx, set); err != nil {
 		t.Fatal(err)
 	}
+	must(t, s.SetDue(ctx, "nightly", job.Expectation{EverySeconds: 86400}, "ada", noon))
+	must(t, s.Exec(ctx, `INSERT INTO job_due_missed_times (job, due_at, last_at, times, from_at, until_at, missed_at) VALUES ('nightly', 0, 0, 1, 0, 0, 0)`))
+	must(t, s.Exec(ctx, `INSERT INTO job_due_days (job, day, kept) VALUES ('nightly', 0, 1)`))
 	must(t, s.SetRoute(ctx, api.Route{Name: "chat", URL: "https://example.org/", Enabled: true, ChangedAt: noon}))
 	must(t, s.AddOutbox(ctx, []outbox.Entry{
 		{Kind: outbox.Notify, Run: run, Attempt: 1, What: "failed", Severity: job.Critical, Message: "m", At: noon},

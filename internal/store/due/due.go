@@ -2,6 +2,7 @@
 package due
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -193,16 +194,22 @@ func (s *Expectations) PauseDue(ctx context.Context, name string, paused bool, n
 	})
 }
 
-// DeleteDue deletes the expectation of a job.
+// DeleteDue deletes the expectation of a job, and what else is stored for it if it has no run.
 func (s *Expectations) DeleteDue(ctx context.Context, name string) error {
+	if job.CheckName(name) != nil {
+		return missing(name)
+	}
 	return s.Write(ctx, db.None, func(t *db.Tx) error {
+		if err := tables.LockJob(ctx, t, name); err != nil { // before its expectation, as an append does
+			return err
+		}
 		res, err := t.ExecContext(ctx, `DELETE FROM job_due WHERE job = $1`, name)
 		if err != nil {
 			return fmt.Errorf("delete when job %s is due: %w", job.Quote(name), err)
 		}
-		if n, err := res.RowsAffected(); err != nil || n > 0 {
-			return err
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return cmp.Or(err, missing(name))
 		}
-		return missing(name)
+		return tables.DeleteUnusedJob(ctx, t, name)
 	})
 }
