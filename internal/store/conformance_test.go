@@ -68,6 +68,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"schedules of definitions", schedulesOfDefinitions},
 		{"scheduled starts", scheduledStarts},
 		{"overlap of scheduled starts", scheduledOverlap},
+		{"schedules that fail", schedulesThatFail},
 		{"refused occurrences", refusedOccurrences},
 		{"paused schedules", pausedSchedules},
 		{"equal occurrences are joined", mergedOccurrences},

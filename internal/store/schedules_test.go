@@ -168,6 +168,45 @@ func scheduledStarts(t *testing.T, s *store.Store) {
 	wantText(t, occurrences(t, s, "report"), strings.TrimSuffix(want, ", "))
 }
 
+// A schedule that cannot be read, and one whose definition cannot be read, hold up no other one. They are troubled items,
+// and are started when they can be read again.
+func schedulesThatFail(t *testing.T, s *store.Store) {
+	set := clockOf(s)
+	set("01T12:05:00")
+	for _, name := range []string{"a-unreadable", "b-undefined", "c-good"} {
+		scheduled(t, s, name, "overlap: allow", `cron: "0 * * * *"`)
+	}
+	change := func(statement string) {
+		within(t, s, func(ctx context.Context, tx *db.Tx) error {
+			_, err := tx.ExecContext(ctx, statement)
+			return err
+		})
+	}
+	var doc, canonical string
+	must(t, s.Reader.QueryRowContext(t.Context(), `SELECT doc FROM schedules WHERE job = 'a-unreadable'`).Scan(&doc))
+	must(t, s.Reader.QueryRowContext(t.Context(), `SELECT canonical FROM definition_versions WHERE job = 'b-undefined'`).Scan(&canonical))
+	change(`UPDATE schedules SET doc = '{' WHERE job = 'a-unreadable'`)
+	change(`UPDATE definition_versions SET canonical = '{' WHERE job = 'b-undefined'`)
+	for hour := range 2 {
+		set(fmt.Sprintf("01T%d:00:01", 13+hour))
+		if runs := tick(t, s); len(runs) != 1 || runs[0].Job != "c-good" {
+			t.Fatalf("%+v", runs)
+		}
+	}
+	wantTroubled(t, s, "schedule a-unreadable/1", "schedule b-undefined/1")
+	if _, err := s.ListSchedules(t.Context(), "", "", 100); err != nil {
+		t.Error(err)
+	}
+	change(`UPDATE schedules SET doc = '` + doc + `' WHERE job = 'a-unreadable'`)
+	change(`UPDATE definition_versions SET canonical = '` + canonical + `' WHERE job = 'b-undefined'`)
+	set("01T14:59:59")
+	if runs := tick(t, s); len(runs) != 2 {
+		t.Fatalf("%+v", runs)
+	}
+	wantTroubled(t, s)
+	wantText(t, occurrences(t, s, "b-undefined"), "1 13:00 missed (nothing could be started then, and a later time is started), 1 14:00 ran_late #1 (started 59m59s late)")
+}
+
 func scheduledOverlap(t *testing.T, s *store.Store) {
 	set := clockOf(s)
 	set("01T12:05:00")

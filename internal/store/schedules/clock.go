@@ -64,29 +64,44 @@ func clockError(moved time.Duration) error {
 }
 
 // setByClockAhead selects schedules whose next time was computed when the clock showed a time that has not come.
-const setByClockAhead = `SELECT ` + columns + ` WHERE s.set_at > $1 ORDER BY s.set_at LIMIT $2`
+var setByClockAhead = `SELECT ` + columns + ` WHERE s.set_at > $3` + notPaused + ` ORDER BY s.set_at LIMIT $2`
 
 // followClock computes the next time of schedules anew that was computed by a clock that was ahead and was set back
 // since. Occurrences without a run of times that have not come are deleted; a time with a run is not started again.
 func (s *Schedules) followClock(ctx context.Context) error {
 	for {
 		now := s.Now()
-		found, err := scanAll(s.Reader.QueryContext(ctx, setByClockAhead, db.Micros(clock.LatestNow(now)), batch))
+		found, err := scanAll(s.Reader.QueryContext(ctx, setByClockAhead, db.Micros(now), batch, db.Micros(clock.LatestNow(now))))
 		if err != nil || len(found) == 0 {
 			return err
 		}
-		err = s.Write(ctx, db.None, func(t *db.Tx) error {
-			for _, one := range found {
-				if err := setBack(ctx, t, one, now); err != nil {
-					return err
-				}
+		if s.setAllBack(ctx, found, now) == nil {
+			continue
+		}
+		for _, one := range found { // one that fails holds up no other
+			if err := s.setAllBack(ctx, []Schedule{one}, now); err == nil {
+				continue
+			} else if err := s.items.Skip(ctx, troubled.Schedule, one.id(), err); err != nil {
+				return err
 			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("follow the clock, which was set back: %w", err)
 		}
 	}
+}
+
+// setAllBack computes the next times of schedules anew, in one transaction.
+func (s *Schedules) setAllBack(ctx context.Context, found []Schedule, now time.Time) error {
+	err := s.Write(ctx, db.None, func(t *db.Tx) error {
+		for _, one := range found {
+			if err := setBack(ctx, t, one, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("follow the clock, which was set back: %w", err)
+	}
+	return nil
 }
 
 func setBack(ctx context.Context, t *db.Tx, s Schedule, now time.Time) error {

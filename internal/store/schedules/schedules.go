@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -47,11 +48,18 @@ type Schedule struct {
 	// Paused is when and why a person paused the schedule, and JobPaused the job; nil for not.
 	Paused, JobPaused *api.Pause
 
-	doc string
+	doc        string
+	unreadable error // why doc cannot be read; nil if it can
 }
+
+// id is the id of the schedule as a troubled item.
+func (s Schedule) id() string { return s.Job + "/" + strconv.Itoa(s.Number) }
 
 // Rule says when the schedule is due.
 func (s Schedule) Rule() (schedule.Rule, error) {
+	if s.unreadable != nil {
+		return schedule.Rule{}, s.unreadable
+	}
 	r, err := definition.Definition{Job: s.Job}.Rule(s.Schedule)
 	r.Spread = s.Spread
 	return r, err
@@ -61,6 +69,9 @@ func (s Schedule) Rule() (schedule.Rule, error) {
 const columns = `s.job, s.number, s.position, s.doc, s.next_at, s.paused_at, s.paused_by, s.paused_why, d.paused_at, d.paused_by, d.paused_why
 	FROM schedules s JOIN definitions d ON d.job = s.job`
 
+// notPaused excludes schedules that failed and are not to be tried yet. The first argument of the query is the time.
+var notPaused = ` AND` + troubled.NotPaused(troubled.Schedule, `s.job || '/' || s.number`, 1)
+
 func scan(row db.Scanner) (s Schedule, err error) {
 	var next, paused, jobPaused sql.NullInt64
 	var own, ofJob api.Pause
@@ -68,8 +79,8 @@ func scan(row db.Scanner) (s Schedule, err error) {
 	if err != nil {
 		return s, err
 	}
-	if err := json.Unmarshal([]byte(s.doc), &s.Schedule); err != nil {
-		return s, fmt.Errorf("decode schedule %d of job %s: %w", s.Number, job.Quote(s.Job), err)
+	if err := json.Unmarshal([]byte(s.doc), &s.Schedule); err != nil { // which must not keep others from being read
+		s.unreadable = fmt.Errorf("decode schedule %d of job %s: %w", s.Number, job.Quote(s.Job), err)
 	}
 	s.Next, s.Spread = db.FromNullableMicros(next), schedule.SpreadOf(s.Job, s.Number, time.Duration(s.Schedule.Spread))
 	if paused.Valid {

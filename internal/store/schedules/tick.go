@@ -16,6 +16,7 @@ import (
 	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/schedule"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
 
@@ -35,38 +36,73 @@ type due struct {
 
 // TickSchedules makes the runs of all schedules that are due, and an occurrence of every time. The runs, the
 // occurrences and the next time of a schedule are stored in one transaction, so any number of servers may do this, and
-// any of them may be killed. Schedules that another server is handling are left to it. changed, unless it is nil, is
-// called with each run that was made.
+// any of them may be killed. Schedules that another server is handling are left to it, and one that fails holds up no
+// other. changed, unless it is nil, is called with each run that was made.
 func (s *Schedules) TickSchedules(ctx context.Context, changed func(job.Run)) error {
 	if !s.CopiedAt().IsZero() {
 		return nil // the real server starts them
 	}
-	if err := s.followClock(ctx); err != nil {
-		return err
-	}
-	now := s.Now()
+	r := round{Schedules: s, now: s.Now(), changed: changed}
+	return errors.Join(s.followClock(ctx), r.all(ctx))
+}
+
+// mostFailed is how many batches in a row may fail with all their schedules before a round ends: then the database is the
+// cause.
+const mostFailed = 3
+
+// round is one look for schedules that are due.
+type round struct {
+	*Schedules
+	now     time.Time
+	changed func(job.Run)
+	done    int // schedules whose times were stored
+	failed  []failure
+	inRow   int // batches in a row that failed with all their schedules
+}
+
+// failure is a schedule whose times could not be stored.
+type failure struct {
+	schedule Schedule
+	err      error
+}
+
+func (r *round) all(ctx context.Context) error {
 	var after Schedule
-	var failed error
-	for ctx.Err() == nil {
-		found, err := s.read(ctx, now, after)
-		if err != nil || len(found) == 0 {
-			return errors.Join(failed, err)
+	for ctx.Err() == nil && r.inRow < mostFailed {
+		found, err := r.read(ctx, r.now, after)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			break
 		}
 		after = found[len(found)-1]
 		for len(found) > 0 {
 			var plan []due
-			plan, found, err = judge(found, now)
-			failed = errors.Join(failed, err)
-			if err := s.start(ctx, plan, changed); err != nil {
-				return errors.Join(failed, err)
-			}
+			plan, found = r.judge(ctx, found)
+			r.start(ctx, plan)
 		}
 	}
-	return errors.Join(failed, ctx.Err())
+	return errors.Join(r.conclude(ctx), ctx.Err())
+}
+
+// conclude records the schedules that failed, so that they rest before they are tried again. If none did not fail, it
+// returns an error instead: the database may be the cause, and all are tried again soon.
+func (r *round) conclude(ctx context.Context) error {
+	if len(r.failed) == 0 || ctx.Err() != nil {
+		return nil
+	}
+	if r.done == 0 {
+		return fmt.Errorf("%d schedules failed, the first: %w", len(r.failed), r.failed[0].err)
+	}
+	for _, f := range r.failed {
+		r.items.RecordFailure(ctx, troubled.Schedule, f.schedule.id(), f.err)
+	}
+	return nil
 }
 
 // dueSchedules selects a batch of the schedules that are due at $1, behind the one of $2, $3 and $4.
-const dueSchedules = `SELECT ` + columns + ` WHERE s.due_at <= $1 AND (s.due_at, s.job, s.number) > ($2, $3, $4) ORDER BY s.due_at, s.job, s.number LIMIT $5`
+var dueSchedules = `SELECT ` + columns + ` WHERE s.due_at <= $1 AND (s.due_at, s.job, s.number) > ($2, $3, $4)` + notPaused + ` ORDER BY s.due_at, s.job, s.number LIMIT $5`
 
 func (s *Schedules) read(ctx context.Context, now time.Time, after Schedule) ([]Schedule, error) {
 	last := int64(math.MinInt64)
@@ -76,20 +112,21 @@ func (s *Schedules) read(ctx context.Context, now time.Time, after Schedule) ([]
 	return scanAll(s.Reader.QueryContext(ctx, dueSchedules, db.Micros(now), last, after.Job, after.Number, batch))
 }
 
-// judge says what becomes of the times of schedules, as many as one transaction can store, and returns the others.
-func judge(found []Schedule, now time.Time) (plan []due, rest []Schedule, err error) {
+// judge says what becomes of the times of schedules, as many as one transaction can store, and returns the others. One
+// that cannot be read is recorded.
+func (r *round) judge(ctx context.Context, found []Schedule) (plan []due, rest []Schedule) {
 	slots := 0
 	for i, one := range found {
 		if slots >= mostSlots {
-			return plan, found[i:], err
+			return plan, found[i:]
 		}
-		rule, rerr := one.Rule()
-		if rerr != nil {
-			err = errors.Join(err, rerr)
+		rule, err := one.Rule()
+		if err != nil {
+			r.items.RecordFailure(ctx, troubled.Schedule, one.id(), err)
 			continue
 		}
 		d := due{Schedule: one}
-		d.slots, d.following = rule.Due(*one.Next, now, one.paused())
+		d.slots, d.following = rule.Due(*one.Next, r.now, one.paused())
 		for k := range d.slots {
 			if d.slots[k].Result == schedule.Paused {
 				d.slots[k].Why = one.pausedText()
@@ -98,11 +135,34 @@ func judge(found []Schedule, now time.Time) (plan []due, rest []Schedule, err er
 		slots += len(d.slots)
 		plan = append(plan, d)
 	}
-	return plan, nil, err
+	return plan, nil
 }
 
-// start stores what becomes of schedules, in one transaction.
-func (s *Schedules) start(ctx context.Context, plan []due, changed func(job.Run)) error {
+// start stores what becomes of schedules together; if that fails, that of each by itself.
+func (r *round) start(ctx context.Context, plan []due) {
+	done := 0
+	if err := r.store(ctx, plan, r.changed); err == nil {
+		done = len(plan)
+	} else {
+		for _, one := range plan {
+			if len(plan) > 1 {
+				err = r.store(ctx, []due{one}, r.changed)
+			}
+			if err != nil {
+				r.failed = append(r.failed, failure{one.Schedule, err})
+				continue
+			}
+			done++
+		}
+	}
+	r.done += done
+	if r.inRow++; done > 0 || len(plan) == 0 {
+		r.inRow = 0
+	}
+}
+
+// store stores what becomes of schedules, in one transaction.
+func (s *Schedules) store(ctx context.Context, plan []due, changed func(job.Run)) error {
 	if len(plan) == 0 {
 		return nil
 	}
@@ -136,6 +196,9 @@ func (s *Schedules) start(ctx context.Context, plan []due, changed func(job.Run)
 		return fmt.Errorf("start what %d schedules are due for: %w", len(plan), err)
 	}
 	s.count(done)
+	for _, one := range plan {
+		s.items.ClearFailure(ctx, troubled.Schedule, one.id())
+	}
 	if changed != nil {
 		for _, run := range runs {
 			changed(run)

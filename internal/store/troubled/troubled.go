@@ -35,6 +35,7 @@ const (
 	Policy   = "policy"     // the stored policy of a job cannot be read
 	Text     = "index_text" // a run cannot be made searchable
 	Due      = "due"        // it cannot be decided whether a job has started when it was due
+	Schedule = "schedule"   // a schedule cannot be read, or nothing can be started by it
 	// SecretKey: a server, by the name of its host, lacks the key of the routes' secrets.
 	SecretKey = "secret_key"
 	// Clock: the clock of a server, by the name of its host, was set.
@@ -44,7 +45,7 @@ const (
 // kinds are all kinds. Metrics show also those without an item.
 var kinds = []string{
 	Run, Attempt, Lease, Judge, Evidence, Diagnose, Trim, Pack, Remove, Object,
-	Segment, Action, Notify, Route, Policy, Text, Due, SecretKey, Clock,
+	Segment, Action, Notify, Route, Policy, Text, Due, Schedule, SecretKey, Clock,
 }
 
 // noCounts returns a zero count for each kind.
