@@ -1,4 +1,5 @@
-// Package clock has how far the clocks of servers differ, and what a clock that was ahead leaves behind.
+// Package clock has how far the clocks of servers differ, what a clock that was ahead leaves behind, and whether a clock was
+// set.
 package clock
 
 import "time"

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stint.dev/stint/internal/clock"
 	"stint.dev/stint/internal/periodic"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/store/blocks"
@@ -79,15 +80,18 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 	}
 	var all sync.WaitGroup
 	all.Go(func() {
-		var kept, swept time.Time
+		begin := time.Now()
+		var ages ages
 		periodic.Loop{Every: tidyInterval, Now: s.Now}.Run(ctx, func(now time.Time) error {
-			if now.Sub(kept) >= retentionInterval {
-				kept = now
+			retention, versions, journals := ages.due(now, time.Since(begin))
+			if retention {
 				reported(s.applyRetention(ctx, now))
 			}
-			if now.Sub(swept) >= versionsInterval {
-				swept = now
+			if versions {
 				reported(s.sweepVersions(ctx, now))
+			}
+			if journals {
+				reported(s.Expire(ctx, attemptExpiry, now))
 			}
 			reported(errors.Join(s.tidyRows(ctx, now), s.tidySegments(ctx, now)))
 			return nil
@@ -109,10 +113,32 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 	all.Wait()
 }
 
+// ages says when it is time to delete what is too old.
+type ages struct {
+	watch         clock.Watch
+	keeps, sweeps time.Duration // when runs and versions are to be deleted next
+}
+
+// due takes what the clock shows, and the time since the loop began. It returns whether it is time to delete runs by
+// retention, versions of definitions, and journals of nobody. Nothing is, for a while after the clock was set: a clock
+// that is wrong would make everything old.
+func (a *ages) due(now time.Time, after time.Duration) (retention, versions, journals bool) {
+	if _, held := a.watch.Compare(now, after); held {
+		return false, false, false
+	}
+	if retention = after >= a.keeps; retention {
+		a.keeps = after + retentionInterval
+	}
+	if versions = after >= a.sweeps; versions {
+		a.sweeps = after + versionsInterval
+	}
+	return retention, versions, true
+}
+
 // Tidy does all maintenance that is due now. It pauses between two steps for as long as the last one took,
 // so that it takes at most half of one core.
 func (s *Maintenance) Tidy(ctx context.Context, now time.Time) error {
-	err := errors.Join(s.applyRetention(ctx, now), s.sweepVersions(ctx, now), s.tidyRows(ctx, now))
+	err := errors.Join(s.applyRetention(ctx, now), s.sweepVersions(ctx, now), s.Expire(ctx, attemptExpiry, now), s.tidyRows(ctx, now))
 	_, archived := s.tidyArchive(ctx, now, func() bool { return true })
 	return errors.Join(err, archived, s.tidySegments(ctx, now))
 }
@@ -120,7 +146,7 @@ func (s *Maintenance) Tidy(ctx context.Context, now time.Time) error {
 // tidyRows does the maintenance that needs only the database.
 func (s *Maintenance) tidyRows(ctx context.Context, now time.Time) error {
 	return errors.Join(
-		s.followClock(ctx), s.Refresh(ctx), s.others.CheckKey(ctx), s.MergeCounts(ctx), s.mergeStoredBytes(ctx), s.Expire(ctx, attemptExpiry, now),
+		s.followClock(ctx), s.Refresh(ctx), s.others.CheckKey(ctx), s.MergeCounts(ctx), s.mergeStoredBytes(ctx),
 		s.RunSteps(ctx, func() (bool, error) { return s.IndexTexts(ctx) }),
 		s.RunSteps(ctx, func() (bool, error) { return s.trimOne(ctx, now) }),
 	)

@@ -8,7 +8,6 @@ import (
 
 	"stint.dev/stint/internal/clock"
 	"stint.dev/stint/internal/periodic"
-	"stint.dev/stint/internal/schedule"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
@@ -24,7 +23,7 @@ const (
 // was set, it starts nothing for a while. changed is called with each run that was made.
 func (s *Schedules) RunSchedules(ctx context.Context, log *slog.Logger, host string, changed func(job.Run)) {
 	begin := time.Now()
-	var watched schedule.Clock
+	var watched clock.Watch
 	var expired time.Time
 	failures := periodic.Failures{Log: log, Failing: "schedules cannot be looked at: jobs that are due may start late", Working: "schedules are looked at again"}
 	s.items.ClearFailure(ctx, troubled.Clock, host)
@@ -33,7 +32,7 @@ func (s *Schedules) RunSchedules(ctx context.Context, log *slog.Logger, host str
 		moved, held := watched.Compare(now, time.Since(begin))
 		if moved != 0 {
 			cause := clockError(moved)
-			log.Error("the clock of this host was set: nothing is started by schedules for a while", "by", moved.Round(time.Second), "for", schedule.HoldFor)
+			log.Error("the clock of this host was set: nothing is started by schedules for a while", "by", moved.Round(time.Second), "for", clock.HoldFor)
 			s.items.RecordFailure(ctx, troubled.Clock, host, cause)
 			troubling = true
 		}
@@ -60,7 +59,7 @@ func clockError(moved time.Duration) error {
 	if moved < 0 {
 		way = "back"
 	}
-	return fmt.Errorf("the clock of the host was set %s by %s: nothing is started by schedules for %s; keep the clock right with NTP", way, moved.Abs().Round(time.Second), schedule.HoldFor)
+	return fmt.Errorf("the clock of the host was set %s by %s: nothing is started by schedules for %s; keep the clock right with NTP", way, moved.Abs().Round(time.Second), clock.HoldFor)
 }
 
 // setByClockAhead selects schedules whose next time was computed when the clock showed a time that has not come.

@@ -1,13 +1,13 @@
-package schedule
+package clock
 
 import (
 	"testing"
 	"time"
 )
 
-func TestClock(t *testing.T) {
-	begin := at(t, "2026-11-29 02:00:00")
-	var c Clock
+func TestWatch(t *testing.T) {
+	begin := time.Date(2026, 11, 29, 2, 0, 0, 0, time.UTC)
+	var c Watch
 	for i, step := range []struct {
 		wall, after time.Duration // since begin
 		moved       time.Duration
@@ -29,22 +29,5 @@ func TestClock(t *testing.T) {
 		if moved != step.moved || held != step.held {
 			t.Errorf("step %d: moved %s, held %v; want %s, %v", i, moved, held, step.moved, step.held)
 		}
-	}
-}
-
-func TestSpreadOf(t *testing.T) {
-	seen := map[time.Duration]bool{}
-	for n := range 1000 {
-		d := SpreadOf("job", n, 10*time.Second)
-		if d < 0 || d > 10*time.Second || d%time.Second != 0 || d != SpreadOf("job", n, 10*time.Second) {
-			t.Fatal(d)
-		}
-		seen[d] = true
-	}
-	if len(seen) != 11 {
-		t.Errorf("%d of 11 spreads: %v", len(seen), seen)
-	}
-	if SpreadOf("job", 1, 0) != 0 || SpreadOf("job", 1, time.Second-1) != 0 {
-		t.Error("a spread of less than a second")
 	}
 }
