@@ -27,9 +27,15 @@ func Expectation(opts *option.Set) (*job.Expectation, error) {
 		}
 		return nil, nil
 	}
+	switch {
+	case opts.Given("every") && opts.Given("cron"):
+		return nil, option.Usagef("--every and --cron exclude each other: choose one")
+	case opts.Given("every") && opts.Given("zone"):
+		return nil, option.Usagef("--zone is for --cron: an interval is the same in every zone")
+	}
 	for name, d := range map[string]time.Duration{"every": every, "grace": grace} {
-		if d%time.Second != 0 || opts.Given(name) && d == 0 {
-			return nil, option.Usagef("--%s: %s is not a number of whole seconds above zero", name, d)
+		if opts.Given(name) && (d%time.Second != 0 || d < due.Shortest || d > due.Longest) {
+			return nil, option.Usagef("--%s: %s is not from 1m to 365d in whole seconds", name, d)
 		}
 	}
 	e := job.Expectation{EverySeconds: int64(every / time.Second), Cron: opts.Text("cron"), Zone: opts.Text("zone"), GraceSeconds: int64(grace / time.Second)}
