@@ -62,6 +62,8 @@ func waiting(w queue.WaitingRun, now, since time.Time, p policy.Policy) result {
 	case !isTooSoon(now, since) && now.Sub(from) >= limit:
 		o.fires, o.since = true, from.Add(limit)
 		o.sentence = waitedText(w, from) + "."
+	case w.Supply.Matching == 0:
+		o.sentence = queue.Unable(w.Supply, w.Selector) + " That is a finding at " + Clock(unable) + ", unless one can take it by then."
 	default:
 		o.sentence = waitedText(w, from) + "; the limit is " + Span(limit) + "."
 	}

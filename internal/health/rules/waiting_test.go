@@ -144,6 +144,10 @@ func TestAWaitingFindingGoesOn(t *testing.T) {
 	if !r.Fires || r.NextCode != job.NextCancel || r.Health != job.Warning || !r.Since.Equal(at(3600)) || r.Inputs["waited_seconds"] != 5000.0 {
 		t.Errorf("%+v", r)
 	}
+	nobody := newWaiting(func(w *queue.WaitingRun) { w.Supply, w.AbleUntil = queue.Supply{}, time.Time{} })
+	if r := ExplainWaiting(nobody, at(60), p); r.Fires || r.Sentence != "No worker is connected. That is a finding at 12:01:30 UTC, unless one can take it by then." {
+		t.Errorf("%+v", r)
+	}
 	if r := ExplainWaiting(newWaiting(), at(60), p); r.Fires || r.Sentence != "It has waited for a worker since 2026-03-04 12:00:00 UTC; the limit is 60 min." {
 		t.Errorf("%+v", r)
 	}
