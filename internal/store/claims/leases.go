@@ -71,6 +71,17 @@ func (h *keptLeases) takeEnded(now time.Time) map[string]keptLease {
 	return ended
 }
 
+// putBack keeps workers whose ends could not be stored, unless they have asked since.
+func (h *keptLeases) putBack(ended map[string]keptLease) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, w := range ended {
+		if _, again := h.all[name]; !again {
+			h.all[name] = w
+		}
+	}
+}
+
 // exact returns a worker with what is only in memory.
 func (s *Claims) exact(w workerRow) workerRow {
 	s.leases.mu.Lock()
@@ -92,8 +103,10 @@ func (s *Claims) EndLeases(ctx context.Context) error {
 			`UPDATE workers SET asked_at = $3, lease_until = $4 WHERE name = $1 AND id = $5 AND asked_at = $2 AND lease_until > $4`,
 			name, db.Micros(w.written), db.Micros(w.asked), db.Micros(w.lease), w.id)
 		if err != nil {
+			s.leases.putBack(ended)
 			return err
 		}
+		delete(ended, name)
 	}
 	return nil
 }

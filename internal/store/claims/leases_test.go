@@ -1,6 +1,7 @@
 package claims
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -102,6 +103,11 @@ func TestServersLearnThatAWorkerIsGone(t *testing.T) {
 		b.pass(51 * time.Second)
 		if n := live(); n != 1 {
 			t.Errorf("%d live, of which no server knows more", n)
+		}
+		failing, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := b.servers[0].EndLeases(failing); err == nil {
+			t.Error("the end of a lease was stored without a database")
 		}
 		must(t, b.servers[0].EndLeases(t.Context()))
 		if n := live(); n != 0 {
