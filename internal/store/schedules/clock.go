@@ -74,15 +74,10 @@ func (s *Schedules) followClock(ctx context.Context) error {
 		if err != nil || len(found) == 0 {
 			return err
 		}
-		if s.setAllBack(ctx, found, now) == nil {
-			continue
-		}
-		for _, one := range found { // one that fails holds up no other
-			if err := s.setAllBack(ctx, []Schedule{one}, now); err == nil {
-				continue
-			} else if err := s.items.Skip(ctx, troubled.Schedule, one.id(), err); err != nil {
-				return err
-			}
+		err = troubled.Isolate(ctx, s.DB, found, func(some []Schedule) error { return s.setAllBack(ctx, some, now) },
+			func(one Schedule, err error) { s.items.RecordFailure(ctx, troubled.Schedule, one.id(), err) })
+		if err != nil {
+			return err
 		}
 	}
 }

@@ -46,9 +46,8 @@ func (s *Schedules) TickSchedules(ctx context.Context, changed func(job.Run)) er
 	return errors.Join(s.followClock(ctx), r.all(ctx))
 }
 
-// mostFailed is how many batches in a row may fail with all their schedules before a round ends: then the database is the
-// cause.
-const mostFailed = 3
+// mostFailed is how many schedules may fail before a round ends, if none did not: then the database is the cause.
+const mostFailed = 3 * batch
 
 // round is one look for schedules that are due.
 type round struct {
@@ -57,18 +56,17 @@ type round struct {
 	changed func(job.Run)
 	done    int // schedules whose times were stored
 	failed  []failure
-	inRow   int // batches in a row that failed with all their schedules
 }
 
 // failure is a schedule whose times could not be stored.
 type failure struct {
-	schedule Schedule
-	err      error
+	id  string
+	err error
 }
 
 func (r *round) all(ctx context.Context) error {
 	var after Schedule
-	for ctx.Err() == nil && r.inRow < mostFailed {
+	for ctx.Err() == nil && (r.done > 0 || len(r.failed) < mostFailed) {
 		found, err := r.read(ctx, r.now, after)
 		if err != nil {
 			return err
@@ -80,10 +78,27 @@ func (r *round) all(ctx context.Context) error {
 		for len(found) > 0 {
 			var plan []due
 			plan, found = r.judge(ctx, found)
-			r.start(ctx, plan)
+			if err := r.start(ctx, plan); err != nil {
+				return err
+			}
 		}
 	}
 	return errors.Join(r.conclude(ctx), ctx.Err())
+}
+
+// start stores what becomes of schedules.
+func (r *round) start(ctx context.Context, plan []due) error {
+	if len(plan) == 0 {
+		return nil
+	}
+	store := func(some []due) error {
+		err := r.store(ctx, some, r.changed)
+		if err == nil {
+			r.done += len(some)
+		}
+		return err
+	}
+	return troubled.Isolate(ctx, r.DB, plan, store, func(one due, err error) { r.failed = append(r.failed, failure{one.id(), err}) })
 }
 
 // conclude records the schedules that failed, so that they rest before they are tried again. If none did not fail, it
@@ -96,7 +111,7 @@ func (r *round) conclude(ctx context.Context) error {
 		return fmt.Errorf("%d schedules failed, the first: %w", len(r.failed), r.failed[0].err)
 	}
 	for _, f := range r.failed {
-		r.items.RecordFailure(ctx, troubled.Schedule, f.schedule.id(), f.err)
+		r.items.RecordFailure(ctx, troubled.Schedule, f.id, f.err)
 	}
 	return nil
 }
@@ -138,34 +153,8 @@ func (r *round) judge(ctx context.Context, found []Schedule) (plan []due, rest [
 	return plan, nil
 }
 
-// start stores what becomes of schedules together; if that fails, that of each by itself.
-func (r *round) start(ctx context.Context, plan []due) {
-	done := 0
-	if err := r.store(ctx, plan, r.changed); err == nil {
-		done = len(plan)
-	} else {
-		for _, one := range plan {
-			if len(plan) > 1 {
-				err = r.store(ctx, []due{one}, r.changed)
-			}
-			if err != nil {
-				r.failed = append(r.failed, failure{one.Schedule, err})
-				continue
-			}
-			done++
-		}
-	}
-	r.done += done
-	if r.inRow++; done > 0 || len(plan) == 0 {
-		r.inRow = 0
-	}
-}
-
 // store stores what becomes of schedules, in one transaction.
 func (s *Schedules) store(ctx context.Context, plan []due, changed func(job.Run)) error {
-	if len(plan) == 0 {
-		return nil
-	}
 	// In one order, so that servers do not wait for each other in a circle.
 	slices.SortFunc(plan, func(a, b due) int { return cmp.Or(cmp.Compare(a.Job, b.Job), cmp.Compare(a.Number, b.Number)) })
 	var runs []job.Run
