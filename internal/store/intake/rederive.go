@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
@@ -34,6 +35,10 @@ func Rederive(row tables.RunRow, s *index.State, now time.Time) tables.RunRow {
 	}
 	switch {
 	case run.State == job.Retrying && row.Run.State == job.Retrying: // what is found about its wait stays
+		run.Health, run.SuspendedAt = "", nil
+		if worst := query.WorstFinding(run.Findings); worst != nil {
+			run.Health = worst.Health
+		}
 	case !run.State.Active():
 		run.Health, run.Findings, run.SuspendedAt = "", []job.Finding{}, nil
 	case run.Health == "":
