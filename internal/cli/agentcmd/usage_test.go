@@ -29,6 +29,8 @@ var connectionValues = map[string][]string{
 
 // badValues are values of text options that make none. For the other kinds see badOf.
 var badValues = map[string][]string{
+	"cron":          {"x", "* * * * * *", "0 25 * * *"},
+	"zone":          {"Mars"}, // and without --cron
 	"job":           {"a/b", "a#b", strings.Repeat("n", 10_000)},
 	"install-cache": {"lock"}, // without --cache-dir
 	"cache-dir":     {"made"}, // without --install-cache

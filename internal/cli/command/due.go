@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"time"
 
 	"stint.dev/stint/internal/cli/option"
@@ -40,7 +41,11 @@ func Expectation(opts *option.Set) (*job.Expectation, error) {
 	}
 	e := job.Expectation{EverySeconds: int64(every / time.Second), Cron: opts.Text("cron"), Zone: opts.Text("zone"), GraceSeconds: int64(grace / time.Second)}
 	if _, err := due.Parse(e); err != nil {
-		return nil, option.Usagef("%v", err)
+		name := "cron"
+		if invalid := (*job.InvalidError)(nil); errors.As(err, &invalid) && invalid.What == "zone" {
+			name = "zone"
+		}
+		return nil, option.Usagef("--%s: %v", name, err)
 	}
 	return &e, nil
 }
