@@ -13,3 +13,10 @@ const Difference = time.Minute
 // LatestNow returns the latest time that the clock of a server may show now; what was stored at a later one was stored by
 // a clock that was ahead.
 func LatestNow(now time.Time) time.Time { return now.Add(Difference) }
+
+// HasPassed reports whether more than a duration has passed since a time. It has if that time has not come: a clock that
+// was ahead showed it.
+func HasPassed(since, now time.Time, d time.Duration) bool {
+	age := now.Sub(since)
+	return age > d || age < 0
+}

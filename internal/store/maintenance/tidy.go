@@ -101,7 +101,9 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 		packed := s.Now()
 		periodic.Loop{Every: tidyInterval, Now: s.Now}.Run(ctx, func(now time.Time) error {
 			// While much arrives, packing waits, because it would take a core from the appends.
-			canPack := func() bool { return now.Sub(packed) > maxPackDelay || s.Now().Sub(s.others.BusyAt()) > busyDelay }
+			canPack := func() bool {
+				return clock.HasPassed(packed, now, maxPackDelay) || clock.HasPassed(s.others.BusyAt(), s.Now(), busyDelay)
+			}
 			done, err := s.tidyArchive(ctx, now, canPack)
 			if done {
 				packed = now
