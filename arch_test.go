@@ -91,7 +91,7 @@ var table = []row{
 	{"internal/metrics", "", "", "counts and writes text; must do nothing at a program's start"},
 	{"internal/store/datadir", "", "golang.org/x/sys", "names and locks of files; it knows nothing of databases"},
 	{"internal/store/db", "job", "github.com/google/uuid github.com/jackc/pgx/v5 github.com/pressly/goose/v3 modernc.org/sqlite", "the only place that knows which databases there are"},
-	{"internal/store/troubled", "job internal/index internal/query internal/store/db", "", "one table that every part writes to"},
+	{"internal/store/troubled", "job internal/clock internal/index internal/query internal/store/db", "", "one table that every part writes to"},
 	{"internal/store/tables", "job job/api internal/due internal/index internal/query internal/store/db internal/definition", "", "rows, and no rule about when they change"},
 	{"internal/store/blocks", "job journal internal/index internal/query internal/store/db internal/store/segment internal/store/tables", "github.com/klauspost/compress", "the bytes of journals; knows runs by their rows only"},
 	{"internal/store/runs", "job job/api internal/band internal/index internal/lease internal/query internal/store/db internal/store/tables internal/store/troubled", "", "reads only"},

@@ -242,17 +242,19 @@ func undiagnosable(t *testing.T, s *store.Store, now *time.Time) {
 func clockAhead(t *testing.T, s *store.Store, now *time.Time) {
 	id, data := whole(t, journal.Attempt{}, 1, "x")
 	one(t, s, id, 1, 0, data)
-	*now = noon.AddDate(1, 0, 0)
-	s.DiagnosisFailed(t.Context(), id, errors.New("x"))
-	if waiting, err := s.Undiagnosed(t.Context(), 10); err != nil || len(waiting) != 0 {
-		t.Errorf("it does not rest: %v, %v", waiting, err)
+	for _, ahead := range []time.Duration{365 * 24 * time.Hour, 30 * time.Minute} {
+		*now = noon.Add(ahead)
+		s.DiagnosisFailed(t.Context(), id, errors.New("x"))
+		if waiting, err := s.Undiagnosed(t.Context(), 10); err != nil || len(waiting) != 0 {
+			t.Errorf("it does not rest: %v, %v", waiting, err)
+		}
+		*now = noon
+		if waiting, err := s.Undiagnosed(t.Context(), 10); err != nil || len(waiting) != 1 {
+			t.Errorf("it rests for %s: %v, %v", ahead, waiting, err)
+		}
 	}
-	*now = noon
-	if waiting, err := s.Undiagnosed(t.Context(), 10); err != nil || len(waiting) != 1 {
-		t.Errorf("it rests for a year: %v, %v", waiting, err)
-	}
 	s.DiagnosisFailed(t.Context(), id, errors.New("x"))
-	if got := items(t, s); len(got) != 1 || got[0].Tries != 2 || !got[0].NextAt.Equal(noon.Add(20*time.Second)) {
+	if got := items(t, s); len(got) != 1 || got[0].Tries != 3 || !got[0].NextAt.Equal(noon.Add(40*time.Second)) {
 		t.Errorf("failed again: %+v", got)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"stint.dev/stint/internal/clock"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
@@ -81,7 +82,7 @@ func (s *Items) RecordFailure(ctx context.Context, kind, id string, cause error)
 	s.mu.Lock()
 	key := itemKey{kind, id}
 	item, known := s.known[key]
-	if known && isPausedAt(item.NextAt, now) {
+	if known && isPaused(item, now) {
 		s.mu.Unlock()
 		return
 	}
@@ -125,10 +126,10 @@ func (s *Items) ClearFailure(ctx context.Context, kind, id string) {
 	}
 }
 
-// isPausedAt reports whether an item whose next try is at next is paused. A time that is further away
-// than any pause was stored while the clock was ahead.
-func isPausedAt(next, now time.Time) bool {
-	return now.Before(next) && next.Sub(now) <= job.LongestTroublePause
+// isPaused reports whether an item is not to be tried yet. One that failed at a time that has not come failed while
+// the clock was ahead.
+func isPaused(item job.TroubledItem, now time.Time) bool {
+	return now.Before(item.NextAt) && !item.LastAt.After(clock.LatestNow(now))
 }
 
 // IsPaused reports whether an item failed and is not to be tried yet.
@@ -136,14 +137,14 @@ func (s *Items) IsPaused(kind, id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	item, known := s.known[itemKey{kind, id}]
-	return known && isPausedAt(item.NextAt, s.Now())
+	return known && isPaused(item, s.Now())
 }
 
-// NotPaused returns a condition of a query that excludes paused items, as isPausedAt does. id is the
+// NotPaused returns a condition of a query that excludes paused items, as isPaused does. id is the
 // expression of the item's id, and now the number of the argument that holds the time.
 func NotPaused(kind, id string, now int) string {
 	return fmt.Sprintf(` NOT EXISTS (SELECT 1 FROM troubled WHERE troubled.kind = '%s' AND troubled.id = %s
-		AND troubled.next_at > $%d AND troubled.next_at - %d <= $%[3]d)`, kind, id, now, job.LongestTroublePause.Microseconds())
+		AND troubled.next_at > $%d AND troubled.last_at - %d <= $%[3]d)`, kind, id, now, clock.Difference.Microseconds())
 }
 
 // Skip records that the processing of an item failed, so that the caller can go on with the next one. It
@@ -200,7 +201,7 @@ func (s *Items) Refresh(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, item := range s.known { // records that could not be stored
-		if one, there := known[key]; !there && isPausedAt(item.NextAt, s.Now()) || there && one.Tries < item.Tries {
+		if one, there := known[key]; !there && isPaused(item, s.Now()) || there && one.Tries < item.Tries {
 			known[key] = item
 		}
 	}
