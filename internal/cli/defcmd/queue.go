@@ -83,7 +83,7 @@ func waitText(r job.QueuedRun) string {
 	}
 	var texts []string
 	for _, g := range r.Gates {
-		texts = append(texts, g.Text)
+		texts = append(texts, strings.TrimSuffix(g.Text, "."))
 	}
 	return strings.Join(texts, "; ")
 }

@@ -47,13 +47,19 @@ func nameIn(args []string) string {
 	return args[0]
 }
 
+// timeFormat is that of the times of schedules: the weekday, and the offset of the zone, which changes with the clocks.
+const timeFormat = "Mon 2006-01-02 15:04:05 -07:00"
+
 // zoned is a time in a zone, as people read it.
 func zoned(at time.Time, zone string) string {
 	if location, err := time.LoadLocation(zone); err == nil {
 		at = at.In(location)
 	}
-	return at.Format("Mon 2006-01-02 15:04:05 MST")
+	return at.Format(timeFormat)
 }
+
+// noSchedules is printed where there is nothing to list.
+const noSchedules = "no schedules; they are part of the definition of a job, which stint apply applies"
 
 type scheduleReply struct {
 	Schedules []api.Schedule `json:"schedules"`
@@ -70,7 +76,7 @@ func (p *program) scheduleList() *cobra.Command {
 
 func (p *program) schedulesText(l scheduleReply) string {
 	if len(l.Schedules) == 0 {
-		p.Say("no schedules; they are part of the definition of a job, which stint apply applies")
+		p.Say(noSchedules)
 		return ""
 	}
 	var rows [][]console.Cell
@@ -81,13 +87,22 @@ func (p *program) schedulesText(l scheduleReply) string {
 		}
 		switch {
 		case s.Paused != nil:
-			next = "paused by " + s.Paused.By
+			next = pausedText("paused", s.Paused)
 		case s.JobPaused != nil:
-			next = "the job is paused by " + s.JobPaused.By
+			next = pausedText("the job is paused", s.JobPaused)
 		}
 		rows = append(rows, []console.Cell{console.T(s.Job), console.R(fmt.Sprint(s.Number)), console.T(s.When), console.T(s.Zone), console.T(next)})
 	}
 	return console.Table([]string{"JOB", "SCHEDULE", "WHEN", "ZONE", "NEXT"}, rows, p.Width(p.Out), p.StyleFor(p.Out))
+}
+
+// pausedText says who paused what, and why.
+func pausedText(what string, p *api.Pause) string {
+	text := what + " by " + p.By
+	if p.Why != "" {
+		text += ": " + p.Why
+	}
+	return text
 }
 
 type timesReply struct {
@@ -114,6 +129,10 @@ that a change of the clocks moves are marked.`,
 		all, err := schedules.Times(ctx, r.Client, nameIn(r.Args), int(n))
 		return timesReply{all}, err
 	}, func(l timesReply) string {
+		if len(l.Times) == 0 {
+			p.Say(noSchedules)
+			return ""
+		}
 		var rows [][]console.Cell
 		for _, one := range l.Times {
 			note := one.Change
@@ -121,7 +140,7 @@ that a change of the clocks moves are marked.`,
 				note = strings.TrimPrefix(note+", paused", ", ")
 			}
 			rows = append(rows, []console.Cell{
-				console.T(one.At.Format("Mon 2006-01-02 15:04:05 -07:00")), console.T(one.Job), console.R(fmt.Sprint(one.Schedule)), console.T(note),
+				console.T(one.At.Format(timeFormat)), console.T(one.Job), console.R(fmt.Sprint(one.Schedule)), console.T(note),
 			})
 		}
 		return console.Table([]string{"TIME", "JOB", "SCHEDULE", "NOTE"}, rows, p.Width(p.Out), p.StyleFor(p.Out))
@@ -226,7 +245,7 @@ func rehearse(d definition.Definition, opts *option.Set) (rows [][]console.Cell,
 	}
 	all, more := play.Play(rules)
 	for _, one := range all {
-		at := one.At.Format("Mon 2006-01-02 15:04:05 -07:00")
+		at := one.At.Format(timeFormat)
 		if one.Count > 1 {
 			at += fmt.Sprintf(" and %d more until %s", one.Count-1, one.Last.Format("2006-01-02 15:04"))
 		}
@@ -271,7 +290,7 @@ before. Asking again makes no run twice. At most 1,000 times at once.`,
 				run = fmt.Sprintf("#%d %s", o.Number, o.State)
 			}
 			rows = append(rows, []console.Cell{
-				console.T(o.At.Local().Format("Mon 2006-01-02 15:04:05 MST")), console.R(fmt.Sprint(o.Schedule)), console.T(o.Result), console.T(run), console.T(o.Why),
+				console.T(o.At.Local().Format(timeFormat)), console.R(fmt.Sprint(o.Schedule)), console.T(o.Result), console.T(run), console.T(o.Why),
 			})
 		}
 		return console.Table([]string{"TIME", "SCHEDULE", "RESULT", "RUN", "WHY"}, rows, p.Width(p.Out), p.StyleFor(p.Out))

@@ -49,7 +49,7 @@ func TestRehearse(t *testing.T) {
 			t.Errorf("%q is accepted", args)
 		}
 	}
-	if at := zoned(time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC), "Europe/Berlin"); at != "Sun 2026-03-29 03:00:00 CEST" {
+	if at := zoned(time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC), "Europe/Berlin"); at != "Sun 2026-03-29 03:00:00 +02:00" {
 		t.Error(at)
 	}
 }
