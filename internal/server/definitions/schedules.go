@@ -118,11 +118,11 @@ type schedulePauseIn struct {
 
 // PauseSchedule keeps one schedule from starting its job until somebody resumes it.
 func (s *Routes) PauseSchedule(ctx context.Context, in *schedulePauseIn) (*route.Response[api.Schedule], error) {
-	pause := &api.Pause{At: s.Now().UTC(), By: caller(ctx, "")}
+	by, why := "", ""
 	if in.Body != nil {
-		pause.By, pause.Why = caller(ctx, in.Body.By), httpio.Printable(in.Body.Why)
+		by, why = in.Body.By, in.Body.Why
 	}
-	return s.pauseSchedule(ctx, schedulePath{in.Job, in.Number}, pause)
+	return s.pauseSchedule(ctx, schedulePath{in.Job, in.Number}, s.pauseBy(ctx, by, why))
 }
 
 // ResumeSchedule ends that.

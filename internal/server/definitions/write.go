@@ -206,6 +206,11 @@ func (s *Routes) DeleteDefinition(ctx context.Context, in *route.JobPath) (*stru
 	return nil, nil
 }
 
+// pauseBy returns a pause that begins now. by is the name that a request without a login gave.
+func (s *Routes) pauseBy(ctx context.Context, by, why string) *api.Pause {
+	return &api.Pause{At: s.Now().UTC(), By: caller(ctx, by), Why: httpio.Printable(why)}
+}
+
 type pauseIn struct {
 	Job  string `path:"job" maxLength:"600" doc:"The job's name."`
 	Body *struct {
@@ -217,11 +222,11 @@ type pauseIn struct {
 
 // PauseJob keeps a job from being started until somebody resumes it. Runs that wait or work go on.
 func (s *Routes) PauseJob(ctx context.Context, in *pauseIn) (*route.Response[api.DefinedJob], error) {
-	pause := &api.Pause{At: s.Now().UTC(), By: caller(ctx, "")}
+	by, why := "", ""
 	if in.Body != nil {
-		pause.By, pause.Why = caller(ctx, in.Body.By), httpio.Printable(in.Body.Why)
+		by, why = in.Body.By, in.Body.Why
 	}
-	return s.setPause(ctx, in.Job, pause)
+	return s.setPause(ctx, in.Job, s.pauseBy(ctx, by, why))
 }
 
 // ResumeJob ends that.

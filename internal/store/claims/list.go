@@ -19,17 +19,11 @@ func (s *Claims) ListWorkers(ctx context.Context) ([]job.WorkerInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.Reader.QueryContext(ctx, `SELECT `+workerColumns+` FROM workers ORDER BY name`)
+	rows, err := s.readWorkers(ctx, s.Reader, ` ORDER BY name`)
 	if err != nil {
-		return nil, fmt.Errorf("list workers: %w", err)
+		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	for rows.Next() {
-		w, err := scanWorker(rows)
-		if err != nil {
-			return nil, fmt.Errorf("list workers: %w", err)
-		}
-		w = s.exact(w)
+	for _, w := range rows {
 		d := w.doc
 		info := job.WorkerInfo{
 			Name: w.name, Host: w.host, Version: d.Version, Labels: d.Labels, Allow: d.Allow, Commands: d.Commands, Slots: d.Slots,
@@ -47,7 +41,7 @@ func (s *Claims) ListWorkers(ctx context.Context) ([]job.WorkerInfo, error) {
 		}
 		all = append(all, info)
 	}
-	return all, rows.Err()
+	return all, nil
 }
 
 // LiveWorkers returns the workers that live and are not drained, with the slots that they have free by what

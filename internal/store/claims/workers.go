@@ -247,20 +247,11 @@ func (s *Claims) othersOf(ctx context.Context, t *db.Tx, name string, now time.T
 
 // KnownWorkers returns the workers that live or have lived.
 func (s *Claims) KnownWorkers(ctx context.Context) (all []queue.KnownWorker, err error) {
-	rows, err := s.Reader.QueryContext(ctx, `SELECT `+workerColumns+` FROM workers`)
-	if err != nil {
-		return nil, fmt.Errorf("read the workers: %w", err)
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	for rows.Next() {
-		w, err := scanWorker(rows)
-		if err != nil {
-			return nil, fmt.Errorf("read the workers: %w", err)
-		}
-		w = s.exact(w)
+	known, err := s.readWorkers(ctx, s.Reader, "")
+	for _, w := range known {
 		all = append(all, queue.KnownWorker{Worker: w.asWorker(), LeaseEnd: w.lease, Drained: w.drain != nil})
 	}
-	return all, rows.Err()
+	return all, err
 }
 
 func (w workerRow) asWorker() queue.Worker {
@@ -269,21 +260,30 @@ func (w workerRow) asWorker() queue.Worker {
 }
 
 func (s *Claims) readLive(ctx context.Context, from db.Querier, now time.Time) (map[string]queue.Worker, error) {
-	rows, err := from.QueryContext(ctx, `SELECT `+workerColumns+` FROM workers
-		WHERE lease_until > $1 AND lease_until <= $2 AND drained_at IS NULL AND leaving = 0`, db.Micros(now), db.Micros(queue.LatestLeaseEnd(now)))
+	rows, err := s.readWorkers(ctx, from, ` WHERE lease_until > $1 AND lease_until <= $2 AND drained_at IS NULL AND leaving = 0`,
+		db.Micros(now), db.Micros(queue.LatestLeaseEnd(now)))
+	all := map[string]queue.Worker{}
+	for _, w := range rows {
+		if now.Before(w.lease) {
+			all[w.name] = w.asWorker()
+		}
+	}
+	return all, err
+}
+
+// readWorkers reads workers, with what is only in memory. which is the end of the query, with its arguments.
+func (s *Claims) readWorkers(ctx context.Context, from db.Querier, which string, args ...any) (all []workerRow, err error) {
+	rows, err := from.QueryContext(ctx, `SELECT `+workerColumns+` FROM workers`+which, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read the workers that live: %w", err)
+		return nil, fmt.Errorf("read workers: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	all := map[string]queue.Worker{}
 	for rows.Next() {
 		w, err := scanWorker(rows)
 		if err != nil {
-			return nil, fmt.Errorf("read the workers that live: %w", err)
+			return nil, fmt.Errorf("read workers: %w", err)
 		}
-		if w = s.exact(w); now.Before(w.lease) {
-			all[w.name] = w.asWorker()
-		}
+		all = append(all, s.exact(w))
 	}
 	return all, rows.Err()
 }
