@@ -69,6 +69,17 @@ func TestHistogramWithLabels(t *testing.T) {
 	}
 }
 
+// The text format escapes three characters, and no others.
+func TestLabel(t *testing.T) {
+	for value, want := range map[string]string{
+		"": `a=""`, `a"b\c` + "\n": `a="a\"b\\c\n"`, "\t\u00ad\u200b🧀": "a=\"\t\u00ad\u200b🧀\"",
+	} {
+		if have := Label("a", value); have != want {
+			t.Errorf("%q: have %s, want %s", value, have, want)
+		}
+	}
+}
+
 func TestNameIsTaken(t *testing.T) {
 	s := NewSet()
 	s.NewCounter("a")

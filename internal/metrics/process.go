@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"runtime"
@@ -16,6 +15,7 @@ const userHZ = 100
 // WriteProcess writes the figures of this process that Prometheus names for every program.
 // Where the system has no /proc, there are none.
 func WriteProcess(w io.Writer) {
+	w = WithHelp(w, processHelp)
 	data, err := os.ReadFile("/proc/self/stat")
 	if err != nil {
 		return
@@ -39,6 +39,16 @@ func WriteProcess(w io.Writer) {
 			Write(w, "process_max_fds", "gauge", Sample{Value: most})
 		}
 	}
+}
+
+var processHelp = map[string]string{
+	"process_cpu_seconds_total":     "CPU time of the process, in user and system mode.",
+	"process_num_threads":           "Threads of the process.",
+	"process_resident_memory_bytes": "Memory of the process that is resident.",
+	"process_virtual_memory_bytes":  "Virtual memory of the process.",
+	"process_start_time_seconds":    "When the process started, in seconds since 1970.",
+	"process_open_fds":              "Open files of the process.",
+	"process_max_fds":               "Files that the process may have open.",
 }
 
 // processStat is what the kernel counts of a process.
@@ -91,27 +101,29 @@ func openLimit(text string) (float64, bool) {
 }
 
 // ofRuntime are the figures of the Go runtime, by their names in package runtime/metrics.
-var ofRuntime = []struct{ from, name, kind string }{
-	{"/sched/goroutines:goroutines", "go_goroutines", "gauge"},
-	{"/sched/gomaxprocs:threads", "go_gomaxprocs", "gauge"},
-	{"/sync/mutex/wait/total:seconds", "go_mutex_wait_seconds_total", "counter"},
-	{"/gc/cycles/total:gc-cycles", "go_gc_cycles_total", "counter"},
-	{"/cpu/classes/gc/total:cpu-seconds", "go_gc_cpu_seconds_total", "counter"},
-	{"/gc/gomemlimit:bytes", "go_memlimit_bytes", "gauge"},
-	{"/gc/heap/allocs:bytes", "go_memstats_alloc_bytes_total", "counter"},
-	{"/memory/classes/heap/objects:bytes", "go_memstats_alloc_bytes", "gauge"},
-	{"/gc/heap/objects:objects", "go_memstats_heap_objects", "gauge"},
-	{"/gc/heap/goal:bytes", "go_memstats_next_gc_bytes", "gauge"},
-	{"/memory/classes/heap/stacks:bytes", "go_memstats_stack_inuse_bytes", "gauge"},
-	{"/memory/classes/total:bytes", "go_memstats_sys_bytes", "gauge"},
+var ofRuntime = []struct{ from, name, kind, help string }{
+	{"/sched/goroutines:goroutines", "go_goroutines", "gauge", "Goroutines that exist."},
+	{"/sched/gomaxprocs:threads", "go_gomaxprocs", "gauge", "Threads that may run Go code at the same time."},
+	{"/sync/mutex/wait/total:seconds", "go_mutex_wait_seconds_total", "counter", "Time that goroutines waited for locks."},
+	{"/gc/cycles/total:gc-cycles", "go_gc_cycles_total", "counter", "Garbage collections that are completed."},
+	{"/cpu/classes/gc/total:cpu-seconds", "go_gc_cpu_seconds_total", "counter", "CPU time of garbage collections, as the runtime estimates it."},
+	{"/gc/gomemlimit:bytes", "go_memlimit_bytes", "gauge", "Memory limit of the Go runtime (GOMEMLIMIT)."},
+	{"/gc/heap/allocs:bytes", "go_memstats_alloc_bytes_total", "counter", "Bytes that were allocated on the heap, also those that are freed."},
+	{"/memory/classes/heap/objects:bytes", "go_memstats_alloc_bytes", "gauge", "Bytes of objects on the heap, and of dead ones that are not freed yet."},
+	{"/gc/heap/objects:objects", "go_memstats_heap_objects", "gauge", "Objects on the heap."},
+	{"/gc/heap/goal:bytes", "go_memstats_next_gc_bytes", "gauge", "Size of the heap that the next garbage collection is to keep below."},
+	{"/memory/classes/heap/stacks:bytes", "go_memstats_stack_inuse_bytes", "gauge", "Memory of stacks."},
+	{"/memory/classes/total:bytes", "go_memstats_sys_bytes", "gauge", "Memory that the Go runtime has from the system."},
 }
 
 // WriteRuntime writes figures of the Go runtime.
 func WriteRuntime(w io.Writer) {
 	samples := make([]runtimemetrics.Sample, len(ofRuntime))
+	help := map[string]string{"go_info": "Always 1; the label is the version of Go that the program was built with."}
 	for i, m := range ofRuntime {
-		samples[i].Name = m.from
+		samples[i].Name, help[m.name] = m.from, m.help
 	}
+	w = WithHelp(w, help)
 	runtimemetrics.Read(samples)
 	for i, m := range ofRuntime {
 		switch v := samples[i].Value; v.Kind() {
@@ -121,5 +133,5 @@ func WriteRuntime(w io.Writer) {
 			Write(w, m.name, m.kind, Sample{Value: v.Float64()})
 		}
 	}
-	Write(w, "go_info", "gauge", Sample{Labels: fmt.Sprintf("version=%q", runtime.Version()), Value: 1})
+	Write(w, "go_info", "gauge", Sample{Labels: Label("version", runtime.Version()), Value: 1})
 }

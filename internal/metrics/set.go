@@ -110,7 +110,7 @@ func (h *Histogram) write(w io.Writer, name string) {
 		if i < len(h.bounds) {
 			bound = number(h.bounds[i])
 		}
-		all := fmt.Sprintf("le=%q", bound)
+		all := Label("le", bound)
 		if labels != "" {
 			all = labels + "," + all
 		}
@@ -213,7 +213,12 @@ type helpWriter struct {
 // for each family.
 func WithHelp(w io.Writer, help map[string]string) io.Writer { return helpWriter{w, help} }
 
-// Sample is one value of a metric with its labels, as in `state="running"`, or none.
+// Label returns a label as Sample has it. The text format has other escapes than Go.
+func Label(name, value string) string { return name + `="` + escape.Replace(value) + `"` }
+
+var escape = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+// Sample is one value of a metric with its labels, as Label returns them, with commas between them; or none.
 type Sample struct {
 	Labels string
 	Value  float64

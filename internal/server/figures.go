@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -28,6 +27,14 @@ type storeFigures struct {
 const figuresInterval = 10 * time.Second
 
 func (s *storeFigures) write(w io.Writer) {
+	if f := s.read(); f != nil { // else the figures are missing from this response
+		writeFigures(w, *f)
+	}
+}
+
+// read returns the figures; nil if they cannot be read. Whoever reads the response slowly keeps nobody from reading
+// them.
+func (s *storeFigures) read() *query.Figures {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
@@ -36,11 +43,11 @@ func (s *storeFigures) write(w io.Writer) {
 		defer cancel()
 		f, err := s.store.Figures(ctx, now)
 		if err != nil {
-			return // the figures are missing from this response
+			return nil
 		}
 		s.readAt, s.last = now, &f
 	}
-	writeFigures(w, *s.last)
+	return s.last
 }
 
 // writeFigures writes figures as metrics. States and healths without a run are written as 0,
@@ -54,11 +61,11 @@ func writeFigures(w io.Writer, f query.Figures) {
 	var byState, byHealth []metrics.Sample
 	for _, st := range job.States() {
 		if !st.Terminal() {
-			byState = append(byState, metrics.Sample{Labels: fmt.Sprintf("state=%q", st), Value: float64(states[st])})
+			byState = append(byState, metrics.Sample{Labels: metrics.Label("state", string(st)), Value: float64(states[st])})
 		}
 	}
 	for _, h := range []job.Health{job.Healthy, job.Warning, job.Critical} {
-		byHealth = append(byHealth, metrics.Sample{Labels: fmt.Sprintf("health=%q", h), Value: float64(healths[h])})
+		byHealth = append(byHealth, metrics.Sample{Labels: metrics.Label("health", string(h)), Value: float64(healths[h])})
 	}
 	metrics.Write(w, "stint_active_runs", "gauge", byState...)
 	metrics.Write(w, "stint_active_runs_by_health", "gauge", byHealth...)
@@ -87,7 +94,7 @@ func writeByKind(w io.Writer, name, kind string, counts map[string]int64) {
 func writeByLabel(w io.Writer, name, kind, label string, counts map[string]int64) {
 	samples := make([]metrics.Sample, 0, len(counts))
 	for _, k := range slices.Sorted(maps.Keys(counts)) {
-		samples = append(samples, metrics.Sample{Labels: fmt.Sprintf("%s=%q", label, k), Value: float64(counts[k])})
+		samples = append(samples, metrics.Sample{Labels: metrics.Label(label, k), Value: float64(counts[k])})
 	}
 	metrics.Write(w, name, kind, samples...)
 }
@@ -103,7 +110,7 @@ func writeQueue(w io.Writer, counts []query.QueueCount) {
 		if at := slices.IndexFunc(counts, func(c query.QueueCount) bool { return c.Gate == gate }); at >= 0 {
 			one = counts[at]
 		}
-		labels := fmt.Sprintf("gate=%q", gate)
+		labels := metrics.Label("gate", gate)
 		runs = append(runs, metrics.Sample{Labels: labels, Value: float64(one.Runs)})
 		oldest = append(oldest, metrics.Sample{Labels: labels, Value: one.Oldest.Seconds()})
 	}
@@ -116,7 +123,7 @@ func writeQueue(w io.Writer, counts []query.QueueCount) {
 func writeQueueOfJobs(w io.Writer, counts []query.JobQueueCount) {
 	var runs, oldest []metrics.Sample
 	for _, c := range counts {
-		labels := fmt.Sprintf("job_name=%q", c.Job)
+		labels := metrics.Label("job_name", c.Job)
 		runs = append(runs, metrics.Sample{Labels: labels, Value: float64(c.Runs)})
 		oldest = append(oldest, metrics.Sample{Labels: labels, Value: c.Oldest.Seconds()})
 	}

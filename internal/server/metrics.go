@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 
@@ -32,7 +31,7 @@ func newServerMetrics(s *Server) *serverMetrics {
 	}
 	set.NewGauge("stint_stream_readers", func() float64 { return float64(s.broker.Readers()) })
 	set.NewGauge("stint_connections", func() float64 { return float64(s.conns.Used()) })
-	set.NewGauge(fmt.Sprintf("stint_info{version=%q}", s.cfg.Version), func() float64 { return 1 })
+	set.NewGauge("stint_info{"+metrics.Label("version", s.cfg.Version)+"}", func() float64 { return 1 })
 	set.NewGauge("stint_restored_copy", func() float64 {
 		if s.copiedAt() != nil {
 			return 1
@@ -61,7 +60,7 @@ func writeExtension(w io.Writer, e health.Extension) {
 func (m *serverMetrics) countEvents(events []job.RunEvent) {
 	for _, e := range events {
 		if e.Kind == "state" && e.From != e.To {
-			m.set.GetOrCreateCounter(fmt.Sprintf("stint_run_changes_total{to=%q}", e.To)).Inc()
+			m.set.GetOrCreateCounter("stint_run_changes_total{" + metrics.Label("to", e.To) + "}").Inc()
 		}
 	}
 }

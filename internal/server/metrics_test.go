@@ -1,14 +1,19 @@
 package server_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/goccy/go-yaml"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
 
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
@@ -107,28 +112,50 @@ func TestDashboardAndAlerts(t *testing.T) {
 	}
 }
 
+// parseMetrics reads metrics with the parser that Prometheus's libraries have, and reports series without help or type,
+// and help that is empty or that another metric has.
+func parseMetrics(t *testing.T, text []byte) map[string]*dto.MetricFamily {
+	t.Helper()
+	var parser expfmt.TextParser
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
+	if err != nil {
+		t.Fatalf("not in the text format: %v\n%s", err, text)
+	}
+	of := map[string]string{}
+	for name, f := range families {
+		help := f.GetHelp()
+		if f.GetType() == dto.MetricType_UNTYPED || !regexp.MustCompile(`^[A-Z0-9].*\.$`).MatchString(help) {
+			t.Errorf("%s has the type %s and the help %q", name, f.GetType(), help)
+		}
+		if other := of[help]; other != "" {
+			t.Errorf("%s and %s have the same help: %q", name, other, help)
+		}
+		of[help] = name
+	}
+	return families
+}
+
 // Each metric is explained and has a type where it is read.
 func TestMetricsHaveHelpAndType(t *testing.T) {
-	l := start(t, server.Config{})
-	l.submit(newID(), job.SubmitRequest{Job: "q", Command: &job.Spec{Version: job.SpecVersion, Args: []string{"true"}}}).created(t)
-	lines := strings.Split(string(l.get("/metrics").body), "\n")
-	families := 0
-	for i, line := range lines {
-		family, isType := strings.CutPrefix(line, "# TYPE stint_")
-		if !isType {
-			continue
-		}
-		families++
-		family, _, _ = strings.Cut(family, " ")
-		if i == 0 || !regexp.MustCompile(`^# HELP stint_`+family+` [A-Z0-9].*\.$`).MatchString(lines[i-1]) {
-			t.Errorf("before %q comes %q", line, lines[max(0, i-1)])
-		}
-		if i+1 < len(lines) && !strings.HasPrefix(lines[i+1], "stint_"+family) && family != "troubled_items" && family != "item_failures_total" {
-			t.Errorf("after %q comes %q", line, lines[i+1])
-		}
+	l := start(t, server.Config{Version: "1.0\"\\"})
+	for _, name := range []string{"q", `quote"d`, "Käse 🧀"} {
+		l.submit(newID(), job.SubmitRequest{Job: name, Command: &job.Spec{Version: job.SpecVersion, Args: []string{"true"}}}).created(t)
 	}
-	if families < 30 {
-		t.Errorf("only %d families", families)
+	families := parseMetrics(t, l.get("/metrics").body)
+	if len(families) < 45 {
+		t.Errorf("only %d families", len(families))
+	}
+	for name, want := range map[string][]string{
+		"stint_queue_job_runs": {"Käse 🧀", "q", `quote"d`}, "stint_info": {"1.0\"\\"}, "go_info": {runtime.Version()},
+	} {
+		var values []string
+		for _, m := range families[name].GetMetric() {
+			values = append(values, m.GetLabel()[0].GetValue())
+		}
+		slices.Sort(values)
+		if !slices.Equal(values, want) {
+			t.Errorf("%s has the values %q, want %q", name, values, want)
+		}
 	}
 }
 

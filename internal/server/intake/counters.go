@@ -2,7 +2,6 @@ package intake
 
 import (
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -63,7 +62,7 @@ func (m *counters) countAppend(a index.Append) {
 
 // permitsRefused is the name of the counter of permits that are refused for a reason.
 func permitsRefused(why string) string {
-	return fmt.Sprintf("stint_permits_refused_total{why=%q}", why)
+	return "stint_permits_refused_total{" + metrics.Label("why", why) + "}"
 }
 
 // countPermit counts an answer to the question for a permit.
@@ -86,5 +85,5 @@ func (m *counters) countRefused(err error) {
 	case errors.As(err, &taken):
 		why = "taken"
 	}
-	m.set.GetOrCreateCounter(fmt.Sprintf("stint_appends_refused_total{why=%q}", why)).Inc()
+	m.set.GetOrCreateCounter("stint_appends_refused_total{" + metrics.Label("why", why) + "}").Inc()
 }
