@@ -21,7 +21,7 @@ import (
 type Submitted struct {
 	Server permit.Server
 	Claim  string // the token of the claim
-	// Until is when the claim ends, on the clock permit.Boottime.
+	// Until is when the claim ends, by clock.SinceBoot.
 	Until time.Duration
 	// Of the identity record: see journal.Attempt.
 	Definition string
@@ -29,7 +29,7 @@ type Submitted struct {
 	Worker     string
 	// Incarnation identifies this process: see permit.NewIncarnation.
 	Incarnation string
-	// Clock is permit.Boottime unless a test sets another.
+	// Clock is clock.SinceBoot unless a test sets another.
 	Clock func() time.Duration
 }
 

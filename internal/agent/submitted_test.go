@@ -17,6 +17,7 @@ import (
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/permit"
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/clock"
 	"stint.dev/stint/job"
 )
 
@@ -101,7 +102,7 @@ func submitted(t *testing.T, s *permitServer, script string) (Config, *says) {
 	c, messages := config(t, s, script)
 	c.WithToken = s.withToken
 	c.Submitted = &Submitted{
-		Server: s, Claim: "claim", Until: permit.Boottime() + time.Minute, Definition: "d1", Worker: "w7",
+		Server: s, Claim: "claim", Until: clock.SinceBoot() + time.Minute, Definition: "d1", Worker: "w7",
 		Parameters: map[string]string{"DAY": "2026-11-27"}, Incarnation: permit.NewIncarnation(),
 	}
 	return c, messages
@@ -167,10 +168,10 @@ func TestNoPermit(t *testing.T) {
 	}{
 		"refused":         {func(s *permitServer, _ *Config) { s.refusal = "canceled by ada" }, "nothing was started: the server refuses the start: canceled by ada"},
 		"another has it":  {func(s *permitServer, _ *Config) { s.granted = "somebody" }, "nothing was started: the server refuses the start: "},
-		"the claim ended": {func(s *permitServer, c *Config) { c.Submitted.Until = permit.Boottime() }, "nothing was started: the claim had ended before the server was asked"},
+		"the claim ended": {func(s *permitServer, c *Config) { c.Submitted.Until = clock.SinceBoot() }, "nothing was started: the claim had ended before the server was asked"},
 		"no answer at all": {func(s *permitServer, c *Config) {
 			s.fails.Store(100)
-			c.Submitted.Until = permit.Boottime() + 300*time.Millisecond
+			c.Submitted.Until = clock.SinceBoot() + 300*time.Millisecond
 		}, "nothing was started: the claim ended before the server answered: connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -233,7 +234,7 @@ func TestOldPermit(t *testing.T) {
 			s.reply.Owner = c.owner
 			cfg, _ := submitted(t, s, "echo > ran")
 			var suspended atomic.Int64 // of the clock, since the permit was granted
-			cfg.Submitted.Clock = func() time.Duration { return permit.Boottime() + time.Duration(suspended.Load()) }
+			cfg.Submitted.Clock = func() time.Duration { return clock.SinceBoot() + time.Duration(suspended.Load()) }
 			cfg.WithToken = func(token string) delivery.Server {
 				suspended.Store(int64(time.Duration(s.lease) * time.Millisecond / 2))
 				if c.away {

@@ -15,9 +15,10 @@ type Watch struct {
 	until time.Duration // held until then; zero for not
 }
 
-// Compare takes what the clock shows, and the time that has passed since some beginning, which no clock changes. It
+// Compare takes what the clock shows, and the time that has passed since some beginning, as SinceBoot returns it. It
 // returns by how much the clock was set since the last call, zero for up to Moved, and whether nothing is to be
-// started or deleted, because that happened less than HoldFor ago.
+// started or deleted, because that happened less than HoldFor ago. A host that was suspended is late, and its clock was
+// not set.
 func (c *Watch) Compare(wall time.Time, after time.Duration) (moved time.Duration, held bool) {
 	if !c.wall.IsZero() {
 		moved = wall.Round(0).Sub(c.wall) - (after - c.after)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"stint.dev/stint/internal/clock"
 	"stint.dev/stint/internal/store/access"
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/claims"
@@ -147,7 +148,7 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 
 // newStore returns a store with its parts on an open database.
 func newStore(d *db.DB, dir string, o Options) *Store {
-	d.Log, d.Now = o.Log, o.Now
+	d.Log, d.Now, d.SinceBoot = o.Log, o.Now, clock.SinceBoot
 	items := troubled.New(d)
 	journals := blocks.New(d, uuid.NewString(), o.Archive, o.Keep.RunLog)
 	asked := runs.New(d, items)

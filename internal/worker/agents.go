@@ -112,7 +112,7 @@ func (a *agents) has(run string, attempt int) bool {
 	return a.list[run+"."+strconv.Itoa(attempt)] != nil
 }
 
-// start starts the agent of a claim, which ends at until on the clock permit.Boottime.
+// start starts the agent of a claim, which ends at until by clock.SinceBoot.
 func (a *agents) start(c job.Claim, until time.Duration, now time.Time) error {
 	r := record{Claim: c.Claim, Run: c.Run, Attempt: c.Attempt, Job: c.Job, BootID: a.cfg.BootID, At: now}
 	if err := a.state.save(r); err != nil {

@@ -25,7 +25,7 @@ const mostSettings = 8 << 20
 type Settings struct {
 	Claim  job.Claim `json:"claim"`
 	Worker string    `json:"worker"` // its name
-	// Until is when the claim ends, on the clock permit.Boottime in nanoseconds.
+	// Until is when the claim ends, by clock.SinceBoot, in nanoseconds.
 	Until int64 `json:"until"`
 	// Variables lead to the server and to the state directory: names and values as they would
 	// stand in the environment.

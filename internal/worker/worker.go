@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"stint.dev/stint/internal/agent/permit"
+	"stint.dev/stint/internal/clock"
 	"stint.dev/stint/job"
 )
 
@@ -56,7 +56,7 @@ type Config struct {
 	Getenv func(string) string
 
 	system system               // of this host unless a test sets another
-	clock  func() time.Duration // permit.Boottime unless a test sets another
+	clock  func() time.Duration // clock.SinceBoot unless a test sets another
 }
 
 // Worker is one worker.
@@ -98,7 +98,7 @@ type asking struct {
 
 // answer is what became of a request for runs.
 type answer struct {
-	// at is when it was answered, on the clock permit.Boottime. Claims count from then: the server may have held the
+	// at is when it was answered, by clock.SinceBoot. Claims count from then: the server may have held the
 	// request for longer than they last. If the answer was long on its way, the server refuses the permit.
 	at    time.Duration
 	reply job.ClaimReply
@@ -113,7 +113,7 @@ func Open(c Config) (*Worker, error) {
 		return nil, err
 	}
 	if c.clock == nil {
-		c.clock = permit.Boottime
+		c.clock = clock.SinceBoot
 	}
 	if c.system == nil {
 		c.system = newHost(c.Getenv)

@@ -14,6 +14,7 @@ import (
 
 	"stint.dev/stint/client"
 	"stint.dev/stint/internal/agent/delivery"
+	"stint.dev/stint/internal/clock"
 	"stint.dev/stint/job"
 )
 
@@ -41,7 +42,7 @@ type Request struct {
 	client.PermitRequest
 	// Until is when the claim ends, on Clock.
 	Until time.Duration
-	// Clock is a clock that goes on while the host is suspended; nil for Boottime.
+	// Clock is a clock that goes on while the host is suspended; nil for clock.SinceBoot.
 	Clock func() time.Duration
 }
 
@@ -85,7 +86,7 @@ func (e *ClaimEndedError) Unwrap() error { return e.Last }
 // (*ClaimEndedError), or ctx does (its cause).
 func Ask(ctx context.Context, r Request) (*Permit, error) {
 	if r.Clock == nil {
-		r.Clock = Boottime
+		r.Clock = clock.SinceBoot
 	}
 	var last error
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {

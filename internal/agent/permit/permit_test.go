@@ -247,14 +247,6 @@ func TestConfirmationThatArrivesOld(t *testing.T) {
 	})
 }
 
-// The clock of the permit goes on while the process does not.
-func TestBoottime(t *testing.T) {
-	first := Boottime()
-	if second := Boottime(); first <= 0 || second < first {
-		t.Errorf("%s, then %s", first, second)
-	}
-}
-
 func TestIncarnationsDiffer(t *testing.T) {
 	a, b := NewIncarnation(), NewIncarnation()
 	if a == b || len(a) != 32 || strings.Trim(a, "0123456789abcdef") != "" {

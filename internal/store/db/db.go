@@ -21,6 +21,8 @@ type DB struct {
 	Dialect        Dialect
 	Log            *slog.Logger
 	Now            func() time.Time // the server's clock
+	// SinceBoot is the time that has passed since the host started, however its clock was set: see clock.SinceBoot.
+	SinceBoot func() time.Duration
 	// Gate orders transactions; nil for PostgreSQL, and for a process that runs beside a server.
 	Gate         gate
 	prepared     *statements // of Writer; nil for PostgreSQL

@@ -80,10 +80,10 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 	}
 	var all sync.WaitGroup
 	all.Go(func() {
-		begin := time.Now()
+		begin := s.SinceBoot()
 		var ages ages
 		periodic.Loop{Every: tidyInterval, Now: s.Now}.Run(ctx, func(now time.Time) error {
-			retention, versions, journals := ages.due(now, time.Since(begin))
+			retention, versions, journals := ages.due(now, s.SinceBoot()-begin)
 			if retention {
 				reported(s.applyRetention(ctx, now))
 			}

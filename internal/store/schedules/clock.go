@@ -22,14 +22,13 @@ const (
 // RunSchedules starts what schedules are due for, until ctx ends. After the clock of this host, whose name is given,
 // was set, it starts nothing for a while. changed is called with each run that was made.
 func (s *Schedules) RunSchedules(ctx context.Context, log *slog.Logger, host string, changed func(job.Run)) {
-	begin := time.Now()
 	var watched clock.Watch
 	var expired time.Time
 	failures := periodic.Failures{Log: log, Failing: "schedules cannot be looked at: jobs that are due may start late", Working: "schedules are looked at again"}
 	s.items.ClearFailure(ctx, troubled.Clock, host)
 	troubling := false
 	periodic.Loop{Every: interval, Now: s.Now, Failures: failures}.Run(ctx, func(now time.Time) error {
-		moved, held := watched.Compare(now, time.Since(begin))
+		moved, held := watched.Compare(now, s.SinceBoot())
 		if moved != 0 {
 			cause := clockError(moved)
 			log.Error("the clock of this host was set: nothing is started by schedules for a while", "by", moved.Round(time.Second), "for", clock.HoldFor)

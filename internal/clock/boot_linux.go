@@ -1,4 +1,4 @@
-package permit
+package clock
 
 import (
 	"time"
@@ -6,8 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Boottime is the time since the host started, that in which it was suspended included.
-func Boottime() time.Duration {
+// SinceBoot returns the time since the host started, that in which it was suspended included. Setting a clock does not
+// change it.
+func SinceBoot() time.Duration {
 	var ts unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
 		return time.Duration(time.Now().UnixNano()) // a kernel without it: the wall clock goes on too
