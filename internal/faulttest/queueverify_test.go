@@ -81,6 +81,9 @@ func (w *queueWorld) verifyQueue() {
 	}
 	w.checkPlaces()
 	w.checkServer()
+	for _, name := range w.logs {
+		w.checkLog(name)
+	}
 }
 
 // finalRun is a run with its history.

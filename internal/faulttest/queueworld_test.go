@@ -86,6 +86,9 @@ type queueWorld struct {
 	restoredAt int
 	ended      int // so many of the first runs had ended when they were looked at
 
+	logsMu sync.Mutex
+	logs   []string // of workers, and of the agents that they start
+
 	runsMu sync.Mutex
 	runs   []*submittedRun
 	byID   map[string]*submittedRun
@@ -321,7 +324,12 @@ func (p *workerProcess) command(name, state, url string) *exec.Cmd {
 
 // start starts a worker whose messages go to a log.
 func (w *queueWorld) start(cmd *exec.Cmd, name string) error {
-	log, err := os.OpenFile(w.path(name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	w.logsMu.Lock()
+	if name += ".log"; !slices.Contains(w.logs, name) {
+		w.logs = append(w.logs, name)
+	}
+	w.logsMu.Unlock()
+	log, err := os.OpenFile(w.path(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}

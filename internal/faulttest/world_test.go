@@ -472,13 +472,18 @@ func (p *serverProcess) end() {
 	if _, err := p.down(syscall.SIGTERM); err != nil {
 		p.w.t.Error(err)
 	}
-	text, err := os.ReadFile(p.w.path("server.log"))
+	p.w.checkLog("server.log")
+}
+
+// checkLog looks for what no program of ours may ever log.
+func (w *world) checkLog(name string) {
+	text, err := os.ReadFile(w.path(name))
 	if err != nil {
-		p.w.t.Error(err)
+		w.t.Error(err)
 	}
 	for _, bad := range []string{"panic", "goroutine ", "DATA RACE", "fatal error"} {
 		if bytes.Contains(text, []byte(bad)) {
-			p.w.t.Errorf("the server's log has %q:\n%s", bad, tail(text, 6000))
+			w.t.Errorf("%s has %q:\n%s", name, bad, tail(text, 6000))
 		}
 	}
 }
