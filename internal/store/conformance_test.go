@@ -73,6 +73,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"paused schedules", pausedSchedules},
 		{"equal occurrences are joined", mergedOccurrences},
 		{"schedules after an outage", outageOfSchedules},
+		{"schedules when clocks change", schedulesWhenClocksChange},
 		{"occurrences after a restore", heldOccurrences},
 		{"schedules after the clock was set back", clockSetBack},
 		{"random schedules", randomSchedules},

@@ -58,8 +58,14 @@ type scheduleLoop struct {
 }
 
 func runSchedules(t *testing.T, s *store.Store) *scheduleLoop {
-	l := &scheduleLoop{hostClocks: &hostClocks{}, Store: s, t: t, logged: &bytes.Buffer{}, ended: make(chan struct{})}
-	l.use(s)
+	h := &hostClocks{}
+	h.use(s)
+	return runSchedulesAt(t, s, h)
+}
+
+// runSchedulesAt runs the loop on a host that goes on.
+func runSchedulesAt(t *testing.T, s *store.Store, h *hostClocks) *scheduleLoop {
+	l := &scheduleLoop{hostClocks: h, Store: s, t: t, logged: &bytes.Buffer{}, ended: make(chan struct{})}
 	ctx, stop := context.WithCancel(t.Context())
 	l.stop = stop
 	go func() {
