@@ -18,6 +18,19 @@ type Occurrence struct {
 	Overlap    string           // with other work of the job: skip, queue or allow; empty for that of the definition
 	After      []job.Dependency // runs that must end first, besides those of Overlap
 	Held       string           // why a person has to release the run; empty for nothing
+	// PassesHeld says that held runs of the job are no work for which it is skipped.
+	PassesHeld bool
+}
+
+// AfterRestore says what a restore of the database at a time has to do with an occurrence. One that was due before may
+// have run since, and is held. A later one is not skipped because of held runs: these wait for a person, who may never
+// come. Until agents had time to report, held runs may go on.
+func (o *Occurrence) AfterRestore(at time.Time, why string, now time.Time) {
+	if o.At.Before(at) {
+		o.Held = why
+		return
+	}
+	o.PassesHeld = !now.Before(at.Add(RestoredGrace))
 }
 
 // OverlapError is the error of an occurrence that is skipped because other work of the job waits or goes on.

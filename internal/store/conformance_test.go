@@ -75,6 +75,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"schedules after an outage", outageOfSchedules},
 		{"schedules when clocks change", schedulesWhenClocksChange},
 		{"occurrences after a restore", heldOccurrences},
+		{"overlap with held runs", overlapWithHeldRuns},
 		{"schedules after the clock was set back", clockSetBack},
 		{"random schedules", randomSchedules},
 		{"backfilled schedules", backfilledSchedules},

@@ -363,6 +363,30 @@ func heldOccurrences(t *testing.T, s *store.Store) {
 	}
 }
 
+// Later times of a schedule are not skipped because of a run that is held, once agents had time to report what goes on. With
+// overlap queue they wait for it as for any other run.
+func overlapWithHeldRuns(t *testing.T, s *store.Store) {
+	set := clockOf(s)
+	set("01T12:00:00")
+	scheduled(t, s, "skip", "", `cron: "0 * * * *"`, `cron: "0 * * * *"`, `cron: "31 14 * * *"`)
+	scheduled(t, s, "queue", "overlap: queue", `cron: "0 * * * *"`)
+	set("01T14:30:30")
+	_, err := s.HoldRestored(t.Context(), "restored from noon")
+	must(t, err)
+	tick(t, s)
+	set("01T14:31:00") // it may go on
+	tick(t, s)
+	set("01T15:00:00")
+	tick(t, s)
+	const missed = "13:00 missed (nothing could be started then, and a later time is started)"
+	wantText(t, occurrences(t, s, "skip"), "1 "+missed+", 1 14:00 ran_late #1 (started 30m30s late), 1 15:00 ran #2, "+
+		"2 "+missed+", 2 14:00 skipped (skip#1 is held: restored from noon), 2 15:00 skipped (skip#2 is queued), 3 14:31 skipped (skip#1 is held: restored from noon)")
+	wantText(t, occurrences(t, s, "queue"), "1 "+missed+", 1 14:00 ran_late #1 (started 30m30s late), 1 15:00 ran #2")
+	if got := take(t, s, anyWorker(10)); len(got) != 1 || got[0].Job != "skip" {
+		t.Errorf("%+v can start", got)
+	}
+}
+
 // A clock that was ahead and is set back starts nothing twice and leaves nothing out.
 func clockSetBack(t *testing.T, s *store.Store) {
 	set := clockOf(s)

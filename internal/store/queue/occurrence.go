@@ -38,13 +38,23 @@ func (s *submitting) checkOverlapOfOccurrence(ctx context.Context) error {
 		return err
 	}
 	if s.Overlap != definition.OverlapQueue {
-		return &rules.OverlapError{Why: active[0].String()}
+		return s.skip(active)
 	}
 	if len(active) > mostBefore {
 		return &rules.ConflictError{Why: fmt.Sprintf("more than %d runs of the job wait or go on", mostBefore)}
 	}
 	for _, one := range active {
 		s.After = append(s.After, job.Dependency{Run: one.ID, When: rules.WhenEnded})
+	}
+	return nil
+}
+
+// skip refuses the run because of the first other run that is in the way.
+func (s *submitting) skip(active []tables.ActiveRun) error {
+	for _, one := range active {
+		if one.Held == "" || !s.of.PassesHeld {
+			return &rules.OverlapError{Why: one.String()}
+		}
 	}
 	return nil
 }

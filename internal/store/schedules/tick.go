@@ -275,10 +275,8 @@ func (s *starting) one(ctx context.Context, slot schedule.Slot) error {
 	if err != nil || known {
 		return err
 	}
-	o := rules.Occurrence{By: fmt.Sprintf("schedule %d", s.Number)}
-	if slot.At.Before(s.restored.at) {
-		o.Held = s.restored.why
-	}
+	o := rules.Occurrence{By: fmt.Sprintf("schedule %d", s.Number), At: slot.At.UTC()}
+	o.AfterRestore(s.restored.at, s.restored.why, s.t.Now())
 	return s.submit(ctx, slot, o)
 }
 

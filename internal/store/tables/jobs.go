@@ -23,10 +23,16 @@ func LockJob(ctx context.Context, t *db.Tx, name string) error {
 type ActiveRun struct {
 	ID, Job, State string
 	Number         int64
+	Held           string // why a person must release it; empty for nothing
 }
 
 // String says what the run does.
-func (a ActiveRun) String() string { return fmt.Sprintf("%s#%d is %s", a.Job, a.Number, a.State) }
+func (a ActiveRun) String() string {
+	if a.Held != "" {
+		return fmt.Sprintf("%s#%d is held: %s", a.Job, a.Number, a.Held)
+	}
+	return fmt.Sprintf("%s#%d is %s", a.Job, a.Number, a.State)
+}
 
 // LockActive returns the first runs of a job that wait or go on, and keeps others from being made until the
 // transaction ends.
@@ -35,7 +41,7 @@ func LockActive(ctx context.Context, t *db.Tx, name string, most int) (active []
 		return nil, err
 	}
 	// With the sign the few runs of these states are sorted, and not all runs of the job read in their order.
-	rows, err := t.QueryContext(ctx, `SELECT id, number, state FROM runs WHERE job = $1
+	rows, err := t.QueryContext(ctx, `SELECT id, number, state, COALESCE((SELECT held FROM queue_entries WHERE run_id = runs.id), '') FROM runs WHERE job = $1
 		AND state IN ('queued', 'starting', 'installing', 'running', 'stopping', 'retrying') ORDER BY +number LIMIT $2`, name, most)
 	if err != nil {
 		return nil, fmt.Errorf("read the active runs of job %s: %w", job.Quote(name), err)
@@ -43,7 +49,7 @@ func LockActive(ctx context.Context, t *db.Tx, name string, most int) (active []
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
 		one := ActiveRun{Job: name}
-		if err := rows.Scan(&one.ID, &one.Number, &one.State); err != nil {
+		if err := rows.Scan(&one.ID, &one.Number, &one.State, &one.Held); err != nil {
 			return nil, fmt.Errorf("read the active runs of job %s: %w", job.Quote(name), err)
 		}
 		active = append(active, one)
