@@ -31,7 +31,13 @@ type Append struct {
 	// Permit asks for the permit to start the attempt of a submitted run; nil for any other append. The
 	// data is then the journal up to its identity.
 	Permit *PermitRequest
+	// Wire says for which wire the server itself writes the journal; nil for a journal of an agent.
+	Wire *Wire
 }
+
+// Wire identifies a run that is reported in calls that name a job and not a run: the name of the wire, and the
+// id by which its client distinguishes runs of the job, which may be empty.
+type Wire struct{ Name, RID string }
 
 // PermitRequest asks for the permit to start an attempt.
 type PermitRequest struct {

@@ -200,7 +200,7 @@ func (s *Server) makeParts() {
 			return logs.NewJournalReader(ctx, s.store, run, attempt, 0)
 		},
 	}
-	s.due = due.Routes{ErrorWriter: s.finder.ErrorWriter, Store: s.store, Now: s.now}
+	s.due = due.Routes{ErrorWriter: s.finder.ErrorWriter, Store: s.store, Now: s.now, PublicURL: s.cfg.PublicURL}
 	s.queue = queue.New(queue.Config{
 		Finder: s.finder, Submissions: s.store, Queue: s.store, Groups: s.store, Workers: s.store, Now: s.now, Stopping: s.stopping, Notify: s.broker.Notify, Changed: s.metrics.countEvents,
 		Polled: s.access.PolledFrom,

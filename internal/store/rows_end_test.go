@@ -42,6 +42,7 @@ var endOfRows = map[string]string{
 	"queue_places": withRuns + "; earlier when the run ends", "queue_selectors": withQueue, "queue_lanes": withQueue, "queue_groups": byPeople,
 	"workers": byTime, "claims": withQueue, "permits": withRuns, "ended_claims": withRuns,
 	"job_due": byPeople, "job_due_missed_times": byPeople + ", with the expectation; or " + byTime, "job_due_days": byPeople + ", with the expectation; or " + byTime, "due_watch": bounded,
+	"job_pulses": byPeople + ", with the expectation", "wire_runs": withRuns,
 	"schedules": byPeople, "occurrences": withRuns + "; without one " + byTime,
 	"stored_bytes": bounded, "installation": bounded, "schema_version": bounded,
 }
@@ -113,6 +114,8 @@ func fillTables(t *testing.T, s *store.Store) (waiting []string) {
 	must(t, s.SetDue(ctx, "nightly", job.Expectation{EverySeconds: 86400}, "ada", noon))
 	must(t, s.Exec(ctx, `INSERT INTO job_due_missed_times (job, due_at, last_at, times, from_at, until_at, missed_at) VALUES ('nightly', 0, 0, 1, 0, 0, 0)`))
 	must(t, s.Exec(ctx, `INSERT INTO job_due_days (job, day, kept) VALUES ('nightly', 0, 1)`))
+	must(t, s.CountPulse(ctx, "nightly", nil, noon))
+	must(t, s.Exec(ctx, `INSERT INTO wire_runs (job, wire, rid, run_id) VALUES ('nightly', 'compat', '', '`+run+`')`))
 	must(t, s.SetRoute(ctx, api.Route{Name: "chat", URL: "https://example.org/", Enabled: true, ChangedAt: noon}))
 	must(t, s.AddOutbox(ctx, []outbox.Entry{
 		{Kind: outbox.Notify, Run: run, Attempt: 1, What: "failed", Severity: job.Critical, Message: "m", At: noon},

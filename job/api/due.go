@@ -9,8 +9,32 @@ import (
 // JobDue is the expectation of a job, with what was missed and kept lately.
 type JobDue struct {
 	Due
+	// PingURL is where a ping counts for the job; without scheme and host if the server does not know its own
+	// address. It is absent for readers, because who knows it may ping. Slug is the name at which a token of the
+	// scope ping does the same.
+	PingURL string `json:"ping_url,omitempty"`
+	Slug    string `json:"slug"`
+	// PostOnly: pings count with the method POST only.
+	PostOnly bool `json:"post_only"`
+	// Pulses are the pings that were counted and are no runs; nil for none.
+	Pulses *Pulses      `json:"pulses"`
 	Missed []MissedTime `json:"missed" nullable:"false"` // the last 100, the last one first
 	Days   []KeptDay    `json:"days" nullable:"false"`   // the last 100 with a start, the last one first
+}
+
+// Pulses count the successes without a start that a job with a short period has reported.
+type Pulses struct {
+	Times  int64     `json:"times"`
+	LastAt time.Time `json:"last_at"`
+	Body   string    `json:"body"` // the beginning of the last one's body
+}
+
+// DueRequest sets the expectation of a job. What is nil stays as it is.
+type DueRequest struct {
+	job.Expectation
+	UUID     *string `json:"uuid,omitempty"`
+	Slug     *string `json:"slug,omitempty"`
+	PostOnly *bool   `json:"post_only,omitempty"`
 }
 
 // MissedTime is a due time that was missed, or several one after the other.

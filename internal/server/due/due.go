@@ -3,6 +3,7 @@ package due
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"stint.dev/stint/internal/access"
@@ -15,8 +16,8 @@ import (
 // Store keeps expectations. Methods that name a job return *query.NotFoundError when it has none.
 type Store interface {
 	JobDue(ctx context.Context, job string, now time.Time) (api.JobDue, error)
-	// SetDue returns *job.InvalidError for an expectation that is not valid.
-	SetDue(ctx context.Context, job string, e job.Expectation, by string, now time.Time) error
+	// PutDue returns *job.InvalidError for an expectation that is not valid.
+	PutDue(ctx context.Context, job string, set api.DueRequest, by string, now time.Time) error
 	PauseDue(ctx context.Context, job string, paused bool, now time.Time) error
 	DeleteDue(ctx context.Context, job string) error
 }
@@ -26,6 +27,8 @@ type Routes struct {
 	httpio.ErrorWriter
 	Store Store
 	Now   func() time.Time
+	// PublicURL is the address of the server for people and agents; empty if it is not known.
+	PublicURL string
 }
 
 type putDueIn struct {
@@ -36,6 +39,9 @@ type putDueIn struct {
 		Cron         string   `json:"cron,omitempty" doc:"A run is due at these times: minute hour day month weekday."`
 		Zone         string   `json:"zone,omitempty" doc:"The time zone of cron, such as Europe/Berlin; UTC if it is absent."`
 		GraceSeconds int64    `json:"grace_seconds,omitempty" doc:"How long after it was due a run counts as missed: 60 to 31536000; an hour if it is absent."`
+		UUID         *string  `json:"uuid,omitempty" maxLength:"36" doc:"The UUID by which it is pinged; as it is, or a new one, if it is absent."`
+		Slug         *string  `json:"slug,omitempty" maxLength:"200" doc:"The name by which it is pinged: a-z, 0-9, -, _ and .; that of the job if it is empty, and as it is if it is absent."`
+		PostOnly     *bool    `json:"post_only,omitempty" doc:"Whether pings count with the method POST only; as it is if it is absent."`
 	}
 }
 
@@ -44,6 +50,11 @@ func (s *Routes) GetDue(ctx context.Context, in *route.JobPath) (*route.Response
 	out, err := s.Store.JobDue(ctx, in.Job, s.Now())
 	if err != nil {
 		return nil, s.ProblemOf(ctx, "read when job "+job.Quote(in.Job)+" is due", err)
+	}
+	if access.CallerOf(ctx).Scope.Allows(access.Write) {
+		out.PingURL = strings.TrimRight(s.PublicURL, "/") + out.PingURL
+	} else {
+		out.PingURL = "" // who knows it may ping
 	}
 	return route.OK(out)
 }
@@ -54,8 +65,11 @@ func (s *Routes) PutDue(ctx context.Context, in *putDueIn) (*route.Response[api.
 		return nil, httpio.AsProblem(err)
 	}
 	b := in.Body
-	e := job.Expectation{EverySeconds: b.EverySeconds, Cron: b.Cron, Zone: b.Zone, GraceSeconds: b.GraceSeconds}
-	if err := s.Store.SetDue(ctx, in.Job, e, access.CallerOf(ctx).Name, s.Now()); err != nil {
+	set := api.DueRequest{
+		Expectation: job.Expectation{EverySeconds: b.EverySeconds, Cron: b.Cron, Zone: b.Zone, GraceSeconds: b.GraceSeconds},
+		UUID:        b.UUID, Slug: b.Slug, PostOnly: b.PostOnly,
+	}
+	if err := s.Store.PutDue(ctx, in.Job, set, access.CallerOf(ctx).Name, s.Now()); err != nil {
 		return nil, s.ProblemOf(ctx, "set when job "+job.Quote(in.Job)+" is due", err)
 	}
 	return s.GetDue(ctx, &route.JobPath{Job: in.Job})

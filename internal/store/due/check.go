@@ -93,16 +93,18 @@ func (s *Expectations) CheckDue(ctx context.Context, now time.Time) (notices int
 // followClock notices that this process did not look for a while, or that its clock was set.
 func (s *Expectations) followClock(ctx context.Context, now time.Time) error {
 	gap := now.Sub(s.checked)
-	if !s.back.IsZero() && gap >= -lateAfter && gap <= interval+lateAfter {
+	looks := s.back.Load() != nil
+	if looks && gap >= -lateAfter && gap <= interval+lateAfter {
 		s.checked = now
 		return nil
 	}
-	if !s.back.IsZero() && gap < -lateAfter { // what is due was computed with times to come
+	if looks && gap < -lateAfter { // what is due was computed with times to come
 		if err := s.Change(ctx, "look at all jobs that are due", `UPDATE job_due SET check_at = 0 WHERE check_at > 0`); err != nil {
 			return err
 		}
 	}
-	s.back, s.checked, s.stored = now, now, now
+	s.back.Store(&now)
+	s.checked, s.stored = now, now
 	return nil
 }
 
@@ -121,8 +123,8 @@ func (s *Expectations) storeWatched(ctx context.Context, now time.Time) error {
 // check decides what has come of some jobs, in one transaction.
 func (s *Expectations) check(ctx context.Context, names []string, now time.Time) (notices int, err error) {
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
-		l := checker{t: t, now: now, back: s.back}
-		if err := t.QueryRowContext(ctx, `SELECT watched_us FROM due_watch WHERE id = 1`).Scan(&l.watched); err != nil {
+		l := checker{t: t, now: now, back: *s.back.Load()}
+		if err := t.QueryRowContext(ctx, watchedQuery).Scan(&l.watched); err != nil {
 			return fmt.Errorf("read for how long it was looked which jobs are due: %w", err)
 		}
 		for _, name := range names {
@@ -135,6 +137,9 @@ func (s *Expectations) check(ctx context.Context, names []string, now time.Time)
 	})
 	return notices, err
 }
+
+// watchedQuery selects for how long some server has looked.
+const watchedQuery = `SELECT watched_us FROM due_watch WHERE id = 1`
 
 // checker is one transaction.
 type checker struct {

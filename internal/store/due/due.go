@@ -8,7 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/due"
 	"stint.dev/stint/internal/index"
@@ -25,10 +28,10 @@ type Expectations struct {
 	*db.DB
 	*troubled.Items
 
-	mu      sync.Mutex // orders rounds of this process
-	back    time.Time  // since when this process looks without interruption; zero before the first round
-	checked time.Time  // of the last round
-	stored  time.Time  // when the time that was watched was last stored
+	back    atomic.Pointer[time.Time] // since when this process looks without interruption; nil before the first round
+	mu      sync.Mutex                // orders rounds of this process
+	checked time.Time                 // of the last round
+	stored  time.Time                 // when the time that was watched was last stored
 	tidied  time.Time
 }
 
@@ -60,7 +63,10 @@ func (s *Expectations) JobDue(ctx context.Context, name string, now time.Time) (
 	if err != nil {
 		return api.JobDue{}, err
 	}
-	out := api.JobDue{Due: *row.Show(now)}
+	out := api.JobDue{Due: *row.Show(now), PingURL: "/ping/" + row.UUID, Slug: cmp.Or(row.Slug, name), PostOnly: row.PostOnly}
+	if out.Pulses, err = s.pulses(ctx, name); err != nil {
+		return out, err
+	}
 	if out.Missed, err = s.missedTimes(ctx, name); err != nil {
 		return out, fmt.Errorf("read what job %s missed: %w", job.Quote(name), err)
 	}
@@ -117,14 +123,24 @@ func (s *Expectations) days(ctx context.Context, name string) ([]api.KeptDay, er
 // SetDue sets the expectation of a job. It stays paused if it is. The error is *job.InvalidError if it is
 // not valid.
 func (s *Expectations) SetDue(ctx context.Context, name string, e job.Expectation, by string, now time.Time) error {
+	return s.PutDue(ctx, name, api.DueRequest{Expectation: e}, by, now)
+}
+
+// PutDue is SetDue that may also set how the expectation is pinged.
+func (s *Expectations) PutDue(ctx context.Context, name string, set api.DueRequest, by string, now time.Time) error {
 	if err := job.CheckName(name); err != nil {
 		return err
 	}
-	return s.Write(ctx, db.None, func(t *db.Tx) error { return s.SetDueIn(ctx, t, name, e, by, now) })
+	return s.Write(ctx, db.None, func(t *db.Tx) error { return s.putDueIn(ctx, t, name, set, by, now) })
 }
 
 // SetDueIn is SetDue in a transaction, for a valid name.
-func (*Expectations) SetDueIn(ctx context.Context, t *db.Tx, name string, e job.Expectation, by string, now time.Time) error {
+func (s *Expectations) SetDueIn(ctx context.Context, t *db.Tx, name string, e job.Expectation, by string, now time.Time) error {
+	return s.putDueIn(ctx, t, name, api.DueRequest{Expectation: e}, by, now)
+}
+
+func (*Expectations) putDueIn(ctx context.Context, t *db.Tx, name string, set api.DueRequest, by string, now time.Time) error {
+	e := set.Expectation
 	rule, err := due.Parse(e)
 	if err != nil {
 		return err
@@ -137,14 +153,22 @@ func (*Expectations) SetDueIn(ctx context.Context, t *db.Tx, name string, e job.
 	var none *query.NotFoundError
 	switch {
 	case errors.As(err, &none):
-		row = tables.DueRow{Job: name}
+		row = tables.DueRow{Job: name, UUID: uuid.NewString()}
 		if row.Started, err = lastStart(ctx, t, name, time.Unix(0, 0), now.Add(time.Microsecond)); err != nil {
 			return err
 		}
 	case err != nil:
 		return err
-	case row.Expectation == e:
-		return nil
+	}
+	before := row
+	if err := setPinged(ctx, t, &row, set); err != nil {
+		return err
+	}
+	if row.Expectation == e { // its due times go on
+		if row == before {
+			return nil
+		}
+		return tables.SaveDue(ctx, t, row)
 	}
 	row.Expectation, row.SetAt, row.SetBy = e, now, index.CleanText(by, 200)
 	return tables.SaveDue(ctx, t, begin(row, rule, now))

@@ -391,7 +391,8 @@ func TestTwoServersMakeOneNotification(t *testing.T) {
 		b.pass("2026-01-02 03:59:59")
 		b.now = b.now.Add(time.Second)
 		other := New(b.DB, b.Items)
-		other.back, other.checked, other.stored = b.back, b.checked, b.stored
+		other.back.Store(b.back.Load())
+		other.checked, other.stored = b.checked, b.stored
 		var both sync.WaitGroup
 		for _, server := range []*Expectations{b.Expectations, other} {
 			both.Go(func() {

@@ -248,7 +248,7 @@ func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables
 		return job.Run{}, nil, err
 	}
 	if !known {
-		if err := tables.InsertRun(ctx, g.Tx, &applied.row); err != nil {
+		if err := g.insertRun(ctx, a.Wire, &applied.row); err != nil {
 			return job.Run{}, nil, err
 		}
 	}
@@ -286,6 +286,14 @@ func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables
 	g.Runs[a.Run] = &applied.row
 	g.DirtyRuns[a.Run] = true
 	return applied.row.Run, applied.events, nil
+}
+
+// insertRun creates a run, which w identifies on a wire unless it is nil.
+func (g *Group) insertRun(ctx context.Context, w *index.Wire, row *tables.RunRow) error {
+	if err := tables.InsertRun(ctx, g.Tx, row); err != nil || w == nil {
+		return err
+	}
+	return tables.SetWireRun(ctx, g.Tx, &row.Run, *w)
 }
 
 // refuseNewJob returns *index.TooManyJobsError if the append would begin a new job and may not.

@@ -204,7 +204,7 @@ func (s *Maintenance) DeleteEndedRun(ctx context.Context, id string) (deleted bo
 			if more = left > 0; err != nil || more {
 				return err
 			}
-			for _, query := range []string{`DELETE FROM attempts WHERE run_id = $1`, `DELETE FROM run_owners WHERE run_id = $1`} {
+			for _, query := range []string{`DELETE FROM attempts WHERE run_id = $1`, `DELETE FROM run_owners WHERE run_id = $1`, `DELETE FROM wire_runs WHERE run_id = $1`} {
 				if _, err := t.ExecContext(ctx, query, id); err != nil {
 					return err
 				}

@@ -16,11 +16,14 @@ import (
 type DueRow struct {
 	Job string
 	job.Expectation
-	Paused  bool
-	SetAt   time.Time
-	SetBy   string
-	Started time.Time // the last start
-	Next    time.Time // the first due time that is not decided
+	UUID     string // a secret by which it is pinged
+	Slug     string // a name by which it is pinged; empty for that of the job
+	PostOnly bool   // pings count with the method POST only
+	Paused   bool
+	SetAt    time.Time
+	SetBy    string
+	Started  time.Time // the last start
+	Next     time.Time // the first due time that is not decided
 	// Watched is for how long servers had looked when Next had come; not valid before.
 	Watched                 sql.NullInt64
 	MissedSince, MissedLast time.Time // the due times that were missed since the last start
@@ -30,17 +33,17 @@ type DueRow struct {
 
 // DueColumns are the columns of a DueRow.
 const DueColumns = `job, every_seconds, cron, zone, grace_seconds, paused, set_at, set_by, started_at, next_at, watched_us,
-	missed_since, missed_last, missed_times, check_at`
+	missed_since, missed_last, missed_times, check_at, uuid, slug, post_only`
 
 // ScanDue reads a row of DueColumns.
 func ScanDue(from db.Scanner) (DueRow, error) {
 	var r DueRow
 	var set int64
-	var paused int
+	var paused, post int
 	var started, next, since, last, check sql.NullInt64
 	err := from.Scan(&r.Job, &r.EverySeconds, &r.Cron, &r.Zone, &r.GraceSeconds, &paused, &set, &r.SetBy, &started, &next, &r.Watched,
-		&since, &last, &r.MissedTimes, &check)
-	r.Paused, r.SetAt = paused == 1, db.FromMicros(set)
+		&since, &last, &r.MissedTimes, &check, &r.UUID, &r.Slug, &post)
+	r.Paused, r.PostOnly, r.SetAt = paused == 1, post == 1, db.FromMicros(set)
 	r.Started, r.Next, r.CheckAt = fromColumn(started), fromColumn(next), fromColumn(check)
 	r.MissedSince, r.MissedLast = fromColumn(since), fromColumn(last)
 	return r, err
@@ -61,11 +64,12 @@ func toColumn(at time.Time) sql.NullInt64 {
 
 // SaveDue stores a row, which may be new.
 func SaveDue(ctx context.Context, t *db.Tx, r DueRow) error {
-	_, err := t.ExecContext(ctx, `INSERT INTO job_due (`+DueColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+	_, err := t.ExecContext(ctx, `INSERT INTO job_due (`+DueColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 		ON CONFLICT (job) DO UPDATE SET every_seconds = $2, cron = $3, zone = $4, grace_seconds = $5, paused = $6, set_at = $7, set_by = $8,
-		started_at = $9, next_at = $10, watched_us = $11, missed_since = $12, missed_last = $13, missed_times = $14, check_at = $15`,
+		started_at = $9, next_at = $10, watched_us = $11, missed_since = $12, missed_last = $13, missed_times = $14, check_at = $15,
+		uuid = $16, slug = $17, post_only = $18`,
 		r.Job, r.EverySeconds, r.Cron, r.Zone, r.GraceSeconds, db.BoolToInt(r.Paused), db.Micros(r.SetAt), r.SetBy, toColumn(r.Started), toColumn(r.Next), r.Watched,
-		toColumn(r.MissedSince), toColumn(r.MissedLast), r.MissedTimes, toColumn(r.CheckAt))
+		toColumn(r.MissedSince), toColumn(r.MissedLast), r.MissedTimes, toColumn(r.CheckAt), r.UUID, r.Slug, db.BoolToInt(r.PostOnly))
 	if err != nil {
 		return fmt.Errorf("store when job %s is due: %w", job.Quote(r.Job), err)
 	}

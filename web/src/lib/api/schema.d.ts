@@ -684,9 +684,13 @@ export interface components {
             missed_times?: number;
             /** Format: date-time */
             next_due_at: string | null;
+            ping_url?: string;
+            post_only: boolean;
+            pulses: components["schemas"]["Pulses"] | null;
             /** Format: date-time */
             set_at: string;
             set_by: string;
+            slug: string;
             state: string;
             zone?: string;
         };
@@ -1028,6 +1032,13 @@ export interface components {
             /** Format: int64 */
             writer?: number;
         };
+        Pulses: {
+            body: string;
+            /** Format: date-time */
+            last_at: string;
+            /** Format: int64 */
+            times: number;
+        };
         PutDueInBody: {
             /** @description A run is due at these times: minute hour day month weekday. */
             cron?: string;
@@ -1041,6 +1052,12 @@ export interface components {
              * @description How long after it was due a run counts as missed: 60 to 31536000; an hour if it is absent.
              */
             grace_seconds?: number;
+            /** @description Whether pings count with the method POST only; as it is if it is absent. */
+            post_only?: boolean;
+            /** @description The name by which it is pinged: a-z, 0-9, -, _ and .; that of the job if it is empty, and as it is if it is absent. */
+            slug?: string;
+            /** @description The UUID by which it is pinged; as it is, or a new one, if it is absent. */
+            uuid?: string;
             /** @description The time zone of cron, such as Europe/Berlin; UTC if it is absent. */
             zone?: string;
         };
