@@ -62,7 +62,7 @@ func postgresPool(config *pgx.ConnConfig, maxConns int, settings ...string) *sql
 		return nil
 	}))})
 	db.SetMaxOpenConns(maxConns)
-	db.SetMaxIdleConns(maxConns / 2)
+	db.SetMaxIdleConns(maxConns) // a new connection costs more than many transactions
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return db
 }
