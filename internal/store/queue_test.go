@@ -20,6 +20,7 @@ import (
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/groups"
 	"stint.dev/stint/internal/store/queue"
+	"stint.dev/stint/internal/store/taking"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
@@ -46,8 +47,8 @@ func submitCommand(t *testing.T, s *store.Store, name string, change func(*job.S
 }
 
 // anyWorker takes everything that requires no label.
-func anyWorker(n int) queue.Want {
-	return queue.Want{Poll: "poll", N: n, Worker: rules.Worker{Host: "a", Commands: true, Specs: []int{1}}}
+func anyWorker(n int) taking.Want {
+	return taking.Want{Poll: "poll", N: n, Worker: rules.Worker{Host: "a", Commands: true, Specs: []int{1}}}
 }
 
 // within runs a function in a transaction.
@@ -56,11 +57,20 @@ func within(t *testing.T, s *store.Store, do func(ctx context.Context, tx *db.Tx
 	must(t, s.Write(t.Context(), db.None, func(tx *db.Tx) error { return do(t.Context(), tx) }))
 }
 
+// takeOne takes runs from the queue for one worker.
+func takeOne(ctx context.Context, tx *db.Tx, w taking.Want) ([]queue.Entry, error) {
+	all, err := taking.Take(ctx, tx, w)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
 // take takes runs from the queue.
-func take(t *testing.T, s *store.Store, w queue.Want) (entries []queue.Entry) {
+func take(t *testing.T, s *store.Store, w taking.Want) (entries []queue.Entry) {
 	t.Helper()
 	within(t, s, func(ctx context.Context, tx *db.Tx) (err error) {
-		entries, err = queue.Take(ctx, tx, w)
+		entries, err = takeOne(ctx, tx, w)
 		return err
 	})
 	return entries
@@ -245,10 +255,10 @@ func takeRuns(t *testing.T, s *store.Store) {
 	submitCommand(t, s, "few", func(r *job.SubmitRequest) { r.Command.MemoryBytes = 7 })
 	submitCommand(t, s, "urgent", func(r *job.SubmitRequest) { r.Priority = job.PriorityHigh })
 	submitCommand(t, s, "gpu", func(r *job.SubmitRequest) { r.Requires = map[string]string{"gpu": "true"} })
-	if got := take(t, s, queue.Want{Poll: "p", N: 10, Worker: rules.Worker{Specs: []int{1}}}); len(got) != 0 {
+	if got := take(t, s, taking.Want{Poll: "p", N: 10, Worker: rules.Worker{Specs: []int{1}}}); len(got) != 0 {
 		t.Errorf("a worker without commands has %s", namesOf(got))
 	}
-	if got := take(t, s, queue.Want{Poll: "p", N: 10, Worker: rules.Worker{Commands: true, Specs: []int{2}}}); len(got) != 0 {
+	if got := take(t, s, taking.Want{Poll: "p", N: 10, Worker: rules.Worker{Commands: true, Specs: []int{2}}}); len(got) != 0 {
 		t.Errorf("a worker of another version has %s", namesOf(got))
 	}
 	if got := take(t, s, anyWorker(0)); len(got) != 0 {
@@ -425,7 +435,7 @@ func placesThatAreGone(t *testing.T, s *store.Store) {
 
 func pausedDefinitions(t *testing.T, s *store.Store) {
 	applied(t, s, definition.Set{New: []definition.New{defined(t, "job: a\nscript: echo\n")}, By: "ada"})
-	worker := queue.Want{Poll: "p", N: 10, Worker: rules.Worker{Specs: []int{1}}}
+	worker := taking.Want{Poll: "p", N: 10, Worker: rules.Worker{Specs: []int{1}}}
 	submit(t, s, job.SubmitRequest{Job: "a"})
 	if _, err := s.PauseJob(t.Context(), "a", &api.Pause{At: noon, By: "bob"}); err != nil {
 		t.Fatal(err)
@@ -458,7 +468,7 @@ func takeAtOnce(t *testing.T, s *store.Store) {
 				w.Poll = fmt.Sprint(worker)
 				var entries []queue.Entry
 				err := s.Write(t.Context(), db.None, func(tx *db.Tx) (err error) {
-					entries, err = queue.Take(t.Context(), tx, w)
+					entries, err = takeOne(t.Context(), tx, w)
 					return err
 				})
 				mu.Lock()

@@ -3,6 +3,7 @@ package claims
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
 	storequeue "stint.dev/stint/internal/store/queue"
+	"stint.dev/stint/internal/store/taking"
 	"stint.dev/stint/job"
 )
 
@@ -26,31 +28,65 @@ func (s *Claims) Claim(ctx context.Context, worker string, r job.ClaimRequest) (
 	if reply, done, err := s.idle(ctx, worker, r); err != nil || done {
 		return reply, err
 	}
-	var reply job.ClaimReply
-	err := s.Write(ctx, db.None, func(t *db.Tx) error {
-		now := db.FromMicros(db.Micros(s.Now()))
-		w, err := s.arrive(ctx, t, worker, r, now)
-		if err != nil {
-			return err
-		}
-		reply = s.replyTo(w, r, now)
-		if err := extend(ctx, t, worker, r.Starting, now); err != nil {
-			return err
-		}
-		if slices.Contains(w.polls, r.ClaimID) {
-			reply.Claims, err = s.repeat(ctx, t, worker, r.ClaimID, now)
-			return err
-		}
-		if s.relaxed || r.Leaving || w.drain != nil || !s.CopiedAt().IsZero() {
-			return nil
-		}
-		reply.Claims, err = s.give(ctx, t, w, r, now)
-		return err
-	})
+	reply, err := s.asks.answer(ctx, worker, r, s.answerAll)
 	if err != nil {
 		return job.ClaimReply{}, fmt.Errorf("give runs to worker %s: %w", job.Quote(worker), err)
 	}
 	return reply, nil
+}
+
+// answerAll answers requests of workers in one transaction. When that fails, one of them may be the cause, so each is tried
+// alone.
+func (s *Claims) answerAll(ctx context.Context, all []*ask) {
+	err := s.answerTogether(ctx, all)
+	if err == nil {
+		return
+	}
+	for _, one := range all {
+		if len(all) > 1 {
+			err = s.answerTogether(ctx, []*ask{one})
+		}
+		if err != nil {
+			one.err = err
+		}
+	}
+}
+
+// answerTogether answers requests of workers in one transaction: what each of them gets may be an error.
+func (s *Claims) answerTogether(ctx context.Context, all []*ask) error {
+	return s.Write(ctx, db.None, func(t *db.Tx) error {
+		now := db.FromMicros(db.Micros(s.Now()))
+		known, err := lockWorkers(ctx, t, all)
+		if err != nil {
+			return err
+		}
+		var give []*asking
+		for _, one := range all {
+			one.reply = job.ClaimReply{}
+			var w workerRow
+			if w, one.err = s.arrive(ctx, t, known, one.worker, one.r, now); one.err != nil {
+				var taken *queue.NameTakenError
+				if errors.As(one.err, &taken) {
+					continue
+				}
+				return one.err
+			}
+			one.reply = s.replyTo(w, one.r, now)
+			if err := extend(ctx, t, one.worker, one.r.Starting, now); err != nil {
+				return err
+			}
+			switch {
+			case slices.Contains(w.polls, one.r.ClaimID):
+				if one.reply.Claims, err = s.repeat(ctx, t, one.worker, one.r.ClaimID, now); err != nil {
+					return err
+				}
+			case s.relaxed || one.r.Leaving || w.drain != nil || !s.CopiedAt().IsZero():
+			default:
+				give = append(give, &asking{one, w})
+			}
+		}
+		return s.give(ctx, t, give, now)
+	})
 }
 
 // replyTo returns the answer to a request of a worker without claims.
@@ -105,40 +141,62 @@ func (s *Claims) repeat(ctx context.Context, t *db.Tx, worker, poll string, now 
 	return claims, rows.Err()
 }
 
-// give takes runs from the queue for a worker that has room.
-func (s *Claims) give(ctx context.Context, t *db.Tx, w workerRow, r job.ClaimRequest, now time.Time) ([]job.Claim, error) {
-	has, err := countWork(ctx, t, w.name)
+// asking is a request that may be answered with runs, and its worker.
+type asking struct {
+	*ask
+	w workerRow
+}
+
+// give takes runs from the queue for workers that have room.
+func (s *Claims) give(ctx context.Context, t *db.Tx, all []*asking, now time.Time) error {
+	names := make([]string, len(all))
+	for i, one := range all {
+		names[i] = one.worker
+	}
+	has, err := countWork(ctx, t, names)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	claims := []job.Claim{}
-	room := queue.Room(r.Slots, r.Free, has)
-	if room == 0 {
-		return claims, nil
+	all = slices.DeleteFunc(all, func(one *asking) bool { return queue.Room(one.r.Slots, one.r.Free, has[one.worker]) == 0 })
+	if len(all) == 0 {
+		return nil
 	}
-	withheld, err := withheldWork(ctx, t, w.name, now)
+	withheld, err := withheldWork(ctx, t, names, now)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	others, err := s.othersOf(ctx, t, w.name, now)
-	if err != nil {
-		return nil, err
-	}
-	taken, err := storequeue.Take(ctx, t, storequeue.Want{
-		Poll: r.ClaimID, N: min(room, queue.MostClaims), Others: others, Withheld: withheld,
-		Worker: queue.Worker{Host: r.Host, Labels: r.Labels, Allow: r.Allow, Commands: r.Commands, Specs: r.Specs, Memory: r.MemoryBytes, Slots: r.Slots, Free: r.Free},
-	})
-	if err != nil || len(taken) == 0 {
-		return claims, err
-	}
-	for _, one := range taken {
-		c, err := s.insert(ctx, t, w.name, r.ClaimID, one, now)
+	wants := make([]taking.Want, len(all))
+	for i, one := range all {
+		others, err := s.othersOf(ctx, t, one.worker, now)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		claims = append(claims, c)
+		r := one.r
+		wants[i] = taking.Want{
+			Poll: r.ClaimID, N: min(queue.Room(r.Slots, r.Free, has[one.worker]), queue.MostClaims), Others: others, Withheld: withheld[one.worker],
+			Worker: queue.Worker{Host: r.Host, Labels: r.Labels, Allow: r.Allow, Commands: r.Commands, Specs: r.Specs, Memory: r.MemoryBytes, Slots: r.Slots, Free: r.Free},
+		}
 	}
-	return claims, w.recordPoll(ctx, t, r.ClaimID)
+	taken, err := taking.Take(ctx, t, wants...)
+	if err != nil {
+		return err
+	}
+	for i, one := range all {
+		for _, entry := range taken[i] {
+			c, err := s.insert(ctx, t, one.worker, one.r.ClaimID, entry, now)
+			if err != nil {
+				return err
+			}
+			one.reply.Claims = append(one.reply.Claims, c)
+		}
+		if len(taken[i]) == 0 {
+			continue
+		}
+		if err := one.w.recordPoll(ctx, t, one.r.ClaimID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // insert stores the claim of a run, and returns it with its token.
@@ -172,13 +230,17 @@ func (s *Claims) insert(ctx context.Context, t *db.Tx, worker, poll string, one 
 	return c, nil
 }
 
-// countWork returns how many claims and active attempts a worker has.
-func countWork(ctx context.Context, t *db.Tx, worker string) (int, error) {
-	var n int
-	err := t.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM claims WHERE worker = $1)
-		+ (SELECT COUNT(*) FROM permits p JOIN runs r ON r.id = p.run_id AND r.attempt = p.attempt WHERE p.worker = $1 AND p.active = 1 AND r.leased = 1)`, worker).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("count the runs of worker %s: %w", job.Quote(worker), err)
+// countWork returns how many claims and active attempts workers have, by their names.
+func countWork(ctx context.Context, t *db.Tx, names []string) (map[string]int, error) {
+	has := make(map[string]int, len(names))
+	if len(names) == 0 {
+		return has, nil
 	}
-	return n, nil
+	table, args := t.Dialect.Table(1, db.Column{Texts: names})
+	rows, err := t.QueryContext(ctx, `SELECT v.c0, (SELECT COUNT(*) FROM claims WHERE worker = v.c0)
+		+ (SELECT COUNT(*) FROM permits p JOIN runs r ON r.id = p.run_id AND r.attempt = p.attempt WHERE p.worker = v.c0 AND p.active = 1 AND r.leased = 1) FROM `+table, args...)
+	if err != nil {
+		return nil, fmt.Errorf("count the runs of workers: %w", err)
+	}
+	return scanCounts(rows)
 }

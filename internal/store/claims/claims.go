@@ -21,13 +21,14 @@ type Claims struct {
 	live    liveWorkers
 	server  string // identifies this process in the rows of workers
 	leases  keptLeases
+	asks    *asks
 	// released and overdue count the claims that ended without a start since the server began.
 	released, overdue atomic.Int64
 }
 
 // New returns the claims of a database. relaxed says that a commit does not wait for the disk.
 func New(d *db.DB, relaxed bool) *Claims {
-	return &Claims{DB: d, relaxed: relaxed, server: rand.Text()}
+	return &Claims{DB: d, relaxed: relaxed, server: rand.Text(), asks: newAsks()}
 }
 
 // keyBytes is the length of the key that signs tokens.

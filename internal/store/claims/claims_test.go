@@ -58,7 +58,8 @@ func TestFromTheQueueToTheEnd(t *testing.T) {
 func (b *bench) work(t testing.TB, worker string) (n int) {
 	t.Helper()
 	must(t, b.servers[0].Write(t.Context(), db.None, func(tx *db.Tx) (err error) {
-		n, err = countWork(t.Context(), tx, worker)
+		has, err := countWork(t.Context(), tx, []string{worker})
+		n = has[worker]
 		return err
 	}))
 	return n

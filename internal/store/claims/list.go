@@ -2,6 +2,7 @@ package claims
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 
 	"stint.dev/stint/internal/queue"
@@ -85,6 +86,11 @@ func (s *Claims) countBy(ctx context.Context, query string) (map[string]int, err
 	if err != nil {
 		return nil, fmt.Errorf("count the runs of workers: %w", err)
 	}
+	return scanCounts(rows)
+}
+
+// scanCounts reads rows that are a name and a number, and closes them.
+func scanCounts(rows *sql.Rows) (map[string]int, error) {
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	counts := map[string]int{}
 	for rows.Next() {

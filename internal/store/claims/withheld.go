@@ -15,20 +15,26 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Ends of claims that count for what is withheld, of one worker or of all that are known; $1 and $2 are from when and until
-// when.
-const (
-	endsOfWorker = `SELECT e.worker, e.work, r.job, e.at, e.lost, e.reason FROM ended_claims e JOIN runs r ON r.id = e.run_id
-		WHERE e.at > $1 AND e.at <= $2 AND e.worker = $3 ORDER BY e.at, e.id`
-	endsOfAll = `SELECT e.worker, e.work, r.job, e.at, e.lost, e.reason FROM workers w CROSS JOIN ended_claims e JOIN runs r ON r.id = e.run_id
-		WHERE e.worker = w.name AND e.at > $1 AND e.at <= $2 ORDER BY e.at, e.id`
-)
+// endsOf selects ends of claims that count for what is withheld, of workers whose names are in a column of a table; $1 and
+// $2 are from when and until when.
+func endsOf(table, name string) string {
+	return `SELECT e.worker, e.work, r.job, e.at, e.lost, e.reason FROM ` + table + ` CROSS JOIN ended_claims e JOIN runs r ON r.id = e.run_id
+		WHERE e.worker = ` + name + ` AND e.at > $1 AND e.at <= $2 ORDER BY e.at, e.id`
+}
 
-// withheldWork returns the work that a worker is not offered now, because it gave back or lost claims of it.
-func withheldWork(ctx context.Context, t *db.Tx, worker string, now time.Time) (withheld []string, err error) {
-	all, err := readWithheld(ctx, t, now, endsOfWorker, worker)
-	for _, w := range all[worker] {
-		withheld = append(withheld, w.Work)
+// endsOfAll is endsOf for all workers that are known.
+var endsOfAll = endsOf("workers w", "w.name")
+
+// withheldWork returns the work that workers are not offered now, by their names, because they gave back or lost claims of
+// it.
+func withheldWork(ctx context.Context, t *db.Tx, names []string, now time.Time) (map[string][]string, error) {
+	table, args := t.Dialect.Table(3, db.Column{Texts: names})
+	all, err := readWithheld(ctx, t, now, endsOf(table, "v.c0"), args...)
+	withheld := make(map[string][]string, len(all))
+	for name, some := range all {
+		for _, w := range some {
+			withheld[name] = append(withheld[name], w.Work)
+		}
 	}
 	return withheld, err
 }

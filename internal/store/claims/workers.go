@@ -81,13 +81,28 @@ func scanWorker(from db.Scanner) (workerRow, error) {
 	return w, nil
 }
 
-// lockWorker reads a worker and locks its row; the error is sql.ErrNoRows if there is none.
-func lockWorker(ctx context.Context, t *db.Tx, name string) (workerRow, error) {
-	w, err := scanWorker(t.QueryRowContext(ctx, `SELECT `+workerColumns+` FROM workers WHERE name = $1`+t.Dialect.Lock, name))
-	if err != nil {
-		return w, fmt.Errorf("read worker %s: %w", job.Quote(name), err)
+// lockWorkers reads the workers of requests, by their names, and locks their rows, in an order that all servers have. It
+// leaves out those that are not known.
+func lockWorkers(ctx context.Context, t *db.Tx, all []*ask) (map[string]workerRow, error) {
+	names := make([]string, len(all))
+	for i, one := range all {
+		names[i] = one.worker
 	}
-	return w, nil
+	table, args := t.Dialect.Table(1, db.Column{Texts: names})
+	rows, err := t.QueryContext(ctx, `SELECT `+workerColumns+` FROM workers WHERE name IN (SELECT c0 FROM `+table+`) ORDER BY name`+t.Dialect.Lock, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read %d workers: %w", len(all), err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	known := make(map[string]workerRow, len(all))
+	for rows.Next() {
+		w, err := scanWorker(rows)
+		if err != nil {
+			return nil, fmt.Errorf("read %d workers: %w", len(all), err)
+		}
+		known[w.name] = w
+	}
+	return known, rows.Err()
 }
 
 // docOf returns what a request says.
@@ -106,14 +121,10 @@ func leaseOf(r job.ClaimRequest, now time.Time) time.Time {
 	return queue.WorkerLease(now, job.Milliseconds(r.WaitMS, 0, time.Minute))
 }
 
-// arrive records that a worker asks, and returns its row, which is locked then. It writes only if
+// arrive records that a worker asks, and returns its row; rows are those that are known, and locked. It writes only if
 // something has changed. The error may be *queue.NameTakenError.
-func (s *Claims) arrive(ctx context.Context, t *db.Tx, name string, r job.ClaimRequest, now time.Time) (workerRow, error) {
-	w, err := lockWorker(ctx, t, name)
-	known := err == nil
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return w, err
-	}
+func (s *Claims) arrive(ctx context.Context, t *db.Tx, rows map[string]workerRow, name string, r job.ClaimRequest, now time.Time) (workerRow, error) {
+	w, known := rows[name]
 	if has := s.exact(w); !queue.MayHaveName(has.id, has.lease, r.WorkerID, now) {
 		return w, &queue.NameTakenError{Worker: name, Host: has.host, Until: has.lease}
 	}
@@ -134,9 +145,12 @@ func (s *Claims) arrive(ctx context.Context, t *db.Tx, name string, r job.ClaimR
 	if !known {
 		query = `INSERT INTO workers (name, id, host, doc, asked_at, lease_until, leaving, first_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $5) ON CONFLICT DO NOTHING`
 	}
-	res, err := t.ExecContext(ctx, query, name, r.WorkerID, r.Host, string(text), db.Micros(now), db.Micros(until), db.BoolToInt(r.Leaving))
-	if err := db.RequireRow(res, err); err != nil {
-		return w, fmt.Errorf("store worker %s: %w", job.Quote(name), err)
+	err = t.Queue(ctx, db.Statement{
+		Query: query, What: "store worker " + job.Quote(name), One: true,
+		Args: []any{name, r.WorkerID, r.Host, string(text), db.Micros(now), db.Micros(until), db.BoolToInt(r.Leaving)},
+	})
+	if err != nil {
+		return w, err
 	}
 	t.OnCommit(func() {
 		s.leases.set(name, keptLease{id: r.WorkerID, asked: now, lease: lease, written: now, doc: doc})

@@ -142,3 +142,14 @@ func HoldAll(ctx context.Context, t *db.Tx, why string) (held int64, err error) 
 	t.OnCommit(t.Signals.Match.Raise)
 	return held, nil
 }
+
+// Hold keeps a run in the queue until a person releases it.
+func Hold(ctx context.Context, t *db.Tx, run, why string) error {
+	if _, err := t.ExecContext(ctx, `UPDATE queue_entries SET held = $2, gate = '`+string(rules.Held)+`', `+waitStops+` WHERE run_id = $1`, run, why, db.Micros(t.Now())); err != nil {
+		return fmt.Errorf("hold run %s: %w", run, err)
+	}
+	if _, err := t.ExecContext(ctx, `DELETE FROM queue_ready WHERE run_id = $1`, run); err != nil {
+		return fmt.Errorf("hold run %s: %w", run, err)
+	}
+	return nil
+}

@@ -47,7 +47,7 @@ func enqueue(ctx context.Context, t *db.Tx, e Entry, after []job.Dependency) err
 	}
 	_, err = t.ExecContext(ctx, `INSERT INTO queue_entries (run_id, attempt, job, definition, selector, group_name, weight, rank, gate, queued_at, not_before, start_by, held, avoid, memory)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
-		e.Run, e.Attempt, e.Job, e.Definition, of.id, e.Group, e.Weight, rank, taken, db.Micros(t.Now()),
+		e.Run, e.Attempt, e.Job, e.Definition, of.id, e.Group, e.Weight, rank, Taken, db.Micros(t.Now()),
 		db.NullableMicros(e.NotBefore), db.NullableMicros(e.StartBy), e.Held, rules.HostsText(e.Avoid), e.MemoryBytes)
 	if err != nil {
 		return fmt.Errorf("queue attempt %d of run %s: %w", e.Attempt, e.Run, err)
@@ -165,7 +165,7 @@ func insertReady(ctx context.Context, t *db.Tx, run string) error {
 // nothing if no worker has it.
 func Return(ctx context.Context, t *db.Tx, run string) error {
 	var n int
-	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM queue_entries WHERE run_id = $1 AND gate = $2`, run, taken).Scan(&n)
+	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM queue_entries WHERE run_id = $1 AND gate = $2`, run, Taken).Scan(&n)
 	if err != nil {
 		return fmt.Errorf("read the place of run %s in the queue: %w", run, err)
 	}

@@ -138,11 +138,11 @@ func (x *explainer) explain(ctx context.Context, w waitingRow) (job.QueuedRun, e
 	}
 	if sub := row.Run.Submitted; sub != nil {
 		one.By = sub.By
-		if w.gate == taken {
+		if w.gate == Taken {
 			one.Worker = sub.Worker
 		}
 	}
-	if w.gate == taken {
+	if w.gate == Taken {
 		return one, nil
 	}
 	facts, err := x.facts(ctx, w)

@@ -231,3 +231,24 @@ func fillGroup(ctx context.Context, t *db.Tx, group string, selector, free int64
 	}
 	return len(own), nil
 }
+
+// WithdrawGroup takes the runs of a group out of the ready ones, because it has no free place.
+func WithdrawGroup(ctx context.Context, t *db.Tx, group string) error {
+	return withdraw(ctx, t, rules.Full, `group_name = $1 AND group_name <> ''`, group)
+}
+
+// withdraw takes runs out of the ready ones that match a condition, whose argument is $1.
+func withdraw(ctx context.Context, t *db.Tx, gate rules.Gate, which string, arg any) error {
+	wait := waitCounts
+	if !gate.Counts() {
+		wait = waitStops
+	}
+	_, err := t.ExecContext(ctx, `UPDATE queue_entries SET gate = $2, `+wait+` WHERE gate = 'ready' AND run_id IN (SELECT run_id FROM queue_ready WHERE `+which+`)`, arg, string(gate), db.Micros(t.Now()))
+	if err == nil {
+		_, err = t.ExecContext(ctx, `DELETE FROM queue_ready WHERE `+which, arg)
+	}
+	if err != nil {
+		return fmt.Errorf("withdraw runs that were ready: %w", err)
+	}
+	return nil
+}

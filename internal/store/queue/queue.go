@@ -40,7 +40,7 @@ type Entry struct {
 	// Held is why a person has to release it first; empty for nothing.
 	Held string
 
-	// What follows is of the submission. Enqueue reads it from there, and Take returns it.
+	// What follows is of the submission. Enqueue reads it from there.
 
 	Job        string
 	Definition string
@@ -54,7 +54,7 @@ type Entry struct {
 // States of entries besides the gates of rules.Gate.
 const (
 	ready = "ready" // it has a row in queue_ready
-	taken = "taken" // a worker has a claim
+	Taken = "taken" // a worker has a claim
 )
 
 // What the columns become that say how long the wait of an entry counts, at the time $3: waits_since is from when, less
@@ -75,3 +75,6 @@ func IsAnyReady(ctx context.Context, from db.Querier) (bool, error) {
 	}
 	return n[0] > 0, nil
 }
+
+// RunsReady returns a channel that is closed when a run becomes ready the next time.
+func (s *Queue) RunsReady() <-chan struct{} { return s.Signals.Ready.Raised() }

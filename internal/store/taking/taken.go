@@ -1,4 +1,4 @@
-package queue
+package taking
 
 import (
 	"cmp"
@@ -12,12 +12,13 @@ import (
 	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/groups"
+	"stint.dev/stint/internal/store/queue"
 	"stint.dev/stint/internal/store/tables"
 )
 
-// take gives runs to the worker, in the order in which they were chosen, except those that another transaction has
-// locked. Each of its statements is for all of them: on PostgreSQL no other worker gets a run meanwhile.
-func (k *taking) take(ctx context.Context, chosen []candidate) error {
+// take gives runs to the workers for which they were chosen, in that order, except those that another transaction has
+// locked. Each of its statements is for all of them.
+func (k *taking) take(ctx context.Context, chosen []choice) error {
 	if len(chosen) == 0 {
 		return nil
 	}
@@ -34,7 +35,7 @@ func (k *taking) take(ctx context.Context, chosen []candidate) error {
 	for _, id := range ids {
 		taken[id] = true
 	}
-	var own []candidate
+	var own []choice
 	for _, c := range chosen {
 		if taken[c.run] {
 			own = append(own, c)
@@ -59,14 +60,14 @@ func (k *taking) take(ctx context.Context, chosen []candidate) error {
 			return fmt.Errorf("take run %s: it has no entry in the queue, or no submission", c.run)
 		}
 		e.Parameters = parameters[c.run]
-		k.entries = append(k.entries, e)
+		c.of.entries = append(c.of.entries, e)
 	}
 	return nil
 }
 
 // lock locks runs, and returns the parameters of those that no other transaction has locked. A run that cannot be read
 // is held.
-func (k *taking) lock(ctx context.Context, chosen []candidate) (parameters map[string]map[string]string, err error) {
+func (k *taking) lock(ctx context.Context, chosen []choice) (parameters map[string]map[string]string, err error) {
 	skip := ""
 	if k.t.Dialect.Postgres {
 		skip = k.t.Dialect.Lock + ` SKIP LOCKED`
@@ -85,7 +86,7 @@ func (k *taking) lock(ctx context.Context, chosen []candidate) (parameters map[s
 		return nil, fmt.Errorf("lock %d runs: %w", len(ids), err)
 	}
 	for _, bad := range unreadable {
-		if err := hold(ctx, k.t, bad.Run.ID, "its stored document cannot be read"); err != nil {
+		if err := queue.Hold(ctx, k.t, bad.Run.ID, "its stored document cannot be read"); err != nil {
 			return nil, err
 		}
 	}
@@ -115,7 +116,7 @@ func (k *taking) leaveReady(ctx context.Context, ids []string) (ready []string, 
 }
 
 // advance takes the places of runs in their groups, and stores up to which rank runs of their selectors were taken.
-func (k *taking) advance(ctx context.Context, own []candidate) error {
+func (k *taking) advance(ctx context.Context, own []choice) error {
 	highest := map[int64]int64{}
 	for _, c := range own {
 		highest[c.selector] = max(highest[c.selector], c.rank)
@@ -139,18 +140,18 @@ func (k *taking) advance(ctx context.Context, own []candidate) error {
 }
 
 // takeEntries stores that a worker has runs, and returns their entries with their specs.
-func takeEntries(ctx context.Context, t *db.Tx, ids []string) (map[string]Entry, error) {
+func takeEntries(ctx context.Context, t *db.Tx, ids []string) (map[string]queue.Entry, error) {
 	table, args := t.Dialect.Table(2, db.Column{Texts: ids})
 	rows, err := t.QueryContext(ctx, `UPDATE queue_entries SET gate = $1 WHERE run_id IN (SELECT c0 FROM `+table+`)
 		RETURNING run_id, attempt, job, definition, group_name, weight, not_before, start_by, held, avoid, memory,
-		(SELECT spec FROM submissions s WHERE s.run_id = queue_entries.run_id)`, append([]any{taken}, args...)...)
+		(SELECT spec FROM submissions s WHERE s.run_id = queue_entries.run_id)`, append([]any{queue.Taken}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("take the entries of %d runs: %w", len(ids), err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	entries := make(map[string]Entry, len(ids))
+	entries := make(map[string]queue.Entry, len(ids))
 	for rows.Next() {
-		var e Entry
+		var e queue.Entry
 		var notBefore, startBy sql.NullInt64
 		var avoid string
 		var spec []byte
@@ -167,17 +168,3 @@ func takeEntries(ctx context.Context, t *db.Tx, ids []string) (map[string]Entry,
 	}
 	return entries, rows.Err()
 }
-
-// hold keeps a run in the queue until a person releases it.
-func hold(ctx context.Context, t *db.Tx, run, why string) error {
-	if _, err := t.ExecContext(ctx, `UPDATE queue_entries SET held = $2, gate = '`+string(rules.Held)+`', `+waitStops+` WHERE run_id = $1`, run, why, db.Micros(t.Now())); err != nil {
-		return fmt.Errorf("hold run %s: %w", run, err)
-	}
-	if _, err := t.ExecContext(ctx, `DELETE FROM queue_ready WHERE run_id = $1`, run); err != nil {
-		return fmt.Errorf("hold run %s: %w", run, err)
-	}
-	return nil
-}
-
-// RunsReady returns a channel that is closed when a run becomes ready the next time.
-func (s *Queue) RunsReady() <-chan struct{} { return s.Signals.Ready.Raised() }

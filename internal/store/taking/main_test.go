@@ -1,0 +1,10 @@
+package taking
+
+import (
+	"os"
+	"testing"
+
+	"stint.dev/stint/internal/store/postgrestest"
+)
+
+func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
