@@ -49,3 +49,32 @@ type ActiveCount struct {
 	Health job.Health
 	Runs   int
 }
+
+// JobsFigures are the figures of jobs for metrics.
+type JobsFigures struct {
+	Jobs     []JobFigures  // in the order of names
+	LeftOut  int           // how many more jobs there are
+	Findings []JobFindings // of runs that wait or are active, in the order of jobs, rules and severities
+}
+
+// JobFigures are the figures of one job. Times that are not known are zero.
+type JobFigures struct {
+	Name string
+	// Labels are the values of the labels that were asked for, of the run that started last.
+	Labels                          []string
+	LastStart, LastEnd, LastSuccess time.Time
+	Duration                        time.Duration // of the run that ended last; negative if it is not known
+	PeakMemory                      int64         // of the same run in bytes; 0 if it was not measured
+	ExitCode                        *int          // of the same run; nil if it has none
+	Active                          int64         // runs that are active
+	Ended                           map[job.State]int64
+	Expected, Missed                bool      // it has an expectation, and has not started when it was due
+	Due                             time.Time // when it is due next, or is due
+}
+
+// JobFindings is the number of runs of a job that a rule has a finding of.
+type JobFindings struct {
+	Job, Rule string
+	Severity  job.Health
+	Runs      int
+}

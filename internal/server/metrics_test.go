@@ -10,13 +10,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/server"
+	"stint.dev/stint/internal/server/jobmetrics"
 	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
 )
 
 // families are the metrics that a server shows, after one of everything that makes one.
@@ -28,14 +32,67 @@ func families(t *testing.T) map[string]bool {
 	l.do("POST", path+"7", s.bytes())
 	l.do("POST", path+"0", s.bytes()).ok(t, nil)
 	l.submit(newID(), job.SubmitRequest{Job: "q", Command: &job.Spec{Version: job.SpecVersion, Args: []string{"true"}}}).created(t)
+	runsOfEveryKind(t, l)
 	out := map[string]bool{}
-	for _, line := range strings.Split(string(l.get("/metrics").body), "\n") {
-		name := regexp.MustCompile(`^[a-z_]+`).FindString(line)
-		if name != "" {
-			out[name] = true
+	for _, path := range []string{"/metrics", "/metrics/jobs"} {
+		for _, line := range strings.Split(string(l.get(path).body), "\n") {
+			name := regexp.MustCompile(`^[a-z_]+`).FindString(line)
+			if name != "" {
+				out[name] = true
+			}
 		}
 	}
 	return out
+}
+
+// runsOfEveryKind makes runs after which every metric of jobs has a value: of the job j one that failed and one that is active
+// and has a finding, and an expectation.
+func runsOfEveryKind(t *testing.T, l *live) {
+	t.Helper()
+	labels, usage := map[string]string{"team": "red"}, job.Sample{CPUSeconds: 1, MemoryBytes: 5 << 20, Processes: 1}
+	s := newSketch(t, "j", labels).command().output("x\n").add(journal.TypeSample, usage).finish(0)
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	s = newSketch(t, "j", labels).command().output("x\n").add(journal.TypeSample, usage).finish(3)
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	active := newSketch(t, "j", labels).command()
+	l.do("POST", journalPath(active.id, 1, 0), active.bytes()).ok(t, nil)
+	now := time.Now()
+	leases, err := l.store.Due(t.Context(), now.Add(time.Hour), 1)
+	if err != nil || len(leases) != 1 {
+		t.Fatalf("leases: %+v, %v", leases, err)
+	}
+	_, err = l.store.Judge(t.Context(), []lease.Verdict{{
+		Run: active.id, Attempt: 1, ReportedAt: leases[0].ReportedAt, At: now, Health: job.Warning,
+		Findings: []job.Finding{{Rule: "quiet", Health: job.Warning, Since: now, Evidence: "It prints nothing."}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.do("PUT", "/api/v1/jobs/j/due", []byte(`{"every_seconds":3600}`)).ok(t, nil)
+}
+
+// The metrics of jobs, of a real server with real runs.
+func TestMetricsOfJobs(t *testing.T) {
+	labels, err := jobmetrics.Labels([]string{"team"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := start(t, server.Config{MetricsLabels: labels})
+	runsOfEveryKind(t, l)
+	families := parseMetrics(t, l.get("/metrics/jobs").body)
+	if len(families) != 12 {
+		t.Errorf("%d families", len(families))
+	}
+	for name, f := range families {
+		if name == "stint_jobs_left_out" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			if l := m.GetLabel(); len(l) < 2 || l[0].GetName() != "job_name" || l[0].GetValue() != "j" || l[1].GetName() != "team" || l[1].GetValue() != "red" {
+				t.Errorf("%s has the labels %v", name, l)
+			}
+		}
+	}
 }
 
 var metricName = regexp.MustCompile(`\b(stint|process|go)_[a-z_]+\b`)
@@ -141,7 +198,7 @@ func TestMetricsHaveHelpAndType(t *testing.T) {
 	for _, name := range []string{"q", `quote"d`, "Käse 🧀"} {
 		l.submit(newID(), job.SubmitRequest{Job: name, Command: &job.Spec{Version: job.SpecVersion, Args: []string{"true"}}}).created(t)
 	}
-	families := parseMetrics(t, l.get("/metrics").body)
+	families := parseMetrics(t, append(l.get("/metrics").body, l.get("/metrics/jobs").body...))
 	if len(families) < 45 {
 		t.Errorf("only %d families", len(families))
 	}

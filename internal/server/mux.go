@@ -222,7 +222,7 @@ func isAPIPath(path string) bool {
 
 // isServerPath reports whether a path is one for monitoring the server itself.
 func isServerPath(path string) bool {
-	return path == "/healthz" || path == "/readyz" || path == "/metrics"
+	return path == "/healthz" || path == "/readyz" || path == "/metrics" || strings.HasPrefix(path, "/metrics/")
 }
 
 // methodsFor returns the methods that the table has for the path of a request.

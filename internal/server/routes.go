@@ -9,6 +9,7 @@ import (
 	"stint.dev/stint/internal/server/definitions"
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/intake"
+	"stint.dev/stint/internal/server/jobmetrics"
 	"stint.dev/stint/internal/server/live"
 	logsapi "stint.dev/stint/internal/server/logs"
 	"stint.dev/stint/internal/server/ping"
@@ -95,6 +96,7 @@ func (s *Server) serverRoutes() []route.Row {
 		{Method: "GET", Pattern: "/healthz", Scope: access.Public, Handle: s.getHealthz, Summary: "Check that the process runs", Doc: docHealthz},
 		{Method: "GET", Pattern: "/readyz", Scope: access.Public, Handle: s.getReadyz, Summary: "Check that the server can serve requests", Doc: docReadyz},
 		{Method: "GET", Pattern: "/metrics", Scope: access.Read, Handle: s.getMetrics, Summary: "Get the metrics of the server", Doc: docMetrics},
+		{Method: "GET", Pattern: "/metrics/jobs", Scope: access.Read, Handle: s.jobMetrics.Get, Summary: "Get the metrics of jobs", Doc: jobmetrics.Doc},
 		{Method: "GET", Pattern: "/api/openapi.json", Scope: access.Public, Handle: s.getOpenAPI, Summary: "Get the OpenAPI 3.1 document of this API", Doc: docOpenAPI},
 		{Method: "GET", Pattern: "/api/docs", Scope: access.Public, Handle: s.getDocs, Summary: "Get the documentation of this API as a page", Doc: docPage},
 	}

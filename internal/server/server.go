@@ -22,6 +22,7 @@ import (
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/intake"
+	"stint.dev/stint/internal/server/jobmetrics"
 	"stint.dev/stint/internal/server/live"
 	logsapi "stint.dev/stint/internal/server/logs"
 	outboxapi "stint.dev/stint/internal/server/outbox"
@@ -87,6 +88,8 @@ type Config struct {
 	OIDC accessapi.OIDC
 	// Notifier checks and tests routes of notifications; nil for a server that sends none.
 	Notifier outboxapi.Notifier
+	// MetricsLabels are the labels of runs that the metrics of jobs have.
+	MetricsLabels []jobmetrics.Label
 	// PublicBadges reports whether the badges of jobs need no token.
 	PublicBadges bool
 	// ShutdownTimeout is how long Serve waits for running requests; 0 for 10 s.
@@ -128,6 +131,7 @@ type Server struct {
 	turns       *shares.Shares // turns of the requests that read logs
 	conns       *conns.Places
 	metrics     *serverMetrics
+	jobMetrics  *jobmetrics.Metrics
 	definitions *definitions.Routes
 	due         due.Routes
 	queue       *queue.Routes
@@ -158,6 +162,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.agents = conns.NewAgents(cfg.Now, connObserver{s})
 	s.metrics = newServerMetrics(s)
+	s.jobMetrics = jobmetrics.New(s.finder.ErrorWriter, s.store, s.now, cfg.MetricsLabels)
 	s.conns = conns.NewPlaces(cfg.MaxConnections, cfg.Log, s.metrics.connsRefused.Inc)
 	schema, err := definition.Schema()
 	if err != nil {

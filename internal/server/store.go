@@ -11,6 +11,7 @@ import (
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/intake"
+	"stint.dev/stint/internal/server/jobmetrics"
 	"stint.dev/stint/internal/server/live"
 	logsapi "stint.dev/stint/internal/server/logs"
 	outboxapi "stint.dev/stint/internal/server/outbox"
@@ -40,6 +41,7 @@ type Store interface {
 	live.Store
 	logsapi.Store
 	healthapi.Store
+	jobmetrics.Store
 
 	// Figures returns the counts that are shown as metrics.
 	Figures(ctx context.Context, now time.Time) (query.Figures, error)

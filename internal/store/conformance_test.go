@@ -119,6 +119,8 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"many rows expire", manyExpired},
 		{"expired tokens are deleted", expiredTokens},
 		{"figures", figures},
+		{"figures of jobs", figuresOfJobs},
+		{"ends of jobs never fall", endsNeverFall},
 		{"counts of runs", countRuns},
 		{"texts of runs", texts},
 		{"long texts are found", longTexts},

@@ -20,6 +20,7 @@ import (
 	"stint.dev/stint/internal/store/groups"
 	"stint.dev/stint/internal/store/health"
 	"stint.dev/stint/internal/store/intake"
+	"stint.dev/stint/internal/store/jobfigures"
 	"stint.dev/stint/internal/store/maintenance"
 	"stint.dev/stint/internal/store/matcher"
 	"stint.dev/stint/internal/store/outbox"
@@ -71,6 +72,7 @@ type Store struct {
 	*outbox.Outbox
 	*health.Health
 	*intake.Intake
+	*jobfigures.PerJob
 	*maintenance.Maintenance
 	*groups.Places
 	*queue.Queue
@@ -163,6 +165,7 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 	return &Store{
 		DB: d, Items: items, Journals: journals, Queries: asked,
 		Access: access.New(d), Claims: given, Definitions: definitions.New(d), Expectations: expected, Outbox: actions, Health: judged, Intake: taken, Places: groups.New(d), Queue: waiting, Matcher: matcher.New(d, waiting),
+		PerJob:      jobfigures.New(d),
 		Schedules:   schedules.New(d, waiting, items),
 		Maintenance: maintenance.New(d, items, journals, parts{Queries: asked, Health: judged, Outbox: actions, Intake: taken}, dir, o.Keep, o.Deleted),
 		dir:         dir, release: func() error { return nil },

@@ -21,6 +21,7 @@ import (
 	"stint.dev/stint/internal/notify"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/internal/server/conns"
+	"stint.dev/stint/internal/server/jobmetrics"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/web"
 	"stint.dev/stint/job"
@@ -31,6 +32,7 @@ type serveConfig struct {
 	Store    store.Options
 	Access   accessOptions
 	Shown    server.Settings
+	Labels   []jobmetrics.Label
 	Badges   bool // without a token
 	Private  bool // notifications may go to private networks
 	NewJobs  int  // names of jobs that one client may begin within an hour
@@ -60,7 +62,7 @@ func (c serveConfig) server(db *store.Store) server.Config {
 		PublicURL: c.Access.PublicURL, TLS: c.Access.TLS,
 		AgentCertificates: c.Access.AgentCertificates, OIDC: c.Access.OIDC,
 		RequireToken: c.Access.RequireToken, Insecure: c.Access.Insecure, TrustLocal: c.Access.TrustLocal,
-		Hosts: c.Access.Hosts, PublicBadges: c.Badges, NewJobs: c.NewJobs,
+		Hosts: c.Access.Hosts, MetricsLabels: c.Labels, PublicBadges: c.Badges, NewJobs: c.NewJobs,
 		TokenRevoked: func(ctx context.Context) {
 			if err := removeRevoked(ctx, db, c.Access.TokenFiles); err != nil {
 				c.Log.Warn("the file of a revoked token could not be removed", "error", err)

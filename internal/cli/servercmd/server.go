@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/server/jobmetrics"
 	"stint.dev/stint/internal/store"
 )
 
@@ -58,6 +59,7 @@ func Rows() []option.Option {
 		{Name: "trust-local", Kind: option.Switch, Help: "on a loopback address, require no token also where the system does not report which user a connection belongs to"},
 		{Name: "insecure", Kind: option.Switch, Help: "require no token, on any address"},
 		{Name: "public-badges", Kind: option.Switch, Help: "serve the badges of jobs without a token"},
+		{Name: "metrics-label", Kind: option.List, Value: "KEY", Help: "a label of runs that /metrics/jobs shows of the last run of each job (repeatable, up to 10)"},
 		{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further host name to accept requests for; they need a token (repeatable)"},
 		{Name: "allow-private-targets", Kind: option.Switch, Help: "allow notifications to private networks and to this host"},
 		{Name: "new-jobs-per-hour", Kind: option.Number, Value: "N", Default: "2000", Help: "how many jobs with new names each token, or address without one, may start in an hour; 0 for no limit"},
@@ -111,13 +113,17 @@ func (p *program) runServer(ctx context.Context, opts *option.Set, log *slog.Log
 	if err != nil {
 		return err
 	}
+	labels, err := jobmetrics.Labels(opts.List("metrics-label"))
+	if err != nil {
+		return option.Usagef("--metrics-label: %s", err)
+	}
 	l, err := listen(opts.Text("listen"))
 	if err != nil {
 		return err
 	}
 	cfg := serveConfig{
 		Listener: l, Store: so, Access: who, Shown: settingsOf(so, opts.Text("archive")),
-		Badges: opts.On("public-badges"), Private: opts.On("allow-private-targets"),
+		Labels: labels, Badges: opts.On("public-badges"), Private: opts.On("allow-private-targets"),
 		NewJobs: int(min(opts.Number("new-jobs-per-hour"), math.MaxInt32)), Activate: opts.On("activate"), Restored: opts.On("restored"), Version: p.Version, Log: log,
 	}
 	cfg.Shown.Address, cfg.Shown.TLS, cfg.Shown.PlainHTTP = cfg.address(), who.TLS != nil, cfg.plainHTTP()

@@ -158,8 +158,9 @@ func (s *Maintenance) MergeCounts(ctx context.Context) error {
 	var n int
 	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) - COUNT(DISTINCT (job, state)) FROM run_counts`).Scan(&n)
 	if err == nil && n > maxCountRows {
-		_, err = s.Writer.ExecContext(ctx, `WITH gone AS (DELETE FROM run_counts RETURNING job, state, n)
-			INSERT INTO run_counts (job, state, n) SELECT job, state, SUM(n) FROM gone GROUP BY job, state HAVING SUM(n) <> 0`)
+		_, err = s.Writer.ExecContext(ctx, `WITH gone AS (DELETE FROM run_counts RETURNING job, state, n, ended)
+			INSERT INTO run_counts (job, state, n, ended) SELECT job, state, SUM(n), SUM(ended) FROM gone
+			GROUP BY job, state HAVING SUM(n) <> 0 OR SUM(ended) <> 0`)
 	}
 	if err != nil {
 		return fmt.Errorf("add up the counts of runs: %w", err)

@@ -9,11 +9,13 @@ import (
 )
 
 // wrongCounts selects the jobs and states of which the table of counts has another number of runs than
-// there are. It is one statement, so that runs which change meanwhile are seen in both tables alike.
-const wrongCounts = `SELECT job, state, SUM(n) AS counted, SUM(stored) AS runs FROM (
-		SELECT job, state, n, 0 AS stored FROM run_counts
-		UNION ALL SELECT job, state, 0, COUNT(*) FROM runs GROUP BY job, state) AS both_tables
-	GROUP BY job, state HAVING SUM(n) <> SUM(stored)`
+// there are, or fewer ends than there are runs that have ended. It is one statement, so that runs which change meanwhile are seen in both tables alike.
+const wrongCounts = `SELECT job, state, SUM(n) AS counted, SUM(ended) AS ended, SUM(stored) AS runs,
+		CASE WHEN state IN ('succeeded', 'failed', 'canceled', 'timed_out', 'lost') THEN SUM(stored) ELSE 0 END AS least FROM (
+		SELECT job, state, n, ended, 0 AS stored FROM run_counts
+		UNION ALL SELECT job, state, 0, 0, COUNT(*) FROM runs GROUP BY job, state) AS both_tables
+	GROUP BY job, state HAVING SUM(n) <> SUM(stored)
+		OR state IN ('succeeded', 'failed', 'canceled', 'timed_out', 'lost') AND SUM(ended) < SUM(stored)`
 
 // counts compares the table of counts with the runs. A repair adds what is missing.
 func (c *checker) counts(ctx context.Context) error {
@@ -25,11 +27,15 @@ func (c *checker) counts(ctx context.Context) error {
 	var found []Finding
 	for rows.Next() {
 		var name, state string
-		var counted, runs int64
-		if err := rows.Scan(&name, &state, &counted, &runs); err != nil {
+		var counted, ended, runs, least int64
+		if err := rows.Scan(&name, &state, &counted, &ended, &runs, &least); err != nil {
 			return fmt.Errorf("count the runs: %w", err)
 		}
-		found = append(found, Finding{What: fmt.Sprintf("job %s has %d runs in the state %s, and the table of counts says %d", job.Quote(name), runs, state, counted)})
+		what := fmt.Sprintf("job %s has %d runs in the state %s, and the table of counts says %d", job.Quote(name), runs, state, counted)
+		if counted == runs {
+			what = fmt.Sprintf("job %s has %d runs that ended %s, and the table of counts says that %d have ever", job.Quote(name), runs, state, ended)
+		}
+		found = append(found, Finding{What: what})
 	}
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("count the runs: %w", err)
@@ -52,9 +58,10 @@ func (c *checker) counts(ctx context.Context) error {
 // correctCounts adds the differences to the table of counts. With PostgreSQL its rows are changes that
 // are added up; other transactions may add theirs at the same time.
 func correctCounts(ctx context.Context, t *db.Tx) error {
-	statement := `INSERT INTO run_counts (job, state, n) SELECT job, state, runs - counted FROM (` + wrongCounts + `) AS wrong WHERE true`
+	statement := `INSERT INTO run_counts (job, state, n, ended)
+		SELECT job, state, runs - counted, CASE WHEN least > ended THEN least - ended ELSE 0 END FROM (` + wrongCounts + `) AS wrong WHERE true`
 	if !t.Dialect.Postgres {
-		statement += ` ON CONFLICT (job, state) DO UPDATE SET n = n + excluded.n`
+		statement += ` ON CONFLICT (job, state) DO UPDATE SET n = n + excluded.n, ended = ended + excluded.ended`
 	}
 	_, err := t.ExecContext(ctx, statement)
 	return err
