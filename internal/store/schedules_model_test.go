@@ -1,13 +1,17 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"stint.dev/stint/internal/definition"
+	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/postgrestest"
@@ -223,6 +227,40 @@ func TestServersShareSchedules(t *testing.T) {
 		t.Errorf("%d runs", len(made))
 	}
 	checkRunsOfOccurrences(t, servers[0])
+}
+
+// Two servers make the first runs of a job at the same time: the second one waits for the first, and is skipped because of
+// it.
+func TestServersMindOverlapOfFirstRuns(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.URL(t)
+	one, other := openURL(t, url), openURL(t, url)
+	scheduled(t, one, "report", "", `cron: "0 * * * *"`, `cron: "0 * * * *"`)
+	submit := func(s *store.Store, number int, before func()) error {
+		return s.Write(t.Context(), db.None, func(tx *db.Tx) error {
+			_, err := s.SubmitOccurrence(t.Context(), tx, rules.Occurrence{Run: uuid.NewString(), Job: "report", Schedule: number, At: noon, Zone: time.UTC})
+			before()
+			return err
+		})
+	}
+	second := make(chan error, 1)
+	must(t, submit(one, 1, func() {
+		go func() { second <- submit(other, 2, func() {}) }()
+		for waiting := int64(0); waiting == 0; {
+			select {
+			case err := <-second:
+				second <- err
+				return
+			default:
+			}
+			must(t, one.Reader.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM pg_locks WHERE NOT granted`).Scan(&waiting))
+		}
+	}))
+	err := <-second
+	var overlap *rules.OverlapError
+	if !errors.As(err, &overlap) || err.Error() != "report#1 is queued" {
+		t.Errorf("the second run: %v", err)
+	}
 }
 
 // Ten thousand schedules are due in one minute: all are started within five seconds, and no other transaction waits long.

@@ -9,10 +9,10 @@ import (
 )
 
 // LockJob locks the row of a job from which runs take their numbers, so that no run of the job begins
-// until the transaction ends.
+// until the transaction ends. A job that has had no run has no row, and is not locked.
 func LockJob(ctx context.Context, t *db.Tx, name string) error {
 	var next int64
-	err := t.QueryRowContext(ctx, `SELECT COALESCE(SUM(next_number), 0) FROM (SELECT next_number FROM jobs WHERE name = $1`+t.Dialect.Lock+`) AS one`, name).Scan(&next)
+	err := t.ReadRow(ctx, `SELECT COALESCE(SUM(next_number), 0) FROM (SELECT next_number FROM jobs WHERE name = $1`+t.Dialect.Lock+`) AS one`, []any{name}, &next)
 	if err != nil {
 		return fmt.Errorf("lock job %s: %w", job.Quote(name), err)
 	}
@@ -37,6 +37,12 @@ func (a ActiveRun) String() string {
 // LockActive returns the first runs of a job that wait or go on, and keeps others from being made until the
 // transaction ends.
 func LockActive(ctx context.Context, t *db.Tx, name string, most int) (active []ActiveRun, err error) {
+	if t.Dialect.Postgres { // a row that is not there cannot be locked; SQLite has one writer
+		err := t.Queue(ctx, db.Statement{What: "lock job " + job.Quote(name), Query: `INSERT INTO jobs (name, next_number) VALUES ($1, 1) ON CONFLICT (name) DO NOTHING`, Args: []any{name}})
+		if err != nil {
+			return nil, err
+		}
+	}
 	if err := LockJob(ctx, t, name); err != nil {
 		return nil, err
 	}
