@@ -24,7 +24,7 @@ HAVE_POSTGRES = $(shell (command -v initdb || compgen -G '/usr/lib/postgresql/*/
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ui ## Build the page (with Node) and bin/stint, bin/stint-agent
@@ -140,6 +140,11 @@ hostile: ## Let one token do its worst for DURATION (10m) while another token's 
 .PHONY: kills
 kills: ## Kill servers and workers with SIGKILL for DURATION (10m) while runs are submitted: no attempt starts twice, every run ends
 	@set -o pipefail; $(GO) test ./internal/faulttest -run '^TestKills$$' -v -timeout 0 -args -kill $(DURATION) | grep -avE --line-buffered '^=== '
+
+.PHONY: kills-schedules
+kills-schedules: DURATION = 5m
+kills-schedules: ## Kill servers in turn for DURATION (5m) while 1,000 schedules are due each minute: none starts twice, none is left out
+	@set -o pipefail; $(GO) test ./internal/faulttest -run '^TestKillsWithSchedules$$' -v -timeout 0 -args -kill $(DURATION) | grep -avE --line-buffered '^=== '
 
 .PHONY: units
 units: ## Start the units of deploy/systemd under a real systemd, in a machine of qemu

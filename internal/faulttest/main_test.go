@@ -37,7 +37,7 @@ var (
 	soakFor     = flag.Duration("soak", 0, "how long TestSoak works; 0: a short trial")
 	hostileFor  = flag.Duration("hostile", 0, "how long TestHostileClient attacks; 0: a short form that looks at order and counts alone")
 	queueOnly   = flag.Bool("queue", false, "play the schedules with a queue only: each third seed")
-	killFor     = flag.Duration("kill", 0, "how long TestKills kills servers and workers; 0: a short form with faster programs")
+	killFor     = flag.Duration("kill", 0, "how long TestKills and TestKillsWithSchedules kill servers and workers; 0: a short form")
 	hostileOnly = flag.String("attacks", "", "names of the attacks of TestHostileClient, separated by commas; all unless one is named")
 )
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -38,6 +37,30 @@ func TestKills(t *testing.T) {
 }
 
 func playKills(t *testing.T, postgres bool, long time.Duration) {
+	w := newKillWorld(t, queuePlan{
+		workers: []workerPlan{{slots: 3}, {slots: 2}, {slots: 3, stint: true}}, limit: 2, second: postgres, copies: killCopies, plain: *killFor > 0,
+	}, postgres)
+	w.prepare()
+	w.began = time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), long)
+	defer cancel()
+	var all sync.WaitGroup
+	kills := 0
+	all.Go(func() { w.keepSubmitting(ctx) })
+	all.Go(func() { kills = w.keepKilling(ctx, w.anyProcess) })
+	all.Wait()
+	w.heal()
+	w.waitAllEnded()
+	w.verifyQueue()
+	if *killFor > 0 {
+		fmt.Printf("kills: ended %s after the last kill\n", time.Since(w.began.Add(long)).Round(time.Second))
+	}
+	fmt.Printf("kills: %s, %s: %d kills, %s\n", engineName(postgres), long, kills, w.summary())
+}
+
+// newKillWorld starts a server on a database, in a world of which everything may be killed.
+func newKillWorld(t *testing.T, plan queuePlan, postgres bool) *queueWorld {
+	t.Helper()
 	sl := newSlot()
 	if postgres {
 		if _, err := sl.postgres(); errors.Is(err, postgrestest.ErrMissing) {
@@ -46,26 +69,17 @@ func playKills(t *testing.T, postgres bool, long time.Duration) {
 			t.Fatal(err)
 		}
 	}
-	s := schedule{seed: uint64(time.Now().UnixNano()), postgres: postgres, route: direct, faults: []fault{{kind: allKill}}}
-	s.queue = &queuePlan{workers: []workerPlan{{slots: 3}, {slots: 2}, {slots: 3, stint: true}}, limit: 2, second: postgres, copies: killCopies, plain: *killFor > 0}
+	s := schedule{seed: uint64(time.Now().UnixNano()), postgres: postgres, route: direct, faults: []fault{{kind: allKill}}, queue: &plan}
 	w := &queueWorld{world: newWorld(t, s, sl), byID: map[string]*submittedRun{}}
 	w.queue = w
-	w.prepare()
-	w.began = time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), long)
-	defer cancel()
-	var all sync.WaitGroup
-	kills := 0
-	all.Go(func() { w.keepSubmitting(ctx) })
-	all.Go(func() { kills = w.keepKilling(ctx) })
-	all.Wait()
-	w.heal()
-	w.waitAllEnded()
-	w.verifyQueue()
-	if *killFor > 0 {
-		fmt.Printf("kills: ended %s after the last kill\n", time.Since(w.began.Add(long)).Round(time.Second))
+	return w
+}
+
+func engineName(postgres bool) string {
+	if postgres {
+		return "PostgreSQL"
 	}
-	fmt.Printf("kills: %s, %s: %d kills, %s\n", map[bool]string{true: "PostgreSQL", false: "SQLite"}[postgres], long, kills, w.summary())
+	return "SQLite"
 }
 
 // keepSubmitting submits runs, not more than mostWaiting at a time.
@@ -89,30 +103,34 @@ func (w *queueWorld) keepSubmitting(ctx context.Context) {
 	}
 }
 
-// keepKilling kills servers and workers, starts them again, and returns how often.
-func (w *queueWorld) keepKilling(ctx context.Context) (kills int) {
+// mortal is a process that is killed and started again.
+type mortal interface {
+	kill()
+	up() error
+}
+
+// anyProcess returns a server or a worker.
+func (w *queueWorld) anyProcess(r *rand.Rand) mortal {
+	switch n := r.IntN(6); {
+	case n < 2:
+		return w.server
+	case n == 2 && w.second != nil:
+		return w.second
+	default:
+		return w.workers[n%len(w.workers)]
+	}
+}
+
+// keepKilling kills one process after the other, starts each again, and returns how often.
+func (w *queueWorld) keepKilling(ctx context.Context, next func(*rand.Rand) mortal) (kills int) {
 	r := rand.New(rand.NewPCG(w.s.seed, 2))
 	for ctx.Err() == nil {
 		wait(ctx, time.Duration(r.IntN(1500))*ms)
 		kills++
-		away := time.Duration(r.IntN(1200)) * ms
-		var err error
-		switch n := r.IntN(6); {
-		case n < 2:
-			_, err = w.server.down(syscall.SIGKILL)
-			wait(ctx, away)
-			err = errors.Join(err, w.server.up())
-		case n == 2 && w.second != nil:
-			_, err = w.second.down(syscall.SIGKILL)
-			wait(ctx, away)
-			err = errors.Join(err, w.second.up())
-		default:
-			p := w.workers[n%len(w.workers)]
-			p.kill()
-			wait(ctx, away)
-			err = p.up()
-		}
-		if err != nil {
+		p := next(r)
+		p.kill()
+		wait(ctx, time.Duration(r.IntN(1200))*ms)
+		if err := p.up(); err != nil {
 			w.t.Error(err)
 		}
 	}

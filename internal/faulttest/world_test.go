@@ -456,6 +456,8 @@ func (p *serverProcess) down(how syscall.Signal) (bool, error) {
 	return true, err
 }
 
+func (p *serverProcess) kill() { _, _ = p.down(syscall.SIGKILL) } // no error for this signal
+
 // process is the server's, if it is up.
 func (p *serverProcess) process() *os.Process {
 	p.mu.Lock()
