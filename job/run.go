@@ -153,8 +153,7 @@ type Finding struct {
 	Health   Health    `json:"health"`
 	Since    time.Time `json:"since"`
 	Evidence string    `json:"evidence"` // one sentence
-	// Facts are the figures behind it, units in their names, as they stood when the
-	// finding last changed.
+	// Facts are the figures behind it, units in their names, as they stood when the finding last changed.
 	Facts map[string]any `json:"facts,omitempty"`
 	// Next says what happens if it goes on, for a person, and NextAt when; both empty for nothing.
 	// NextCode is Next for programs.
@@ -172,6 +171,7 @@ const (
 	NextCritical  NextCode = "critical"  // the finding becomes critical
 	NextCancel    NextCode = "cancel"    // the run is canceled
 	NextCanceling NextCode = "canceling" // the run is being canceled
+	NextDue       NextCode = "due"       // the job is due again
 )
 
 // Cancel is a request to stop a run.

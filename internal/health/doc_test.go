@@ -80,5 +80,8 @@ func judgedRows(p policy.Policy) string {
 		row(policy.Spool, fmt.Sprintf("the agent reports, and %s of its journal have waited for %s", job.Bytes(p.Spool.Bytes), rules.Span(p.Spool.After.D())), "`warning`") +
 		row(policy.Starved, fmt.Sprintf("3 of the last 5 heartbeats were sent %s late, or tasks waited for a processor %g %% of the time and hardly got one", rules.Span(p.Starved.Delay.D()), p.Starved.Pressure), "`warning`") +
 		row(policy.Waiting, fmt.Sprintf("[a queued run](#runs-in-the-queue) has waited for %s, an occurrence of a schedule for %s; or for %s no worker could take it", rules.Span(p.Waiting.After.D()), rules.Span(p.Waiting.Occurrence.D()), rules.Span(queue.WorkerGrace)),
-			"`warning`, with a countdown to the end of `start_within`")
+			"`warning`, with a countdown to the end of `start_within`") +
+		row(policy.Skipped, fmt.Sprintf("%d occurrences of a [schedule](#schedules-that-do-not-start-their-job) in a row did not become runs, or one was refused", p.Skipped.Times),
+			"`warning` of the job, with the time at which it is due again") +
+		fmt.Sprintf("| `%s` | a job that somebody else starts was [due](due.md) and has not started | `critical` for the job |\n", policy.Missed)
 }

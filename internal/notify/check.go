@@ -92,7 +92,7 @@ func checkMatch(m api.RouteMatch) error {
 func Events() []string {
 	return []string{
 		outbox.WhatFailed, outbox.WhatTimedOut, outbox.WhatLost, outbox.WhatCanceled, outbox.WhatSucceeded, outbox.WhatLate,
-		outbox.WhatHealed, outbox.WhatRecovered, outbox.WhatMissed, outbox.WhatNetwork,
+		outbox.WhatHealed, outbox.WhatRecovered, outbox.WhatMissed, outbox.WhatSkipped, outbox.WhatNetwork,
 		"quiet", "stalled", "no_output", "overdue", "memory", "clock_skew", "spool", "starved", "waiting",
 	}
 }

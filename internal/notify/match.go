@@ -11,22 +11,24 @@ import (
 	"stint.dev/stint/job/api"
 )
 
-// Takes reports whether a notification matches a route. run is nil for one about the server.
+// Takes reports whether a notification matches a route. run is nil for one about the server, and about a job that has
+// no run, whose labels are not known.
 func Takes(r api.Route, a api.Action, run *job.Run) bool {
 	m := r.Match
 	if !r.Enabled || !takesEvent(m.Events, a) || !isSevereEnough(m.Severity, a.Severity) {
 		return false
 	}
-	if run == nil {
-		return m.Job == "" && len(m.Labels) == 0
+	name, labels := a.Job, map[string]string(nil)
+	if run != nil {
+		name, labels = run.Job, run.Labels
 	}
 	if m.Job != "" {
-		if ok, err := path.Match(m.Job, run.Job); err != nil || !ok {
+		if ok, err := path.Match(m.Job, name); err != nil || !ok || name == "" {
 			return false
 		}
 	}
 	for k, v := range m.Labels {
-		if got, has := run.Labels[k]; !has || got != v {
+		if got, has := labels[k]; !has || got != v {
 			return false
 		}
 	}

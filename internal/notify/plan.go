@@ -201,7 +201,7 @@ func resolvedBy(a api.Action, s situation) string {
 // isRepeated reports whether a notification is repeated until somebody acknowledges the event.
 func isRepeated(a api.Action) bool {
 	switch a.What {
-	case outbox.WhatHealed, outbox.WhatRecovered, outbox.WhatCanceled, outbox.WhatNetwork, outbox.WhatTest, outbox.WhatMissed:
+	case outbox.WhatHealed, outbox.WhatRecovered, outbox.WhatCanceled, outbox.WhatNetwork, outbox.WhatTest, outbox.WhatMissed, outbox.WhatSkipped:
 		return false
 	}
 	return a.Run != "" && a.Severity != outbox.Info

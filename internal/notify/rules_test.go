@@ -28,6 +28,8 @@ func TestTakes(t *testing.T) {
 	recovered := event("recovered", job.Critical)
 	passed := recovered
 	passed.Ends = "overdue"
+	without, started := event("skipped", job.Warning), recovered
+	without.Job, started.Ends = "nightly-etl", "skipped"
 	for name, c := range map[string]struct {
 		match api.RouteMatch
 		a     api.Action
@@ -43,6 +45,10 @@ func TestTakes(t *testing.T) {
 		"glob":                          {api.RouteMatch{Job: "nightly-*"}, failed, run, true},
 		"another glob":                  {api.RouteMatch{Job: "weekly-*"}, failed, run, false},
 		"server notice, route of a job": {api.RouteMatch{Job: "*"}, event("network", job.Warning), nil, false},
+		"a job without runs":            {api.RouteMatch{Job: "nightly-*"}, without, nil, true},
+		"another job without runs":      {api.RouteMatch{Job: "weekly-*"}, without, nil, false},
+		"labels of a job without runs":  {api.RouteMatch{Labels: map[string]string{"team": "ml"}}, without, nil, false},
+		"end of a job's finding":        {api.RouteMatch{Events: []string{"skipped"}}, started, run, true},
 		"label":                         {api.RouteMatch{Labels: map[string]string{"team": "ml"}}, failed, run, true},
 		"another label":                 {api.RouteMatch{Labels: map[string]string{"team": "web"}}, failed, run, false},
 		"missing label":                 {api.RouteMatch{Labels: map[string]string{"x": ""}}, failed, run, false},

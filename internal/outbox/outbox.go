@@ -28,6 +28,7 @@ const (
 	WhatHealed    = "healed"    // the agent of a lost run reported again
 	WhatRecovered = "recovered" // a good run after a bad one, or a finding that passed
 	WhatMissed    = "missed"    // a job was due and has not started
+	WhatSkipped   = "skipped"   // a schedule does not start its job
 	WhatNetwork   = "network"   // the agents of many runs went silent together
 	WhatTest      = "test"      // a test of a route
 )
@@ -47,7 +48,8 @@ const (
 // notification, and when it is sent, are decided later.
 type Entry struct {
 	Kind    string // Notify, Cancel or Retry
-	Run     string // empty for a notice about the server as a whole
+	Run     string // empty for a notice about the server as a whole, and about a job without runs
+	Job     string // for a notice about a job; with Run, its last run
 	Attempt int    // what was meant; for a cancel the fence: a later attempt is left alone
 	// What happened: one of the words above, or the rule of a finding.
 	What string

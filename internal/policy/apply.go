@@ -32,6 +32,9 @@ func positive(v yaml.Value) (Span, error) {
 	return s, err
 }
 
+// maxSkipped is the most occurrences in a row that a policy may want to be skipped before that is a finding.
+const maxSkipped = 1000
+
 // keys are the keys that a rule may have.
 func (p *Policy) keys(rule string) map[string]setter {
 	switch rule {
@@ -62,12 +65,20 @@ func (p *Policy) keys(rule string) map[string]setter {
 		return map[string]setter{
 			"on": into(&p.Waiting.On, boolean), "after": into(&p.Waiting.After, positive), "occurrence": into(&p.Waiting.Occurrence, positive),
 		}
+	case Skipped:
+		return map[string]setter{
+			"on":    into(&p.Skipped.On, boolean),
+			"times": into(&p.Skipped.Times, func(v yaml.Value) (int64, error) { return whole(v, 1, maxSkipped) }),
+		}
 	}
 	return map[string]setter{"on": into(&p.Quiet.On, boolean)}
 }
 
 // rule reads the keys of one rule. A rule that has any is on, unless on is false.
 func (p *Policy) rule(rule string, v yaml.Value) error {
+	if rule == Missed {
+		return v.Wrong("missed is no rule of a policy: stint job due says when a job is due and how late it may be, and stint job due --off ends that; actions may have missed")
+	}
 	keys := p.keys(rule)
 	given := map[string]bool{}
 	err := v.Each(rule, sorted(keys), func(key yaml.Key, v yaml.Value) error {
@@ -94,19 +105,23 @@ func (p *Policy) rule(rule string, v yaml.Value) error {
 func (p *Policy) action(on string, v yaml.Value) error {
 	a := p.Actions[on]
 	keys := map[string]setter{"notify": into(&a.Notify, boolean), "severity": into(&a.Severity, severity)}
-	if slices.Contains(Rules(), on) {
+	switch {
+	case slices.Contains(JobRules(), on):
+		for _, name := range []string{"cancel", "cancel_after", "retry", "backoff"} {
+			keys[name] = func(v yaml.Value) error {
+				return v.Wrong("%s has no %s: it is a finding of the job, and there is no run to stop or to try again", on, name)
+			}
+		}
+	case slices.Contains(Rules(), on):
 		keys["cancel"] = into(&a.Cancel, boolean)
 		keys["cancel_after"] = func(v yaml.Value) error {
 			a.Cancel = true
 			return into(&a.CancelAfter, span)(v)
 		}
-	} else if on != Recovered {
+	case on != Recovered:
 		keys["retry"] = func(v yaml.Value) error {
-			f, err := number(v, 0, 100)
-			if err == nil && f != float64(int(f)) {
-				return v.Wrong("how many attempts must be a whole number")
-			}
-			a.Retry = int(f)
+			n, err := whole(v, 0, 100)
+			a.Retry = int(n)
 			return err
 		}
 		keys["backoff"] = into(&a.Backoff, span)

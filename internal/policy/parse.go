@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -44,9 +45,9 @@ func Read(v yaml.Value) (Policy, error) {
 func (p *Policy) read(root yaml.Value) error {
 	return root.Each("policy", []string{"rules", "actions"}, func(key yaml.Key, v yaml.Value) error {
 		if key.Name == "rules" {
-			return v.Each("rules", Rules(), func(rule yaml.Key, v yaml.Value) error { return p.rule(rule.Name, v) })
+			return v.Each("rules", append(Rules(), JobRules()...), func(rule yaml.Key, v yaml.Value) error { return p.rule(rule.Name, v) })
 		}
-		return v.Each("actions", append(Rules(), Ends()...), func(on yaml.Key, v yaml.Value) error { return p.action(on.Name, v) })
+		return v.Each("actions", slices.Concat(Rules(), JobRules(), Ends()), func(on yaml.Key, v yaml.Value) error { return p.action(on.Name, v) })
 	})
 }
 
@@ -93,6 +94,15 @@ func number(v yaml.Value, low, high float64) (float64, error) {
 		return 0, v.Wrong("%s is not between %g and %g", job.Quote(text), low, high)
 	}
 	return f, nil
+}
+
+// whole reads a whole number.
+func whole(v yaml.Value, low, high int64) (int64, error) {
+	f, err := number(v, float64(low), float64(high))
+	if err == nil && f != float64(int64(f)) {
+		return 0, v.Wrong("%g is not a whole number", f)
+	}
+	return int64(f), err
 }
 
 func size(v yaml.Value) (int64, error) {

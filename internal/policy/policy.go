@@ -5,6 +5,7 @@ package policy
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"stint.dev/stint/job"
@@ -23,6 +24,12 @@ const (
 	Waiting   = "waiting" // of runs in the queue
 )
 
+// The rules about jobs: their findings have no run.
+const (
+	Missed  = "missed"  // a job was due and somebody else has not started it
+	Skipped = "skipped" // a schedule does not start its job
+)
+
 // Ends of a run that a policy may act on, besides the rules.
 const (
 	Failed    = "failed"
@@ -35,6 +42,9 @@ const (
 func Rules() []string {
 	return []string{Quiet, Stalled, NoOutput, Overdue, Memory, ClockSkew, Spool, Starved, Waiting}
 }
+
+// JobRules lists the rules about jobs.
+func JobRules() []string { return []string{Missed, Skipped} }
 
 // Ends lists the ends.
 func Ends() []string { return []string{Failed, TimedOut, Lost, Recovered} }
@@ -61,7 +71,8 @@ type Policy struct {
 	Spool     SpoolRule     `json:"spool"`
 	Starved   StarvedRule   `json:"starved"`
 	Waiting   WaitingRule   `json:"waiting"`
-	// Actions has one row for each rule and each end.
+	Skipped   SkippedRule   `json:"skipped"`
+	// Actions has one row for each rule, also about jobs, and each end.
 	Actions map[string]Action `json:"actions"`
 }
 
@@ -139,12 +150,19 @@ type WaitingRule struct {
 	Occurrence Span `json:"occurrence_seconds"`
 }
 
+// SkippedRule is about a schedule whose occurrences do not become runs.
+type SkippedRule struct {
+	On bool `json:"on"`
+	// Times is how many occurrences in a row that makes a finding. One that is refused makes one at once.
+	Times int64 `json:"times"`
+}
+
 // Action is what is done when a rule holds, or a run ended in a certain way.
 type Action struct {
 	Notify bool `json:"notify"`
 	// Severity replaces the rule's own; empty for no change.
 	Severity job.Health `json:"severity,omitempty"`
-	// Cancel asks the run to stop once the finding has held for CancelAfter. For rules only.
+	// Cancel asks the run to stop once the finding has held for CancelAfter. For rules about runs only.
 	Cancel      bool `json:"cancel,omitempty"`
 	CancelAfter Span `json:"cancel_after_seconds,omitempty"`
 	// Retry is how many further attempts may be begun, Backoff the pause before the first.
@@ -168,9 +186,10 @@ func Default() Policy {
 		Spool:     SpoolRule{On: true, After: Span(5 * time.Minute), Bytes: 64 << 20},
 		Starved:   StarvedRule{On: true, Delay: Span(2 * time.Second), Pressure: 80},
 		Waiting:   WaitingRule{On: true, After: Span(time.Hour), Occurrence: Span(15 * time.Minute)},
+		Skipped:   SkippedRule{On: true, Times: 2},
 		Actions:   map[string]Action{},
 	}
-	for _, name := range append(Rules(), Ends()...) {
+	for _, name := range slices.Concat(Rules(), JobRules(), Ends()) {
 		p.Actions[name] = Action{Notify: true, Backoff: backoffOf(name)}
 	}
 	lost := p.Actions[Lost]
@@ -210,6 +229,8 @@ func (p Policy) On(rule string) bool {
 		return p.Starved.On
 	case Waiting:
 		return p.Waiting.On
+	case Skipped:
+		return p.Skipped.On
 	}
 	return false
 }

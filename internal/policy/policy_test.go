@@ -29,7 +29,10 @@ rules:
   spool:
     bytes: 10MB
   quiet: {on: no}
+  skipped: {times: 5}
 actions:
+  missed: {severity: warning}
+  skipped: {notify: false}
   stalled:
     severity: critical
     cancel_after: 10m
@@ -44,7 +47,8 @@ actions:
 	want.Overdue.Limit, want.Overdue.Factor = Span(36*time.Hour), 0
 	want.Memory.Percent, want.Memory.Within = 80, Span(5*time.Minute)
 	want.Spool.Bytes = 10_000_000
-	want.Quiet.On = false
+	want.Quiet.On, want.Skipped.Times = false, 5
+	want.Actions[Missed], want.Actions[Skipped] = Action{Notify: true, Severity: job.Warning}, Action{}
 	want.Actions[Stalled] = Action{Notify: true, Severity: job.Critical, Cancel: true, CancelAfter: Span(10 * time.Minute)}
 	want.Actions[Lost] = Action{Retry: 2, Backoff: Span(time.Minute), After: Span(time.Minute)}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -119,6 +123,12 @@ func TestMistakesAreRefusedInPlace(t *testing.T) {
 		{"actions:\n  failed: {retry: 1.5}\n", 2, 19, "whole number"},
 		{"actions:\n  quiet: {cancel: true}\n", 2, 0, "cannot be canceled"},
 		{"actions:\n  lost: {severity: healthy}\n", 2, 20, "neither warning nor critical"},
+		{"rules:\n  missed: {on: false}\n", 2, 0, "stint job due"},
+		{"rules:\n  skipped: {times: 1.5}\n", 2, 20, "whole number"},
+		{"rules:\n  skipped: {times: 0}\n", 2, 20, "not between 1 and 1000"},
+		{"rules:\n  skipped: {after: 1h}\n", 2, 13, "there is on, times"},
+		{"actions:\n  skipped: {cancel: true}\n", 2, 21, "no run to stop"},
+		{"actions:\n  missed: {retry: 3}\n", 2, 19, "no run to stop or to try again"},
 		{"rules: 5", 1, 8, "keys and values"},
 		{"- a\n- b\n", 1, 1, "keys and values"},
 		{"rules: {}\n---\nactions: {}\n", 3, 0, "second one"},

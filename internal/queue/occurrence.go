@@ -34,6 +34,9 @@ func (o *Occurrence) AfterRestore(at time.Time, why string, now time.Time) {
 }
 
 // OverlapError is the error of an occurrence that is skipped because other work of the job waits or goes on.
-type OverlapError struct{ Why string }
+type OverlapError struct {
+	Why string
+	Run string // the first of that work
+}
 
 func (e *OverlapError) Error() string { return e.Why }

@@ -118,8 +118,11 @@ func TestAMissedRunIsShown(t *testing.T) {
 	}
 	var view api.Overview
 	l.get("/api/v1/overview").ok(t, &view)
-	if len(view.Missed) != 1 || view.Missed[0].Name != "backup" || view.Missed[0].Due.State != api.DueMissed {
-		t.Errorf("%+v", view.Missed)
+	if f := sum.Findings; len(f) != 1 || f[0].Rule != "missed" || f[0].Health != job.Critical || !f[0].Since.Equal(*sum.Due.MissedSince) || f[0].NextCode != job.NextDue || len(f[0].SentenceTimes) != 2 {
+		t.Errorf("%+v", f)
+	}
+	if len(view.Findings) != 1 || view.Findings[0].Job != "backup" || view.Findings[0].Rule != "missed" {
+		t.Errorf("%+v", view.Findings)
 	}
 	if r := l.get("/api/v1/jobs/backup/badge.svg"); !strings.Contains(string(r.body), "backup: missed") {
 		t.Errorf("badge %s", r.body)

@@ -82,7 +82,7 @@ func wantAttention(t *testing.T, s *store.Store, now time.Time, want ...string) 
 func overviewOfNothing(t *testing.T, s *store.Store) {
 	want := api.Overview{
 		At: noon, Attention: api.Attention{Runs: []api.OverviewRun{}},
-		Active: api.ActiveRuns{Runs: []api.OverviewRun{}}, Jobs: api.JobDays{Jobs: []api.JobDay{}}, Missed: []api.MissedJob{},
+		Active: api.ActiveRuns{Runs: []api.OverviewRun{}}, Jobs: api.JobDays{Jobs: []api.JobDay{}}, Findings: []api.JobFinding{},
 	}
 	if diff := gocmp.Diff(want, overviewAt(t, s, noon)); diff != "" {
 		t.Errorf("of nothing (-want +got):\n%s", diff)

@@ -166,7 +166,7 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 		DB: d, Items: items, Journals: journals, Queries: asked,
 		Access: access.New(d), Claims: given, Definitions: definitions.New(d), Expectations: expected, Outbox: actions, Health: judged, Intake: taken, Places: groups.New(d), Queue: waiting, Matcher: matcher.New(d, waiting),
 		PerJob:      jobfigures.New(d),
-		Schedules:   schedules.New(d, waiting, items),
+		Schedules:   schedules.New(d, waiting, items, outbox.Enqueue),
 		Maintenance: maintenance.New(d, items, journals, parts{Queries: asked, Health: judged, Outbox: actions, Intake: taken}, dir, o.Keep, o.Deleted),
 		dir:         dir, release: func() error { return nil },
 	}

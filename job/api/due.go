@@ -54,12 +54,6 @@ type KeptDay struct {
 	Kept int64  `json:"kept"`
 }
 
-// MissedJob is a job that was due and has not started.
-type MissedJob struct {
-	Name string `json:"name"`
-	Due  Due    `json:"due"`
-}
-
 // DueState is the state of an expectation.
 type DueState string
 

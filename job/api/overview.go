@@ -13,9 +13,8 @@ type Overview struct {
 	Attention Attention  `json:"attention"`
 	Active    ActiveRuns `json:"active"`
 	Jobs      JobDays    `json:"jobs"`
-	// Missed are the jobs that were due, have not started and were not started since: those that
-	// were missed last, the last one first.
-	Missed []MissedJob `json:"missed" nullable:"false"`
+	// Findings are those about jobs, the critical ones first, of equal ones that which began last.
+	Findings []JobFinding `json:"findings" nullable:"false"`
 }
 
 // Attention lists the runs that need a person: of each job the run that started last of

@@ -20,4 +20,6 @@ type Summary struct {
 	Usual *job.Usual `json:"usual"`
 	// Due is when the job is expected to be started; nil if nobody expects that.
 	Due *Due `json:"due,omitempty"`
+	// Findings are those about the job: that it was missed, and schedules that do not start it.
+	Findings []JobFinding `json:"findings,omitempty"`
 }

@@ -116,6 +116,9 @@ func (p *program) jobPage(sum api.Summary, policy api.JobPolicy, now time.Time) 
 		fmt.Fprintf(&b, "%s  %s\n", s.Muted("expected     "), console.Clean(expectedText(sum.Due.Expectation)))
 		fmt.Fprintf(&b, "%s  %s\n", s.Muted("             "), console.Clean(dueLine(*sum.Due, now)))
 	}
+	for _, f := range sum.Findings {
+		fmt.Fprintf(&b, "%s  %s\n", s.Muted(fmt.Sprintf("%-13s", f.Rule)), console.Clean(fmt.Sprintf("%s, began %s: %s", f.Health, console.Ago(f.Since, now), f.Evidence)))
+	}
 	if sum.LastSuccessAt != nil {
 		fmt.Fprintf(&b, "%s  %s\n", s.Muted("last success "), console.Ago(*sum.LastSuccessAt, now))
 	}

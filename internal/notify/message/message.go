@@ -36,6 +36,7 @@ type Item struct {
 	Ends     string     `json:"ends,omitempty"`
 	Repeat   int        `json:"repeat,omitempty"`
 	Run      *RunFacts  `json:"run,omitempty"`
+	Job      string     `json:"job,omitempty"` // of an event about a job that has no run
 	// Late counts the runs of the event late, of all jobs that match the route.
 	Late *api.LateRuns `json:"late,omitempty"`
 	// Missed counts the jobs of the event missed, if there are several.
@@ -111,7 +112,7 @@ const (
 // plain returns the item with Plain applied to all foreign text, because receivers copy it into mails, tickets and
 // pages of their own.
 func (i Item) plain() Item {
-	i.What, i.Ends, i.Message = Plain(i.What, maxWord), Plain(i.Ends, maxWord), Plain(i.Message, maxMessage)
+	i.What, i.Ends, i.Message, i.Job = Plain(i.What, maxWord), Plain(i.Ends, maxWord), Plain(i.Message, maxMessage), Plain(i.Job, maxWord)
 	lines := make([]string, len(i.Lines))
 	for n, line := range i.Lines {
 		lines[n] = Plain(line, 500)
@@ -156,7 +157,7 @@ func (i Item) plain() Item {
 func ItemOf(a api.Action, run *job.Run, base string) Item {
 	i := Item{
 		ID: a.Cause, What: a.What, Severity: a.Severity, At: a.CreatedAt, Message: a.Message, Ends: a.Ends,
-		Repeat: a.Repeat, Run: factsOf(run, base),
+		Job: a.Job, Repeat: a.Repeat, Run: factsOf(run, base),
 	}
 	if run != nil && run.Diagnosis != nil && HasEvidence(a.What) {
 		if e := run.Diagnosis.Evidence; e != nil && e.Attempt == a.Attempt {
@@ -257,7 +258,11 @@ var eventTexts = map[string]string{
 	outbox.WhatRecovered: "recovered", outbox.WhatNetwork: "many agents fell silent together",
 	outbox.WhatLate: "failed, but a run that started later had succeeded",
 	outbox.WhatTest: "test message", outbox.WhatMissed: "was due and has not started",
+	outbox.WhatSkipped: "is not started by its schedule",
 }
+
+// isOfJob reports whether the event is about a job, and not about its last run.
+func (i Item) isOfJob() bool { return i.What == outbox.WhatMissed || i.What == outbox.WhatSkipped }
 
 // headline returns one line about the event. clean is applied to foreign text.
 func (i Item) headline(clean func(string, int) string) string {
@@ -275,10 +280,12 @@ func (i Item) headline(clean func(string, int) string) string {
 	case i.What == outbox.WhatRecovered && i.Ends != "":
 		text = "recovered from: " + strings.ReplaceAll(i.Ends, "_", " ")
 	}
-	if i.Run == nil {
+	switch {
+	case i.Run == nil && i.Job != "":
+		return clean(i.Job, 250) + " " + clean(text, 100)
+	case i.Run == nil:
 		return clean("Stint: "+text, 200)
-	}
-	if i.What == outbox.WhatMissed { // the run is the one before
+	case i.isOfJob(): // the run is the one before
 		return clean(i.Run.Job, 250) + " " + clean(text, 100)
 	}
 	line := clean(fmt.Sprintf("%s #%d", i.Run.Job, i.Run.Number), 250) + " " + clean(text, 100)

@@ -84,6 +84,13 @@ func TestMessage(t *testing.T) {
 	if m.ID != "stint_5_team" || m.Severity != job.Critical {
 		t.Errorf("%+v", m)
 	}
+	// Of an event about a job the run is the last one, if there is any.
+	skipped := api.Action{ID: 6, What: "skipped", Severity: job.Warning, Job: "train", Message: "Schedule 1 did not start train.", CreatedAt: ended}
+	for _, of := range []*job.Run{nil, run} {
+		if got := New("team", 6, []Item{ItemOf(skipped, of, "")}, false, ended).Title(Plain); got != "train is not started by its schedule" {
+			t.Errorf("title %q", got)
+		}
+	}
 	var many []Item
 	for range 40 {
 		many = append(many, item)

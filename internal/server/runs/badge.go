@@ -10,7 +10,6 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
-	"stint.dev/stint/job/api"
 )
 
 // badgeColours are the colours of badges by state. White text on each has a contrast of at least 4.5.
@@ -44,8 +43,11 @@ func (s *Runs) GetBadge(w http.ResponseWriter, r *http.Request) {
 			colour = activeColour
 		}
 	}
-	if sum.Due != nil && sum.Due.State == api.DueMissed {
-		state, colour = "missed", badgeColours[job.Failed]
+	for _, f := range sum.Findings { // the last run says nothing of runs that should have followed it
+		if state, colour = f.Rule, badgeColours[job.Lost]; f.Health == job.Critical {
+			colour = badgeColours[job.Failed]
+			break
+		}
 	}
 	body := badge(name, state, colour)
 	h := w.Header()
@@ -84,7 +86,7 @@ func badgeWidth(text string) int { return 7*utf8.RuneCountInString(text) + 12 }
 
 // DocBadge describes GetBadge.
 var DocBadge = route.Doc{
-	Text: "Returns an SVG image of the state of the job's last run, or missed if the job was due and has not started, for a README. It needs no token if the server was started with " +
+	Text: "Returns an SVG image of the state of the job's last run, or missed or skipped while the job has that finding, for a README. It needs no token if the server was started with " +
 		"--public-badges.",
 	Answers: []route.Content{route.Media("image/svg+xml", nil)},
 	Errors:  []int{400, 404},

@@ -303,11 +303,9 @@ func (l *checker) keptSince(row *tables.DueRow, rule due.Rule) bool {
 
 // notify adds a notification about a job, with its last run.
 func (l *checker) notify(ctx context.Context, name string, e entries.Entry) error {
-	e.Kind, e.Severity, e.At = entries.Notify, job.Critical, l.now
-	err := l.t.QueryRowContext(ctx, `SELECT id, attempt FROM runs WHERE job = $1 ORDER BY start_at DESC, id DESC LIMIT 1`, name).Scan(&e.Run, &e.Attempt)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("find the last run of job %s: %w", job.Quote(name), err)
-	}
+	e.Kind, e.Job, e.Severity, e.At = entries.Notify, name, job.Critical, l.now
+	var err error
+	e.Run, e.Attempt, err = tables.LastRun(ctx, l.t, name)
 	l.entries = append(l.entries, e)
-	return nil
+	return err
 }

@@ -26,7 +26,7 @@ func (s *Outbox) Announce(ctx context.Context, entries []outbox.Entry) error {
 }
 
 const outboxColumns = `id, kind, run_id, attempt, what, severity, route, status, tries, next_at,
-	created_at, done_at, cause, repeats, batch, last_error, message, by_whom, ends, late`
+	created_at, done_at, cause, repeats, batch, last_error, message, by_whom, ends, late, job`
 
 // Outbox holds notifications, actions and routes.
 type Outbox struct {
@@ -61,6 +61,9 @@ func insertEntries(ctx context.Context, t *db.Tx, entries []outbox.Entry) error 
 			Kind: e.Kind, Run: e.Run, Attempt: e.Attempt, What: index.CleanText(e.What, 100), Severity: e.Severity,
 			Message: index.CleanText(e.Message, 2000), By: index.CleanText(e.By, 200), Ends: index.CleanText(e.Ends, 100), Late: e.Late,
 		}
+		if e.Run == "" {
+			a.Job = e.Job
+		}
 		if err := insertAction(ctx, t, a, at, max(at, db.Micros(e.After))); err != nil {
 			return err
 		}
@@ -75,10 +78,10 @@ func insertAction(ctx context.Context, t *db.Tx, a api.Action, created, next int
 		return fmt.Errorf("encode an outbox row (%s %s) of run %s: %w", a.Kind, a.What, a.Run, err)
 	}
 	_, err = t.ExecContext(ctx, `INSERT INTO outbox (kind, run_id, attempt, what, severity, route, status, tries, next_at,
-		created_at, cause, repeats, batch, last_error, message, by_whom, ends, late)
-		VALUES ($1, $2, $3, $4, $5, $6, 'pending', 0, $7, $8, $9, $10, 0, '', $11, $12, $13, $14)`,
+		created_at, cause, repeats, batch, last_error, message, by_whom, ends, late, job)
+		VALUES ($1, $2, $3, $4, $5, $6, 'pending', 0, $7, $8, $9, $10, 0, '', $11, $12, $13, $14, $15)`,
 		a.Kind, sql.NullString{String: a.Run, Valid: a.Run != ""}, a.Attempt, a.What, string(a.Severity), a.Route,
-		next, created, a.Cause, a.Repeat, a.Message, a.By, a.Ends, late)
+		next, created, a.Cause, a.Repeat, a.Message, a.By, a.Ends, late, a.Job)
 	if err != nil {
 		return fmt.Errorf("store an outbox row (%s %s) of run %s: %w", a.Kind, a.What, a.Run, err)
 	}
@@ -118,7 +121,7 @@ func scanAction(from db.Scanner) (api.Action, error) {
 	var done sql.NullInt64
 	var late []byte
 	err := from.Scan(&a.ID, &a.Kind, &run, &a.Attempt, &a.What, &severity, &a.Route, &a.Status, &a.Tries, &next,
-		&created, &done, &a.Cause, &a.Repeat, &a.Batch, &a.LastError, &a.Message, &a.By, &a.Ends, &late)
+		&created, &done, &a.Cause, &a.Repeat, &a.Batch, &a.LastError, &a.Message, &a.By, &a.Ends, &late, &a.Job)
 	if err == nil && late != nil {
 		err = json.Unmarshal(late, &a.Late)
 	}
@@ -343,9 +346,9 @@ func finishRow(ctx context.Context, t *db.Tx, one outbox.Result) error {
 		return err
 	}
 	_, err = t.ExecContext(ctx, `INSERT INTO outbox (kind, run_id, attempt, what, severity, route, status, tries, next_at,
-		created_at, cause, repeats, batch, last_error, message, by_whom, ends, late)
+		created_at, cause, repeats, batch, last_error, message, by_whom, ends, late, job)
 		SELECT kind, run_id, attempt, what, severity, route, 'pending', 0, CAST($2 AS BIGINT), created_at,
-		CASE WHEN cause = 0 THEN id ELSE cause END, repeats + 1, 0, '', message, by_whom, ends, late FROM outbox WHERE id = $1`,
+		CASE WHEN cause = 0 THEN id ELSE cause END, repeats + 1, 0, '', message, by_whom, ends, late, job FROM outbox WHERE id = $1`,
 		one.ID, db.Micros(one.Again))
 	if err != nil {
 		return fmt.Errorf("repeat outbox row %d: %w", one.ID, err)

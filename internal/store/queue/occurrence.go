@@ -53,7 +53,7 @@ func (s *submitting) checkOverlapOfOccurrence(ctx context.Context) error {
 func (s *submitting) skip(active []tables.ActiveRun) error {
 	for _, one := range active {
 		if one.Held == "" || !s.of.PassesHeld {
-			return &rules.OverlapError{Why: one.String()}
+			return &rules.OverlapError{Why: one.String(), Run: one.ID}
 		}
 	}
 	return nil

@@ -3,8 +3,6 @@ package runs
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job/api"
@@ -22,39 +20,29 @@ func (s *Queries) addDue(ctx context.Context, first, last string, found []api.Su
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	now := s.Now()
+	var missed []tables.DueRow
 	for rows.Next() {
 		row, err := tables.ScanDue(rows)
 		if err != nil {
 			return nil, fmt.Errorf("read when jobs are due: %w", err)
 		}
-		at, known := slices.BinarySearchFunc(found, row.Job, func(sum api.Summary, name string) int { return strings.Compare(sum.Name, name) })
-		if !known {
-			found = slices.Insert(found, at, api.Summary{Name: row.Job})
+		var sum *api.Summary
+		found, sum = summaryOf(found, row.Job)
+		if sum.Due = row.Show(now); !row.MissedSince.IsZero() {
+			missed = append(missed, row)
 		}
-		found[at].Due = row.Show(now)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read when jobs are due: %w", err)
 	}
-	return found, nil
-}
-
-// missedQuery selects the jobs that were missed last.
-const missedQuery = `SELECT ` + tables.DueColumns + ` FROM job_due WHERE missed_since IS NOT NULL ORDER BY missed_since DESC, job LIMIT $1`
-
-// missed reads the jobs of an overview that have not started when they were due.
-func (o *overview) missed(ctx context.Context) error {
-	rows, err := o.QueryContext(ctx, missedQuery, o.query.Limit)
-	if err != nil {
-		return fmt.Errorf("list missed jobs: %w", err)
+	if len(missed) == 0 {
+		return found, nil
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	for rows.Next() {
-		row, err := tables.ScanDue(rows)
-		if err != nil {
-			return fmt.Errorf("list missed jobs: %w", err)
-		}
-		o.out.Missed = append(o.out.Missed, api.MissedJob{Name: row.Job, Due: *row.Show(o.query.Now)})
+	severities, err := tables.MissedSeverities(ctx, s.Reader, first, last)
+	for _, row := range missed {
+		var sum *api.Summary
+		found, sum = summaryOf(found, row.Job)
+		sum.Findings = append(sum.Findings, *row.Finding(severities[row.Job]))
 	}
-	return rows.Err()
+	return found, err
 }

@@ -44,7 +44,11 @@ func (s *Queries) Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error)
 	if err != nil {
 		return query.JobPage{}, fmt.Errorf("list jobs that are expected to run: %w", err)
 	}
-	names = append(names, expected...)
+	skipped, err := s.ReadTexts(ctx, foundAfter, after, limit+1)
+	if err != nil {
+		return query.JobPage{}, fmt.Errorf("list jobs whose schedules do not start them: %w", err)
+	}
+	names = append(append(names, expected...), skipped...)
 	slices.Sort(names)
 	names = slices.Compact(names)
 	if len(names) == 0 {
@@ -118,7 +122,10 @@ func (s *Queries) summaries(ctx context.Context, first, last string) ([]api.Summ
 	if err := s.usualRuns(ctx, first, last, byName); err != nil {
 		return nil, fmt.Errorf("read the last good runs of jobs: %w", err)
 	}
-	return s.addDue(ctx, first, last, found)
+	if found, err = s.addDue(ctx, first, last, found); err != nil {
+		return nil, err
+	}
+	return s.addFindings(ctx, first, last, found)
 }
 
 // ofJobs is the condition of queries about a range of jobs.

@@ -42,7 +42,7 @@ func (s *Queries) Overview(ctx context.Context, q query.Overview) (api.Overview,
 		Attention: api.Attention{Runs: []api.OverviewRun{}},
 		Active:    api.ActiveRuns{Runs: []api.OverviewRun{}},
 		Jobs:      api.JobDays{Jobs: []api.JobDay{}},
-		Missed:    []api.MissedJob{},
+		Findings:  []api.JobFinding{},
 	}}
 	err = o.read(ctx)
 	if rerr := t.Rollback(); err == nil && rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
@@ -65,7 +65,7 @@ func (o *overview) read(ctx context.Context) error {
 		return err
 	}
 	if first {
-		if err := o.missed(ctx); err != nil {
+		if err := o.findings(ctx); err != nil {
 			return err
 		}
 	}

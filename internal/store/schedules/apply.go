@@ -207,14 +207,17 @@ func (s Schedule) pausedText() string {
 	return "the job was paused"
 }
 
-// move stores the first time of a schedule that has not come; the zero time for none.
+// move stores the first time of a schedule that has not come, the zero time for none, and what its last ones were.
 func move(ctx context.Context, t *db.Tx, s Schedule, following time.Time) error {
 	n := stored{}
 	if !following.IsZero() {
 		n = n.with(&following, s)
 	}
-	_, err := t.ExecContext(ctx, `UPDATE schedules SET next_at = $3, due_at = $4, set_at = $5 WHERE job = $1 AND number = $2`,
-		s.Job, s.Number, db.NullableMicros(n.next), db.NullableMicros(n.due), db.Micros(t.Now()))
+	finding, since, err := encodeFinding(s.found)
+	if err == nil {
+		_, err = t.ExecContext(ctx, `UPDATE schedules SET next_at = $3, due_at = $4, set_at = $5, unstarted = $6, finding = $7, found_at = $8 WHERE job = $1 AND number = $2`,
+			s.Job, s.Number, db.NullableMicros(n.next), db.NullableMicros(n.due), db.Micros(t.Now()), s.unstarted, finding, since)
+	}
 	if err != nil {
 		return fmt.Errorf("store when schedule %d of job %s is due: %w", s.Number, job.Quote(s.Job), err)
 	}

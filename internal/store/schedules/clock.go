@@ -124,5 +124,6 @@ func setBack(ctx context.Context, t *db.Tx, s Schedule, now time.Time) error {
 	if s.Next != nil && s.Next.Before(following) {
 		following = *s.Next // it was due, and nothing was started since
 	}
+	s.unstarted = 0 // some of those may not have come
 	return move(ctx, t, s, following)
 }

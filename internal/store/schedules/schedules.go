@@ -13,6 +13,7 @@ import (
 
 	"stint.dev/stint/internal/definition"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/schedule"
 	"stint.dev/stint/internal/store/db"
@@ -25,16 +26,21 @@ import (
 // Schedules are those of one database.
 type Schedules struct {
 	*db.DB
-	queue *queue.Queue
-	items *troubled.Items
+	queue   *queue.Queue
+	items   *troubled.Items
+	enqueue Enqueue
 
-	mu     sync.Mutex
-	counts map[schedule.Result]int64 // since this server began
+	mu        sync.Mutex
+	counts    map[schedule.Result]int64 // since this server began
+	lastFound foundSchedule             // the last one of a page of those that have a finding
 }
 
+// Enqueue stores notifications in a transaction.
+type Enqueue func(ctx context.Context, t *db.Tx, entries []outbox.Entry) error
+
 // New returns the schedules of a database.
-func New(d *db.DB, q *queue.Queue, items *troubled.Items) *Schedules {
-	return &Schedules{DB: d, queue: q, items: items, counts: map[schedule.Result]int64{}}
+func New(d *db.DB, q *queue.Queue, items *troubled.Items, enqueue Enqueue) *Schedules {
+	return &Schedules{DB: d, queue: q, items: items, enqueue: enqueue, counts: map[schedule.Result]int64{}}
 }
 
 // Schedule is a schedule of a job.
@@ -47,6 +53,9 @@ type Schedule struct {
 	Spread time.Duration
 	// Paused is when and why a person paused the schedule, and JobPaused the job; nil for not.
 	Paused, JobPaused *api.Pause
+
+	unstarted int64        // how many of its last occurrences did not become runs, not counting those of a pause
+	found     *job.Finding // about that; nil for none
 
 	doc        string
 	unreadable error // why doc cannot be read; nil if it can
@@ -66,7 +75,7 @@ func (s Schedule) Rule() (schedule.Rule, error) {
 }
 
 // columns are those of a Schedule, in the order in which scan reads them.
-const columns = `s.job, s.number, s.position, s.doc, s.next_at, s.paused_at, s.paused_by, s.paused_why, d.paused_at, d.paused_by, d.paused_why
+const columns = `s.job, s.number, s.position, s.doc, s.next_at, s.paused_at, s.paused_by, s.paused_why, d.paused_at, d.paused_by, d.paused_why, s.unstarted, s.finding
 	FROM schedules s JOIN definitions d ON d.job = s.job`
 
 // notPaused excludes schedules that failed and are not to be tried yet. The first argument of the query is the time.
@@ -75,10 +84,12 @@ var notPaused = ` AND` + troubled.NotPaused(troubled.Schedule, `s.job || '/' || 
 func scan(row db.Scanner) (s Schedule, err error) {
 	var next, paused, jobPaused sql.NullInt64
 	var own, ofJob api.Pause
-	err = row.Scan(&s.Job, &s.Number, &s.Position, &s.doc, &next, &paused, &own.By, &own.Why, &jobPaused, &ofJob.By, &ofJob.Why)
+	var finding sql.NullString
+	err = row.Scan(&s.Job, &s.Number, &s.Position, &s.doc, &next, &paused, &own.By, &own.Why, &jobPaused, &ofJob.By, &ofJob.Why, &s.unstarted, &finding)
 	if err != nil {
 		return s, err
 	}
+	s.found = decodeFinding(finding)
 	if err := json.Unmarshal([]byte(s.doc), &s.Schedule); err != nil { // which must not keep others from being read
 		s.unreadable = fmt.Errorf("decode schedule %d of job %s: %w", s.Number, job.Quote(s.Job), err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/definition"
+	"stint.dev/stint/internal/outbox"
 	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/schedule"
 	"stint.dev/stint/internal/store/db"
@@ -43,7 +44,7 @@ func (s *Schedules) TickSchedules(ctx context.Context, changed func(job.Run)) er
 		return nil // the real server starts them
 	}
 	r := round{Schedules: s, now: s.Now(), changed: changed}
-	return errors.Join(s.followClock(ctx), r.all(ctx))
+	return errors.Join(s.followClock(ctx), r.all(ctx), s.followFindings(ctx, r.now))
 }
 
 // mostFailed is how many schedules may fail before a round ends, if none did not: then the database is the cause.
@@ -165,6 +166,7 @@ func (s *Schedules) store(ctx context.Context, plan []due, changed func(job.Run)
 		if err != nil {
 			return err
 		}
+		var entries []outbox.Entry
 		for _, one := range plan {
 			own, err := one.lock(ctx, t)
 			if err != nil {
@@ -177,9 +179,9 @@ func (s *Schedules) store(ctx context.Context, plan []due, changed func(job.Run)
 			if err := starting.all(ctx); err != nil {
 				return err
 			}
-			runs, done = append(runs, starting.runs...), append(done, starting.done...)
+			runs, done, entries = append(runs, starting.runs...), append(done, starting.done...), append(entries, starting.entries...)
 		}
-		return nil
+		return s.enqueue(ctx, t, entries)
 	})
 	if err != nil {
 		return fmt.Errorf("start what %d schedules are due for: %w", len(plan), err)
@@ -198,20 +200,21 @@ func (s *Schedules) store(ctx context.Context, plan []due, changed func(job.Run)
 
 // lock locks the row of a schedule. It reports whether the row is what it was when it was read: no other server was
 // faster, and nobody changed it.
-func (d due) lock(ctx context.Context, t *db.Tx) (bool, error) {
+func (d *due) lock(ctx context.Context, t *db.Tx) (bool, error) {
 	skip := ""
 	if t.Dialect.Postgres {
 		skip = t.Dialect.Lock + ` SKIP LOCKED`
 	}
-	var n int
-	err := t.QueryRowContext(ctx, `SELECT 1 FROM schedules WHERE job = $1 AND number = $2 AND next_at = $3 AND doc = $4`+skip,
-		d.Job, d.Number, db.Micros(*d.Next), d.doc).Scan(&n)
+	var finding sql.NullString
+	err := t.QueryRowContext(ctx, `SELECT unstarted, finding FROM schedules WHERE job = $1 AND number = $2 AND next_at = $3 AND doc = $4`+skip,
+		d.Job, d.Number, db.Micros(*d.Next), d.doc).Scan(&d.unstarted, &finding)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("lock schedule %d of job %s: %w", d.Number, job.Quote(d.Job), err)
 	}
+	d.found = decodeFinding(finding)
 	return true, nil
 }
 
@@ -240,6 +243,8 @@ type starting struct {
 	restored restored
 	runs     []job.Run
 	done     []schedule.Slot
+	inTheWay string // the run for which the last occurrence was skipped
+	entries  []outbox.Entry
 }
 
 func (s *starting) all(ctx context.Context) error {
@@ -258,6 +263,9 @@ func (s *starting) all(ctx context.Context) error {
 		}
 	}
 	if err := s.record(ctx, others); err != nil {
+		return err
+	}
+	if err := s.judge(ctx); err != nil {
 		return err
 	}
 	return move(ctx, s.t, s.Schedule, s.following)
@@ -293,7 +301,11 @@ func (s *starting) submit(ctx context.Context, slot schedule.Slot, o rules.Occur
 	case err != nil && result == "":
 		return err
 	case err != nil:
-		slot.Result, slot.Why = result, why
+		slot.Result, slot.Why, s.inTheWay = result, why, ""
+		var overlap *rules.OverlapError
+		if errors.As(err, &overlap) {
+			s.inTheWay = overlap.Run
+		}
 		return s.record(ctx, []schedule.Slot{slot})
 	}
 	s.runs, s.done = append(s.runs, s.ForReader(run)), append(s.done, slot)

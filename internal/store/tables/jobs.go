@@ -2,6 +2,8 @@ package tables
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"stint.dev/stint/internal/store/db"
@@ -61,6 +63,15 @@ func LockActive(ctx context.Context, t *db.Tx, name string, most int) (active []
 		active = append(active, one)
 	}
 	return active, rows.Err()
+}
+
+// LastRun returns the run of a job that started last, and its attempt; "" for none.
+func LastRun(ctx context.Context, t *db.Tx, name string) (run string, attempt int, err error) {
+	err = t.QueryRowContext(ctx, `SELECT id, attempt FROM runs WHERE job = $1 ORDER BY start_at DESC, id DESC LIMIT 1`, name).Scan(&run, &attempt)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", 0, fmt.Errorf("find the last run of job %s: %w", job.Quote(name), err)
+	}
+	return run, attempt, nil
 }
 
 // DeleteUnusedJob deletes what is stored for a job, if it has neither runs nor a definition, a policy

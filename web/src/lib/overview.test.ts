@@ -15,7 +15,7 @@ const overview = (more: Record<string, unknown> = {}): Overview =>
     attention: { count: 3, acknowledged: 1, older: 2, runs: [], next_cursor: null },
     active: { count: 0, healthy: 0, warning: 0, critical: 0, runs: [] },
     jobs: { count: 3, jobs: [], next_cursor: null },
-    missed: [],
+    findings: [],
     fleet: { hosts: [], hosts_total: 0 },
     server: { degraded: ['The disk is slow.'], troubled: 2 },
     ...more,

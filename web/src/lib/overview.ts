@@ -1,5 +1,5 @@
 import type { OverviewQuery } from './api/client'
-import type { Fleet, Job, JobDay, MissedJob, Overview, OverviewRun, Run, RunRow, State } from './api/types'
+import type { Fleet, Job, JobDay, JobFinding, Overview, OverviewRun, Run, RunRow, State } from './api/types'
 import { isActive } from './state'
 
 /** What the overview shows: one answer of the server, and the further pages that were requested. */
@@ -10,8 +10,8 @@ export interface View {
   older: { runs: RunRow[]; more: boolean } | null
   active: { count: number; healthy: number; warning: number; critical: number; runs: RunRow[] }
   jobs: { count: number; jobs: JobDay[]; more: boolean }
-  /** Jobs whose run was due and has not started. */
-  missed: MissedJob[]
+  /** Findings about jobs: those that have not started. */
+  findings: JobFinding[]
   fleet: Fleet
   degraded: string[]
   troubled: number
@@ -51,7 +51,7 @@ export async function readOverview(request: (q: OverviewQuery) => Promise<Overvi
     older: older && { runs: rowsOf(older), more: hasMore(older) },
     active: { ...first.active, runs: first.active.runs.map(toRunRow) },
     jobs: { count: first.jobs.count, jobs: jobs.flatMap((p) => p.jobs as JobDay[]), more: hasMore(jobs) },
-    missed: first.missed,
+    findings: first.findings,
     fleet: first.fleet,
     degraded: first.server.degraded,
     troubled: first.server.troubled,

@@ -28,6 +28,7 @@ export interface components {
             ends?: string;
             /** Format: int64 */
             id: number;
+            job?: string;
             kind: string;
             last_error?: string;
             late?: components["schemas"]["LateRuns"];
@@ -694,6 +695,22 @@ export interface components {
             state: string;
             zone?: string;
         };
+        JobFinding: {
+            evidence: string;
+            facts?: {
+                [key: string]: unknown;
+            };
+            health: string;
+            job: string;
+            next?: string;
+            /** Format: date-time */
+            next_at?: string;
+            next_code?: string;
+            rule: string;
+            sentence_times?: components["schemas"]["SentenceTime"][] | null;
+            /** Format: date-time */
+            since: string;
+        };
         JobList: {
             jobs: components["schemas"]["Summary"][];
             /** @description The cursor of the next page; null on the last page. */
@@ -808,10 +825,6 @@ export interface components {
             /** Format: int64 */
             peak_memory_bytes: number;
         };
-        MissedJob: {
-            due: components["schemas"]["Due"];
-            name: string;
-        };
         MissedTime: {
             /** Format: date-time */
             due_at: string;
@@ -922,9 +935,9 @@ export interface components {
             /** Format: date-time */
             at: string;
             attention: components["schemas"]["Attention"];
+            findings: components["schemas"]["JobFinding"][];
             fleet: components["schemas"]["FleetAnswer"];
             jobs: components["schemas"]["JobDays"];
-            missed: components["schemas"]["MissedJob"][];
             server: components["schemas"]["ServerCondition"];
         };
         OverviewRun: {
@@ -1614,6 +1627,7 @@ export interface components {
             active: number;
             due?: components["schemas"]["Due"];
             expected?: components["schemas"]["Expected"];
+            findings?: components["schemas"]["JobFinding"][] | null;
             last_run: components["schemas"]["Run"] | null;
             /** Format: date-time */
             last_success_at: string | null;

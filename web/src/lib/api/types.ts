@@ -65,7 +65,7 @@ export type RunRow = Pick<Run, RowField | 'expected' | 'submitted'> & { usage: P
 export type OverviewRun = S['OverviewRun']
 export type Overview = S['OverviewAnswer']
 export type Due = S['Due']
-export type MissedJob = S['MissedJob']
+export type JobFinding = S['JobFinding']
 export type JobDay = With<S['JobDay'], { day: With<S['Day'], { states: State[] }> }>
 
 export type RunPage = With<S['RunList'], { runs: Run[] | null }>
