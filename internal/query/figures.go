@@ -67,6 +67,7 @@ type JobFigures struct {
 	PeakMemory                      int64         // of the same run in bytes; 0 if it was not measured
 	ExitCode                        *int          // of the same run; nil if it has none
 	Active                          int64         // runs that are active
+	FailuresInARow                  int           // runs that ended badly since the last success, at most 10
 	Ended                           map[job.State]int64
 	Expected, Missed                bool      // it has an expectation, and has not started when it was due
 	Due                             time.Time // when it is due next, or is due

@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"regexp"
@@ -12,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 
@@ -23,8 +21,8 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// families are the metrics that a server shows, after one of everything that makes one.
-func families(t *testing.T) map[string]bool {
+// exposed returns the labels of each metric that a server shows, after one of everything that makes one.
+func exposed(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	l := start(t, server.Config{})
 	s := newSketch(t, "j", nil).command().output("x\n").finish(0)
@@ -33,12 +31,18 @@ func families(t *testing.T) map[string]bool {
 	l.do("POST", path+"0", s.bytes()).ok(t, nil)
 	l.submit(newID(), job.SubmitRequest{Job: "q", Command: &job.Spec{Version: job.SpecVersion, Args: []string{"true"}}}).created(t)
 	runsOfEveryKind(t, l)
-	out := map[string]bool{}
+	out := map[string]map[string]bool{}
 	for _, path := range []string{"/metrics", "/metrics/jobs"} {
 		for _, line := range strings.Split(string(l.get(path).body), "\n") {
 			name := regexp.MustCompile(`^[a-z_]+`).FindString(line)
-			if name != "" {
-				out[name] = true
+			if name == "" {
+				continue
+			}
+			if out[name] == nil {
+				out[name] = map[string]bool{}
+			}
+			for _, label := range regexp.MustCompile(`([a-z_]+)="`).FindAllStringSubmatch(line, -1) {
+				out[name][label[1]] = true
 			}
 		}
 	}
@@ -80,7 +84,7 @@ func TestMetricsOfJobs(t *testing.T) {
 	l := start(t, server.Config{MetricsLabels: labels})
 	runsOfEveryKind(t, l)
 	families := parseMetrics(t, l.get("/metrics/jobs").body)
-	if len(families) != 12 {
+	if len(families) != 13 {
 		t.Errorf("%d families", len(families))
 	}
 	for name, f := range families {
@@ -95,10 +99,8 @@ func TestMetricsOfJobs(t *testing.T) {
 	}
 }
 
-var metricName = regexp.MustCompile(`\b(stint|process|go)_[a-z_]+\b`)
-
 func TestMetricsAreDocumented(t *testing.T) {
-	shown := families(t)
+	shown := exposed(t)
 	page, err := os.ReadFile("../../docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)
@@ -106,66 +108,19 @@ func TestMetricsAreDocumented(t *testing.T) {
 	documented := map[string]bool{}
 	for _, m := range regexp.MustCompile("\\| `(stint_[a-z_]+)").FindAllStringSubmatch(string(page), -1) {
 		documented[m[1]] = true
-		if !shown[m[1]] && !shown[m[1]+"_bucket"] {
+		if shown[m[1]] == nil && shown[m[1]+"_bucket"] == nil {
 			t.Errorf("docs/metrics.md names %s, which the server does not show", m[1])
 		}
 	}
 	for name := range shown {
 		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
-			if base := strings.TrimSuffix(name, suffix); shown[base+"_bucket"] {
+			if base := strings.TrimSuffix(name, suffix); shown[base+"_bucket"] != nil {
 				name = base
 			}
 		}
 		if strings.HasPrefix(name, "stint_") && !documented[name] {
 			t.Errorf("%s is not in docs/metrics.md", name)
 		}
-	}
-}
-
-// The dashboard and the alerts ask only for what there is.
-func TestDashboardAndAlerts(t *testing.T) {
-	shown := families(t)
-	check := func(where, expr string) {
-		if len(metricName.FindAllString(expr, -1)) == 0 && !strings.HasPrefix(expr, "up{") {
-			t.Errorf("%s: no metric in %q", where, expr)
-		}
-		for _, name := range metricName.FindAllString(expr, -1) {
-			if !shown[name] {
-				t.Errorf("%s: the server does not show %s", where, name)
-			}
-		}
-	}
-	data, err := os.ReadFile("../../deploy/grafana/stint.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var board struct {
-		Panels []struct {
-			Title   string
-			Targets []struct{ Expr string }
-		}
-	}
-	if err := json.Unmarshal(data, &board); err != nil || len(board.Panels) < 10 {
-		t.Fatalf("the dashboard has %d panels: %v", len(board.Panels), err)
-	}
-	for _, p := range board.Panels {
-		for _, target := range p.Targets {
-			check("panel "+p.Title, target.Expr)
-		}
-	}
-	if data, err = os.ReadFile("../../deploy/prometheus/alerts.yml"); err != nil {
-		t.Fatal(err)
-	}
-	var alerts struct {
-		Groups []struct {
-			Rules []struct{ Alert, Expr string }
-		}
-	}
-	if err := yaml.Unmarshal(data, &alerts); err != nil || len(alerts.Groups) != 1 || len(alerts.Groups[0].Rules) < 5 {
-		t.Fatalf("alerts: %+v, %v", alerts, err)
-	}
-	for _, r := range alerts.Groups[0].Rules {
-		check("alert "+r.Alert, r.Expr)
 	}
 }
 

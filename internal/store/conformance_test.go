@@ -125,6 +125,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"figures", figures},
 		{"figures of jobs", figuresOfJobs},
 		{"ends of jobs never fall", endsNeverFall},
+		{"failures in a row", failuresInARow},
 		{"counts of runs", countRuns},
 		{"texts of runs", texts},
 		{"long texts are found", longTexts},

@@ -54,12 +54,12 @@ func figuresOfJobs(t *testing.T, s *store.Store) {
 			{
 				Name: "daily", Labels: []string{"blue", ""}, LastStart: run(active.id).StartAt,
 				LastEnd: *failed.EndedAt, LastSuccess: *run("0199aaaa-0000-7000-8000-000000000001").EndedAt,
-				Duration: failed.EndedAt.Sub(*failed.StartedAt), PeakMemory: failed.Usage.PeakMemoryBytes, ExitCode: &three, Active: 1,
+				Duration: failed.EndedAt.Sub(*failed.StartedAt), PeakMemory: failed.Usage.PeakMemoryBytes, ExitCode: &three, Active: 1, FailuresInARow: 1,
 				Ended: map[job.State]int64{job.Succeeded: 1, job.Failed: 1},
 			},
 			{
 				Name: "lost", Labels: []string{"", ""}, LastStart: run(lost.id).StartAt, LastEnd: noon.Add(time.Hour),
-				Duration: -1, Ended: map[job.State]int64{job.Lost: 1},
+				Duration: -1, FailuresInARow: 1, Ended: map[job.State]int64{job.Lost: 1},
 			},
 		},
 		Findings: []query.JobFindings{{Job: "daily", Rule: "quiet", Severity: job.Warning, Runs: 1}},
@@ -126,4 +126,38 @@ func endsNeverFall(t *testing.T, s *store.Store) {
 	offset, data := j.take()
 	one(t, s, j.id, 1, offset, data)
 	check("after the end of the lost one", "kept", "5 1 1")
+}
+
+// Failures in a row end with a success, also one that is only counted, and not with a cancellation.
+func failuresInARow(t *testing.T, s *store.Store) {
+	must(t, s.SetDue(t.Context(), "train", job.Expectation{EverySeconds: 60, GraceSeconds: 60}, "ada", noon))
+	check := func(when string, want int) {
+		t.Helper()
+		if got := jobFigures(t, s).Jobs[0].FailuresInARow; got != want {
+			t.Errorf("%s: %d failures in a row, want %d", when, got, want)
+		}
+	}
+	at := time.Duration(0)
+	run := func(code int) {
+		t.Helper()
+		at += time.Hour
+		id, data := whole(t, journal.Attempt{}, code)
+		if got := try(t, s, appendAfter(id, data, at)); got.Err != nil {
+			t.Fatal(got.Err)
+		}
+	}
+	check("no run", 0)
+	for i := range 12 {
+		run(1)
+		check("failed", min(i+1, 10))
+	}
+	run(0)
+	check("succeeded", 0)
+	run(1)
+	run(2)
+	check("failed again", 2)
+	must(t, s.Exec(t.Context(), `UPDATE runs SET state = 'canceled' WHERE id = (SELECT id FROM runs ORDER BY start_at DESC LIMIT 1)`))
+	check("canceled", 1)
+	must(t, s.CountPulse(t.Context(), "train", nil, noon.Add(at+time.Hour)))
+	check("counted a success", 0)
 }

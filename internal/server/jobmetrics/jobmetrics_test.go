@@ -75,7 +75,7 @@ func TestText(t *testing.T) {
 		Jobs: []query.JobFigures{
 			{
 				Name: hostile, Labels: []string{`a\"b`, ""}, LastStart: at, LastEnd: at.Add(time.Second), LastSuccess: at.Add(-time.Hour), Duration: 1500 * time.Millisecond,
-				PeakMemory: 5, ExitCode: &code, Active: 2, Ended: map[job.State]int64{job.Failed: 3}, Expected: true, Missed: true, Due: at.Add(time.Minute),
+				PeakMemory: 5, ExitCode: &code, Active: 2, FailuresInARow: 3, Ended: map[job.State]int64{job.Failed: 3}, Expected: true, Missed: true, Due: at.Add(time.Minute),
 			},
 			{Name: "new", Labels: []string{"", "x"}, Duration: -1, Ended: map[job.State]int64{}, Expected: true},
 			{Name: "plain", Labels: []string{"", ""}, Duration: -1, Ended: map[job.State]int64{}},
@@ -112,6 +112,7 @@ func TestText(t *testing.T) {
 		{"last_duration_seconds", first, 1.5},
 		{"last_peak_memory_bytes", first, 5},
 		{"last_exit_code", first, 137},
+		{"failures_in_a_row", first, 3},
 		{"running", first, 2},
 		{"running", third, 0},
 		{"due_timestamp_seconds", first, 1800000060.25},

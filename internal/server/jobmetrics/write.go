@@ -17,6 +17,7 @@ var help = map[string]string{
 	"stint_job_last_duration_seconds":          "Duration of the last run of the job that has ended.",
 	"stint_job_last_peak_memory_bytes":         "The most memory that the last run of the job that has ended used.",
 	"stint_job_last_exit_code":                 "Exit code of the last run of the job that has ended; missing if it has none.",
+	"stint_job_failures_in_a_row":              "Runs of the job that failed, timed out or were lost since the last success, at most 10.",
 	"stint_job_running":                        "Runs of the job that are active.",
 	"stint_job_due_timestamp_seconds":          "When a run of the job is due next, or is due, in seconds since 1970; of jobs with an expectation.",
 	"stint_job_missed":                         "1 if a run of the job was missed and none has started since; else 0; of jobs with an expectation.",
@@ -82,6 +83,7 @@ var families = []struct {
 		}
 		return float64(*j.ExitCode), true
 	}},
+	{"stint_job_failures_in_a_row", func(j query.JobFigures) (float64, bool) { return float64(j.FailuresInARow), true }},
 	{"stint_job_running", func(j query.JobFigures) (float64, bool) { return float64(j.Active), true }},
 	{"stint_job_due_timestamp_seconds", func(j query.JobFigures) (float64, bool) { return seconds(j.Due) }},
 	{"stint_job_missed", func(j query.JobFigures) (float64, bool) {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"stint.dev/stint/internal/query"
@@ -56,6 +57,7 @@ func (s *PerJob) JobFigures(ctx context.Context, labels []string) (query.JobsFig
 		{"read the last starts of jobs", r.starts},
 		{"read the last ends of jobs", r.ends},
 		{"read the last successes of jobs", r.successes},
+		{"read how the last runs of jobs ended", r.failures},
 		{"read the last pulses of jobs", r.pulses},
 		{"count the findings of jobs", r.countFindings},
 	} {
@@ -221,13 +223,35 @@ func (r *reader) successes(ctx context.Context) error {
 	})
 }
 
+// maxFailures is the number of failures in a row from which they are not counted.
+const maxFailures = 10
+
+// lastEnds selects the states of the last runs of each job that succeeded or ended badly: a row for each job. It reads only
+// index entries.
+var lastEnds = fmt.Sprintf(`SELECT j.name, (SELECT string_agg(last.state, ' ') FROM (SELECT r.state FROM runs r WHERE r.job = j.name
+	AND (r.state IN ('succeeded', 'failed', 'timed_out', 'lost')) IS TRUE ORDER BY r.start_at DESC, r.id DESC LIMIT %d) AS last)
+	FROM jobs j WHERE j.name >= $1 AND j.name <= $2`, maxFailures)
+
+func (r *reader) failures(ctx context.Context) error {
+	var states sql.NullString // of the last run first
+	return r.each(ctx, lastEnds, []any{r.first, r.last}, []any{&states}, func(of *query.JobFigures) error {
+		bad, _, _ := strings.Cut(states.String, string(job.Succeeded))
+		of.FailuresInARow = len(strings.Fields(bad))
+		return nil
+	})
+}
+
 // pulses reads the last successes that were counted and are no runs.
 func (r *reader) pulses(ctx context.Context) error {
 	var at int64
 	const pulses = `SELECT job, last_at FROM job_pulses WHERE job >= $1 AND job <= $2 AND last_at IS NOT NULL`
 	return r.each(ctx, pulses, []any{r.first, r.last}, []any{&at}, func(of *query.JobFigures) error {
-		if pulse := db.FromMicros(at); pulse.After(of.LastSuccess) {
+		pulse := db.FromMicros(at)
+		if pulse.After(of.LastSuccess) {
 			of.LastSuccess = pulse
+		}
+		if pulse.After(of.LastEnd) {
+			of.FailuresInARow = 0
 		}
 		return nil
 	})

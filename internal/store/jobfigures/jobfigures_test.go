@@ -64,11 +64,11 @@ func TestManyJobs(t *testing.T) {
 				j, at := got.Jobs[of], int64(of+1)
 				if j.Name != fmt.Sprintf("job%012d", of+1) || j.Active != 1 || !j.Missed || j.LastStart.UnixMicro() != 4000000+at || j.LastEnd.UnixMicro() != 3000000+at ||
 					j.LastSuccess.UnixMicro() != 3000000+at || j.Duration != time.Second || j.ExitCode == nil || *j.ExitCode != 3 || j.PeakMemory != 1000 ||
-					j.Ended[job.Succeeded] != 1 || j.Ended[job.Failed] != 1 || j.Labels[0] != "red" || j.Due.UnixMicro() != 9000000 {
+					j.Ended[job.Succeeded] != 1 || j.Ended[job.Failed] != 1 || j.Labels[0] != "red" || j.Due.UnixMicro() != 9000000 || j.FailuresInARow != 1 {
 					t.Errorf("%+v", j)
 				}
 			}
-			for _, query := range []string{lastRun("start_at, doc", hasStarted), lastRun("doc", hasEnded), lastRun("ended_at", succeeded)} {
+			for _, query := range []string{lastRun("start_at, doc", hasStarted), lastRun("doc", hasEnded), lastRun("ended_at", succeeded), lastEnds} {
 				plan := plantest.IndexPlan(t, d, query, "a", "z")
 				if strings.Contains(plan, "SCAN runs") || strings.Contains(plan, "SCAN r") || strings.Contains(strings.ToUpper(plan), "SORT") || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "Seq Scan") {
 					t.Errorf("plan of %s:\n%s", query, plan)
