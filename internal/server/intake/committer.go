@@ -52,10 +52,10 @@ const (
 )
 
 // committer makes appends and beats durable in groups. When it is idle, it commits an entry at once;
-// while a commit runs, the entries of the next group arrive. Its method run has two loops: renewAll
-// answers the beats that need no transaction and queues the others, and commitAll commits appends and
-// those other beats. Beats are committed in groups of their own, which go first, so that a beat waits
-// for one group of appends at most.
+// while a commit runs, the entries of the next group arrive. Its method run has three loops: renewAll
+// answers the beats that need no transaction and queues the others, and commitAll commits these in one loop,
+// and appends in another. So a beat waits for no group of appends, but for one that has its own run: their transactions
+// would wait for each other's rows.
 type committer struct {
 	renew    func([]lease.Beat) []*lease.BeatResult
 	ingest   func(context.Context, []index.Append, []lease.Beat) ([]index.Appended, []lease.BeatResult, error)
@@ -71,23 +71,23 @@ type committer struct {
 
 	arrivals arrivals // beats that are not stored
 
-	mu          sync.Mutex
-	arrived     []*entry             // beats that no loop has taken yet
-	queue       []*entry             // appends
-	beats       []*entry             // beats that need a transaction
-	ahead       map[string]int       // by run: its beats that need a transaction and are not answered
-	lastOfBeats bool                 // the last group was one of beats
-	storedAt    time.Time            // when a group was last committed
-	bytes       int64                // of the queued appends
-	runs        map[string]share     // what each run has in the queue
-	owners      map[shares.Owner]int // how many appends each owner has in the queue
-	closed      bool                 // entries are refused
-	failed      int                  // how many commits in a row have failed
-	failedAt    time.Time            // when the last of them failed
-	renewing    worker               // state of renewAll
-	writing     worker               // state of commitAll
-	abort       context.CancelFunc   // fails the running commit and later ones; nil before run
-	ended       chan struct{}        // closed when run returns
+	mu       sync.Mutex
+	arrived  []*entry             // beats that no loop has taken yet
+	queue    []*entry             // appends
+	beats    []*entry             // beats that need a transaction
+	ahead    map[string]int       // by run: its beats that need a transaction and are not answered
+	storedAt time.Time            // when a group was last committed
+	bytes    int64                // of the queued appends
+	runs     map[string]share     // what each run has in the queue
+	owners   map[shares.Owner]int // how many appends each owner has in the queue
+	closed   bool                 // entries are refused
+	failed   int                  // how many commits in a row have failed
+	failedAt time.Time            // when the last of them failed
+	renewing worker               // state of renewAll
+	beating  worker               // state of commitAll for beats
+	writing  worker               // state of commitAll for appends
+	abort    context.CancelFunc   // fails the running commits and later ones; nil before run
+	ended    chan struct{}        // closed when run returns
 }
 
 // entry is one append or one beat with its result. ready is closed when the result is set.
@@ -128,13 +128,14 @@ func newCommitter(store Store, durable callbacks, m *counters, now func() time.T
 		newJobs:     shares.NewRate(newJobs, time.Hour, now),
 		byteRoom:    shares.New(shares.Limits{All: queueBytes, Token: ownerBytes, Address: ownerBytes}, now),
 		renewing:    newWorker(now()),
+		beating:     newWorker(now()),
 		writing:     newWorker(now()),
 		ended:       make(chan struct{}),
 	}
 }
 
 // run answers entries until the committer is closed and has answered all that it accepted. When ctx
-// ends, the committer closes, the running commit fails, and the other entries are answered with its
+// ends, the committer closes, the running commits fail, and the other entries are answered with their
 // error. It must be called once.
 func (c *committer) run(ctx context.Context) {
 	defer close(c.ended)
@@ -147,7 +148,8 @@ func (c *committer) run(ctx context.Context) {
 	defer stop()
 	var loops sync.WaitGroup
 	loops.Go(c.renewAll)
-	loops.Go(func() { c.commitAll(ctx) })
+	loops.Go(func() { c.commitAll(ctx, &c.beating, c.takeBeats, c.beatCount) })
+	loops.Go(func() { c.commitAll(ctx, &c.writing, c.takeAppends, c.appendCount) })
 	loops.Wait()
 }
 
@@ -188,7 +190,7 @@ func (c *committer) behind() time.Duration {
 		}
 	}
 	count(c.renewing.oldest)
-	count(c.writing.oldest)
+	count(c.beating.oldest)
 	for _, queue := range [][]*entry{c.arrived, c.beats} {
 		if len(queue) > 0 {
 			count(queue[0].beat.At)
@@ -221,13 +223,13 @@ func (c *committer) submit(ctx context.Context, e *entry) error {
 // commit makes a group durable and answers each of its entries. When the group fails, one entry may
 // be the cause, so each is tried alone; when commitTries of them in a row fail, the cause is the
 // database, and the other entries fail with the same error.
-func (c *committer) commit(ctx context.Context, group []*entry) {
-	err := c.try(ctx, group)
+func (c *committer) commit(ctx context.Context, w *worker, group []*entry) {
+	err := c.try(ctx, w, group)
 	if err != nil && len(group) > 1 {
 		failed := 0
 		for _, e := range group {
 			if failed < commitTries {
-				err = c.try(ctx, []*entry{e})
+				err = c.try(ctx, w, []*entry{e})
 			}
 			if err == nil {
 				failed = 0
@@ -239,7 +241,7 @@ func (c *committer) commit(ctx context.Context, group []*entry) {
 	} else if err != nil {
 		group[0].err = err
 	}
-	c.removeAhead(group)
+	c.end(w, group)
 	for _, e := range group {
 		c.notify(e)
 		close(e.ready)
@@ -247,7 +249,7 @@ func (c *committer) commit(ctx context.Context, group []*entry) {
 }
 
 // try commits a group in one transaction.
-func (c *committer) try(ctx context.Context, group []*entry) error {
+func (c *committer) try(ctx context.Context, w *worker, group []*entry) error {
 	var appends []index.Append
 	var beats []lease.Beat
 	for _, e := range group {
@@ -267,7 +269,7 @@ func (c *committer) try(ctx context.Context, group []*entry) error {
 	}
 	c.counters.countCommit(time.Since(began), len(group), err)
 	c.countCommit(err)
-	c.recordTurn(&c.writing)
+	c.recordTurn(w)
 	if err != nil {
 		return fmt.Errorf("commit %d appends and %d heartbeats: %w", len(appends), len(beats), err)
 	}
@@ -324,10 +326,11 @@ func (c *committer) refuse() {
 	defer c.mu.Unlock()
 	c.closed = true
 	c.renewing.wakeUp()
+	c.writing.wakeUp()
 }
 
 // close refuses further entries and waits until run has answered the accepted ones. When ctx ends
-// first, the running commit fails, and the other entries are answered with its error.
+// first, the running commits fail, and the other entries are answered with their error.
 func (c *committer) close(ctx context.Context) error {
 	c.refuse()
 	select {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -42,7 +43,7 @@ func TestKnownBeatsWaitForNoCommit(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	waitQueued(t, c, 1)
+	<-g.entered // beside the append
 	if c.behind() < time.Second {
 		t.Errorf("a heartbeat of a second ago waits, and the server is behind by %s", c.behind())
 	}
@@ -86,5 +87,102 @@ func TestBeatsOfARunKeepTheirOrder(t *testing.T) {
 	}
 	if !slices.Equal(g.sizes, []int{1, 2}) {
 		t.Errorf("groups of %v, want the second and third together, and none for the last", g.sizes)
+	}
+}
+
+// A heartbeat that needs a transaction waits for no append of another run, nor an append for it, however many wait. Of one
+// run neither is stored while the other is.
+func TestBeatsAndAppendsOfOtherRunsDoNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroups()
+		c, _ := testCommitter(g)
+		var wg sync.WaitGroup
+		began := func(n int) {
+			t.Helper()
+			synctest.Wait()
+			if got := len(g.entered); got != n {
+				t.Fatalf("%d commits have begun, want %d", got, n)
+			}
+		}
+		appends := func(run string) {
+			wg.Go(func() {
+				if _, err := c.append(t.Context(), index.Append{Run: run, Data: []byte("x")}); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		beats := func(run string) {
+			wg.Go(func() {
+				if _, err := c.beat(t.Context(), lease.Beat{Run: run}); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		appends("a")
+		began(1)
+		beats("a") // waits for the append of its run
+		began(1)
+		beats("b")
+		began(2)
+		appends("b") // waits for both
+		appends("c")
+		began(2)
+		g.release <- struct{}{} // either of them
+		g.release <- struct{}{}
+		began(4) // the beat of a, and an append
+		close(g.release)
+		wg.Wait()
+		if err := c.close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(g.sizes); n > 5 { // the appends of b and c are one group, or two
+			t.Errorf("groups of %v", g.sizes)
+		}
+	})
+}
+
+// Of one run an append and a heartbeat that arrived while the other was stored are stored after it, though nothing else arrives.
+func TestBeatsAndAppendsOfARunAreStoredInTurn(t *testing.T) {
+	for _, first := range []string{"append", "beat"} {
+		t.Run(first, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGroups()
+				c, _ := testCommitter(g)
+				var wg sync.WaitGroup
+				send := func(what string) {
+					wg.Go(func() {
+						var err error
+						if what == "append" {
+							_, err = c.append(t.Context(), index.Append{Run: "a", Data: []byte("x")})
+						} else {
+							_, err = c.beat(t.Context(), lease.Beat{Run: "a"})
+						}
+						if err != nil {
+							t.Error(err)
+						}
+					})
+					synctest.Wait()
+				}
+				send(first)
+				send(map[string]string{"append": "beat", "beat": "append"}[first])
+				if n := len(g.entered); n != 1 {
+					t.Fatalf("%d commits have begun at the same time", n)
+				}
+				g.release <- struct{}{}
+				synctest.Wait()
+				if n := len(g.entered); n != 2 {
+					t.Fatalf("%d commits have begun", n)
+				}
+				closed := make(chan error, 1)
+				go func() { closed <- c.close(t.Context()) }()
+				close(g.release)
+				wg.Wait()
+				if err := <-closed; err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
 	}
 }

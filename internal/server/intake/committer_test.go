@@ -100,7 +100,7 @@ func waitQueued(t *testing.T, c *committer, n int) {
 	waitUntil(t, func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.waitingCount() >= n
+		return c.appendCount()+c.beatCount() >= n
 	})
 }
 
@@ -142,14 +142,14 @@ func TestCommitsInGroupsWhileBusy(t *testing.T) {
 			t.Errorf("beat: %v", err)
 		}
 	})
-	waitQueued(t, c, 51)
+	waitQueued(t, c, 50)
 	close(g.release)
 	wg.Wait()
 	if err := c.close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(g.sizes, []int{1, 1, 50}) {
-		t.Errorf("groups of %v, want the first alone, the heartbeat before appends that came earlier, then those", g.sizes)
+		t.Errorf("groups of %v, want the first alone, the heartbeat beside it, then the other appends", g.sizes)
 	}
 	for _, run := range []string{"first", "later-49", "beat"} {
 		if _, ok := reported.Load(run); !ok {
@@ -362,7 +362,7 @@ func (h *held) waiting(n int, refused int64) {
 	synctest.Wait()
 	h.c.mu.Lock()
 	defer h.c.mu.Unlock()
-	if got := h.c.waitingCount(); got != n || h.refused.Load() != refused {
+	if got := h.c.appendCount(); got != n || h.refused.Load() != refused {
 		h.t.Fatalf("%d appends wait and %d were refused, want %d and %d", got, h.refused.Load(), n, refused)
 	}
 }
@@ -440,47 +440,6 @@ func TestOneOwnerStarvesNobody(t *testing.T) {
 			t.Errorf("%d appends of the huge owner wait, want 28 of 32", len(left))
 		}
 	})
-}
-
-// However many appends wait, a heartbeat goes with the next group, and however many heartbeats
-// wait, appends go on.
-func TestBeatsAndAppendsTakeTurns(t *testing.T) {
-	defer goleak.VerifyNone(t)
-	g := newGroups()
-	c, _ := testCommitter(g)
-	var wg sync.WaitGroup
-	appends := func(n int) {
-		for i := range n {
-			wg.Go(func() {
-				if _, err := c.append(t.Context(), index.Append{Run: fmt.Sprint(i), Data: make([]byte, 4<<20)}); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-	}
-	beats := func(n int) {
-		for i := range n {
-			wg.Go(func() {
-				if _, err := c.beat(t.Context(), lease.Beat{Run: fmt.Sprint(i)}); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-	}
-	appends(1)
-	<-g.entered
-	appends(8) // two groups
-	waitQueued(t, c, 8)
-	beats(3 * groupEntries)
-	waitQueued(t, c, 8+3*groupEntries)
-	close(g.release)
-	wg.Wait()
-	if err := c.close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if want := []int{1, groupEntries, 4, groupEntries, 4, groupEntries}; !slices.Equal(g.sizes, want) {
-		t.Errorf("groups of %v, want %v", g.sizes, want)
-	}
 }
 
 // A heartbeat counts from its arrival on, however long it waits, and also when it could not be

@@ -48,7 +48,7 @@ func (c *committer) enqueue(e *entry) error {
 	c.owners[e.owner]++
 	c.queue = append(c.queue, e)
 	c.bytes += e.size()
-	if c.waitingCount() >= c.writing.want {
+	if c.appendCount() >= c.writing.want {
 		c.writing.wakeUp()
 	}
 	return nil
@@ -91,20 +91,14 @@ func (e *entry) enter(room *shares.Shares, n int64) error {
 	return nil
 }
 
-// waitingCount returns how many entries wait for a transaction. The caller holds mu.
-func (c *committer) waitingCount() int { return len(c.queue) + len(c.beats) }
+// appendCount returns how many appends wait. The caller holds mu.
+func (c *committer) appendCount() int { return len(c.queue) }
+
+// beatCount returns how many beats wait for a transaction. The caller holds mu.
+func (c *committer) beatCount() int { return len(c.beats) }
 
 // arrivedCount returns how many beats have arrived and are in no group. The caller holds mu.
 func (c *committer) arrivedCount() int { return len(c.arrived) }
-
-// othersWait reports whether entries wait of the kind, append or beat, that the last group did not
-// have. The caller holds mu.
-func (c *committer) othersWait() bool {
-	if c.lastOfBeats {
-		return len(c.queue) > 0
-	}
-	return len(c.beats) > 0
-}
 
 // takeArrived removes and returns the next group of the beats that arrived.
 func (c *committer) takeArrived() (group []*entry, closed bool) {
@@ -118,30 +112,54 @@ func (c *committer) takeArrived() (group []*entry, closed bool) {
 	return group, c.closed
 }
 
-// takeGroup removes and returns the next group from the queues. Groups of beats and of appends
-// alternate while both wait; beats go first.
-func (c *committer) takeGroup() (group []*entry, closed bool) {
+// takeBeats removes and returns the next group of beats that need a transaction. over reports that none is left, and none
+// can come.
+func (c *committer) takeBeats() (group []*entry, over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lastOfBeats = len(c.beats) > 0 && (!c.lastOfBeats || len(c.queue) == 0)
-	c.writing.oldest = time.Time{}
-	if c.lastOfBeats {
-		c.writing.oldest = c.beats[0].beat.At
-		n := min(len(c.beats), groupEntries)
-		group, c.beats = c.beats[:n:n], c.beats[n:]
-	} else {
-		group = c.takeAppends()
+	var left []*entry
+	for i, e := range c.beats {
+		if len(group) >= groupEntries {
+			left = append(left, c.beats[i:]...)
+			break
+		}
+		if c.writing.runs[e.run()] {
+			left = append(left, e)
+			continue
+		}
+		group = append(group, e)
 	}
-	for _, e := range group {
-		e.leave()
+	c.beats = left
+	c.begin(&c.beating, group, len(left) > 0)
+	if len(group) > 0 {
+		c.beating.oldest = group[0].beat.At
 	}
-	return group, c.closed && c.renewing.over
+	return group, c.closed && c.renewing.over && len(left) == 0
 }
 
-// takeAppends removes and returns the next group of appends. What exceeds the limits of a run or an
-// owner stays for the next group while appends of others pass it; the order within each run stays.
-// The caller holds mu.
-func (c *committer) takeAppends() (group []*entry) {
+// takeAppends removes and returns the next group of appends. over reports that none is left, and none can come.
+func (c *committer) takeAppends() (group []*entry, over bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	group = c.nextAppends()
+	c.begin(&c.writing, group, len(c.queue) > 0)
+	return group, c.closed && len(c.queue) == 0
+}
+
+// begin begins a group of a loop. passed reports that entries are left, perhaps for the group of the other loop. The caller
+// holds mu.
+func (c *committer) begin(w *worker, group []*entry, passed bool) {
+	w.passed, w.runs = passed, make(map[string]bool, len(group))
+	for _, e := range group {
+		w.runs[e.run()] = true
+		e.leave()
+	}
+}
+
+// nextAppends removes and returns the next group of appends. What exceeds the limits of a run or an
+// owner, or is of a run whose beats are committed now, stays for the next group while appends of others pass it; the order
+// within each run stays. The caller holds mu.
+func (c *committer) nextAppends() (group []*entry) {
 	size, inGroup, ofOwner := int64(0), map[string]int64{}, map[shares.Owner]share{}
 	waits, alone := map[string]bool{}, len(c.owners) < 2
 	left := c.queue[:0:0]
@@ -153,7 +171,7 @@ func (c *committer) takeAppends() (group []*entry) {
 		run, owns := e.run(), ofOwner[e.owner]
 		full := inGroup[run] > 0 && inGroup[run]+e.size() > runGroupBytes ||
 			!alone && owns.entries > 0 && (owns.bytes+e.size() > ownerGroupBytes || owns.entries >= ownerGroupEntries)
-		if waits[run] || full {
+		if waits[run] || full || c.beating.runs[run] {
 			waits[run] = true
 			left = append(left, e)
 			continue

@@ -9,11 +9,13 @@ import (
 
 // worker is the state of one of the committer's loops. The committer's mu guards it.
 type worker struct {
-	want   int           // how many entries must wait before the loop is woken; 0 for any
-	turned time.Time     // when it last finished a round, or found nothing to do
-	oldest time.Time     // when the first beat of its current group arrived; zero for none
-	over   bool          // the loop has ended
-	wake   chan struct{} // holds one token when there is work
+	want   int             // how many entries must wait before the loop is woken; 0 for any
+	turned time.Time       // when it last finished a round, or found nothing to do
+	oldest time.Time       // when the first beat of its current group arrived; zero for none
+	over   bool            // the loop has ended
+	runs   map[string]bool // of its current group, which the other loop that commits must leave alone
+	passed bool            // entries wait for the current group of that other loop
+	wake   chan struct{}   // holds one token when there is work
 }
 
 func newWorker(now time.Time) worker {
@@ -35,16 +37,18 @@ func (c *committer) recordTurn(w *worker) {
 	w.turned = c.now()
 }
 
-// turn returns when the slower of the two loops last finished a round, and wakes both.
+// turn returns when the slowest of the loops last finished a round, and wakes all.
 func (c *committer) turn() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.renewing.wakeUp()
-	c.writing.wakeUp()
-	if c.renewing.turned.Before(c.writing.turned) {
-		return c.renewing.turned
+	slowest := c.renewing.turned
+	for _, w := range []*worker{&c.renewing, &c.beating, &c.writing} {
+		w.wakeUp()
+		if w.turned.Before(slowest) {
+			slowest = w.turned
+		}
 	}
-	return c.writing.turned
+	return slowest
 }
 
 // renewAll answers the beats that need no transaction and queues the others, group after group, until
@@ -57,12 +61,12 @@ func (c *committer) renewAll() {
 		switch {
 		case len(group) > 0:
 			if answered := c.renewGroup(group); answered > 0 {
-				c.gather(w, answered, c.arrivedCount, func() bool { return false })
+				c.gather(w, answered, c.arrivedCount)
 			}
 		case closed:
 			c.mu.Lock()
 			w.over = true
-			c.writing.wakeUp()
+			c.beating.wakeUp()
 			c.mu.Unlock()
 			return
 		default:
@@ -71,17 +75,17 @@ func (c *committer) renewAll() {
 	}
 }
 
-// commitAll commits group after group until renewAll has ended and the queues are empty.
-func (c *committer) commitAll(ctx context.Context) {
-	w := &c.writing
+// commitAll commits group after group, until take reports that none is left and none can come. waiting returns how many
+// entries wait for the loop; it is called with mu held.
+func (c *committer) commitAll(ctx context.Context, w *worker, take func() (group []*entry, over bool), waiting func() int) {
 	for {
 		c.recordTurn(w)
-		group, closed := c.takeGroup()
+		group, over := take()
 		switch {
 		case len(group) > 0:
-			c.commit(ctx, group)
-			c.gather(w, len(group), c.waitingCount, c.othersWait)
-		case closed:
+			c.commit(ctx, w, group)
+			c.gather(w, len(group), waiting)
+		case over:
 			return
 		default:
 			<-w.wake
@@ -89,17 +93,15 @@ func (c *committer) commitAll(ctx context.Context) {
 	}
 }
 
-// gather waits up to gatherTimeout for the next requests of the clients that were answered last, unless
-// others reports that other entries wait already. waiting returns how many entries the loop could take.
-// Both functions are called with mu held.
-func (c *committer) gather(w *worker, answered int, waiting func() int, others func() bool) {
-	c.mu.Lock()
-	want := int(gatherShare * float64(answered+waiting()))
-	skip := answered < gatherFrom || others()
-	c.mu.Unlock()
-	if skip {
+// gather waits up to gatherTimeout for the next requests of the clients that were answered last. waiting returns how many
+// entries the loop could take; it is called with mu held.
+func (c *committer) gather(w *worker, answered int, waiting func() int) {
+	if answered < gatherFrom {
 		return
 	}
+	c.mu.Lock()
+	want := int(gatherShare * float64(answered+waiting()))
+	c.mu.Unlock()
 	timeout := time.NewTimer(gatherTimeout)
 	defer timeout.Stop()
 	for {
@@ -143,8 +145,8 @@ func (c *committer) renewGroup(group []*entry) (answered int) {
 		c.ahead[e.run()]++
 		c.beats = append(c.beats, e)
 	}
-	if len(others) > 0 && c.waitingCount() >= c.writing.want {
-		c.writing.wakeUp()
+	if len(others) > 0 && c.beatCount() >= c.beating.want {
+		c.beating.wakeUp()
 	}
 	c.mu.Unlock()
 	for _, e := range answer {
@@ -180,18 +182,23 @@ func (c *committer) renewKnown(group []*entry) (renewed, others []*entry) {
 	return renewed, others
 }
 
-// removeAhead removes the beats of a group from ahead, because they are stored or have failed. It must
-// be called before they are answered.
-func (c *committer) removeAhead(group []*entry) {
+// end ends the current group of a loop, before it is answered: its beats are stored, or have failed, and the other loop may
+// have its runs.
+func (c *committer) end(w *worker, group []*entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.writing.oldest = time.Time{}
+	w.oldest, w.runs = time.Time{}, nil
 	for _, e := range group {
 		if e.beat == nil {
 			continue
 		}
 		if c.ahead[e.run()]--; c.ahead[e.run()] == 0 {
 			delete(c.ahead, e.run())
+		}
+	}
+	for _, other := range []*worker{&c.beating, &c.writing} {
+		if other != w && other.passed {
+			other.wakeUp()
 		}
 	}
 }
