@@ -3,13 +3,7 @@ package servercmd
 import (
 	"os"
 	"runtime"
-	"runtime/debug"
 )
-
-// serverGC is the default of GOGC for a server: most of its memory belongs to idle connections,
-// so that collecting twice as often costs a hundredth of a core, and saves a sixth of the
-// memory.
-const serverGC = 50
 
 // serverProcs is the default of GOMAXPROCS for a server, for each core. With one for each
 // core, a short request waits until every one in front of it has had its
@@ -20,9 +14,6 @@ const serverProcs = 2
 
 // tuneRuntime sets what a server needs of Go's runtime.
 func tuneRuntime() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(serverGC)
-	}
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(serverProcs * runtime.GOMAXPROCS(0))
 	}

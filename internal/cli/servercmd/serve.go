@@ -16,6 +16,7 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/health"
+	"stint.dev/stint/internal/heap"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/logs/ending"
 	"stint.dev/stint/internal/notify"
@@ -189,6 +190,9 @@ func lastTurn(s *server.Server, monitor *health.Monitor, judges bool) func() tim
 // stop.
 func act(ctx context.Context, db *store.Store, monitor *health.Monitor, outbox *notify.Worker, s *server.Server, files []string, log *slog.Logger) {
 	var all sync.WaitGroup
+	if os.Getenv("GOGC") == "" {
+		all.Go(func() { heap.Follow(ctx) })
+	}
 	all.Go(func() { judge(ctx, monitor, s.Stopping()) })
 	all.Go(func() {
 		db.RunQueue(ctx, log, func(run job.Run) {
