@@ -73,6 +73,8 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"skipped schedules that start their job again", skippedAndStarted},
 		{"skipped schedules and policies", skippedByPolicy},
 		{"skipped schedules beside another", skippedBesideAnother},
+		{"refused occurrences are findings", refusedAtOnce},
+		{"occurrences and a full queue", refusedByAFullQueue},
 		{"refused occurrences", refusedOccurrences},
 		{"paused schedules", pausedSchedules},
 		{"equal occurrences are joined", mergedOccurrences},

@@ -11,6 +11,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/query"
+	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
@@ -216,4 +217,53 @@ func skippedBesideAnother(t *testing.T, s *store.Store) {
 	startByHand(t, s, "report", true)
 	tick(t, s)
 	wantText(t, found(t, s, "report"), "")
+}
+
+// An occurrence of which no run can be made is a finding at once. It ends with the next one that becomes a run, and
+// not with a start by hand, which says nothing of the next one.
+func refusedAtOnce(t *testing.T, s *store.Store) {
+	set := clockOf(s)
+	set("01T12:05:00")
+	const keys = "parameters:\n- {name: DAY, type: date, default: today, max: 2026-03-%02d}"
+	scheduled(t, s, "report", fmt.Sprintf(keys, 1), `cron: "0 0 * * *"`)
+	scheduled(t, s, "undefined", "", `cron: "0 0 * * *"`)
+	within(t, s, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM definition_versions WHERE job = 'undefined'`)
+		return err
+	})
+	set("02T00:00:00")
+	tick(t, s)
+	if got := found(t, s, "report"); !strings.HasPrefix(got, "skipped warning: Schedule 1 (0 0 * * *) did not start report at 2026-03-02 00:00:00 UTC: refused: DAY: ") {
+		t.Error(got)
+	}
+	if got := found(t, s, "undefined"); !strings.Contains(got, ": refused: a definition of job \"undefined\" was not found") {
+		t.Error(got)
+	}
+	wantTroubled(t, s)
+	wantText(t, notified(t, s), "skipped warning report, skipped warning undefined")
+	set("02T10:00:00")
+	startByHand(t, s, "report", true)
+	tick(t, s)
+	if got := found(t, s, "report"); !strings.Contains(got, ": refused: ") {
+		t.Error(got)
+	}
+	scheduled(t, s, "report", fmt.Sprintf(keys, 3), `cron: "0 0 * * *"`)
+	set("03T00:00:00")
+	tick(t, s)
+	wantText(t, found(t, s, "report"), "")
+	wantText(t, notified(t, s), "skipped warning report, skipped warning undefined, recovered skipped warning report#2")
+}
+
+// An occurrence for which the queue has no room is refused, and a finding.
+func refusedByAFullQueue(t *testing.T, s *store.Store) {
+	set := clockOf(s)
+	set("01T12:05:00")
+	scheduled(t, s, "report", "overlap: allow", `cron: "0 * * * *"`)
+	set("01T13:00:00")
+	must(t, s.FillQueue(t.Context(), tick(t, s)[0].ID, rules.MaxQueuedOfJob-1))
+	set("01T14:00:00")
+	tick(t, s)
+	if got := found(t, s, "report"); !strings.Contains(got, ": refused: the queue is full for job \"report\"") {
+		t.Error(got)
+	}
 }

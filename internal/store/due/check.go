@@ -301,11 +301,14 @@ func (l *checker) keptSince(row *tables.DueRow, rule due.Rule) bool {
 	return row.Next.After(rule.Following(row.MissedLast))
 }
 
-// notify adds a notification about a job, with its last run.
+// notify adds a notification about a job, with its last run, unless the policy of the job mutes it.
 func (l *checker) notify(ctx context.Context, name string, e entries.Entry) error {
 	e.Kind, e.Job, e.Severity, e.At = entries.Notify, name, job.Critical, l.now
 	var err error
-	e.Run, e.Attempt, err = tables.LastRun(ctx, l.t, name)
-	l.entries = append(l.entries, e)
+	if e.Run, e.Attempt, err = tables.LastRun(ctx, l.t, name); err != nil {
+		return err
+	}
+	left, err := outbox.ApplyPolicy(ctx, l.t, name, []entries.Entry{e})
+	l.entries = append(l.entries, left...)
 	return err
 }

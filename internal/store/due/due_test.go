@@ -212,6 +212,33 @@ func TestAMissedRunIsReportedOnceAndHealed(t *testing.T) {
 	})
 }
 
+// A policy says how severe it is that a job is missed, and whether people are notified.
+func TestPoliciesOfMissedJobs(t *testing.T) {
+	onBoth(t, func(b *bench) {
+		t := b.t
+		for name, actions := range map[string]string{"mute": `{"missed":{"notify":false}}`, "mild": `{"missed":{"notify":true,"severity":"warning"}}`, "other": `{"failed":{"notify":false,"retry":9}}`, "unreadable": `{`} {
+			b.set(name, daily)
+			b.start(name, "2026-01-01 12:00:00")
+			plantest.Exec(t, b.DB, `INSERT INTO job_policies (job, yaml, actions, set_at, set_by) VALUES ('`+name+`', '', '`+actions+`', 0, '')`)
+		}
+		b.pass("2026-01-02 12:00:00")
+		last := " was due at 2026-01-02 03:00:00 UTC and has not started. Its last run started at 2026-01-01 12:00:00 UTC."
+		b.notices("missed  warning: mild"+last, "missed  critical: other"+last, "missed  critical: unreadable"+last)
+		for _, name := range []string{"mute", "mild", "other"} {
+			b.state(name, api.DueMissed, "2026-01-03 03:00:00")
+			b.start(name, "2026-01-02 12:00:00")
+		}
+		b.notices("recovered missed warning: mild started at 2026-01-02 12:00:00 UTC; it was due at 2026-01-02 03:00:00 UTC.",
+			"recovered missed critical: other started at 2026-01-02 12:00:00 UTC; it was due at 2026-01-02 03:00:00 UTC.")
+		// A job whose runs were deleted has none to try again.
+		plantest.Exec(t, b.DB, `DELETE FROM runs`)
+		b.pass("2026-01-03 12:00:00")
+		if kinds, err := b.ReadTexts(t.Context(), `SELECT DISTINCT kind FROM outbox`); err != nil || len(kinds) != 1 || kinds[0] != "notify" {
+			t.Error(kinds, err)
+		}
+	})
+}
+
 // A journal that arrives days later counts for the due time in whose slot it started, and for no other.
 func TestALateJournalHealsItsOwnDueTime(t *testing.T) {
 	onBoth(t, func(b *bench) {
@@ -295,6 +322,28 @@ func TestRedeploysDoNotHideAMissedRun(t *testing.T) {
 			b.t.Errorf("missed at %s, want when the server has looked for two hours", at)
 		}
 	})
+}
+
+// A server that is deployed anew each day, shortly before the due time or within the grace, reports each day.
+func TestDailyRedeploysDoNotHideAMissedRun(t *testing.T) {
+	for _, deploy := range []string{"02:59:50", "03:30:00", "03:59:59"} {
+		t.Run(deploy, func(t *testing.T) {
+			onBoth(t, func(b *bench) {
+				b.set("backup", daily)
+				b.start("backup", "2026-01-01 12:00:00")
+				for day := 2; day <= 5; day++ {
+					date := fmt.Sprintf("2026-01-%02d ", day)
+					b.pass(date + deploy)
+					b.now = b.now.Add(30 * time.Second) // while no server runs
+					b.restart()
+					b.pass(date + "06:00:00")
+					b.state("backup", api.DueMissed, fmt.Sprintf("2026-01-%02d 03:00:00", day+1))
+				}
+				b.missed("backup", "01-05 03:00", "01-04 03:00", "01-03 03:00", "01-02 03:00")
+				b.notices("missed  critical: backup was due at 2026-01-02 03:00:00 UTC and has not started. Its last run started at 2026-01-01 12:00:00 UTC.")
+			})
+		})
+	}
 }
 
 func TestAClockThatJumpsRaisesNoAlarm(t *testing.T) {

@@ -48,7 +48,7 @@ func EnqueueChange(ctx context.Context, t *db.Tx, row *tables.RunRow, events []j
 		}
 		entries = append(entries, good...)
 	}
-	if entries, err = applyPolicy(ctx, t, run, entries); err != nil {
+	if entries, err = ApplyPolicy(ctx, t, run.Job, entries); err != nil {
 		return err
 	}
 	switch {

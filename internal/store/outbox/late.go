@@ -178,7 +178,7 @@ func lateEnd(ctx context.Context, t *db.Tx, id string, now time.Time) ([]outbox.
 		if err != nil {
 			return nil, err
 		}
-		return applyPolicy(ctx, t, run, entries)
+		return ApplyPolicy(ctx, t, run.Job, entries)
 	case !run.State.EndedBadly():
 		return nil, nil
 	}
@@ -190,7 +190,7 @@ func lateEnd(ctx context.Context, t *db.Tx, id string, now time.Time) ([]outbox.
 	if run.Outcome != nil {
 		end.Evidence = run.Outcome.Message
 	}
-	entries, err := applyPolicy(ctx, t, run, outbox.Entries(run, []job.RunEvent{end}, now))
+	entries, err := ApplyPolicy(ctx, t, run.Job, outbox.Entries(run, []job.RunEvent{end}, now))
 	return notifications(entries), err
 }
 

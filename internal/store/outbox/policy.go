@@ -13,7 +13,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// EndActions is the part of a policy that applies when a run ends, by state, or when a finding ends with a start, by its rule.
+// EndActions is the part of a policy that applies when a run ends, by state, or when a finding ends with a start, or a job was missed, by
+// the rule.
 type EndActions map[string]struct {
 	Notify         bool       `json:"notify"`
 	Severity       job.Health `json:"severity"`
@@ -31,20 +32,20 @@ func (a EndActions) Retry() bool {
 	return false
 }
 
-// applyPolicy changes the entries of an end by the policy of the job: whether people are notified, with
+// ApplyPolicy changes the entries of an end, or of the finding missed, by the policy of the job: whether people are notified, with
 // which severity, and whether another attempt follows. A policy that cannot be read changes nothing,
 // because otherwise no run of the job could end; Policies reports it.
-func applyPolicy(ctx context.Context, t *db.Tx, run *job.Run, entries []outbox.Entry) ([]outbox.Entry, error) {
+func ApplyPolicy(ctx context.Context, t *db.Tx, name string, entries []outbox.Entry) ([]outbox.Entry, error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
 	var text []byte
-	err := t.QueryRowContext(ctx, `SELECT actions FROM job_policies WHERE job = $1`, run.Job).Scan(&text)
+	err := t.QueryRowContext(ctx, `SELECT actions FROM job_policies WHERE job = $1`, name).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return entries, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the policy of job %s: %w", run.Job, err)
+		return nil, fmt.Errorf("read the policy of job %s: %w", job.Quote(name), err)
 	}
 	actions := EndActions{}
 	if json.Unmarshal(text, &actions) != nil {
@@ -57,7 +58,11 @@ func applyActions(entries []outbox.Entry, actions EndActions) []outbox.Entry {
 	var out []outbox.Entry
 	for _, e := range entries {
 		if e.What == outbox.WhatRecovered && e.Ends != "" { // it is a word about the finding
-			if finding, given := actions[e.Ends]; !given || finding.Notify {
+			finding, given := actions[e.Ends]
+			if finding.Severity != "" {
+				e.Severity = finding.Severity
+			}
+			if !given || finding.Notify {
 				out = append(out, e)
 			}
 			continue
@@ -73,7 +78,7 @@ func applyActions(entries []outbox.Entry, actions EndActions) []outbox.Entry {
 		if a.Notify {
 			out = append(out, e)
 		}
-		if e.Attempt <= a.Retry {
+		if a.Retry > 0 && e.Attempt <= a.Retry { // of a job without runs there is no attempt
 			e.Kind, e.Severity, e.Ends, e.By = outbox.Retry, "", "", job.PolicyAuthor
 			e.After = e.At.Add(time.Duration(a.BackoffSeconds * float64(time.Second)))
 			out = append(out, e)

@@ -14,6 +14,7 @@ import (
 
 	"stint.dev/stint/internal/definition"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/query"
 	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/schedule"
 	"stint.dev/stint/internal/store/db"
@@ -319,6 +320,7 @@ func refusal(err error) (schedule.Result, string) {
 	var full *rules.FullError
 	var conflict *rules.ConflictError
 	var invalid *job.InvalidError
+	var missing *query.NotFoundError
 	switch {
 	case errors.As(err, &overlap):
 		return schedule.Skipped, overlap.Error()
@@ -330,6 +332,8 @@ func refusal(err error) (schedule.Result, string) {
 		return schedule.Refused, conflict.Error()
 	case errors.As(err, &invalid):
 		return schedule.Refused, invalid.Error()
+	case errors.As(err, &missing):
+		return schedule.Refused, missing.Error()
 	}
 	return "", ""
 }
