@@ -14,14 +14,14 @@ func (e Expression) Change(due time.Time, zone *time.Location) string {
 	if !e.matches(wall) {
 		if skipped := e.nextWall(wall.Add(-26*time.Hour), wall); !skipped.IsZero() {
 			for next := skipped; !next.IsZero() && next.Before(wall); next = e.nextWall(next, wall) {
-				if skipped = next; firstInstant(next, zone).Equal(due) {
+				if skipped = next; FirstInstant(next, zone).Equal(due) {
 					break
 				}
 			}
 			return fmt.Sprintf("the clock skips %s", skipped.Format("15:04"))
 		}
 	}
-	switch first := firstInstant(wall, zone); {
+	switch first := FirstInstant(wall, zone); {
 	case first.Before(due):
 		return fmt.Sprintf("the second %s", wall.Format("15:04"))
 	case comesAgain(wall, due):

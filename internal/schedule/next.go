@@ -24,7 +24,7 @@ func (e Expression) Next(after time.Time, zone *time.Location) time.Time {
 	// The local time of after is over, and so is each local time before it: only what comes later on the
 	// clock can be due. In the second copy of an hour, that has been due already.
 	for wall := e.nextWall(from, last); !wall.IsZero(); wall = e.nextWall(wall, last) {
-		if due := firstInstant(wall, zone); due.After(after) {
+		if due := FirstInstant(wall, zone); due.After(after) {
 			return due
 		}
 	}
@@ -57,9 +57,9 @@ func wallOf(t time.Time, offset int) time.Time {
 	return t.UTC().Add(time.Duration(offset) * time.Second)
 }
 
-// firstInstant returns when a clock first shows a local time, which is given as a time in UTC. If it
+// FirstInstant returns when a clock first shows a local time, which is given as a time in UTC. If it
 // never does, it is the first instant at which it shows a later one.
-func firstInstant(wall time.Time, zone *time.Location) time.Time {
+func FirstInstant(wall time.Time, zone *time.Location) time.Time {
 	// Offsets differ by less than 26 hours, and so do the instants at which a local time can be.
 	at := time.Unix(wall.Unix(), 0).Add(-26 * time.Hour).In(zone)
 	for first := true; ; first = false {

@@ -73,3 +73,48 @@ func TestSchedules(t *testing.T) {
 		t.Error("the metrics lack occurrences or how late schedules are")
 	}
 }
+
+func TestTheCalendarOfAJob(t *testing.T) {
+	c := newClock()
+	l := start(t, server.Config{Now: c.now})
+	l.apply(api.ApplyRequest{Files: files("job: report\nscript: x\nzone: Europe/Berlin\noverlap: allow\nschedules: [{cron: '30 2 * * *', spread: 5m}, {cron: '0 * * * *', zone: UTC}]\n"), By: "ada"}).ok(t, nil)
+	body := []byte(`{"schedule":1,"from":"2026-03-27T00:00:00Z","to":"2026-03-30T00:00:00Z","by":"bob"}`)
+	l.do("POST", "/api/v1/schedules/report/backfill", body, "Content-Type", "application/json").ok(t, nil)
+	read := func(query string) (got api.Calendar) {
+		l.get("/api/v1/jobs/"+query).ok(t, &got)
+		return got
+	}
+	got := read("report/calendar?from=2026-03-28&days=2")
+	if got.Job != "report" || got.Zone != "Europe/Berlin" || got.More || len(got.Times) != 2 || len(got.Days) != 2 || got.Days[0].Change != "" || got.Days[1].Change != "clocks go forward from 02:00 to 03:00" {
+		t.Fatalf("%+v", got)
+	}
+	if at := got.Times[1].At; at.Format("2006-01-02T15:04Z07:00") != "2026-03-29T03:00+02:00" || got.Times[1].Result != "ran_late" || got.Times[1].State != "queued" || got.Times[1].Number != 3 || got.Times[1].Why != "backfilled by bob" {
+		t.Errorf("%+v", got.Times[1])
+	}
+	if n := got.Days[1].Counts; len(n) != 1 || n[0] != (api.CalendarCount{Result: "ran_late", State: "queued", Count: 1}) {
+		t.Errorf("%+v", n)
+	}
+	tomorrow := c.now().AddDate(0, 0, 1).Format(time.DateOnly)
+	got = read("report/calendar?days=1&limit=24&from=" + tomorrow)
+	if !got.More || len(got.Times) != 0 || got.Days[0].Counts[0] != (api.CalendarCount{Result: api.CalendarPlanned, Count: 25}) {
+		t.Errorf("%+v", got)
+	}
+	got = read("report/calendar?days=1&zone=UTC&from=" + tomorrow)
+	if got.Zone != "UTC" || len(got.Times) != 25 || !slices.ContainsFunc(got.Times, func(one api.CalendarTime) bool { return one.Schedule == 1 && one.Starts != nil }) {
+		t.Errorf("%+v", got)
+	}
+	for _, bad := range []string{"zone=Europe/Atlantis", "zone=Local", "from=yesterday", "from=0001-01-01", "days=63", "limit=5001"} {
+		if r := l.get("/api/v1/jobs/report/calendar?" + bad); r.status != http.StatusBadRequest && r.status != http.StatusUnprocessableEntity {
+			t.Errorf("%s: %d %s", bad, r.status, r.body)
+		}
+	}
+	l.do("PUT", "/api/v1/jobs/backup/due", []byte(`{"cron":"0 3 * * *","zone":"Asia/Kathmandu"}`), "Content-Type", "application/json").ok(t, nil)
+	got = read("backup/calendar?days=1&from=" + tomorrow)
+	if got.Zone != "Asia/Kathmandu" || len(got.Times) != 1 || !got.Times[0].Expected || got.Times[0].Result != api.CalendarPlanned {
+		t.Errorf("%+v", got)
+	}
+	got = read("nothing/calendar")
+	if got.Zone != "UTC" || len(got.Times) != 0 || len(got.Days) != 31 {
+		t.Errorf("%+v", got)
+	}
+}

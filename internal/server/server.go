@@ -168,7 +168,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.definitions = &definitions.Routes{ErrorWriter: s.finder.ErrorWriter, Store: s.store, Schedules: s.store, Now: s.now, Schema: schema}
+	s.definitions = &definitions.Routes{ErrorWriter: s.finder.ErrorWriter, Store: s.store, Schedules: s.store, Calendar: s.store, Now: s.now, Schema: schema}
 	s.makeParts()
 	if s.handler, err = s.newHandler(); err != nil {
 		return nil, err

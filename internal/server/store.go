@@ -30,6 +30,7 @@ type Store interface {
 	accessapi.Store
 	definitions.Store
 	definitions.ScheduleStore
+	definitions.CalendarStore
 	due.Store
 	queue.SubmitStore
 	queue.QueueStore

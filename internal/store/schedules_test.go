@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/calendar"
 	"stint.dev/stint/internal/definition"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/db"
@@ -216,6 +217,11 @@ func scheduledOverlap(t *testing.T, s *store.Store) {
 	set("01T12:07:00") // two times that are not late
 	tick(t, s)
 	wantText(t, occurrences(t, s, "skip"), "1 12:06 ran #1, 1 12:07 skipped (skip#1 is queued)")
+	listed, err := s.Occurrences(t.Context(), "skip", noon.AddDate(-1, 0, 0), noon.AddDate(1, 0, 0), 10)
+	must(t, err)
+	if listed[0].InTheWay != "skip#1" || listed[1].InTheWay != "" {
+		t.Errorf("%+v", listed)
+	}
 	wantText(t, occurrences(t, s, "queue"), "1 12:06 ran #1, 1 12:07 ran #2")
 	wantText(t, occurrences(t, s, "allow"), "1 12:06 ran #1, 1 12:07 ran #2")
 	var ready []string
@@ -301,6 +307,21 @@ func mergedOccurrences(t *testing.T, s *store.Store) {
 	rows, _ := count()
 	if rows > 1100 {
 		t.Errorf("%d rows", rows)
+	}
+	// Those that are one row are counted on each of its days.
+	p := calendar.Period{Zone: time.UTC, First: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Days: 6}
+	counted, err := s.CountOccurrences(t.Context(), "report", p.From(), p.To())
+	must(t, err)
+	for i, day := range calendar.New(p, counted, nil, nil, 0).Days {
+		want := int64(1440)
+		if i == 0 {
+			want-- // the schedule began at 00:00
+		} else if i == 4 {
+			want = 1002
+		}
+		if i < 5 && (len(day.Counts) != 1 || day.Counts[0].Count != want) || i == 5 && len(day.Counts) > 0 {
+			t.Errorf("%+v, want %d", day, want)
+		}
 	}
 	// They are kept for 400 days.
 	must(t, s.ExpireOccurrences(t.Context(), s.Now().AddDate(0, 0, 400)))

@@ -38,6 +38,7 @@ type OccurrenceRecord struct {
 	Count    int64     `json:"count"`
 	Result   string    `json:"result"` // "ran", "ran_late", "skipped", "missed", "paused" or "refused"
 	Why      string    `json:"why,omitempty"`
+	InTheWay string    `json:"in_the_way,omitempty"` // the run because of which it was skipped, as job#number
 	// Run is the id of the run, Number its number and State its state; empty without one.
 	Run    string `json:"run,omitempty"`
 	Number int64  `json:"number,omitempty"`

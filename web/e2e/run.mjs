@@ -9,6 +9,7 @@ import { overview } from './overview.mjs'
 import { pages } from './pages.mjs'
 import { queue } from './queue.mjs'
 import { runpage } from './runpage.mjs'
+import { schedule } from './schedule.mjs'
 import { setup } from './setup.mjs'
 import { submit } from './submit.mjs'
 import { tests } from './tests.mjs'
@@ -18,7 +19,7 @@ const world = await setup()
 let failed = 0
 let passed = 0
 try {
-  for (const [name, test] of Object.entries({ ...tests, ...pages, ...hard, ...live, ...runpage, ...overview, ...details, ...definitions, ...queue, ...submit })) {
+  for (const [name, test] of Object.entries({ ...tests, ...pages, ...hard, ...live, ...runpage, ...overview, ...details, ...definitions, ...schedule, ...queue, ...submit })) {
     if (!name.includes(wanted)) continue
     const started = Date.now()
     const page = await world.open()

@@ -40,6 +40,7 @@ type Routes struct {
 	httpio.ErrorWriter
 	Store     Store
 	Schedules ScheduleStore
+	Calendar  CalendarStore
 	Now       func() time.Time
 	// Schema is the JSON Schema of a definition.
 	Schema []byte

@@ -67,10 +67,10 @@ func (s *Expectations) JobDue(ctx context.Context, name string, now time.Time) (
 	if out.Pulses, err = s.pulses(ctx, name); err != nil {
 		return out, err
 	}
-	if out.Missed, err = s.missedTimes(ctx, name); err != nil {
+	if out.Missed, err = s.missedTimes(ctx, `ORDER BY due_at DESC LIMIT $2`, name, maxShown); err != nil {
 		return out, fmt.Errorf("read what job %s missed: %w", job.Quote(name), err)
 	}
-	if out.Days, err = s.days(ctx, name); err != nil {
+	if out.Days, err = s.days(ctx, `ORDER BY day DESC LIMIT $2`, name, maxShown); err != nil {
 		return out, fmt.Errorf("count the starts of job %s: %w", job.Quote(name), err)
 	}
 	return out, nil
@@ -79,10 +79,11 @@ func (s *Expectations) JobDue(ctx context.Context, name string, now time.Time) (
 // maxShown is how many due times, and how many days, JobDue returns.
 const maxShown = 100
 
-// missedTimes returns the last due times of a job that were missed, the last one first.
-func (s *Expectations) missedTimes(ctx context.Context, name string) ([]api.MissedTime, error) {
+// missedTimes returns due times of a job that were missed. more is the end of the query; the first of its arguments is the
+// job.
+func (s *Expectations) missedTimes(ctx context.Context, more string, args ...any) ([]api.MissedTime, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT due_at, last_at, times, missed_at, started_at, healed_at FROM job_due_missed_times
-		WHERE job = $1 ORDER BY due_at DESC LIMIT $2`, name, maxShown)
+		WHERE job = $1 `+more, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -102,9 +103,9 @@ func (s *Expectations) missedTimes(ctx context.Context, name string) ([]api.Miss
 	return all, rows.Err()
 }
 
-// days returns how many due times of the last days had a start, the last day first.
-func (s *Expectations) days(ctx context.Context, name string) ([]api.KeptDay, error) {
-	rows, err := s.Reader.QueryContext(ctx, `SELECT day, kept FROM job_due_days WHERE job = $1 ORDER BY day DESC LIMIT $2`, name, maxShown)
+// days returns how many due times of days had a start. more is the end of the query; the first of its arguments is the job.
+func (s *Expectations) days(ctx context.Context, more string, args ...any) ([]api.KeptDay, error) {
+	rows, err := s.Reader.QueryContext(ctx, `SELECT day, kept FROM job_due_days WHERE job = $1 `+more, args...)
 	if err != nil {
 		return nil, err
 	}

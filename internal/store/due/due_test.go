@@ -522,3 +522,33 @@ func TestWhatIsDueIsFoundByAnIndex(t *testing.T) {
 		})
 	}
 }
+
+func TestDueTimesOfACalendar(t *testing.T) {
+	onBoth(t, func(b *bench) {
+		b.set("backup", daily)
+		b.start("backup", "2026-01-01 12:00:00")
+		b.pass("2026-01-02 03:00:02")
+		b.start("backup", "2026-01-02 03:00:02")
+		b.pass("2026-01-04 12:00:00")
+		b.start("backup", "2026-01-04 12:00:00") // 9 hours late
+		plantest.Exec(b.t, b.DB, `UPDATE runs SET state = 'running'`)
+		b.pass("2026-01-05 12:00:00") // which counts, because a run is active
+		times := func(name string) string {
+			all, err := b.DueTimes(b.t.Context(), name, at("2026-01-02 00:00:00"), at("2026-01-07 00:00:00"), b.now)
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			var out []string
+			for _, one := range all {
+				out = append(out, fmt.Sprintf("%s %s #%d", one.At.Format("02T15"), one.Result, one.Number))
+			}
+			return strings.Join(out, ", ")
+		}
+		if got, want := times("backup"), "02T03 ran #2, 03T03 missed #0, 04T03 missed #3, 05T03 ran #0, 06T03 planned #0"; got != want {
+			b.t.Errorf("%s, want %s", got, want)
+		}
+		if got := times("none"); got != "" {
+			b.t.Error(got)
+		}
+	})
+}

@@ -11,6 +11,7 @@ import (
 	"stint.dev/stint/internal/definition"
 	"stint.dev/stint/internal/schedule"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
 )
@@ -119,6 +120,9 @@ func scanOccurrence(rows *sql.Rows) (o api.OccurrenceRecord, err error) {
 	var at, last int64
 	err = rows.Scan(&o.Schedule, &at, &last, &o.Count, &o.Result, &o.Why, &o.Run, &o.Number, &o.State)
 	o.At, o.Last = db.FromMicros(at), db.FromMicros(last)
+	if o.Result == string(schedule.Skipped) {
+		o.InTheWay = tables.ActiveRunName(o.Why)
+	}
 	return o, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
@@ -31,9 +32,23 @@ type ActiveRun struct {
 // String says what the run does.
 func (a ActiveRun) String() string {
 	if a.Held != "" {
-		return fmt.Sprintf("%s#%d is held: %s", a.Job, a.Number, a.Held)
+		return a.Name() + doing + "held: " + a.Held
 	}
-	return fmt.Sprintf("%s#%d is %s", a.Job, a.Number, a.State)
+	return a.Name() + doing + a.State
+}
+
+// Name returns the run as people write it.
+func (a ActiveRun) Name() string { return fmt.Sprintf("%s#%d", a.Job, a.Number) }
+
+const doing = " is "
+
+// ActiveRunName returns the name of the run in what String returned; empty for another text.
+func ActiveRunName(text string) string {
+	name, _, found := strings.Cut(text, doing)
+	if !found {
+		return ""
+	}
+	return name
 }
 
 // LockActive returns the first runs of a job that wait or go on, and keeps others from being made until the

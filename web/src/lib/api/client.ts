@@ -262,6 +262,10 @@ export const api = {
   pauseJob: (name: string, by: string, why: string) => send<t.DefinedJob>('POST', definitionPath(name, '/pause'), { by, why }),
   resumeJob: (name: string) => json<t.DefinedJob>(definitionPath(name, '/resume'), {}, { method: 'POST' }),
 
+  schedules: (job: string, signal?: AbortSignal) => json<{ schedules: t.Schedule[] }>('schedules', { job }, { signal }),
+  scheduledTimes: (job: string, n: number, signal?: AbortSignal) => json<{ times: t.ScheduledTime[] }>('schedules/times', { job, n }, { signal }),
+  calendar: (name: string, q: { from?: string; days?: number; limit?: number }, signal?: AbortSignal) => json<t.Calendar>(jobPath(name, '/calendar'), q, { signal }),
+
   submit: (id: string, request: t.SubmitRequest) => send<t.Run>('PUT', run(id), request),
   queue: (q: QueueQuery, signal?: AbortSignal) => json<t.QueuePage>('queue', { ...q }, { signal }),
   releaseHeld: (by: string) => send<{ released: number }>('POST', 'queue/release', { by }),

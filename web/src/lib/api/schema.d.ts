@@ -190,6 +190,50 @@ export interface components {
             cpu_cores: components["schemas"]["Spread"];
             memory_bytes: components["schemas"]["Spread"];
         };
+        Calendar: {
+            days: components["schemas"]["CalendarDay"][];
+            job: string;
+            more: boolean;
+            times: components["schemas"]["CalendarTime"][];
+            zone: string;
+        };
+        CalendarCount: {
+            /** Format: int64 */
+            count: number;
+            result: string;
+            state?: string;
+        };
+        CalendarDay: {
+            /** Format: date-time */
+            at: string;
+            change?: string;
+            counts: components["schemas"]["CalendarCount"][];
+            day: string;
+            /** Format: int64 */
+            shift_minutes?: number;
+        };
+        CalendarTime: {
+            /** Format: date-time */
+            at: string;
+            change?: string;
+            /** Format: int64 */
+            count: number;
+            expected?: boolean;
+            in_the_way?: string;
+            /** Format: date-time */
+            last: string;
+            /** Format: int64 */
+            number?: number;
+            paused?: boolean;
+            result: string;
+            run?: string;
+            /** Format: int64 */
+            schedule?: number;
+            /** Format: date-time */
+            starts?: string;
+            state?: string;
+            why?: string;
+        };
         Cancel: {
             /** Format: date-time */
             at: string;
@@ -869,6 +913,7 @@ export interface components {
             at: string;
             /** Format: int64 */
             count: number;
+            in_the_way?: string;
             /** Format: date-time */
             last: string;
             /** Format: int64 */

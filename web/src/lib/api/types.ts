@@ -134,6 +134,15 @@ export type QueuePage = With<S['QueuePage'], { runs: QueuedRun[] }>
 export type Group = S['Group']
 export type WorkerInfo = S['WorkerInfo']
 
+/** When the server starts a job by itself. */
+export type Schedule = S['Schedule']
+export type ScheduledTime = S['ScheduledTime']
+export type CalendarResult = 'ran' | 'ran_late' | 'skipped' | 'missed' | 'paused' | 'refused' | 'due' | 'planned'
+export type CalendarCount = With<S['CalendarCount'], { result: CalendarResult }>
+export type CalendarDay = With<S['CalendarDay'], { counts: CalendarCount[] }>
+export type CalendarTime = With<S['CalendarTime'], { result: CalendarResult }>
+export type Calendar = With<S['Calendar'], { days: CalendarDay[]; times: CalendarTime[] }>
+
 export type RetryOffer = S['RetryOffer']
 export type Me = S['MeAnswer']
 

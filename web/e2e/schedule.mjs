@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict'
+import { faults } from './tests.mjs'
+
+const seen = (locator) => locator.waitFor({ state: 'visible' })
+const minute = 60_000
+const day = 24 * 60 * minute
+const iso = (ms) => new Date(ms).toISOString().replace(/\.\d+/, '')
+
+async function call(world, method, path, body) {
+  const res = await fetch(`${world.base}api/v1/${path}`, { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
+  assert.ok(res.ok, `${method} ${path}: ${res.status} ${await res.clone().text()}`)
+  return res.status === 204 ? null : res.json()
+}
+const apply = (world, yaml) => call(world, 'POST', 'definitions', { files: [{ name: 'job.yaml', yaml }], force: true })
+const sideways = (page) => page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+const widths = [{ width: 1280, height: 800 }, { width: 375, height: 700 }]
+
+/** Goes to a month of the calendar, such as "Mar 2027". */
+async function goTo(page, month) {
+  const title = page.getByRole('region', { name: 'Calendar' }).getByRole('heading')
+  for (let i = 0; i < 24 && (await title.textContent()) !== month; i++) {
+    const before = await title.textContent()
+    await page.getByRole('button', { name: 'Next month' }).click()
+    await page.waitForFunction((t) => document.querySelector('section[aria-label="Calendar"] h2').textContent !== t, before)
+  }
+  assert.equal(await title.textContent(), month)
+}
+
+/** The Sunday on which clocks of Europe go forward next, as a year and a day of March. */
+function forward() {
+  const now = new Date()
+  for (let year = now.getUTCFullYear(); ; year++) {
+    const d = new Date(Date.UTC(year, 2, 31))
+    d.setUTCDate(31 - d.getUTCDay())
+    if (d > now) return { year, date: d.getUTCDate() }
+  }
+}
+
+export const schedule = {
+  async 'the calendar of a daily job says what became of each time, by keys, words and links'(page, world) {
+    await apply(world, "job: nightly\nscript: 'true'\nzone: Europe/Berlin\nschedules: [{cron: '30 2 * * *'}]\n")
+    const two = await call(world, 'POST', 'schedules/nightly/backfill', { from: iso(Date.now() - 2 * day), to: iso(Date.now()) })
+    const last = two.occurrences[0]
+    const today = new Date(last.at).toLocaleDateString('en-GB', { timeZone: 'Europe/Berlin', day: 'numeric', month: 'short' })
+    for (const size of widths) {
+      await page.setViewportSize(size)
+      await page.goto('jobs/nightly#schedule')
+      const calendar = page.getByRole('region', { name: 'Calendar' })
+      await seen(calendar.getByText('Times in Europe/Berlin'))
+      await seen(page.getByRole('list', { name: 'Schedules' }).getByText('30 2 * * *'))
+      const mark = calendar.getByRole('button', { name: new RegExp(`${today.replace('Sept', 'Sep')} \\d+ 02:30: queued late, run #${last.number}`) })
+      await mark.focus()
+      const chosen = page.getByRole('group', { name: 'The chosen time' })
+      await seen(chosen.getByText('queued late'))
+      await seen(chosen.getByText(/backfilled by/))
+      await seen(chosen.getByRole('link', { name: `Run #${last.number}, queued` }))
+      assert.ok(await calendar.locator('[data-key][tabindex="0"]').count() === 1, 'the marks are one tab stop')
+      await page.keyboard.press('PageDown') // the next month has only times to come
+      const first = calendar.getByRole('button', { name: /02:30: planned/ }).first()
+      await seen(first)
+      await first.focus()
+      await page.keyboard.press('ArrowRight')
+      assert.match(await page.evaluate(() => document.activeElement.title), /^\w+ 2 \w+ \d+ 02:30: planned/)
+      await page.keyboard.press('ArrowDown')
+      assert.match(await page.evaluate(() => document.activeElement.title), /^\w+ 9 \w+ \d+ 02:30: planned/)
+      await calendar.getByRole('button', { name: 'Today' }).click()
+      await mark.focus()
+      assert.deepEqual(await faults(page), [])
+      assert.ok((await sideways(page)) <= 0, 'the page scrolls sideways')
+      await page.keyboard.press('Enter')
+      await page.waitForURL(`**/runs/${last.run}`)
+    }
+  },
+
+  async 'the calendar marks the day on which clocks change'(page, world) {
+    await apply(world, "job: clocks\nscript: 'true'\nzone: Europe/Berlin\nschedules: [{cron: '30 2 * * *'}]\n")
+    const { year, date } = forward()
+    for (const size of widths) {
+      await page.setViewportSize(size)
+      await page.goto('about:blank')
+      await page.goto('jobs/clocks#schedule')
+      await seen(page.getByText('Times in Europe/Berlin'))
+      await goTo(page, `Mar ${year}`)
+      const cell = page.getByRole('cell').filter({ hasText: `${date} Mar ${year}` })
+      await seen(cell.getByText('+1 h'))
+      await cell.getByRole('button', { name: /03:00: planned \(the clock skips 02:30\)/ }).focus()
+      await seen(page.getByRole('group', { name: 'The chosen time' }).getByText('the clock skips 02:30'))
+      assert.ok((await sideways(page)) <= 0, 'the page scrolls sideways')
+    }
+  },
+
+  async 'the calendar of a frequent job is a day by hours, and its month counts'(page, world) {
+    await apply(world, "job: often\nscript: 'true'\noverlap: allow\nzone: Asia/Kathmandu\nschedules: [{cron: '* * * * *'}]\n")
+    await call(world, 'POST', 'schedules/often/backfill', { from: iso(Date.now() - 5 * minute), to: iso(Date.now()) })
+    for (const size of widths) {
+      await page.setViewportSize(size)
+      await page.goto('about:blank')
+      await page.goto('jobs/often#schedule')
+      const calendar = page.getByRole('region', { name: 'Calendar' })
+      await seen(calendar.getByText('Times in Asia/Kathmandu'))
+      await seen(calendar.getByRole('button', { name: /: queued late, run #/ }).first())
+      assert.deepEqual(await faults(page), [])
+      await calendar.getByRole('button', { name: 'Next day' }).click()
+      await seen(calendar.getByText('60 planned').locator('visible=true').first())
+      assert.equal(await calendar.getByRole('button', { name: /: planned/ }).count(), 1440)
+      await calendar.getByRole('button', { name: 'Month', exact: true }).click()
+      await calendar.getByRole('button', { name: /: 1,440 planned. Show the day/ }).first().click()
+      await seen(calendar.getByText('60 planned').locator('visible=true').first())
+      assert.ok((await sideways(page)) <= 0, 'the page scrolls sideways')
+    }
+  },
+
+  async 'the calendar shows skipped times with the run in the way, and paused ones'(page, world) {
+    await apply(world, "job: busy\nscript: 'true'\noverlap: skip\nschedules: [{cron: '* * * * *'}]\n")
+    await call(world, 'PUT', 'runs/0199aaaa-0000-7000-8000-00000000b0b0', { job: 'busy' })
+    await world.until(async () => (await (await fetch(world.base + 'api/v1/schedules/busy/occurrences')).json()).occurrences.length > 0, 'a time to be skipped', () => '', 70)
+    await page.goto('jobs/busy#schedule')
+    await page.getByRole('button', { name: /: skipped: busy#1 is queued/ }).first().focus()
+    const chosen = page.getByRole('group', { name: 'The chosen time' })
+    await seen(chosen.getByText('skipped', { exact: true }))
+    await chosen.getByRole('link', { name: /busy#1, which was in the way/ }).click()
+    await seen(page.getByRole('heading', { name: /busy/ }))
+    await call(world, 'POST', 'definitions/busy/pause', { by: 'ada', why: 'the warehouse moves' })
+    await page.goto('jobs/busy#schedule')
+    await seen(page.getByRole('button', { name: /: planned, paused: the job is paused by ada: the warehouse moves/ }).first())
+  },
+
+  async 'the calendar shows an expectation'(page, world) {
+    await call(world, 'PUT', 'jobs/outside/due', { cron: '0 3 * * *', zone: 'Asia/Tokyo' })
+    await world.run('outside', 'true')
+    await page.goto('jobs/outside#schedule')
+    await seen(page.getByText('Times in Asia/Tokyo'))
+    await page.getByRole('button', { name: 'Next month' }).click()
+    await page.getByRole('button', { name: /03:00, expected: planned/ }).first().focus()
+    await seen(page.getByRole('group', { name: 'The chosen time' }).getByText('expected', { exact: true }))
+    await page.goto('jobs/nobody')
+    await seen(page.getByRole('heading', { name: 'No such job' }))
+  },
+}
