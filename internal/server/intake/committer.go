@@ -71,23 +71,24 @@ type committer struct {
 
 	arrivals arrivals // beats that are not stored
 
-	mu       sync.Mutex
-	arrived  []*entry             // beats that no loop has taken yet
-	queue    []*entry             // appends
-	beats    []*entry             // beats that need a transaction
-	ahead    map[string]int       // by run: its beats that need a transaction and are not answered
-	storedAt time.Time            // when a group was last committed
-	bytes    int64                // of the queued appends
-	runs     map[string]share     // what each run has in the queue
-	owners   map[shares.Owner]int // how many appends each owner has in the queue
-	closed   bool                 // entries are refused
-	failed   int                  // how many commits in a row have failed
-	failedAt time.Time            // when the last of them failed
-	renewing worker               // state of renewAll
-	beating  worker               // state of commitAll for beats
-	writing  worker               // state of commitAll for appends
-	abort    context.CancelFunc   // fails the running commits and later ones; nil before run
-	ended    chan struct{}        // closed when run returns
+	mu        sync.Mutex
+	arrived   []*entry             // beats that no loop has taken yet
+	queue     []*entry             // appends
+	beats     []*entry             // beats that need a transaction
+	ahead     map[string]int       // by run: its beats that need a transaction and are not answered; its appends wait for them
+	appending map[string]bool      // the runs of the current group of appends; their beats wait for it
+	storedAt  time.Time            // when a group was last committed
+	bytes     int64                // of the queued appends
+	runs      map[string]share     // what each run has in the queue
+	owners    map[shares.Owner]int // how many appends each owner has in the queue
+	closed    bool                 // entries are refused
+	failed    int                  // how many commits in a row have failed
+	failedAt  time.Time            // when the last of them failed
+	renewing  worker               // state of renewAll
+	beating   worker               // state of commitAll for beats
+	writing   worker               // state of commitAll for appends
+	abort     context.CancelFunc   // fails the running commits and later ones; nil before run
+	ended     chan struct{}        // closed when run returns
 }
 
 // entry is one append or one beat with its result. ready is closed when the result is set.

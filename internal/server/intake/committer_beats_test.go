@@ -186,3 +186,45 @@ func TestBeatsAndAppendsOfARunAreStoredInTurn(t *testing.T) {
 		})
 	}
 }
+
+// A run that always has an append waiting does not keep its heartbeat waiting: the heartbeat that arrived during a group is
+// stored before the next append of its run.
+func TestManyAppendsOfARunDelayNoBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroups()
+		c, _ := testCommitter(g)
+		var wg sync.WaitGroup
+		var order []string
+		var mu sync.Mutex
+		answered := func(what string, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if order = append(order, what); err != nil {
+				t.Error(err)
+			}
+		}
+		for range 4 { // no two fit into one group
+			wg.Go(func() {
+				_, err := c.append(t.Context(), index.Append{Run: "a", Data: make([]byte, runGroupBytes)})
+				answered("append", err)
+			})
+			synctest.Wait()
+		}
+		wg.Go(func() {
+			_, err := c.beat(t.Context(), lease.Beat{Run: "a"})
+			answered("beat", err)
+		})
+		synctest.Wait()
+		for range 5 {
+			g.release <- struct{}{}
+			synctest.Wait()
+		}
+		wg.Wait()
+		if want := []string{"append", "beat", "append", "append", "append"}; !slices.Equal(order, want) {
+			t.Errorf("stored in the order %v", order)
+		}
+		if err := c.close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

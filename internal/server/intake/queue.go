@@ -123,7 +123,7 @@ func (c *committer) takeBeats() (group []*entry, over bool) {
 			left = append(left, c.beats[i:]...)
 			break
 		}
-		if c.writing.runs[e.run()] {
+		if c.appending[e.run()] {
 			left = append(left, e)
 			continue
 		}
@@ -142,6 +142,10 @@ func (c *committer) takeAppends() (group []*entry, over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	group = c.nextAppends()
+	c.appending = make(map[string]bool, len(group))
+	for _, e := range group {
+		c.appending[e.run()] = true
+	}
 	c.begin(&c.writing, group, len(c.queue) > 0)
 	return group, c.closed && len(c.queue) == 0
 }
@@ -149,15 +153,14 @@ func (c *committer) takeAppends() (group []*entry, over bool) {
 // begin begins a group of a loop. passed reports that entries are left, perhaps for the group of the other loop. The caller
 // holds mu.
 func (c *committer) begin(w *worker, group []*entry, passed bool) {
-	w.passed, w.runs = passed, make(map[string]bool, len(group))
+	w.passed = passed
 	for _, e := range group {
-		w.runs[e.run()] = true
 		e.leave()
 	}
 }
 
 // nextAppends removes and returns the next group of appends. What exceeds the limits of a run or an
-// owner, or is of a run whose beats are committed now, stays for the next group while appends of others pass it; the order
+// owner, or is of a run whose beats wait or are committed now, stays for the next group while appends of others pass it; the order
 // within each run stays. The caller holds mu.
 func (c *committer) nextAppends() (group []*entry) {
 	size, inGroup, ofOwner := int64(0), map[string]int64{}, map[shares.Owner]share{}
@@ -171,7 +174,7 @@ func (c *committer) nextAppends() (group []*entry) {
 		run, owns := e.run(), ofOwner[e.owner]
 		full := inGroup[run] > 0 && inGroup[run]+e.size() > runGroupBytes ||
 			!alone && owns.entries > 0 && (owns.bytes+e.size() > ownerGroupBytes || owns.entries >= ownerGroupEntries)
-		if waits[run] || full || c.beating.runs[run] {
+		if waits[run] || full || c.ahead[run] > 0 {
 			waits[run] = true
 			left = append(left, e)
 			continue

@@ -9,13 +9,12 @@ import (
 
 // worker is the state of one of the committer's loops. The committer's mu guards it.
 type worker struct {
-	want   int             // how many entries must wait before the loop is woken; 0 for any
-	turned time.Time       // when it last finished a round, or found nothing to do
-	oldest time.Time       // when the first beat of its current group arrived; zero for none
-	over   bool            // the loop has ended
-	runs   map[string]bool // of its current group, which the other loop that commits must leave alone
-	passed bool            // entries wait for the current group of that other loop
-	wake   chan struct{}   // holds one token when there is work
+	want   int           // how many entries must wait before the loop is woken; 0 for any
+	turned time.Time     // when it last finished a round, or found nothing to do
+	oldest time.Time     // when the first beat of its current group arrived; zero for none
+	over   bool          // the loop has ended
+	passed bool          // entries wait for the current group of that other loop
+	wake   chan struct{} // holds one token when there is work
 }
 
 func newWorker(now time.Time) worker {
@@ -187,7 +186,10 @@ func (c *committer) renewKnown(group []*entry) (renewed, others []*entry) {
 func (c *committer) end(w *worker, group []*entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	w.oldest, w.runs = time.Time{}, nil
+	w.oldest = time.Time{}
+	if w == &c.writing {
+		c.appending = nil
+	}
 	for _, e := range group {
 		if e.beat == nil {
 			continue
