@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 
-	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
 )
 
@@ -75,9 +74,9 @@ func (c *Client) Due(ctx context.Context, name string) (out api.JobDue, err erro
 	return out, err
 }
 
-// SetDue sets when a job is expected to be started. It stays paused if it is.
-func (c *Client) SetDue(ctx context.Context, name string, e job.Expectation) (out api.JobDue, err error) {
-	err = c.Send(ctx, http.MethodPut, jobPath(name)+"/due", e, &out)
+// PutDue sets when a job is expected to be started, and how it is pinged. It stays paused if it is.
+func (c *Client) PutDue(ctx context.Context, name string, set api.DueRequest) (out api.JobDue, err error) {
+	err = c.Send(ctx, http.MethodPut, jobPath(name)+"/due", set, &out)
 	return out, err
 }
 

@@ -18,15 +18,17 @@ const (
 	Admin  Scope = "admin"
 	// Worker takes queued runs, under one name and with the labels that its token has.
 	Worker Scope = "worker"
+	// Ping reports jobs by pings: its token stands in the path of a URL.
+	Ping Scope = "ping"
 )
 
 // Scopes are the scopes that a token may have.
-var Scopes = []Scope{Agent, Read, Write, Author, Admin, Worker}
+var Scopes = []Scope{Agent, Read, Write, Author, Admin, Worker, Ping}
 
 // Valid reports whether a token may have the scope.
 func (s Scope) Valid() bool {
 	switch s {
-	case Agent, Read, Write, Author, Admin, Worker:
+	case Agent, Read, Write, Author, Admin, Worker, Ping:
 		return true
 	}
 	return false

@@ -10,7 +10,8 @@ func TestScopeAllows(t *testing.T) {
 		Write:  {Public: true, Read: true, Write: true},
 		Author: {Public: true, Read: true, Write: true, Author: true},
 		Worker: {Public: true, Worker: true},
-		Admin:  {Public: true, Agent: true, Read: true, Write: true, Author: true, Admin: true, Worker: true},
+		Ping:   {Public: true, Ping: true},
+		Admin:  {Public: true, Agent: true, Read: true, Write: true, Author: true, Admin: true, Worker: true, Ping: true},
 	}
 	for has, allowed := range may {
 		if valid := has != Public; has.Valid() != valid {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// tokenPrefix is the prefix of every secret, so that people and scanners recognize one.
+	// tokenPrefix is the prefix of every secret but that of the scope ping, so that people and scanners recognize one.
 	tokenPrefix = "stint_"
 	// maxSecretLength is longer than any secret that NewToken returned.
 	maxSecretLength = 256
@@ -67,18 +67,22 @@ func NewToken(name string, scope Scope, expires, now time.Time) (secret string, 
 		return "", Token{}, &job.InvalidError{What: "token name", Value: name, Why: "must be 1 to 256 printable characters"}
 	}
 	if !scope.Valid() {
-		return "", Token{}, &job.InvalidError{What: "scope", Value: string(scope), Why: "is none of agent, read, write, author, admin, worker"}
+		return "", Token{}, &job.InvalidError{What: "scope", Value: string(scope), Why: "is none of agent, read, write, author, admin, worker, ping"}
 	}
 	if !expires.IsZero() && !expires.After(now) {
 		return "", Token{}, &job.InvalidError{What: "expiry", Value: expires.UTC().Format(time.RFC3339), Why: "is not in the future"}
 	}
+	shown := len(tokenPrefix) + 6
 	secret = tokenPrefix + NewSecret()
+	if scope == Ping {
+		secret, shown = newPingKey(), 4
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return "", Token{}, fmt.Errorf("make token id: %w", err)
 	}
 	t = Token{
-		ID: id.String(), Name: name, Scope: string(scope), Prefix: secret[:len(tokenPrefix)+6],
+		ID: id.String(), Name: name, Scope: string(scope), Prefix: secret[:shown],
 		Hash: Hash(secret), CreatedAt: now.UTC(),
 	}
 	if !expires.IsZero() {
@@ -95,7 +99,31 @@ func NewSecret() string {
 	return base64.RawURLEncoding.EncodeToString(random)
 }
 
-// Hash returns the hash of a secret, which is stored instead of it. One round of SHA-256 is enough for 256 random bits.
+const (
+	// pingKeyLength is the length of the secret of a token of the scope ping, and pingKeySymbols are its
+	// characters: it is part of a URL, and clients of Healthchecks expect that form of it.
+	pingKeyLength  = 22
+	pingKeySymbols = "0123456789abcdefghijklmnopqrstuvwxyz"
+)
+
+// newPingKey returns 113 random bits as the secret of a token of the scope ping.
+func newPingKey() string {
+	key := make([]byte, 0, pingKeyLength)
+	for random := make([]byte, 1); len(key) < pingKeyLength; {
+		_, _ = rand.Read(random) // never fails, as above
+		if n := int(random[0]); n < 256/len(pingKeySymbols)*len(pingKeySymbols) {
+			key = append(key, pingKeySymbols[n%len(pingKeySymbols)])
+		}
+	}
+	return string(key)
+}
+
+// IsPingKey reports whether a text has the form of the secret of a token of the scope ping.
+func IsPingKey(text string) bool {
+	return len(text) == pingKeyLength && strings.Trim(text, pingKeySymbols) == ""
+}
+
+// Hash returns the hash of a secret, which is stored instead of it. One round of SHA-256 is enough for so many random bits.
 func Hash(secret string) []byte {
 	sum := sha256.Sum256([]byte(secret))
 	return sum[:]
@@ -103,5 +131,5 @@ func Hash(secret string) []byte {
 
 // MayBeToken reports whether a secret has the form of a token.
 func MayBeToken(secret string) bool {
-	return strings.HasPrefix(secret, tokenPrefix) && len(secret) <= maxSecretLength
+	return strings.HasPrefix(secret, tokenPrefix) && len(secret) <= maxSecretLength || IsPingKey(secret)
 }

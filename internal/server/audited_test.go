@@ -24,6 +24,15 @@ var notAudited = map[string]string{
 	"POST /api/v1/workers/{worker}/claims/{claim}/release": "by a worker",
 	"POST /api/v1/login":                                   "a login that succeeds is an entry of its own, and a refused one too",
 	"POST /api/v1/logout":                                  "it ends what the caller began",
+	"POST /ping/{uuid}":                                    "by a job",
+	"PUT /ping/{uuid}":                                     "by a job",
+	"POST /ping/{key}/{slug}":                              "by a job",
+	"PUT /ping/{key}/{slug}":                               "by a job",
+	"POST /ping/{key}/{slug}/{signal}":                     "by a job",
+	"PUT /ping/{key}/{slug}/{signal}":                      "by a job",
+	"OPTIONS /ping/{uuid}":                                 "it changes nothing",
+	"OPTIONS /ping/{key}/{slug}":                           "it changes nothing",
+	"OPTIONS /ping/{key}/{slug}/{signal}":                  "it changes nothing",
 	"POST /api/v1/jobs/{job}/policy/test":                  "it changes nothing",
 }
 

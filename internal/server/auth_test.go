@@ -36,7 +36,7 @@ func TestScopes(t *testing.T) {
 	}
 	may := map[access.Scope]string{ // the scopes of routes that a token's scope opens
 		access.Agent: "agent", access.Read: "read", access.Write: "read write", access.Author: "read write author",
-		access.Admin: "agent read write author admin worker", access.Worker: "worker",
+		access.Admin: "agent read write author admin worker", access.Worker: "worker", access.Ping: "none",
 	}
 	for _, rt := range server.RouteList(l.srv) {
 		path := strings.NewReplacer("{run}", "00000000-0000-7000-8000-000000000000", "{attempt}", "1", "{job}", "nobody").Replace(rt.Pattern)

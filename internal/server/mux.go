@@ -11,6 +11,7 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server/conns"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/ping"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
@@ -159,7 +160,7 @@ func (s *Server) withChecks(mux http.Handler, cross *http.CrossOriginProtection)
 			s.finder.Fail(w, r, err)
 			return
 		}
-		if cross.Check(r) != nil {
+		if !ping.IsPath(r.URL.Path) && cross.Check(r) != nil { // pings are checked for all methods, unless they have a secret
 			s.finder.Fail(w, r, httpio.NewProblem(http.StatusForbidden,
 				"the request was sent by a web page of another site: only pages of this server may change anything"))
 			return
@@ -186,6 +187,14 @@ func (s *Server) recoverPanic(w http.ResponseWriter, r *http.Request) {
 // handleUnrouted handles requests that no row of the table matches: a wrong method, a path of the
 // API that does not exist, or the web page.
 func (s *Server) handleUnrouted(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
+	if path, ok := ping.PathOf(r.URL.Path); ok {
+		to := *r.URL
+		to.Path, to.RawPath = path, ""
+		r = r.Clone(r.Context())
+		r.URL = &to
+		mux.ServeHTTP(w, r)
+		return
+	}
 	if allowed := s.methodsFor(mux, r); len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		s.finder.Fail(w, r, httpio.NewProblem(http.StatusMethodNotAllowed, "the method %s is not allowed on %s: use %s",
@@ -212,7 +221,7 @@ func (s *Server) handleUnrouted(w http.ResponseWriter, r *http.Request, mux *htt
 
 // isAPIPath reports whether a path belongs to the API and not to the web page.
 func isAPIPath(path string) bool {
-	for _, prefix := range []string{"/api", "/compat", "/schema"} {
+	for _, prefix := range []string{"/api", "/compat", "/ping", "/schema"} {
 		if path == prefix || strings.HasPrefix(path, prefix+"/") {
 			return true
 		}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/http"
 	"slices"
 
 	"stint.dev/stint/internal/access"
@@ -81,7 +82,7 @@ func (s *Server) runRoutes() []route.Row {
 
 // serverRoutes returns the rows of the compat API and of the server itself.
 func (s *Server) serverRoutes() []route.Row {
-	return []route.Row{
+	return slices.Concat([]route.Row{
 		// The API of the original tiny agent.
 		{
 			Method: "PUT", Pattern: "/compat/{job}/status", Scope: access.Agent, Handle: s.ping.PutCompatStatus,
@@ -91,7 +92,7 @@ func (s *Server) serverRoutes() []route.Row {
 			Method: "PUT", Pattern: "/compat/{job}/heartbeat", Scope: access.Agent, Handle: s.ping.PutCompatHeartbeat,
 			Summary: "Report a sign of life", Doc: ping.DocCompatHeartbeat,
 		},
-
+	}, s.pingRoutes(), []route.Row{
 		// The server itself.
 		{Method: "GET", Pattern: "/healthz", Scope: access.Public, Handle: s.getHealthz, Summary: "Check that the process runs", Doc: docHealthz},
 		{Method: "GET", Pattern: "/readyz", Scope: access.Public, Handle: s.getReadyz, Summary: "Check that the server can serve requests", Doc: docReadyz},
@@ -99,7 +100,30 @@ func (s *Server) serverRoutes() []route.Row {
 		{Method: "GET", Pattern: "/metrics/jobs", Scope: access.Read, Handle: s.jobMetrics.Get, Summary: "Get the metrics of jobs", Doc: jobmetrics.Doc},
 		{Method: "GET", Pattern: "/api/openapi.json", Scope: access.Public, Handle: s.getOpenAPI, Summary: "Get the OpenAPI 3.1 document of this API", Doc: docOpenAPI},
 		{Method: "GET", Pattern: "/api/docs", Scope: access.Public, Handle: s.getDocs, Summary: "Get the documentation of this API as a page", Doc: docPage},
+	})
+}
+
+// pingRoutes returns the rows of the wire of Healthchecks. What the path has decides who may ping; ping.PathOf has the
+// other paths that lead to these rows.
+func (s *Server) pingRoutes() (out []route.Row) {
+	for _, one := range []struct {
+		pattern, text string
+		handle        http.HandlerFunc
+		doc           route.Doc
+	}{
+		{"/ping/{uuid}", "Report a success of a job", s.ping.PingUUID, ping.DocPingUUID},
+		{"/ping/{key}/{slug}", "Report a success of a job, or a signal", s.ping.PingSlug, ping.DocPingSlug},
+		{"/ping/{key}/{slug}/{signal}", "Report a start, a failure, output or an exit code of a job", s.ping.PingSignal, ping.DocPingSignal},
+	} {
+		for _, method := range []string{"GET", "POST", "PUT"} {
+			out = append(out, route.Row{Method: method, Pattern: one.pattern, Scope: access.Public, Handle: one.handle, Body: ping.BodyLimit, Summary: one.text, Doc: one.doc})
+		}
+		out = append(out, route.Row{
+			Method: "OPTIONS", Pattern: one.pattern, Scope: access.Public, Handle: s.ping.Options,
+			Summary: "Ask whether a page may ping", Doc: ping.DocPingOptions,
+		})
 	}
+	return out
 }
 
 // jobRoutes returns the rows about jobs.

@@ -40,7 +40,7 @@ func TestEveryRouteIsDocumented(t *testing.T) {
 	}
 	written := string(text)
 	named := map[string]bool{}
-	for _, m := range regexp.MustCompile("`(GET|POST|PUT|PATCH|DELETE) (/[^`?]*)").FindAllStringSubmatch(written, -1) {
+	for _, m := range regexp.MustCompile("`(GET|POST|PUT|PATCH|DELETE|OPTIONS) (/[^`?]*)").FindAllStringSubmatch(written, -1) {
 		named[m[1]+" "+m[2]] = true
 	}
 

@@ -199,12 +199,13 @@ func (s *Server) makeParts() {
 		Finder: s.finder, Store: s.store, Now: s.now, Notifier: s.cfg.Notifier, Copied: s.copiedAt() != nil,
 		Notify: s.broker.Notify, Changed: s.metrics.countEvents,
 	}
-	s.ping = &ping.Ping{
-		ErrorWriter: s.finder.ErrorWriter, Store: s.store, Now: s.now, Intake: s.intake, Claim: s.access.Claim,
+	s.ping = ping.New(ping.Config{
+		ErrorWriter: s.finder.ErrorWriter, Store: s.store, Now: s.now, Intake: s.intake, Claim: s.access.Claim, Caller: s.access.PingCaller,
+		BodyStallTimeout: s.cfg.BodyStallTimeout, BodyTimeout: s.cfg.BodyTimeout,
 		ReadJournal: func(ctx context.Context, run string, attempt int) io.Reader {
 			return logs.NewJournalReader(ctx, s.store, run, attempt, 0)
 		},
-	}
+	})
 	s.due = due.Routes{ErrorWriter: s.finder.ErrorWriter, Store: s.store, Now: s.now, PublicURL: s.cfg.PublicURL}
 	s.queue = queue.New(queue.Config{
 		Finder: s.finder, Submissions: s.store, Queue: s.store, Groups: s.store, Workers: s.store, Now: s.now, Stopping: s.stopping, Notify: s.broker.Notify, Changed: s.metrics.countEvents,
@@ -288,7 +289,9 @@ func (s *Server) Drain() {
 // accepted. Later appends and heartbeats are refused with 503.
 func (s *Server) Close(ctx context.Context) error {
 	s.Drain()
-	return s.intake.Close(ctx)
+	err := s.intake.Close(ctx)
+	s.ping.Wait() // what it waited for was answered
+	return err
 }
 
 // Arrived returns when the last heartbeat of an attempt arrived that is not stored yet, or

@@ -80,7 +80,7 @@ func (p *program) setDue(ctx context.Context, r command.Request) (out expectatio
 		if r.Opts.On("dry-run") {
 			break
 		}
-		set, err := r.SetDue(ctx, e.Job, e.Expectation)
+		set, err := r.PutDue(ctx, e.Job, api.DueRequest{Expectation: e.Expectation})
 		if err != nil {
 			return out, fmt.Errorf("expect %s: %w", job.Quote(e.Job), err)
 		}

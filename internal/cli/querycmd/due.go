@@ -33,6 +33,8 @@ expectation and what was missed. docs/due.md has the rules.`,
 	}, append(command.DueRows(""), []option.Option{
 		{FlagOnly: true, Name: "pause", Kind: option.Switch, Help: "expect nothing until --resume"},
 		{FlagOnly: true, Name: "resume", Kind: option.Switch, Help: "end the pause: what was due meanwhile is not missed"},
+		{FlagOnly: true, Name: "post-only", Kind: option.Switch, Help: "pings count with the method POST only (docs/pings.md)"},
+		{FlagOnly: true, Name: "any-method", Kind: option.Switch, Help: "pings count with any method again"},
 		{FlagOnly: true, Name: "off", Kind: option.Switch, Help: "delete the expectation"},
 	}...), p.due, func(d namedDue) string { return p.duePage(d, time.Now()) })
 }
@@ -44,15 +46,16 @@ func (p *program) due(ctx context.Context, r request) (out namedDue, err error) 
 	if err != nil {
 		return out, err
 	}
+	set := api.DueRequest{PostOnly: postOnly(r.opts)}
 	asked := 0
-	for _, one := range []bool{e != nil, r.opts.On("pause"), r.opts.On("resume"), r.opts.On("off")} {
+	for _, one := range []bool{e != nil || set.PostOnly != nil, r.opts.On("pause"), r.opts.On("resume"), r.opts.On("off")} {
 		if one {
 			asked++
 		}
 	}
 	switch {
 	case asked > 1:
-		return out, option.Usagef("give one of --every, --cron, --pause, --resume and --off")
+		return out, option.Usagef("give one of --every, --cron, --pause, --resume and --off; --post-only and --any-method go with the first two, or alone")
 	case r.opts.On("pause"):
 		out.JobDue, err = r.PauseDue(ctx, out.job)
 	case r.opts.On("resume"):
@@ -63,9 +66,35 @@ func (p *program) due(ctx context.Context, r request) (out namedDue, err error) 
 	case asked == 0:
 		out.JobDue, err = r.Due(ctx, out.job)
 	default:
-		out.JobDue, err = r.SetDue(ctx, out.job, *e)
+		out.JobDue, err = setDue(ctx, r, e, set)
+	}
+	if path, ok := strings.CutPrefix(out.PingURL, "/"); ok { // the server does not know its address
+		out.PingURL = strings.TrimRight(r.opts.Text("server"), "/") + "/" + path
 	}
 	return out, err
+}
+
+// postOnly returns whether pings are to count with the method POST only; nil if the options do not say.
+func postOnly(o *option.Set) *bool {
+	only := o.On("post-only")
+	if !only && !o.On("any-method") {
+		return nil
+	}
+	return &only
+}
+
+// setDue sets an expectation, and how it is pinged. If e is nil, only the latter changes.
+func setDue(ctx context.Context, r request, e *job.Expectation, set api.DueRequest) (api.JobDue, error) {
+	if e != nil {
+		set.Expectation = *e
+		return r.PutDue(ctx, r.args[0], set)
+	}
+	now, err := r.Due(ctx, r.args[0])
+	if err != nil {
+		return now, err
+	}
+	set.Expectation = now.Expectation
+	return r.PutDue(ctx, r.args[0], set)
 }
 
 // expectedText says when a run is due.
@@ -115,6 +144,16 @@ func (p *program) duePage(d namedDue, now time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s\n", s.Bold(console.Clean(d.job)), console.Clean(expectedText(d.Expectation)))
 	fmt.Fprintf(&b, "%s  %s\n", s.Muted("state"), console.Clean(dueLine(d.Due, now)))
+	if d.PingURL != "" {
+		only := ""
+		if d.PostOnly {
+			only = ", with POST only"
+		}
+		fmt.Fprintf(&b, "%s  %s%s\n", s.Muted("pings"), console.Clean(d.PingURL), only)
+	}
+	if d.Pulses != nil {
+		fmt.Fprintf(&b, "%s  %s that were no runs, the last %s\n", s.Muted("pulses"), console.Count(d.Pulses.Times, "ping"), console.Ago(d.Pulses.LastAt, now))
+	}
 	if len(d.Missed) == 0 {
 		return b.String()
 	}

@@ -81,7 +81,7 @@ func (p *program) tokenCreate() *cobra.Command {
 	cmd := &cobra.Command{Use: "create [flags]", Short: "Make a token and print its secret once", Args: command.NoArgs}
 	opts := option.Register(cmd.Flags(), p.tokenRows(
 		option.Option{FlagOnly: true, Name: "name", Value: "NAME", Help: "what the token is for"},
-		option.Option{FlagOnly: true, Name: "scope", Value: "SCOPE", Help: "agent (deliver runs), read, write (read, submit, cancel, retry, policies), author (write, and definitions of jobs), worker (take queued runs), or admin"},
+		option.Option{FlagOnly: true, Name: "scope", Value: "SCOPE", Help: "agent (deliver runs), read, write (read, submit, cancel, retry, policies), author (write, and definitions of jobs), worker (take queued runs), ping (docs/pings.md), or admin"},
 		option.Option{FlagOnly: true, Name: "expires", Kind: option.Duration, Value: "D", Help: "how long it is valid (default: no limit)"},
 		option.Option{FlagOnly: true, Name: "worker", Value: "NAME", Help: "with the scope worker: the name of the worker that the token is for"},
 		option.Option{FlagOnly: true, Name: "label", Kind: option.List, Value: "K=V", Help: "with the scope worker: label that the worker may have (repeatable)"},

@@ -33,7 +33,7 @@ func (s *Guard) ListTokens(ctx context.Context, _ *struct{}) (*route.Response[to
 type createTokenIn struct {
 	Body struct {
 		Name           string  `json:"name" doc:"What the token is for"`
-		Scope          string  `json:"scope" enum:"agent,read,write,author,admin,worker"`
+		Scope          string  `json:"scope" enum:"agent,read,write,author,admin,worker,ping"`
 		ExpiresSeconds float64 `json:"expires_seconds,omitempty" minimum:"0" maximum:"3153600000" doc:"How long it is valid; 0 for ever"`
 		// Of a token of the scope worker.
 		Worker string            `json:"worker,omitempty" maxLength:"600" doc:"Of the scope worker: the name of the worker that it is for"`

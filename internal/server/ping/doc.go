@@ -1,3 +1,4 @@
-// Package ping serves the two calls of the original tiny agent (the compat API): the start or end of a job,
-// and a heartbeat. rules.go decides to which run a call belongs; ping.go writes the journal of that run.
+// Package ping serves two wires whose calls name a job and not a run: that of the original tiny agent (compat.go), which has
+// start, end and heartbeat, and that of Healthchecks (checks.go). The rules, in rules.go and checkrules.go, decide to
+// which run a call belongs; journal.go writes the journal of that run.
 package ping

@@ -7,18 +7,17 @@ import (
 	"stint.dev/stint/job"
 )
 
-// compatCall is a call of the API.
-type compatCall string
+// call is what a call of a wire says.
+type call string
 
 const (
-	callStarted   compatCall = "started"
-	callCompleted compatCall = "completed"
-	callFailed    compatCall = "failed"
-	callHeartbeat compatCall = "heartbeat"
+	callStarted   call = "started"
+	callCompleted call = "completed"
+	callFailed    call = "failed"
+	callHeartbeat call = "heartbeat"
 )
 
-// Runs of this API are identified by two labels, which people may use as filters, and a version that no
-// agent has.
+// Runs of these wires have two labels, which people may use as filters, and a version that no agent has.
 const (
 	wireLabel     = "wire"
 	wireCompat    = "compat"
@@ -81,10 +80,10 @@ func isOpen(run job.Run, now time.Time) bool {
 }
 
 // planCompat returns what a call changes. last is the newest run of the job that this API created.
-func planCompat(call compatCall, last job.Run, now time.Time) compatPlan {
+func planCompat(c call, last job.Run, now time.Time) compatPlan {
 	unended, open := isUnended(last), isOpen(last, now)
 	justEnded := last.ID != "" && !unended && last.EndedAt != nil && now.Sub(*last.EndedAt) < repeatLimit
-	switch call {
+	switch c {
 	case callStarted:
 		if open && last.Labels[beganLabel] == string(callHeartbeat) && now.Sub(last.CreatedAt) < startedDelayLimit {
 			return compatPlan{} // the run has begun with its heartbeat
@@ -99,7 +98,7 @@ func planCompat(call compatCall, last job.Run, now time.Time) compatPlan {
 		}
 		return compatPlan{endPrevious: unended, begin: true, lease: maxBeatTimeout}
 	}
-	o := compatOutcome(call)
+	o := compatOutcome(c)
 	if justEnded && last.Outcome.State == o.State {
 		return compatPlan{} // the end is repeated
 	}
@@ -120,8 +119,8 @@ func nextLease(run job.Run, now time.Time) time.Duration {
 
 // compatOutcome returns the outcome for completed or failed. This API has no exit code: completed means 0,
 // and the code of failed is not known.
-func compatOutcome(call compatCall) job.Outcome {
-	if call == callCompleted {
+func compatOutcome(c call) job.Outcome {
+	if c == callCompleted {
 		zero := 0
 		return job.Outcome{
 			State: job.Succeeded, Reason: job.ExitCode, ExitCode: &zero, Step: "command",

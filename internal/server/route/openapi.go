@@ -153,6 +153,8 @@ func operationID(rt Row) string {
 // tagOf returns the section of the documentation to which a route belongs.
 func tagOf(rt Row) string {
 	switch {
+	case strings.HasPrefix(rt.Pattern, "/ping/"):
+		return "ping"
 	case strings.HasPrefix(rt.Pattern, "/compat/"):
 		return "compat"
 	case strings.Contains(rt.Pattern, "/attempts/"):

@@ -125,6 +125,7 @@ var sectionOrder = []struct{ tag, name string }{
 	{"jobs", "Jobs"},
 	{"definitions", "Definitions"},
 	{"agents", "Agents"},
+	{"ping", "Pings"},
 	{"compat", "The API of the original tiny agent"},
 	{"server", "The server itself"},
 }

@@ -7,5 +7,5 @@ test('a scope includes those before it', () => {
   expect(may('write')).toBe('read write')
   expect(may('author')).toBe('read write author')
   expect(may('admin')).toBe('read write author admin')
-  expect(may('agent') + may('worker') + may('') + may('root')).toBe('')
+  expect(may('agent') + may('worker') + may('ping') + may('') + may('root')).toBe('')
 })

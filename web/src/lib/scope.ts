@@ -3,7 +3,7 @@ export type Scope = 'read' | 'write' | 'author' | 'admin'
 
 const order: string[] = ['read', 'write', 'author', 'admin'] satisfies Scope[]
 
-/** Whether a scope includes another; those of agents and workers include none of these. */
+/** Whether a scope includes another; those of agents, workers and pings include none of these. */
 export function allows(has: string, wanted: Scope): boolean {
   return order.indexOf(has) >= order.indexOf(wanted)
 }

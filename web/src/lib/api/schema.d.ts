@@ -385,7 +385,7 @@ export interface components {
             /** @description What the token is for */
             name: string;
             /** @enum {string} */
-            scope: "agent" | "read" | "write" | "author" | "admin" | "worker";
+            scope: "agent" | "read" | "write" | "author" | "admin" | "worker" | "ping";
             /** @description Of the scope worker: the name of the worker that it is for */
             worker?: string;
         };
