@@ -238,9 +238,12 @@ func TestServersMindOverlapOfFirstRuns(t *testing.T) {
 	scheduled(t, one, "report", "", `cron: "0 * * * *"`, `cron: "0 * * * *"`)
 	submit := func(s *store.Store, number int, before func()) error {
 		return s.Write(t.Context(), db.None, func(tx *db.Tx) error {
-			_, err := s.SubmitOccurrence(t.Context(), tx, rules.Occurrence{Run: uuid.NewString(), Job: "report", Schedule: number, At: noon, Zone: time.UTC})
+			done, err := s.SubmitOccurrences(t.Context(), tx, []rules.Occurrence{{Run: uuid.NewString(), Job: "report", Schedule: number, At: noon, Zone: time.UTC}})
 			before()
-			return err
+			if err != nil {
+				return err
+			}
+			return done[0].Err
 		})
 	}
 	second := make(chan error, 1)

@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"math"
 	"time"
 )
 
@@ -15,6 +16,17 @@ func NullableMicros(t *time.Time) sql.NullInt64 {
 		return sql.NullInt64{}
 	}
 	return sql.NullInt64{Int64: t.UnixMicro(), Valid: true}
+}
+
+// Never stands for NULL among the numbers of a Column.
+const Never = int64(math.MinInt64)
+
+// MicrosOrNever is NullableMicros for a Column: NULLIF with Never makes NULL of it.
+func MicrosOrNever(t *time.Time) int64 {
+	if t == nil {
+		return Never
+	}
+	return t.UnixMicro()
 }
 
 // FromMicros returns a stored time.

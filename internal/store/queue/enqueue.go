@@ -1,11 +1,14 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"stint.dev/stint/internal/query"
 	rules "stint.dev/stint/internal/queue"
@@ -17,11 +20,6 @@ import (
 // Enqueue adds an attempt of a submitted run to the queue, or replaces one that waits there. The
 // transaction has locked the row of the run.
 func Enqueue(ctx context.Context, t *db.Tx, e Entry) error {
-	return enqueue(ctx, t, e, nil)
-}
-
-// enqueue adds an attempt that depends on other runs.
-func enqueue(ctx context.Context, t *db.Tx, e Entry, after []job.Dependency) error {
 	var selector string
 	err := t.QueryRowContext(ctx, `SELECT job, definition, selector, group_name, weight FROM submissions WHERE run_id = $1`, e.Run).
 		Scan(&e.Job, &e.Definition, &selector, &e.Group, &e.Weight)
@@ -37,28 +35,113 @@ func enqueue(ctx context.Context, t *db.Tx, e Entry, after []job.Dependency) err
 	if err := Leave(ctx, t, e.Run); err != nil {
 		return err
 	}
-	of, err := findSelector(ctx, t, selector)
-	if err != nil {
+	return join(ctx, t, []joining{{Entry: e, selector: selector}})
+}
+
+// joining is an attempt that joins the queue.
+type joining struct {
+	Entry
+	selector string           // its text
+	after    []job.Dependency // runs that must end first
+
+	of   int64 // the row of the selector
+	rank int64
+	gate string
+}
+
+// join adds attempts to the queue: each gets its rank, and is ready if it waits for nothing. A run of a group waits for
+// the matcher, which knows whether there is a place.
+func join(ctx context.Context, t *db.Tx, all []joining) error {
+	if err := rank(ctx, t, all); err != nil {
 		return err
 	}
-	rank, err := nextRank(ctx, t, of, e.Job, e.Weight)
-	if err != nil {
+	if err := closeGates(ctx, t, all); err != nil {
 		return err
 	}
-	_, err = t.ExecContext(ctx, `INSERT INTO queue_entries (run_id, attempt, job, definition, selector, group_name, weight, rank, gate, queued_at, not_before, start_by, held, avoid, memory)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
-		e.Run, e.Attempt, e.Job, e.Definition, of.id, e.Group, e.Weight, rank, Taken, db.Micros(t.Now()),
-		db.NullableMicros(e.NotBefore), db.NullableMicros(e.StartBy), e.Held, rules.HostsText(e.Avoid), e.MemoryBytes)
-	if err != nil {
-		return fmt.Errorf("queue attempt %d of run %s: %w", e.Attempt, e.Run, err)
+	if err := insertEntries(ctx, t, all); err != nil {
+		return err
 	}
-	for _, d := range after {
-		_, err := t.ExecContext(ctx, `INSERT INTO queue_after (run_id, needs, how) VALUES ($1, $2, $3)`, e.Run, d.Run, d.When)
-		if err != nil {
-			return fmt.Errorf("store that run %s waits for run %s: %w", e.Run, d.Run, err)
+	var starts []string
+	for _, e := range all {
+		for _, d := range e.after {
+			err := t.Queue(ctx, db.Statement{
+				Query: `INSERT INTO queue_after (run_id, needs, how) VALUES ($1, $2, $3)`, Args: []any{e.Run, d.Run, d.When},
+				What: fmt.Sprintf("store that run %s waits for run %s", e.Run, d.Run),
+			})
+			if err != nil {
+				return err
+			}
+		}
+		switch e.gate {
+		case ready:
+			starts = append(starts, e.Run)
+		case string(rules.Full):
+			t.OnCommit(t.Signals.Match.Raise)
 		}
 	}
-	return admit(ctx, t, e.Run, false)
+	return insertReady(ctx, t, starts)
+}
+
+// closeGates finds the first closed gate of each attempt.
+func closeGates(ctx context.Context, t *db.Tx, all []joining) error {
+	jobs := map[string]bool{}
+	for _, e := range all {
+		if e.Definition != "" {
+			jobs[e.Job] = true
+		}
+	}
+	paused, err := pausedOf(ctx, t, slices.Sorted(maps.Keys(jobs)))
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		e := &all[i]
+		e.gate = ready
+		w := rules.Waits{
+			Held: e.Held != "", Unmet: len(e.after), NotBefore: e.NotBefore, Paused: e.Definition != "" && slices.Contains(paused, e.Job), GroupFull: e.Group != "",
+		}
+		if closed := rules.Closed(w, t.Now()); len(closed) > 0 {
+			e.gate = string(closed[0])
+		}
+	}
+	return nil
+}
+
+// pausedOf returns those of some jobs that are paused.
+func pausedOf(ctx context.Context, t *db.Tx, jobs []string) ([]string, error) {
+	if len(jobs) == 0 {
+		return nil, nil
+	}
+	table, args := t.Dialect.Table(1, db.Column{Texts: jobs})
+	paused, err := db.QueryTexts(ctx, t, `SELECT job FROM definitions WHERE paused_at IS NOT NULL AND job IN (SELECT c0 FROM `+table+`)`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read which of %d jobs are paused: %w", len(jobs), err)
+	}
+	return paused, nil
+}
+
+func insertEntries(ctx context.Context, t *db.Tx, all []joining) error {
+	var runs, jobs, definitions, groups, gates, helds, avoids []string
+	var attempts, selectors, weights, ranks, notBefore, startBy, memory, waits []int64
+	now := db.Micros(t.Now())
+	for _, e := range all {
+		since := now
+		if e.gate != ready && !rules.Gate(e.gate).Counts() {
+			since = db.Never
+		}
+		runs, jobs, definitions, groups = append(runs, e.Run), append(jobs, e.Job), append(definitions, e.Definition), append(groups, e.Group)
+		gates, helds, avoids = append(gates, e.gate), append(helds, e.Held), append(avoids, rules.HostsText(e.Avoid))
+		attempts, selectors, weights, ranks = append(attempts, int64(e.Attempt)), append(selectors, e.of), append(weights, e.Weight), append(ranks, e.rank)
+		notBefore, startBy = append(notBefore, db.MicrosOrNever(e.NotBefore)), append(startBy, db.MicrosOrNever(e.StartBy))
+		memory, waits = append(memory, e.MemoryBytes), append(waits, since)
+	}
+	text := func(all []string) db.Column { return db.Column{Texts: all} }
+	number := func(all []int64) db.Column { return db.Column{Numbers: all} }
+	table, args := t.Dialect.Table(3, text(runs), number(attempts), text(jobs), text(definitions), number(selectors), text(groups), number(weights), number(ranks), text(gates),
+		number(notBefore), number(startBy), text(helds), text(avoids), number(memory), number(waits))
+	return t.Queue(ctx, db.Statement{What: fmt.Sprintf("queue %d runs", len(all)), Args: append([]any{now, db.Never}, args...), Query: `INSERT INTO queue_entries
+			(run_id, attempt, job, definition, selector, group_name, weight, rank, gate, queued_at, not_before, start_by, held, avoid, memory, waits_since)
+		SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, CAST($1 AS BIGINT), NULLIF(c9, $2), NULLIF(c10, $2), c11, c12, c13, NULLIF(c14, $2) FROM ` + table})
 }
 
 // withMemory returns a selector for an attempt with a memory limit of its own; 0 for that of the spec.
@@ -100,17 +183,89 @@ func findSelector(ctx context.Context, t *db.Tx, text string) (row selectorRow, 
 
 // nextRank returns the rank of a run that joins a lane, and stores that of the next one.
 func nextRank(ctx context.Context, t *db.Tx, of selectorRow, lane string, weight int64) (int64, error) {
-	var next int64
-	err := t.QueryRowContext(ctx, `SELECT next FROM queue_lanes WHERE selector = $1 AND lane = $2`+t.Dialect.Lock, of.id, lane).Scan(&next)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return 0, fmt.Errorf("read the lane of job %s: %w", job.Quote(lane), err)
+	one := []joining{{Entry: Entry{Job: lane, Weight: weight}, of: of.id}}
+	err := rankIn(ctx, t, one, map[int64]int64{of.id: of.virtual})
+	return one[0].rank, err
+}
+
+// rank ranks attempts that join the queue, in their order.
+func rank(ctx context.Context, t *db.Tx, all []joining) error {
+	rows, virtual := map[string]selectorRow{}, map[int64]int64{}
+	texts := map[string]bool{}
+	for _, e := range all {
+		texts[e.selector] = true
 	}
-	rank, following := rules.Rank(next, of.virtual, weight)
-	_, err = t.ExecContext(ctx, `INSERT INTO queue_lanes (selector, lane, next) VALUES ($1, $2, $3) ON CONFLICT (selector, lane) DO UPDATE SET next = excluded.next`, of.id, lane, following)
+	for _, text := range slices.Sorted(maps.Keys(texts)) {
+		row, err := findSelector(ctx, t, text)
+		if err != nil {
+			return err
+		}
+		rows[text], virtual[row.id] = row, row.virtual
+	}
+	for i := range all {
+		all[i].of = rows[all[i].selector].id
+	}
+	return rankIn(ctx, t, all, virtual)
+}
+
+// lane is a key of queue_lanes.
+type lane struct {
+	selector int64
+	name     string
+}
+
+// rankIn is rank of attempts whose selectors are known with their virtual times.
+func rankIn(ctx context.Context, t *db.Tx, all []joining, virtual map[int64]int64) error {
+	next := map[lane]int64{}
+	for _, e := range all {
+		next[lane{e.of, e.Job}] = 0
+	}
+	// In one order, so that servers do not wait for each other in a circle.
+	lanes := slices.SortedFunc(maps.Keys(next), func(a, b lane) int { return cmp.Or(cmp.Compare(a.selector, b.selector), cmp.Compare(a.name, b.name)) })
+	if err := readLanes(ctx, t, lanes, next); err != nil {
+		return fmt.Errorf("read %d lanes of the queue: %w", len(lanes), err)
+	}
+	for i := range all {
+		e := &all[i]
+		of := lane{e.of, e.Job}
+		e.rank, next[of] = rules.Rank(next[of], virtual[e.of], e.Weight)
+	}
+	columns := lanesTable(lanes)
+	var following []int64
+	for _, l := range lanes {
+		following = append(following, next[l])
+	}
+	table, args := t.Dialect.Table(1, append(columns, db.Column{Numbers: following})...)
+	return t.Queue(ctx, db.Statement{What: fmt.Sprintf("store %d lanes of the queue", len(lanes)), Args: args, Query: `INSERT INTO queue_lanes (selector, lane, next) SELECT c0, c1, c2 FROM ` + table + ` WHERE true
+		ON CONFLICT (selector, lane) DO UPDATE SET next = excluded.next`})
+}
+
+func lanesTable(lanes []lane) []db.Column {
+	var selectors []int64
+	var names []string
+	for _, l := range lanes {
+		selectors, names = append(selectors, l.selector), append(names, l.name)
+	}
+	return []db.Column{{Numbers: selectors}, {Texts: names}}
+}
+
+// readLanes reads the ranks of the next runs of lanes, and locks their rows.
+func readLanes(ctx context.Context, t *db.Tx, lanes []lane, next map[lane]int64) error {
+	table, args := t.Dialect.Table(1, lanesTable(lanes)...)
+	rows, err := t.QueryContext(ctx, `SELECT selector, lane, next FROM queue_lanes WHERE (selector, lane) IN (SELECT c0, c1 FROM `+table+`) ORDER BY selector, lane`+t.Dialect.Lock, args...)
 	if err != nil {
-		return 0, fmt.Errorf("store the lane of job %s: %w", job.Quote(lane), err)
+		return err
 	}
-	return rank, nil
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	for rows.Next() {
+		var l lane
+		var n int64
+		if err := rows.Scan(&l.selector, &l.name, &n); err != nil {
+			return err
+		}
+		next[l] = n
+	}
+	return rows.Err()
 }
 
 // admit finds out what a run that is not ready waits for, and makes it ready if that is nothing. A run
@@ -143,20 +298,24 @@ func admit(ctx context.Context, t *db.Tx, run string, hasPlace bool) error {
 	}
 	switch gate {
 	case ready:
-		return insertReady(ctx, t, run)
+		return insertReady(ctx, t, []string{run})
 	case string(rules.Full):
 		t.OnCommit(t.Signals.Match.Raise)
 	}
 	return nil
 }
 
-// insertReady makes an entry ready.
-func insertReady(ctx context.Context, t *db.Tx, run string) error {
+// insertReady makes entries ready.
+func insertReady(ctx context.Context, t *db.Tx, runs []string) error {
+	if len(runs) == 0 {
+		return nil
+	}
+	table, args := t.Dialect.Table(1, db.Column{Texts: runs})
 	_, err := t.ExecContext(ctx, `INSERT INTO queue_ready (selector, rank, run_id, job, group_name, weight, avoid, work)
 		SELECT selector, rank, run_id, job, group_name, weight, avoid, CASE WHEN definition = '' THEN job ELSE definition END
-		FROM queue_entries WHERE run_id = $1`, run)
+		FROM queue_entries WHERE run_id IN (SELECT c0 FROM `+table+`)`, args...)
 	if err != nil {
-		return fmt.Errorf("make run %s ready: %w", run, err)
+		return fmt.Errorf("make %d runs ready: %w", len(runs), err)
 	}
 	return t.RaiseReady(ctx)
 }

@@ -19,7 +19,7 @@ type Queue struct {
 	*db.DB
 	places  *groups.Places
 	mu      sync.Mutex
-	waiting map[string]int64 // the entries of each job, as they were counted
+	waiting map[string]int64 // the entries of each job, and of everything, as they were counted
 	counted time.Time
 	workers func(context.Context) ([]rules.Worker, error) // nil: not known
 }

@@ -35,7 +35,7 @@ func (s *Queue) Submit(ctx context.Context, run string, r job.SubmitRequest, by 
 		return job.Run{}, false, err
 	}
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
-		stored, created, err = s.submit(ctx, &submitting{SubmitRequest: r, t: t, id: run, by: by, digest: digest})
+		stored, created, err = s.submit(ctx, &submitting{SubmitRequest: r, t: t, id: run, by: by, digest: digest, now: db.FromMicros(db.Micros(t.Now()))})
 		return err
 	})
 	if err != nil {
@@ -47,17 +47,21 @@ func (s *Queue) Submit(ctx context.Context, run string, r job.SubmitRequest, by 
 // submit stores a request in its transaction. created is false if the same request has made the run before. A request
 // that is refused has written nothing.
 func (s *Queue) submit(ctx context.Context, one *submitting) (stored job.Run, created bool, err error) {
-	one.now = db.FromMicros(db.Micros(one.t.Now()))
 	stored, again, err := one.before(ctx)
 	if err != nil || again {
 		return stored, false, err
 	}
-	if err := s.checkRoom(ctx, one.t, one.Job); err != nil {
+	if err := s.checkRoom(ctx, one.t, one.Job, nil); err != nil {
 		return job.Run{}, false, err
 	}
-	stored, err = one.store(ctx)
-	one.t.OnCommit(func() { s.countOne(one.Job) })
-	return stored, err == nil, err
+	if err := one.prepare(ctx); err != nil {
+		return job.Run{}, false, err
+	}
+	all := []*submitting{one}
+	if err := s.insert(ctx, one.t, all); err != nil {
+		return job.Run{}, false, err
+	}
+	return one.row.Run, true, nil
 }
 
 // submitting is a request in its transaction.
@@ -72,6 +76,12 @@ type submitting struct {
 	within         time.Duration
 	of             *rules.Occurrence // nil for a request
 	held           string
+
+	// What prepare finds.
+	selector rules.Selector
+	after    []job.Dependency // that are not met
+	row      tables.RunRow
+	done     *Submitted // of an occurrence
 }
 
 // before returns the run that the same request has made.
@@ -97,35 +107,56 @@ func (s *submitting) before(ctx context.Context) (job.Run, bool, error) {
 	return row.Run, true, nil
 }
 
-// store makes the run, its submission and its entry.
-func (s *submitting) store(ctx context.Context) (job.Run, error) {
-	selector, err := s.resolve(ctx)
-	if err != nil {
-		return job.Run{}, err
+// prepare finds everything that is stored of a request, or why it is refused.
+func (s *submitting) prepare(ctx context.Context) (err error) {
+	if s.selector, err = s.resolve(ctx); err != nil {
+		return err
 	}
 	if err := s.checkOverlap(ctx); err != nil {
-		return job.Run{}, err
+		return err
 	}
-	after, err := s.dependencies(ctx)
+	s.after, err = s.dependencies(ctx)
+	return err
+}
+
+// insert makes runs, their submissions and their entries in the queue.
+func (s *Queue) insert(ctx context.Context, t *db.Tx, all []*submitting) error {
+	var rows []*tables.RunRow
+	for _, one := range all {
+		one.row = one.newRow()
+		rows = append(rows, &one.row)
+	}
+	if err := tables.InsertQueued(ctx, t, rows); err != nil {
+		return err
+	}
+	var ids, jobs, definitions, digests, selectors, groups, specs []string
+	var weights []int64
+	var entries []joining
+	for _, one := range all {
+		text, err := one.selector.Text()
+		spec, serr := json.Marshal(one.spec)
+		if err := errors.Join(err, serr); err != nil {
+			return fmt.Errorf("encode the spec of run %s, and what it requires: %w", one.id, err)
+		}
+		ids, jobs, definitions, digests = append(ids, one.id), append(jobs, one.Job), append(definitions, one.version), append(digests, one.digest)
+		selectors, groups, specs, weights = append(selectors, text), append(groups, one.Group), append(specs, string(spec)), append(weights, one.Priority.Weight())
+		entries = append(entries, joining{
+			Entry: Entry{
+				Run: one.id, Attempt: 1, NotBefore: one.NotBefore, StartBy: one.row.Run.Submitted.StartBy, Held: one.held,
+				Job: one.Job, Definition: one.version, Group: one.Group, Weight: one.Priority.Weight(),
+			},
+			selector: text, after: one.after,
+		})
+	}
+	table, args := t.Dialect.Table(1, db.Column{Texts: ids}, db.Column{Texts: jobs}, db.Column{Texts: definitions}, db.Column{Texts: digests}, db.Column{Texts: selectors},
+		db.Column{Texts: groups}, db.Column{Numbers: weights}, db.Column{Texts: specs})
+	err := t.Queue(ctx, db.Statement{What: fmt.Sprintf("store %d submissions", len(all)), Args: args, Query: `INSERT INTO submissions (run_id, job, definition, request, selector, group_name, weight, spec)
+		SELECT c0, c1, c2, c3, c4, c5, c6, c7 FROM ` + table})
 	if err != nil {
-		return job.Run{}, err
+		return err
 	}
-	row, err := s.insertRun(ctx, selector)
-	if err != nil {
-		return job.Run{}, err
-	}
-	text, err := selector.Text()
-	spec, serr := json.Marshal(s.spec)
-	if err := errors.Join(err, serr); err != nil {
-		return job.Run{}, fmt.Errorf("encode the spec of run %s, and what it requires: %w", s.id, err)
-	}
-	_, err = s.t.ExecContext(ctx, `INSERT INTO submissions (run_id, job, definition, request, selector, group_name, weight, spec) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		s.id, s.Job, s.version, s.digest, text, s.Group, s.Priority.Weight(), string(spec))
-	if err != nil {
-		return job.Run{}, fmt.Errorf("store the submission of run %s: %w", s.id, err)
-	}
-	e := Entry{Run: s.id, Attempt: 1, NotBefore: s.NotBefore, StartBy: row.Submitted.StartBy, Held: s.held}
-	return row, enqueue(ctx, s.t, e, after)
+	t.OnCommit(func() { s.countMore(jobs) })
+	return join(ctx, t, entries)
 }
 
 // resolve finds the definition and the values of its parameters, and fills what the request leaves
@@ -145,11 +176,16 @@ func (s *submitting) resolve(ctx context.Context) (rules.Selector, error) {
 	} else {
 		selector.Requires, err = s.resolveDefinition(ctx)
 	}
+	return s.complete(selector), err
+}
+
+// complete fills what the request and its definition leave open.
+func (s *submitting) complete(selector rules.Selector) rules.Selector {
 	if s.Priority == "" {
 		s.Priority = job.PriorityNormal
 	}
 	s.Requires, selector.Spec, selector.Memory = selector.Requires, s.spec.Version, s.spec.MemoryBytes
-	return selector, err
+	return selector
 }
 
 func (s *submitting) resolveCommand(ctx context.Context) error {
@@ -172,6 +208,11 @@ func (s *submitting) resolveDefinition(ctx context.Context) (requires map[string
 	if err != nil {
 		return nil, err
 	}
+	return s.use(d, version)
+}
+
+// use resolves the request by a definition, and returns what the run requires of a worker.
+func (s *submitting) use(d definition.Definition, version string) (requires map[string]string, err error) {
 	if s.of != nil {
 		s.values, err = d.ResolveIn(s.Parameters, s.of.At.In(s.of.Zone))
 	} else {
@@ -205,17 +246,14 @@ func joinLabels(all ...map[string]string) map[string]string {
 
 // checkOverlap refuses the run while other work of its job goes on, if the request wants that.
 func (s *submitting) checkOverlap(ctx context.Context) error {
-	if s.of != nil {
-		return s.checkOverlapOfOccurrence(ctx)
-	}
 	if s.Overlap != definition.OverlapSkip {
 		return nil
 	}
-	active, err := tables.LockActive(ctx, s.t, s.Job, 1)
-	if err != nil || len(active) == 0 {
+	active, err := tables.LockActive(ctx, s.t, []string{s.Job}, 1)
+	if err != nil || len(active[s.Job]) == 0 {
 		return err
 	}
-	return &rules.ConflictError{Why: fmt.Sprintf("skipped, because %s: submit without overlap skip to queue the run all the same", active[0])}
+	return &rules.ConflictError{Why: fmt.Sprintf("skipped, because %s: submit without overlap skip to queue the run all the same", active[s.Job][0])}
 }
 
 // dependencies returns the runs that the run still has to wait for.
@@ -239,35 +277,29 @@ func (s *submitting) dependencies(ctx context.Context) (open []job.Dependency, e
 	return open, nil
 }
 
-// insertRun stores the run itself.
-func (s *submitting) insertRun(ctx context.Context, selector rules.Selector) (job.Run, error) {
+// newRow returns the run itself, without its number.
+func (s *submitting) newRow() tables.RunRow {
 	run := index.NewState(s.id, 0).View
 	run.Job, run.CreatedAt, run.StartAt = s.Job, s.now, s.now
 	run.Args, run.Command, run.Dir, run.Labels = s.spec.Args, job.CommandLine(s.spec.Args), s.spec.Dir, s.spec.Labels
 	run.Submitted = &job.Submission{
 		By: index.CleanText(s.by, 200), At: s.now, Definition: s.version, Parameters: s.values, Given: s.Parameters,
-		Priority: s.Priority, Group: s.Group, Requires: selector.Requires, Key: s.Key,
+		Priority: s.Priority, Group: s.Group, Requires: s.Requires, Key: s.Key,
 		NotBefore: s.NotBefore, StartBy: rules.StartBy(s.now, s.NotBefore, s.within), After: s.After,
 	}
 	if s.of != nil {
 		run.Submitted.Occurrence = &job.Occurrence{Schedule: s.of.Schedule, At: s.of.At}
 	}
-	row := tables.RunRow{Run: run, ReportedAt: s.now, ExpiresAt: s.now}
-	if err := tables.InsertRun(ctx, s.t, &row); err != nil {
-		return job.Run{}, err
-	}
-	if err := tables.UpdateRun(ctx, s.t, &row); err != nil {
-		return job.Run{}, err
-	}
-	return row.Run, tables.SetLabels(ctx, s.t, &row.Run)
+	return tables.RunRow{Run: run, ReportedAt: s.now, ExpiresAt: s.now}
 }
 
 // countsLast is how long the counts of waiting runs are used. Until then those that join are added,
 // and those that leave are not, so the queue has room again a little later than it could.
 const countsLast = time.Second
 
-// checkRoom returns *rules.FullError if the queue has no room for a run of a job.
-func (s *Queue) checkRoom(ctx context.Context, t *db.Tx, name string) error {
+// checkRoom returns *rules.FullError if the queue has no room for a run of a job, besides those that join it in the
+// transaction, by job.
+func (s *Queue) checkRoom(ctx context.Context, t *db.Tx, name string, join map[string]int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if age := t.Now().Sub(s.counted); s.waiting == nil || age < 0 || age > countsLast {
@@ -277,11 +309,7 @@ func (s *Queue) checkRoom(ctx context.Context, t *db.Tx, name string) error {
 		}
 		s.waiting, s.counted = waiting, t.Now()
 	}
-	var all int64
-	for _, n := range s.waiting {
-		all += n
-	}
-	return rules.CheckRoom(name, all, s.waiting[name])
+	return rules.CheckRoom(name, s.waiting[everything]+join[everything], s.waiting[name]+join[name])
 }
 
 func countEntries(ctx context.Context, from db.Querier) (map[string]int64, error) {
@@ -298,15 +326,22 @@ func countEntries(ctx context.Context, from db.Querier) (map[string]int64, error
 			return nil, fmt.Errorf("count the runs in the queue: %w", err)
 		}
 		waiting[name] = n
+		waiting[everything] += n
 	}
 	return waiting, rows.Err()
 }
 
-// countOne adds a run to the counts.
-func (s *Queue) countOne(name string) {
+// everything is the key of the count of all jobs.
+const everything = ""
+
+// countMore adds runs to the counts, by their jobs.
+func (s *Queue) countMore(jobs []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.waiting != nil {
-		s.waiting[name]++
+		for _, name := range jobs {
+			s.waiting[name]++
+			s.waiting[everything]++
+		}
 	}
 }

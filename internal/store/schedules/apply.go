@@ -209,17 +209,36 @@ func (s Schedule) pausedText() string {
 
 // move stores the first time of a schedule that has not come, the zero time for none, and what its last ones were.
 func move(ctx context.Context, t *db.Tx, s Schedule, following time.Time) error {
-	n := stored{}
-	if !following.IsZero() {
-		n = n.with(&following, s)
+	return moveAll(ctx, t, []due{{Schedule: s, following: following}})
+}
+
+// moveAll is move for schedules.
+func moveAll(ctx context.Context, t *db.Tx, all []due) error {
+	if len(all) == 0 {
+		return nil
 	}
-	finding, since, err := encodeFinding(s.found)
-	if err == nil {
-		_, err = t.ExecContext(ctx, `UPDATE schedules SET next_at = $3, due_at = $4, set_at = $5, unstarted = $6, finding = $7, found_at = $8 WHERE job = $1 AND number = $2`,
-			s.Job, s.Number, db.NullableMicros(n.next), db.NullableMicros(n.due), db.Micros(t.Now()), s.unstarted, finding, since)
+	var jobs, findings []string
+	var numbers, next, dueAt, unstarted, found []int64
+	for _, d := range all {
+		n := stored{}
+		if !d.following.IsZero() {
+			n = n.with(&d.following, d.Schedule)
+		}
+		finding, since, err := encodeFinding(d.found)
+		if err != nil {
+			return err
+		}
+		if !since.Valid {
+			since.Int64 = db.Never
+		}
+		jobs, numbers, next, dueAt = append(jobs, d.Job), append(numbers, int64(d.Number)), append(next, db.MicrosOrNever(n.next)), append(dueAt, db.MicrosOrNever(n.due))
+		unstarted, findings, found = append(unstarted, d.unstarted), append(findings, finding.String), append(found, since.Int64)
 	}
-	if err != nil {
-		return fmt.Errorf("store when schedule %d of job %s is due: %w", s.Number, job.Quote(s.Job), err)
-	}
-	return nil
+	table, args := t.Dialect.Table(3, db.Column{Texts: jobs}, db.Column{Numbers: numbers}, db.Column{Numbers: next}, db.Column{Numbers: dueAt},
+		db.Column{Numbers: unstarted}, db.Column{Texts: findings}, db.Column{Numbers: found})
+	return t.Queue(ctx, db.Statement{
+		What: fmt.Sprintf("store when %d schedules are due", len(all)), Args: append([]any{db.Micros(t.Now()), db.Never}, args...),
+		Query: `UPDATE schedules SET next_at = NULLIF(c2, $2), due_at = NULLIF(c3, $2), set_at = $1, unstarted = c4, finding = NULLIF(c5, ''), found_at = NULLIF(c6, $2)
+			FROM ` + table + ` WHERE job = c0 AND number = c1`,
+	})
 }

@@ -125,12 +125,20 @@ func (s *Schedules) backfillOne(ctx context.Context, t *db.Tx, of Schedule, at t
 	default:
 		o.Overlap, o.After = definition.OverlapAllow, []job.Dependency{{Run: before, When: rules.WhenEnded}}
 	}
-	one := starting{Schedules: s, t: t, due: due{Schedule: of}}
-	slot := schedule.Slot{At: at, Last: at, Count: 1, Result: schedule.RanLate, Why: "backfilled by " + by}
-	if err := one.submit(ctx, slot, o); err != nil || len(one.runs) == 0 {
+	rule, err := of.Rule()
+	if err != nil {
 		return "", err
 	}
-	return one.runs[0].ID, nil
+	occurrenceOf(&o, of, rule, at)
+	one := starting{Schedules: s, t: t}
+	m := made{slot: schedule.Slot{At: at, Last: at, Count: 1, Result: schedule.RanLate, Why: "backfilled by " + by}}
+	if err := one.submit(ctx, []rules.Occurrence{o}, func(int) *made { return &m }); err != nil {
+		return "", err
+	}
+	if m.run == "" {
+		return "", record(ctx, t, of, []schedule.Slot{m.slot})
+	}
+	return m.run, recordRuns(ctx, t, []runOf{{of, m.slot, m.run}})
 }
 
 // uncover removes a time from the occurrences without a run, and reports whether it has one with a run.

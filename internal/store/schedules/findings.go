@@ -40,10 +40,10 @@ func encodeFinding(f *job.Finding) (text sql.NullString, since sql.NullInt64, er
 }
 
 // judge says whether the occurrences that were stored make or end a finding.
-func (s *starting) judge(ctx context.Context) error {
-	u := rules.Unstarted{Job: s.Job, Schedule: s.Number, When: s.Text(), Times: s.unstarted, Run: s.inTheWay}
+func (s *starting) judge(ctx context.Context, of *outcome) error {
+	u := rules.Unstarted{Job: of.Job, Schedule: of.Number, When: of.Text(), Times: of.unstarted, Run: of.inTheWay}
 	started := false
-	for _, one := range s.done {
+	for _, one := range of.done {
 		switch one.Result {
 		case schedule.Ran, schedule.RanLate:
 			u.Times, u.Last, started = 0, schedule.Slot{}, true
@@ -52,17 +52,17 @@ func (s *starting) judge(ctx context.Context) error {
 			u.Times, u.Last, started = u.Times+int64(one.Count), one, false
 		}
 	}
-	if u.Last.Result == "" && !started || started && s.found == nil {
-		s.unstarted = u.Times
+	if u.Last.Result == "" && !started || started && of.found == nil {
+		of.unstarted = u.Times
 		return nil
 	}
-	p, err := readPolicy(ctx, s.t, s.Job)
+	p, err := readPolicy(ctx, s.t, of.Job)
 	if err != nil {
 		return err
 	}
-	before := s.found
-	s.unstarted, s.found = u.Times, rules.JudgeSkipped(u, before, s.t.Now(), p)
-	entries, err := ofLastRun(ctx, s.t, s.Job, rules.SkippedEntries(s.Job, before, s.found, started, s.t.Now(), p))
+	before := of.found
+	of.unstarted, of.found = u.Times, rules.JudgeSkipped(u, before, s.t.Now(), p)
+	entries, err := ofLastRun(ctx, s.t, of.Job, rules.SkippedEntries(of.Job, before, of.found, started, s.t.Now(), p))
 	s.entries = append(s.entries, entries...)
 	return err
 }

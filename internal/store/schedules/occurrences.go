@@ -33,14 +33,58 @@ func recorded(ctx context.Context, t *db.Tx, s Schedule, at time.Time) (bool, er
 	return err == nil && last >= db.Micros(at), nil
 }
 
-// recordRun stores the occurrence of a run.
-func recordRun(ctx context.Context, t *db.Tx, s Schedule, slot schedule.Slot, run string) error {
-	_, err := t.ExecContext(ctx, `INSERT INTO occurrences (job, number, at, last, count, result, why, run_id, nth) VALUES ($1, $2, $3, $3, 1, $4, $5, $6, 0)`,
-		s.Job, s.Number, db.Micros(slot.At), string(slot.Result), slot.Why, run)
-	if err != nil {
-		return fmt.Errorf("store the occurrence of schedule %d of job %s at %s: %w", s.Number, job.Quote(s.Job), job.TimeText(slot.At), err)
+// occasion is a time at which a schedule is due.
+type occasion struct {
+	Schedule
+	at time.Time
+}
+
+func (o occasion) name() string { return fmt.Sprintf("%s at %d", o.id(), db.Micros(o.at)) }
+
+// recordedOf returns the names of those of some occasions that have an occurrence.
+func recordedOf(ctx context.Context, t *db.Tx, all []occasion) (map[string]bool, error) {
+	known := map[string]bool{}
+	if len(all) == 0 {
+		return known, nil
 	}
-	return nil
+	var jobs []string
+	var numbers, at []int64
+	for _, o := range all {
+		jobs, numbers, at = append(jobs, o.Job), append(numbers, int64(o.Number)), append(at, db.Micros(o.at))
+	}
+	table, args := t.Dialect.Table(1, db.Column{Texts: jobs}, db.Column{Numbers: numbers}, db.Column{Numbers: at})
+	names, err := db.QueryTexts(ctx, t, `SELECT c0 || '/' || c1 || ' at ' || c2 FROM `+table+`
+		WHERE c2 <= (SELECT last FROM occurrences WHERE job = c0 AND number = c1 AND at <= c2 ORDER BY at DESC LIMIT 1)`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read the occurrences of %d times: %w", len(all), err)
+	}
+	for _, name := range names {
+		known[name] = true
+	}
+	return known, nil
+}
+
+// runOf is a run of a time of a schedule.
+type runOf struct {
+	Schedule
+	slot schedule.Slot
+	run  string
+}
+
+// recordRuns stores the occurrences of runs.
+func recordRuns(ctx context.Context, t *db.Tx, all []runOf) error {
+	if len(all) == 0 {
+		return nil
+	}
+	var jobs, results, whys, runs []string
+	var numbers, at []int64
+	for _, r := range all {
+		jobs, numbers, at = append(jobs, r.Job), append(numbers, int64(r.Number)), append(at, db.Micros(r.slot.At))
+		results, whys, runs = append(results, string(r.slot.Result)), append(whys, r.slot.Why), append(runs, r.run)
+	}
+	table, args := t.Dialect.Table(1, db.Column{Texts: jobs}, db.Column{Numbers: numbers}, db.Column{Numbers: at}, db.Column{Texts: results}, db.Column{Texts: whys}, db.Column{Texts: runs})
+	return t.Queue(ctx, db.Statement{What: fmt.Sprintf("store the occurrences of %d runs", len(all)), Args: args, Query: `INSERT INTO occurrences (job, number, at, last, count, result, why, run_id, nth)
+		SELECT c0, c1, c2, c2, 1, c3, c4, c5, 0 FROM ` + table})
 }
 
 // neighbor is the newest occurrence of a schedule: what comes next may be equal to it.

@@ -10,12 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
-	"stint.dev/stint/internal/definition"
-	"stint.dev/stint/internal/outbox"
-	"stint.dev/stint/internal/query"
-	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/schedule"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/troubled"
@@ -24,7 +18,7 @@ import (
 
 const (
 	// batch is how many schedules one transaction handles: agents wait for it with their journals.
-	batch = 40
+	batch = 100
 	// mostSlots is about how many occurrences one transaction stores.
 	mostSlots = 2 * schedule.MostEqual
 )
@@ -32,6 +26,7 @@ const (
 // due is a schedule that is due, and what becomes of its times.
 type due struct {
 	Schedule
+	rule      schedule.Rule
 	slots     []schedule.Slot
 	following time.Time
 }
@@ -142,7 +137,7 @@ func (r *round) judge(ctx context.Context, found []Schedule) (plan []due, rest [
 			r.items.RecordFailure(ctx, troubled.Schedule, one.id(), err)
 			continue
 		}
-		d := due{Schedule: one}
+		d := due{Schedule: one, rule: rule}
 		d.slots, d.following = rule.Due(*one.Next, r.now, one.paused())
 		for k := range d.slots {
 			if d.slots[k].Result == schedule.Paused {
@@ -167,22 +162,16 @@ func (s *Schedules) store(ctx context.Context, plan []due, changed func(job.Run)
 		if err != nil {
 			return err
 		}
-		var entries []outbox.Entry
-		for _, one := range plan {
-			own, err := one.lock(ctx, t)
-			if err != nil {
-				return err
-			}
-			if !own {
-				continue
-			}
-			starting := starting{Schedules: s, t: t, due: one, restored: restored}
-			if err := starting.all(ctx); err != nil {
-				return err
-			}
-			runs, done, entries = append(runs, starting.runs...), append(done, starting.done...), append(entries, starting.entries...)
+		own, err := lockDue(ctx, t, plan)
+		if err != nil {
+			return err
 		}
-		return s.enqueue(ctx, t, entries)
+		starting := starting{Schedules: s, t: t, restored: restored}
+		if err := starting.all(ctx, own); err != nil {
+			return err
+		}
+		runs, done = starting.runs, starting.done
+		return s.enqueue(ctx, t, starting.entries)
 	})
 	if err != nil {
 		return fmt.Errorf("start what %d schedules are due for: %w", len(plan), err)
@@ -199,150 +188,40 @@ func (s *Schedules) store(ctx context.Context, plan []due, changed func(job.Run)
 	return nil
 }
 
-// lock locks the row of a schedule. It reports whether the row is what it was when it was read: no other server was
-// faster, and nobody changed it.
-func (d *due) lock(ctx context.Context, t *db.Tx) (bool, error) {
+// lockDue locks the rows of schedules, and returns those that are what they were when they were read: no other server was
+// faster, and nobody changed them.
+func lockDue(ctx context.Context, t *db.Tx, plan []due) ([]due, error) {
+	var jobs, docs []string
+	var numbers, next []int64
+	for _, d := range plan {
+		jobs, numbers, next, docs = append(jobs, d.Job), append(numbers, int64(d.Number)), append(next, db.Micros(*d.Next)), append(docs, d.doc)
+	}
 	skip := ""
 	if t.Dialect.Postgres {
-		skip = t.Dialect.Lock + ` SKIP LOCKED`
+		skip = ` FOR UPDATE OF s SKIP LOCKED`
 	}
-	var finding sql.NullString
-	err := t.QueryRowContext(ctx, `SELECT unstarted, finding FROM schedules WHERE job = $1 AND number = $2 AND next_at = $3 AND doc = $4`+skip,
-		d.Job, d.Number, db.Micros(*d.Next), d.doc).Scan(&d.unstarted, &finding)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
+	table, args := t.Dialect.Table(1, db.Column{Texts: jobs}, db.Column{Numbers: numbers}, db.Column{Numbers: next}, db.Column{Texts: docs})
+	rows, err := t.QueryContext(ctx, `SELECT s.job, s.number, s.unstarted, s.finding FROM `+table+`, schedules s WHERE s.job = c0 AND s.number = c1 AND s.next_at = c2 AND s.doc = c3`+skip, args...)
 	if err != nil {
-		return false, fmt.Errorf("lock schedule %d of job %s: %w", d.Number, job.Quote(d.Job), err)
+		return nil, fmt.Errorf("lock %d schedules: %w", len(plan), err)
 	}
-	d.found = decodeFinding(finding)
-	return true, nil
-}
-
-// restored is when the database was put back from an older copy, and why what was due before is held.
-type restored struct {
-	at  time.Time
-	why string
-}
-
-func readRestored(ctx context.Context, t *db.Tx) (r restored, err error) {
-	var at sql.NullInt64
-	if err := t.QueryRowContext(ctx, `SELECT restored_at, restored_why FROM installation`).Scan(&at, &r.why); err != nil {
-		return r, fmt.Errorf("read whether the database was restored: %w", err)
-	}
-	if at.Valid {
-		r.at = db.FromMicros(at.Int64)
-	}
-	return r, nil
-}
-
-// starting is a schedule in the transaction that starts what it is due for.
-type starting struct {
-	*Schedules
-	due
-	t        *db.Tx
-	restored restored
-	runs     []job.Run
-	done     []schedule.Slot
-	inTheWay string // the run for which the last occurrence was skipped
-	entries  []outbox.Entry
-}
-
-func (s *starting) all(ctx context.Context) error {
-	var others []schedule.Slot // that are stored together
-	for _, slot := range s.slots {
-		if slot.Result != schedule.Ran && slot.Result != schedule.RanLate {
-			others = append(others, slot)
-			continue
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	locked := map[string]Schedule{}
+	for rows.Next() {
+		var one Schedule
+		var finding sql.NullString
+		if err := rows.Scan(&one.Job, &one.Number, &one.unstarted, &finding); err != nil {
+			return nil, fmt.Errorf("lock %d schedules: %w", len(plan), err)
 		}
-		if err := s.record(ctx, others); err != nil {
-			return err
-		}
-		others = nil
-		if err := s.one(ctx, slot); err != nil {
-			return err
+		one.found = decodeFinding(finding)
+		locked[one.id()] = one
+	}
+	var own []due
+	for _, d := range plan {
+		if one, is := locked[d.id()]; is {
+			d.unstarted, d.found = one.unstarted, one.found
+			own = append(own, d)
 		}
 	}
-	if err := s.record(ctx, others); err != nil {
-		return err
-	}
-	if err := s.judge(ctx); err != nil {
-		return err
-	}
-	return move(ctx, s.t, s.Schedule, s.following)
-}
-
-func (s *starting) record(ctx context.Context, slots []schedule.Slot) error {
-	s.done = append(s.done, slots...)
-	return record(ctx, s.t, s.Schedule, slots)
-}
-
-// one makes the run of a time, or says why there is none. A time that has its occurrence already, because the clock was
-// set back, is left alone.
-func (s *starting) one(ctx context.Context, slot schedule.Slot) error {
-	known, err := recorded(ctx, s.t, s.Schedule, slot.At)
-	if err != nil || known {
-		return err
-	}
-	o := rules.Occurrence{By: fmt.Sprintf("schedule %d", s.Number), At: slot.At.UTC()}
-	o.AfterRestore(s.restored.at, s.restored.why, s.t.Now())
-	return s.submit(ctx, slot, o)
-}
-
-// submit makes the run of a time, and its occurrence.
-func (s *starting) submit(ctx context.Context, slot schedule.Slot, o rules.Occurrence) error {
-	rule, err := s.Rule()
-	if err != nil {
-		return err
-	}
-	o.Run, o.Job, o.Schedule, o.At, o.Zone, o.Parameters = runID(s.Schedule, slot.At), s.Job, s.Number, slot.At.UTC(), rule.Zone, s.Parameters
-	run, err := s.queue.SubmitOccurrence(ctx, s.t, o)
-	result, why := refusal(err)
-	switch {
-	case err != nil && result == "":
-		return err
-	case err != nil:
-		slot.Result, slot.Why, s.inTheWay = result, why, ""
-		var overlap *rules.OverlapError
-		if errors.As(err, &overlap) {
-			s.inTheWay = overlap.Run
-		}
-		return s.record(ctx, []schedule.Slot{slot})
-	}
-	s.runs, s.done = append(s.runs, s.ForReader(run)), append(s.done, slot)
-	return recordRun(ctx, s.t, s.Schedule, slot, o.Run)
-}
-
-// refusal returns what becomes of an occurrence of which no run can be made; "" for another error.
-func refusal(err error) (schedule.Result, string) {
-	var overlap *rules.OverlapError
-	var values *definition.ValuesError
-	var full *rules.FullError
-	var conflict *rules.ConflictError
-	var invalid *job.InvalidError
-	var missing *query.NotFoundError
-	switch {
-	case errors.As(err, &overlap):
-		return schedule.Skipped, overlap.Error()
-	case errors.As(err, &values):
-		return schedule.Refused, values.Error()
-	case errors.As(err, &full):
-		return schedule.Refused, full.Error()
-	case errors.As(err, &conflict):
-		return schedule.Refused, conflict.Error()
-	case errors.As(err, &invalid):
-		return schedule.Refused, invalid.Error()
-	case errors.As(err, &missing):
-		return schedule.Refused, missing.Error()
-	}
-	return "", ""
-}
-
-// ids is the namespace of the ids of runs that schedules start.
-var ids = uuid.MustParse("8c1a4b52-5f0e-4b0e-9d43-6f0a1c7f2e91")
-
-// runID returns the id of the run of an occurrence. It is always the same, so that a run that was made before the
-// database was restored is not made again.
-func runID(s Schedule, at time.Time) string {
-	return uuid.NewSHA1(ids, fmt.Appendf(nil, "%s\x00%d\x00%d", s.Job, s.Number, at.Unix())).String()
+	return own, rows.Err()
 }

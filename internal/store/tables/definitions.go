@@ -42,3 +42,38 @@ func ReadDefinition(ctx context.Context, t *db.Tx, name, version string) (d defi
 	d, err = definition.FromCanonical(canonical)
 	return d, hash, err
 }
+
+// StoredDefinition is a version of a definition.
+type StoredDefinition struct {
+	definition.Definition
+	Hash string
+}
+
+// ReadDefinitions reads the current definitions of jobs, by job. Those that have none are left out.
+func ReadDefinitions(ctx context.Context, t *db.Tx, names []string) (map[string]StoredDefinition, error) {
+	table, args := t.Dialect.Table(1, db.Column{Texts: names})
+	statement := `SELECT d.job, v.hash, v.canonical FROM definitions d JOIN definition_versions v ON v.job = d.job AND v.hash = d.version
+		WHERE d.job IN (SELECT c0 FROM ` + table + `) ORDER BY d.job`
+	if t.Dialect.Postgres {
+		statement += ` FOR KEY SHARE OF v` // as ReadDefinition
+	}
+	rows, err := t.QueryContext(ctx, statement, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read the definitions of %d jobs: %w", len(names), err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	all := map[string]StoredDefinition{}
+	for rows.Next() {
+		var name, hash string
+		var canonical []byte
+		if err := rows.Scan(&name, &hash, &canonical); err != nil {
+			return nil, fmt.Errorf("read the definitions of %d jobs: %w", len(names), err)
+		}
+		d, err := definition.FromCanonical(canonical)
+		if err != nil {
+			return nil, fmt.Errorf("read the definition of job %s: %w", job.Quote(name), err)
+		}
+		all[name] = StoredDefinition{d, hash}
+	}
+	return all, rows.Err()
+}

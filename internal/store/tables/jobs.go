@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"stint.dev/stint/internal/store/db"
@@ -15,7 +16,7 @@ import (
 // until the transaction ends. A job that has had no run has no row, and is not locked.
 func LockJob(ctx context.Context, t *db.Tx, name string) error {
 	var next int64
-	err := t.ReadRow(ctx, `SELECT COALESCE(SUM(next_number), 0) FROM (SELECT next_number FROM jobs WHERE name = $1`+t.Dialect.Lock+`) AS one`, []any{name}, &next)
+	err := t.QueryRowContext(ctx, `SELECT COALESCE(SUM(next_number), 0) FROM (SELECT next_number FROM jobs WHERE name = $1`+t.Dialect.Lock+`) AS one`, name).Scan(&next)
 	if err != nil {
 		return fmt.Errorf("lock job %s: %w", job.Quote(name), err)
 	}
@@ -51,33 +52,52 @@ func ActiveRunName(text string) string {
 	return name
 }
 
-// LockActive returns the first runs of a job that wait or go on, and keeps others from being made until the
+// LockActive returns the first runs of each of some jobs that wait or go on, and keeps others from being made until the
 // transaction ends.
-func LockActive(ctx context.Context, t *db.Tx, name string, most int) (active []ActiveRun, err error) {
-	if t.Dialect.Postgres { // a row that is not there cannot be locked; SQLite has one writer
-		err := t.Queue(ctx, db.Statement{What: "lock job " + job.Quote(name), Query: `INSERT INTO jobs (name, next_number) VALUES ($1, 1) ON CONFLICT (name) DO NOTHING`, Args: []any{name}})
-		if err != nil {
-			return nil, err
-		}
+func LockActive(ctx context.Context, t *db.Tx, names []string, most int) (map[string][]ActiveRun, error) {
+	if len(names) == 0 {
+		return nil, nil
 	}
-	if err := LockJob(ctx, t, name); err != nil {
+	if err := lockJobs(ctx, t, names); err != nil {
 		return nil, err
 	}
 	// With the sign the few runs of these states are sorted, and not all runs of the job read in their order.
-	rows, err := t.QueryContext(ctx, `SELECT id, number, state, COALESCE((SELECT held FROM queue_entries WHERE run_id = runs.id), '') FROM runs WHERE job = $1
-		AND state IN ('queued', 'starting', 'installing', 'running', 'stopping', 'retrying') ORDER BY +number LIMIT $2`, name, most)
+	first := `(SELECT %s FROM ` + t.Dialect.RunsIndexedBy("runs_of_job_state") + ` WHERE job = c0 AND state IN ('queued', 'starting', 'installing', 'running', 'stopping', 'retrying') ORDER BY +number LIMIT $1)`
+	table, args := t.Dialect.Table(2, db.Column{Texts: names})
+	from := table + ` CROSS JOIN runs r ON r.id IN ` + fmt.Sprintf(first, `id`)
+	if t.Dialect.Postgres {
+		from = table + ` CROSS JOIN LATERAL ` + fmt.Sprintf(first, `id, job, number, state`) + ` AS r`
+	}
+	rows, err := t.QueryContext(ctx, `SELECT r.id, r.job, r.number, r.state, COALESCE((SELECT held FROM queue_entries WHERE run_id = r.id), '') FROM `+from+` ORDER BY r.job, r.number`,
+		append([]any{most}, args...)...)
 	if err != nil {
-		return nil, fmt.Errorf("read the active runs of job %s: %w", job.Quote(name), err)
+		return nil, fmt.Errorf("read the active runs of %d jobs: %w", len(names), err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	active := map[string][]ActiveRun{}
 	for rows.Next() {
-		one := ActiveRun{Job: name}
-		if err := rows.Scan(&one.ID, &one.Number, &one.State, &one.Held); err != nil {
-			return nil, fmt.Errorf("read the active runs of job %s: %w", job.Quote(name), err)
+		var one ActiveRun
+		if err := rows.Scan(&one.ID, &one.Job, &one.Number, &one.State, &one.Held); err != nil {
+			return nil, fmt.Errorf("read the active runs of %d jobs: %w", len(names), err)
 		}
-		active = append(active, one)
+		active[one.Job] = append(active[one.Job], one)
 	}
 	return active, rows.Err()
+}
+
+// lockJobs locks jobs, also those that have had no run.
+func lockJobs(ctx context.Context, t *db.Tx, names []string) error {
+	if !t.Dialect.Postgres {
+		return nil // it has one writer
+	}
+	// A row that is not there cannot be locked. In one order, so that servers do not wait for each other in a circle.
+	table, args := t.Dialect.Table(1, db.Column{Texts: slices.Sorted(slices.Values(names))})
+	what := fmt.Sprintf("lock %d jobs", len(names))
+	err := t.Queue(ctx, db.Statement{What: what, Query: `INSERT INTO jobs (name, next_number) SELECT c0, 1 FROM ` + table + ` ON CONFLICT (name) DO NOTHING`, Args: args})
+	if err != nil {
+		return err
+	}
+	return t.Queue(ctx, db.Statement{What: what, Query: `SELECT 1 FROM jobs WHERE name IN (SELECT c0 FROM ` + table + `) ORDER BY name` + t.Dialect.Lock, Args: args})
 }
 
 // LastRun returns the run of a job that started last, and its attempt; "" for none.
