@@ -28,6 +28,17 @@ type Ask struct {
 	Begun bool
 }
 
+// StoredClaim is what is stored about the question of a process: the claim that it has, and the permit of the attempt.
+type StoredClaim struct {
+	// Of the claim, without Run if it has ended: for which attempt of which run it is, whose it is, and what the permit takes
+	// over from it.
+	Claim, Run, Worker, Host, Avoided string
+	Attempt                           int
+	Memory                            int64
+
+	Permitted, PermittedBy string // the incarnation and the claim of the permit; empty for none
+}
+
 // Grant is an answer to an Ask.
 type Grant struct {
 	Granted bool

@@ -49,13 +49,14 @@ func (s *Claims) PermitOf(ctx context.Context, t *db.Tx, run string, attempt int
 }
 
 // Permit answers a process that asks to start an attempt of a run. The transaction has locked the run,
-// and row is nil if there is none. begun says that the journal of the attempt has more than what the
+// and row is nil if there is none. claim is what ReadClaims returned for it. begun says that the journal of the
+// attempt has more than what the
 // process sends. If the answer is a first grant, it takes the claim, the run's place in the queue, and
 // stores the permit; the caller stores the beginning of the journal and the change of the run in the same
 // transaction. token is the token of the attempt if it is granted.
-func (s *Claims) Permit(ctx context.Context, t *db.Tx, row *tables.RunRow, run string, attempt int, p index.PermitRequest, begun bool, now time.Time) (g queue.Grant, token string, err error) {
+func (s *Claims) Permit(ctx context.Context, t *db.Tx, row *tables.RunRow, run string, attempt int, p index.PermitRequest, claim queue.StoredClaim, begun bool, now time.Time) (g queue.Grant, token string, err error) {
 	a := queue.Ask{Attempt: attempt, Incarnation: p.Incarnation, Begun: begun}
-	claim, signed := access.ClaimOf(s.key, p.Claim)
+	_, signed := access.ClaimOf(s.key, p.Claim)
 	if !s.CopiedAt().IsZero() {
 		return queue.Grant{Code: queue.OnCopy, Why: "the server works with a restored copy of its database, which starts nothing"}, "", nil
 	}
@@ -69,18 +70,14 @@ func (s *Claims) Permit(ctx context.Context, t *db.Tx, row *tables.RunRow, run s
 	if row.Run.Cancel != nil {
 		a.CanceledBy = row.Run.Cancel.By
 	}
-	c, err := readClaim(ctx, t, claim, run, attempt)
-	if err != nil {
-		return queue.Grant{}, "", err
-	}
 	switch {
-	case c.permitted == "":
-	case c.permittedBy == claim:
-		a.Permitted = c.permitted
+	case claim.Permitted == "":
+	case claim.PermittedBy == claim.Claim:
+		a.Permitted = claim.Permitted
 	default:
 		a.OtherClaim = true
 	}
-	a.Claimed = c.run == run && c.attempt == attempt
+	a.Claimed = claim.Run == run && claim.Attempt == attempt
 	if g = a.Answer(); !g.Granted {
 		return g, "", nil
 	}
@@ -88,54 +85,70 @@ func (s *Claims) Permit(ctx context.Context, t *db.Tx, row *tables.RunRow, run s
 		return queue.Grant{Code: queue.NotDurable, Why: "the server works with relaxed durability: a permit that it gives could be lost at a power cut, and be given again"}, "", nil
 	}
 	if g.First {
-		if err := s.grant(ctx, t, row, c, p.Incarnation, now); err != nil {
+		if err := s.grant(ctx, t, row, claim, p.Incarnation, now); err != nil {
 			return queue.Grant{}, "", err
 		}
 	}
 	return g, access.AttemptToken(s.key, run, attempt, p.Incarnation), nil
 }
 
-// heldClaim is a claim with what the permit takes over from it, and the permit that the attempt has.
-type heldClaim struct {
-	claimRow
-	avoided, host string
-	memory        int64
-
-	permitted, permittedBy string // the incarnation and the claim of the permit; empty for none
+// ReadClaims returns what is stored about questions for permits, in their order. The transaction has locked the runs, and
+// changes nothing of them before they are answered.
+func (s *Claims) ReadClaims(ctx context.Context, t *db.Tx, asks []index.Append) ([]queue.StoredClaim, error) {
+	all, n := make([]queue.StoredClaim, len(asks)), len(asks)
+	runs, claims, attempts, places := make([]string, n), make([]string, n), make([]int64, n), make([]int64, n)
+	for i, a := range asks {
+		all[i].Claim, _ = access.ClaimOf(s.key, a.Permit.Claim) // none that is not signed
+		runs[i], attempts[i], claims[i], places[i] = a.Run, int64(a.Attempt), all[i].Claim, int64(i)
+	}
+	table, args := t.Dialect.Table(1, db.Column{Texts: runs}, db.Column{Numbers: attempts}, db.Column{Texts: claims}, db.Column{Numbers: places})
+	rows, err := t.QueryContext(ctx, `SELECT v.c3, COALESCE(p.incarnation, ''), COALESCE(p.claim, ''), COALESCE(c.run_id, ''), COALESCE(c.worker, ''),
+		COALESCE(c.attempt, 0), COALESCE(c.avoided, ''), c.doc, COALESCE((SELECT host FROM workers w WHERE w.name = c.worker), '')
+		FROM `+table+` LEFT JOIN permits p ON p.run_id = v.c0 AND p.attempt = v.c1 LEFT JOIN claims c ON c.id = v.c2`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read %d claims: %w", n, err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	for rows.Next() {
+		var at int
+		var h queue.StoredClaim
+		var doc []byte
+		if err := rows.Scan(&at, &h.Permitted, &h.PermittedBy, &h.Run, &h.Worker, &h.Attempt, &h.Avoided, &doc, &h.Host); err != nil {
+			return nil, fmt.Errorf("read %d claims: %w", n, err)
+		}
+		if h.Memory, err = memoryOf(doc); err != nil {
+			return nil, fmt.Errorf("read claim %s: %w", all[at].Claim, err)
+		}
+		h.Claim = all[at].Claim
+		all[at] = h
+	}
+	return all, rows.Err()
 }
 
-// readClaim reads a claim, whose run is empty if it has ended, and the permit of an attempt.
-func readClaim(ctx context.Context, t *db.Tx, id, run string, attempt int) (c heldClaim, err error) {
-	var doc []byte
-	err = t.ReadRow(ctx, `SELECT COALESCE(p.incarnation, ''), COALESCE(p.claim, ''), COALESCE(c.id, ''), COALESCE(c.run_id, ''), COALESCE(c.worker, ''), COALESCE(c.work, ''),
-		COALESCE(c.attempt, 0), COALESCE(c.avoided, ''), c.doc, COALESCE((SELECT host FROM workers w WHERE w.name = c.worker), '')
-		FROM (SELECT 1 AS one) AS one LEFT JOIN permits p ON p.run_id = $1 AND p.attempt = $2 LEFT JOIN claims c ON c.id = $3`, []any{run, attempt, id},
-		&c.permitted, &c.permittedBy, &c.id, &c.run, &c.worker, &c.work, &c.attempt, &c.avoided, &doc, &c.host)
+// memoryOf returns the limit of memory of a claim, whose document is empty if it has ended.
+func memoryOf(doc []byte) (int64, error) {
 	var claim job.Claim
-	if err == nil && len(doc) > 0 {
-		err = json.Unmarshal(doc, &claim)
+	if len(doc) == 0 {
+		return 0, nil
 	}
-	if err != nil {
-		return heldClaim{}, fmt.Errorf("read claim %s: %w", id, err)
-	}
-	c.memory = claim.Spec.MemoryBytes
-	return c, nil
+	err := json.Unmarshal(doc, &claim)
+	return claim.Spec.MemoryBytes, err
 }
 
 // grant turns a claim into a permit. That both exist once in the database makes sure that no other
 // process gets either: a transaction that loses is run again, and finds the permit.
-func (s *Claims) grant(ctx context.Context, t *db.Tx, row *tables.RunRow, c heldClaim, incarnation string, now time.Time) error {
-	what := fmt.Sprintf("store the permit of attempt %d of run %s", c.attempt, c.run)
+func (s *Claims) grant(ctx context.Context, t *db.Tx, row *tables.RunRow, h queue.StoredClaim, incarnation string, now time.Time) error {
+	what := fmt.Sprintf("store the permit of attempt %d of run %s", h.Attempt, h.Run)
 	statements := []db.Statement{
-		{Query: `DELETE FROM claims WHERE id = $1`, Args: []any{c.id}, What: what, One: true},
+		{Query: `DELETE FROM claims WHERE id = $1`, Args: []any{h.Claim}, What: what, One: true},
 		{
 			Query: `INSERT INTO permits (run_id, attempt, incarnation, claim, worker, host, at, memory, avoided)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`, What: what, One: true,
-			Args: []any{c.run, c.attempt, incarnation, c.id, c.worker, c.host, db.Micros(now), c.memory, c.avoided},
+			Args: []any{h.Run, h.Attempt, incarnation, h.Claim, h.Worker, h.Host, db.Micros(now), h.Memory, h.Avoided},
 		},
 	}
-	if c.attempt > 1 {
-		statements = append(statements, db.Statement{Query: `UPDATE permits SET active = 0 WHERE run_id = $1 AND attempt < $2`, Args: []any{c.run, c.attempt}, What: what})
+	if h.Attempt > 1 {
+		statements = append(statements, db.Statement{Query: `UPDATE permits SET active = 0 WHERE run_id = $1 AND attempt < $2`, Args: []any{h.Run, h.Attempt}, What: what})
 	}
 	for _, l := range statements {
 		if err := t.Queue(ctx, l); err != nil {
@@ -143,7 +156,7 @@ func (s *Claims) grant(ctx context.Context, t *db.Tx, row *tables.RunRow, c held
 		}
 	}
 	submitted := *row.Run.Submitted
-	submitted.Worker = c.worker
+	submitted.Worker = h.Worker
 	row.Run.Submitted = &submitted
-	return storequeue.Leave(ctx, t, c.run)
+	return storequeue.Leave(ctx, t, h.Run)
 }

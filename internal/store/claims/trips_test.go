@@ -57,7 +57,7 @@ func TestTripsOfStarts(t *testing.T) {
 			}
 		}
 		permits, ended := trips(ingest(asks)), trips(ingest(ends))
-		most := map[string][4]int64{"SQLite": {14, 21, 91, 85}, "PostgreSQL": {14, 14, 19, 21}}[b.engine]
+		most := map[string][4]int64{"SQLite": {12, 19, 77, 71}, "PostgreSQL": {12, 12, 5, 15}}[b.engine]
 		if got := [4]int64{one, several, permits, ended}; got[0] > most[0] || got[1] > most[1] || got[2] > most[2] || got[3] > most[3] {
 			t.Errorf("a claim of 1 run, of %d runs, %d permits, %d ends take %d trips, at most %d", many, many, many, got, most)
 		}

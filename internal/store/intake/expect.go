@@ -2,9 +2,7 @@ package intake
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -18,10 +16,14 @@ import (
 
 // afterAppend stores what the judgement of health needs of an append: what an attempt begins
 // with, the status that the job set, and what a good run adds to the band of its job.
-func afterAppend(ctx context.Context, t *db.Tx, status string, applied *effect, f *index.FoldResult, now time.Time) error {
-	run := &applied.row.Run
+func (g *Group) afterAppend(ctx context.Context, status string, applied *effect, f *index.FoldResult, now time.Time) error {
+	t, run := g.Tx, &applied.row.Run
 	if applied.identified {
-		if err := BeginEvidence(ctx, t, run, f.State.Limits, now); err != nil {
+		usual, err := g.figuresOf(ctx, run.Job)
+		if err != nil {
+			return err
+		}
+		if err := beginEvidence(ctx, t, run, usual, f.State.Limits, now); err != nil {
 			return err
 		}
 		status = ""
@@ -41,7 +43,7 @@ func afterAppend(ctx context.Context, t *db.Tx, status string, applied *effect, 
 		return nil
 	}
 	if good, ok := band.GoodRunOf(*run); ok {
-		return addFigures(ctx, t, run.Job, good)
+		g.addFigures(run.Job, good)
 	}
 	return nil
 }
@@ -57,11 +59,16 @@ func StoreStatus(ctx context.Context, t *db.Tx, run *job.Run) error {
 // BeginEvidence stores what the health of an attempt is judged by when it begins, and the host of the
 // run. It sets what is usual for the job in the run.
 func BeginEvidence(ctx context.Context, t *db.Tx, run *job.Run, limits index.Limits, now time.Time) error {
-	figures, err := readFigures(ctx, t, run.Job, "")
+	read, err := readFigures(ctx, t, []string{run.Job}, "")
 	if err != nil {
 		return err
 	}
-	run.Expected, run.Diagnosis = band.Of(figures), nil
+	return beginEvidence(ctx, t, run, read[run.Job], limits, now)
+}
+
+// beginEvidence is BeginEvidence with the figures of the last good runs of the job.
+func beginEvidence(ctx context.Context, t *db.Tx, run *job.Run, usual []band.GoodRun, limits index.Limits, now time.Time) error {
+	run.Expected, run.Diagnosis = band.Of(usual), nil
 	doc, err := json.Marshal(lease.BeginEvidence(limits, run.Expected, now))
 	if err != nil {
 		return fmt.Errorf("encode the evidence of run %s: %w", run.ID, err)
@@ -69,39 +76,6 @@ func BeginEvidence(ctx context.Context, t *db.Tx, run *job.Run, limits index.Lim
 	return t.Queue(ctx, db.Statement{
 		Query: `UPDATE runs SET evidence = $2, beat = NULL, status = '', disconnected_at = 0, diagnose = 0, host = $3 WHERE id = $1`,
 		Args:  []any{run.ID, string(doc), run.Host}, What: "begin the evidence of run " + run.ID,
-	})
-}
-
-// readFigures returns the figures of the last good runs of a job; lock is the end of the query. Figures
-// that cannot be read are none: the next good run replaces them.
-func readFigures(ctx context.Context, t *db.Tx, name, lock string) ([]band.GoodRun, error) {
-	var text []byte
-	var figures []band.GoodRun
-	err := t.ReadRow(ctx, `SELECT figures FROM job_bands WHERE job = $1`+lock, []any{name}, &text)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read what is usual for job %s: %w", name, err)
-	}
-	if json.Unmarshal(text, &figures) != nil {
-		return nil, nil
-	}
-	return figures, nil
-}
-
-func addFigures(ctx context.Context, t *db.Tx, name string, good band.GoodRun) error {
-	figures, err := readFigures(ctx, t, name, t.Dialect.Lock)
-	if err != nil {
-		return err
-	}
-	doc, err := json.Marshal(band.Add(figures, good))
-	if err != nil {
-		return fmt.Errorf("encode what is usual for job %s: %w", name, err)
-	}
-	return t.Queue(ctx, db.Statement{
-		Query: `INSERT INTO job_bands (job, figures) VALUES ($1, $2) ON CONFLICT (job) DO UPDATE SET figures = $2`, Args: []any{name, string(doc)},
-		What: "store what is usual for job " + name,
 	})
 }
 

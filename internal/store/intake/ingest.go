@@ -12,6 +12,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/outbox"
@@ -119,7 +120,9 @@ type Group struct {
 	owners        map[tables.AttemptKey]owner // of active runs of the group
 	// submissions is nil where the appends were admitted before, as those of a journal that is rebuilt.
 	submissions  Submissions
-	expectations Expectations // nil for none
+	expectations Expectations                 // nil for none
+	claims       map[string]queue.StoredClaim // of the questions for permits that are not answered, by run
+	figures      map[string]figures           // by job
 }
 
 // NewGroup returns an empty group. w is nil for one that only renews leases.
@@ -127,7 +130,7 @@ func NewGroup(t *db.Tx, w *blocks.Writer) *Group {
 	return &Group{
 		Tx: t, Blocks: w, Runs: map[string]*tables.RunRow{}, attempts: map[tables.AttemptKey]*tables.AttemptRow{},
 		DirtyRuns: map[string]bool{}, dirtyAttempts: map[tables.AttemptKey]bool{}, beatRuns: map[string]bool{},
-		unreadable: map[string]*unreadableRow{},
+		unreadable: map[string]*unreadableRow{}, figures: map[string]figures{},
 	}
 }
 
@@ -268,7 +271,7 @@ func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables
 	if err := tables.QueueEvents(ctx, g.Tx, applied.events); err != nil {
 		return job.Run{}, nil, err
 	}
-	if err := afterAppend(ctx, g.Tx, row.Run.Status, &applied, f, now); err != nil {
+	if err := g.afterAppend(ctx, row.Run.Status, &applied, f, now); err != nil {
 		return job.Run{}, nil, err
 	}
 	if known && applied.begins && a.Attempt > 1 { // a loss that was not notified yet is withdrawn
@@ -376,5 +379,5 @@ func (g *Group) Save(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return g.saveFigures(ctx)
 }

@@ -28,7 +28,10 @@ func (g *Group) load(ctx context.Context, appends []index.Append) error {
 	if err := g.LoadRuns(ctx, slices.Sorted(maps.Keys(runs))); err != nil {
 		return err
 	}
-	return g.loadAttempts(ctx, slices.SortedFunc(maps.Keys(keys), tables.CompareKeys))
+	if err := g.loadAttempts(ctx, slices.SortedFunc(maps.Keys(keys), tables.CompareKeys)); err != nil {
+		return err
+	}
+	return g.loadAsks(ctx, appends)
 }
 
 // LoadRuns reads and locks runs.

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"stint.dev/stint/internal/index"
@@ -17,10 +19,13 @@ import (
 
 // Submissions are the submitted runs. All methods are part of a transaction that has locked the run.
 type Submissions interface {
+	// ReadClaims returns what is stored about questions for permits, in their order. Until they are answered the transaction
+	// changes nothing of their runs.
+	ReadClaims(ctx context.Context, t *db.Tx, asks []index.Append) ([]queue.StoredClaim, error)
 	// Permit answers a process that asks to start an attempt; row is nil for an unknown run. begun says that
 	// the journal of the attempt has more than what the process sends. After a first grant the run is out of
 	// the queue, and the caller stores the beginning of the journal. token is that of the attempt.
-	Permit(ctx context.Context, t *db.Tx, row *tables.RunRow, run string, attempt int, p index.PermitRequest, begun bool, now time.Time) (g queue.Grant, token string, err error)
+	Permit(ctx context.Context, t *db.Tx, row *tables.RunRow, run string, attempt int, p index.PermitRequest, claim queue.StoredClaim, begun bool, now time.Time) (g queue.Grant, token string, err error)
 	// PermitOf returns the incarnation of the process that has the permit to start an attempt; empty if none
 	// has.
 	PermitOf(ctx context.Context, t *db.Tx, run string, attempt int) (incarnation string, err error)
@@ -213,7 +218,11 @@ func (g *Group) permit(ctx context.Context, a index.Append, key tables.AttemptKe
 		return out, nil
 	}
 	now := db.FromMicros(db.Micros(a.At))
-	grant, token, err := g.submissions.Permit(ctx, g.Tx, row, a.Run, a.Attempt, *a.Permit, out.Size > int64(len(a.Data)), now)
+	claim, err := g.claimOf(ctx, a)
+	if err != nil {
+		return index.Appended{}, err
+	}
+	grant, token, err := g.submissions.Permit(ctx, g.Tx, row, a.Run, a.Attempt, *a.Permit, claim, out.Size > int64(len(a.Data)), now)
 	switch {
 	case err != nil:
 		return index.Appended{}, err
@@ -240,6 +249,51 @@ func (g *Group) permit(ctx context.Context, a index.Append, key tables.AttemptKe
 	}
 	out.Permit = &job.Permit{Answer: job.PermitGranted, LeaseMS: g.Runs[a.Run].Lease.Milliseconds(), AttemptToken: token}
 	return out, nil
+}
+
+// claimOf returns what is stored about a question for a permit.
+func (g *Group) claimOf(ctx context.Context, a index.Append) (queue.StoredClaim, error) {
+	if claim, known := g.claims[a.Run]; known {
+		delete(g.claims, a.Run)
+		return claim, nil
+	}
+	claim, err := g.submissions.ReadClaims(ctx, g.Tx, []index.Append{a})
+	if err != nil {
+		return queue.StoredClaim{}, err
+	}
+	return claim[0], nil
+}
+
+// loadAsks reads at once what is stored about the questions for permits of the group, and what is usual for their jobs. A run
+// of which the group has more is read when it is its turn: what comes before may change it.
+func (g *Group) loadAsks(ctx context.Context, appends []index.Append) error {
+	if g.submissions == nil {
+		return nil
+	}
+	times := map[string]int{}
+	for _, a := range appends {
+		times[a.Run]++
+	}
+	var asks []index.Append
+	jobs := map[string]bool{}
+	for _, a := range appends {
+		if row := g.Runs[a.Run]; a.Permit != nil && row != nil && times[a.Run] == 1 {
+			asks = append(asks, a)
+			jobs[row.Run.Job] = true
+		}
+	}
+	if len(asks) == 0 {
+		return nil
+	}
+	claim, err := g.submissions.ReadClaims(ctx, g.Tx, asks)
+	if err != nil {
+		return err
+	}
+	g.claims = make(map[string]queue.StoredClaim, len(asks))
+	for i, a := range asks {
+		g.claims[a.Run] = claim[i]
+	}
+	return g.loadFigures(ctx, slices.Sorted(maps.Keys(jobs)))
 }
 
 // repeatPermit renews the lease of an attempt whose process asks for its permit again.

@@ -193,11 +193,16 @@ func recoveredEntries(ctx context.Context, t *db.Tx, run *job.Run, now time.Time
 	return nil, nil
 }
 
-// failedBefore counts those of runsBefore that have ended badly, of most jobs none, in the index alone. runsBefore selects the last 50 runs of a job that started before one of them, off an index and without sorting. passedAfter selects when the last success became known of the runs that started after it, of
+// failedBefore counts those of runsBefore that have ended badly: of most jobs none, whatever its window, which is found
+// without reading the window. runsBefore selects the last 50 runs of a job that started before one of them, off an index
+// and without sorting. passedAfter selects when the last success became known of the runs that started after it, of
 // at most 50: a job with more runs at once is no series of runs.
 const (
-	failedBefore = `SELECT COUNT(*) FROM (SELECT state FROM runs WHERE job = $1 AND (start_at, id) < (CAST($2 AS BIGINT), $3) ORDER BY start_at DESC, id DESC LIMIT 50) AS before
-		WHERE state IN ('failed', 'timed_out', 'lost')`
+	failedBefore = `SELECT CASE WHEN EXISTS (SELECT 1 FROM runs WHERE job = $1 AND state = 'failed' AND (start_at, id) < (CAST($2 AS BIGINT), $3))
+		OR EXISTS (SELECT 1 FROM runs WHERE job = $1 AND state = 'timed_out' AND (start_at, id) < (CAST($2 AS BIGINT), $3))
+		OR EXISTS (SELECT 1 FROM runs WHERE job = $1 AND state = 'lost' AND (start_at, id) < (CAST($2 AS BIGINT), $3))
+		THEN (SELECT COUNT(*) FROM (SELECT state FROM runs WHERE job = $1 AND (start_at, id) < (CAST($2 AS BIGINT), $3) ORDER BY start_at DESC, id DESC LIMIT 50) AS before
+			WHERE state IN ('failed', 'timed_out', 'lost')) ELSE 0 END`
 	runsBefore = `SELECT id, attempt, number, state, COALESCE(end_known_at, 0), late FROM runs
 		WHERE job = $1 AND (start_at, id) < (CAST($2 AS BIGINT), $3) ORDER BY start_at DESC, id DESC LIMIT 50`
 	passedAfter = `SELECT COALESCE(MAX(known), 0) FROM (SELECT end_known_at AS known FROM runs
