@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/defcmd"
+	"stint.dev/stint/internal/cli/importcmd"
 	"stint.dev/stint/internal/cli/querycmd"
 	"stint.dev/stint/internal/cli/servercmd"
 )
@@ -35,6 +36,7 @@ func newRoot(c *console.Console, taken *signals.Taker, version string) *cobra.Co
 	p := &command.Program{Console: c, Version: version}
 	root.AddCommand(defcmd.Commands(p)...)
 	root.AddCommand(querycmd.Commands(p, defcmd.JobCommands(p)...)...)
+	root.AddCommand(importcmd.Command(p))
 	root.AddCommand(servercmd.Commands(p, func(ctx context.Context, args []string) error {
 		again := newRoot(c, nil, version)
 		again.SetArgs(args)
