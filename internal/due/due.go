@@ -12,6 +12,7 @@ import (
 
 	"stint.dev/stint/internal/schedule"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 // Limits of intervals and graces.
@@ -31,6 +32,7 @@ const (
 // Rule is a valid expectation.
 type Rule struct {
 	Grace time.Duration
+	given job.Expectation
 	every time.Duration // 0 for a crontab expression
 	times schedule.Expression
 	zone  *time.Location
@@ -41,7 +43,7 @@ func Parse(e job.Expectation) (Rule, error) {
 	wrong := func(what, value, why string) (Rule, error) {
 		return Rule{}, &job.InvalidError{What: what, Value: value, Why: why}
 	}
-	r := Rule{Grace: DefaultGrace, zone: time.UTC}
+	r := Rule{Grace: DefaultGrace, given: e, zone: time.UTC}
 	if e.GraceSeconds != 0 {
 		if !within(e.GraceSeconds) {
 			return wrong("grace_seconds", fmt.Sprint(e.GraceSeconds), "must be from 60 (a minute) to 31536000 (365 days)")
@@ -118,6 +120,30 @@ func (r Rule) First(last, now time.Time) time.Time {
 		return now.Add(r.every)
 	}
 	return schedule.Every{Interval: r.every, Anchor: last.Add(r.every)}.Next(now, time.UTC)
+}
+
+// Upcoming returns the first n due times of an expectation that is set now, and when each is missed. last is the last
+// start; zero for none. Those of an interval assume that each run starts when it is due.
+func (r Rule) Upcoming(last, now time.Time, n int) []api.DueTime {
+	all := []api.DueTime{}
+	for at := r.First(last, now); !at.IsZero() && len(all) < n; at = r.Following(at) {
+		one := api.DueTime{At: at.In(r.zone), MissedAt: at.Add(r.Grace).In(r.zone)}
+		if r.every == 0 {
+			one.Change = r.times.Change(at, r.zone)
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// Expectation returns what the rule was read from, with what was absent.
+func (r Rule) Expectation() job.Expectation {
+	e := r.given
+	e.GraceSeconds = int64(r.Grace / time.Second)
+	if e.Cron != "" && e.Zone == "" {
+		e.Zone = "UTC"
+	}
+	return e
 }
 
 // Slot returns the times at which a start counts for a due time: from the first one on, and before the second.

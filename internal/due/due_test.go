@@ -232,3 +232,19 @@ func TestStateOf(t *testing.T) {
 		}
 	}
 }
+
+func TestUpcoming(t *testing.T) {
+	daily := rule(t, job.Expectation{Cron: "30 2 * * *", Zone: "Europe/Berlin"})
+	got := daily.Upcoming(time.Time{}, at("2026-03-28 12:00:00"), 2)
+	if len(got) != 2 || got[0].At.Format("02T15:04") != "29T03:00" || got[0].Change != "the clock skips 02:30" || got[1].Change != "" || !got[0].MissedAt.Equal(got[0].At.Add(DefaultGrace)) {
+		t.Errorf("%+v", got)
+	}
+	every := rule(t, job.Expectation{EverySeconds: 3600})
+	got = every.Upcoming(at("2026-03-28 10:10:00"), at("2026-03-28 12:00:00"), 2)
+	if len(got) != 2 || !got[0].At.Equal(at("2026-03-28 12:10:00")) || !got[1].At.Equal(at("2026-03-28 13:10:00")) {
+		t.Errorf("%+v", got)
+	}
+	if e := daily.Expectation(); e.GraceSeconds != 3600 || e.Zone != "Europe/Berlin" {
+		t.Errorf("%+v", e)
+	}
+}

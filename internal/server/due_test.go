@@ -174,3 +174,34 @@ func TestARunSetsWhenItIsDue(t *testing.T) {
 		}
 	}
 }
+
+func TestTheDueTimesThatAnExpectationWouldHave(t *testing.T) {
+	c := newClock()
+	l := start(t, server.Config{Now: c.now})
+	read := func(query string) (out api.DueTimes) {
+		l.get("/api/v1/jobs/backup/due/times?"+query).ok(t, &out)
+		return out
+	}
+	out := read("cron=30+2+*+*+*&zone=Europe/Berlin&n=100")
+	if len(out.Times) != 100 || out.LastStartAt != nil || out.GraceSeconds != 3600 || out.Times[0].MissedAt.Sub(out.Times[0].At) != time.Hour || out.Times[0].At.Format("15:04") != "02:30" {
+		t.Errorf("%+v", out)
+	}
+	out = read("every_seconds=900&grace_seconds=60&n=2")
+	if len(out.Times) != 2 || out.Times[1].At.Sub(out.Times[0].At) != 15*time.Minute || out.Times[1].MissedAt.Sub(out.Times[1].At) != time.Minute {
+		t.Errorf("%+v", out)
+	}
+	for query, want := range map[string]string{
+		"":                              "give one of them",
+		"cron=0+3+*+*":                  "cron",
+		"cron=0+3+*+*+*&zone=Nowhere":   "zone",
+		"every_seconds=1":               "every_seconds",
+		"every_seconds=60&cron=0+3+*+*": "choose one",
+	} {
+		if p := l.get("/api/v1/jobs/backup/due/times?"+query).problem(t, http.StatusBadRequest); !strings.Contains(p.Detail, want) {
+			t.Errorf("%s: %s", query, p.Detail)
+		}
+	}
+	if r := l.get("/api/v1/jobs/backup/due"); r.status != http.StatusNotFound {
+		t.Errorf("the expectation was set: %s", r.body)
+	}
+}

@@ -135,6 +135,7 @@ func (s *Server) jobRoutes() []route.Row {
 		{Method: "DELETE", Pattern: "/api/v1/jobs/{job}", Scope: access.Admin, Typed: route.Typed(s.runs.DeleteJob), Stream: true, Summary: "Delete a job with all its runs"},
 		{Method: "GET", Pattern: due, Scope: access.Read, Typed: route.Typed(s.due.GetDue), Summary: "Get when a job is expected to be started, and what was missed"},
 		{Method: "PUT", Pattern: due, Scope: access.Write, Typed: route.Typed(s.due.PutDue), Summary: "Set when a job is expected to be started"},
+		{Method: "GET", Pattern: due + "/times", Scope: access.Read, Typed: route.Typed(s.due.ListDueTimes), Summary: "Compute the due times that an expectation would have"},
 		{Method: "DELETE", Pattern: due, Scope: access.Write, Typed: route.Typed(s.due.DeleteDue), Summary: "Delete when a job is expected to be started"},
 		{Method: "POST", Pattern: due + "/pause", Scope: access.Write, Typed: route.Typed(s.due.PauseDue), Summary: "Expect no start of a job until that is resumed"},
 		{Method: "POST", Pattern: due + "/resume", Scope: access.Write, Typed: route.Typed(s.due.ResumeDue), Summary: "Expect starts of a job again"},

@@ -81,3 +81,18 @@ type Due struct {
 	SetAt       time.Time  `json:"set_at"`
 	SetBy       string     `json:"set_by"`
 }
+
+// DueTimes are the next due times of an expectation as it would be set.
+type DueTimes struct {
+	job.Expectation
+	Times []DueTime `json:"times" nullable:"false"`
+	// LastStartAt is the last start of the job; nil for none. Nothing is due before the first one.
+	LastStartAt *time.Time `json:"last_start_at"`
+}
+
+// DueTime is a due time. Those of an interval assume that each run starts when it is due.
+type DueTime struct {
+	At       time.Time `json:"at"`               // in the zone of the expectation
+	MissedAt time.Time `json:"missed_at"`        // in the same zone
+	Change   string    `json:"change,omitempty"` // what a change of the clocks has to do with it, in words
+}

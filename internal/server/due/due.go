@@ -18,6 +18,8 @@ type Store interface {
 	JobDue(ctx context.Context, job string, now time.Time) (api.JobDue, error)
 	// PutDue returns *job.InvalidError for an expectation that is not valid.
 	PutDue(ctx context.Context, job string, set api.DueRequest, by string, now time.Time) error
+	// UpcomingDue returns the first n due times that an expectation would have, or *job.InvalidError.
+	UpcomingDue(ctx context.Context, job string, e job.Expectation, n int, now time.Time) (api.DueTimes, error)
 	PauseDue(ctx context.Context, job string, paused bool, now time.Time) error
 	DeleteDue(ctx context.Context, job string) error
 }
@@ -72,7 +74,42 @@ func (s *Routes) PutDue(ctx context.Context, in *putDueIn) (*route.Response[api.
 	if err := s.Store.PutDue(ctx, in.Job, set, access.CallerOf(ctx).Name, s.Now()); err != nil {
 		return nil, s.ProblemOf(ctx, "set when job "+job.Quote(in.Job)+" is due", err)
 	}
-	return s.GetDue(ctx, &route.JobPath{Job: in.Job})
+	out, err := s.GetDue(ctx, &route.JobPath{Job: in.Job})
+	if err == nil {
+		access.SetDetail(ctx, textOf(out.Body.Expectation))
+	}
+	return out, err
+}
+
+// textOf says when a run is due, for the audit log.
+func textOf(e job.Expectation) string {
+	when := "every " + (time.Duration(e.EverySeconds) * time.Second).String()
+	if e.Cron != "" {
+		when = "at " + e.Cron + " " + e.Zone
+	}
+	return when + ", grace " + (time.Duration(e.GraceSeconds) * time.Second).String()
+}
+
+type dueTimesIn struct {
+	Job          string `path:"job" maxLength:"600" doc:"The job's name."`
+	EverySeconds int64  `query:"every_seconds" doc:"As of PUT …/due, as all of the following."`
+	Cron         string `query:"cron"`
+	Zone         string `query:"zone"`
+	GraceSeconds int64  `query:"grace_seconds"`
+	N            int    `query:"n" minimum:"1" maximum:"100" default:"5" doc:"How many due times to return."`
+}
+
+// ListDueTimes answers the due times that an expectation would have if it was set now.
+func (s *Routes) ListDueTimes(ctx context.Context, in *dueTimesIn) (*route.Response[api.DueTimes], error) {
+	if err := job.CheckName(in.Job); err != nil {
+		return nil, httpio.AsProblem(err)
+	}
+	e := job.Expectation{EverySeconds: in.EverySeconds, Cron: in.Cron, Zone: in.Zone, GraceSeconds: in.GraceSeconds}
+	out, err := s.Store.UpcomingDue(ctx, in.Job, e, in.N, s.Now())
+	if err != nil {
+		return nil, s.ProblemOf(ctx, "compute when job "+job.Quote(in.Job)+" would be due", err)
+	}
+	return route.OK(out)
 }
 
 // DeleteDue deletes the expectation of a job.

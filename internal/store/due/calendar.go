@@ -84,3 +84,25 @@ func (s *Expectations) starts(ctx context.Context, name string, from, to time.Ti
 	slices.Reverse(all)
 	return all, rows.Err()
 }
+
+// UpcomingDue returns the first n due times that an expectation of a job would have if it was set now. The error is
+// *job.InvalidError if it is not valid.
+func (s *Expectations) UpcomingDue(ctx context.Context, name string, e job.Expectation, n int, now time.Time) (out api.DueTimes, err error) {
+	rule, err := due.Parse(e)
+	if err != nil {
+		return out, err
+	}
+	row, err := find(ctx, s.Reader, name, "")
+	var none *query.NotFoundError
+	if errors.As(err, &none) {
+		row.Started, err = lastStart(ctx, s.Reader, name, time.Unix(0, 0), now.Add(time.Microsecond))
+	}
+	if err != nil {
+		return out, err
+	}
+	out = api.DueTimes{Expectation: rule.Expectation(), Times: rule.Upcoming(row.Started, now, n)}
+	if !row.Started.IsZero() {
+		out.LastStartAt = &row.Started
+	}
+	return out, nil
+}

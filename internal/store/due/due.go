@@ -146,10 +146,7 @@ func (*Expectations) putDueIn(ctx context.Context, t *db.Tx, name string, set ap
 	if err != nil {
 		return err
 	}
-	e.GraceSeconds = int64(rule.Grace / time.Second)
-	if e.Cron != "" && e.Zone == "" {
-		e.Zone = "UTC"
-	}
+	e = rule.Expectation()
 	row, err := find(ctx, t, name, t.Dialect.Lock)
 	var none *query.NotFoundError
 	switch {
@@ -187,9 +184,9 @@ func begin(row tables.DueRow, rule due.Rule, now time.Time) tables.DueRow {
 }
 
 // lastStart returns the last start of a job in a span of time; zero if there is none.
-func lastStart(ctx context.Context, t *db.Tx, name string, from, until time.Time) (time.Time, error) {
+func lastStart(ctx context.Context, q db.RowQuerier, name string, from, until time.Time) (time.Time, error) {
 	var at int64
-	err := t.QueryRowContext(ctx, lastStartQuery, name, db.Micros(from), db.Micros(until)).Scan(&at)
+	err := q.QueryRowContext(ctx, lastStartQuery, name, db.Micros(from), db.Micros(until)).Scan(&at)
 	if errors.Is(err, sql.ErrNoRows) {
 		return time.Time{}, nil
 	}

@@ -266,6 +266,12 @@ export const api = {
   scheduledTimes: (job: string, n: number, signal?: AbortSignal) => json<{ times: t.ScheduledTime[] }>('schedules/times', { job, n }, { signal }),
   calendar: (name: string, q: { from?: string; days?: number; limit?: number }, signal?: AbortSignal) => json<t.Calendar>(jobPath(name, '/calendar'), q, { signal }),
 
+  dueTimes: (name: string, e: t.Expectation, signal?: AbortSignal) => json<t.DueTimes>(jobPath(name, '/due/times'), { ...e }, { signal }),
+  setDue: (name: string, e: t.Expectation) => send<t.Due>('PUT', jobPath(name, '/due'), e),
+  pauseDue: (name: string) => send<t.Due>('POST', jobPath(name, '/due/pause')),
+  resumeDue: (name: string) => send<t.Due>('POST', jobPath(name, '/due/resume')),
+  dropDue: (name: string) => json<unknown>(jobPath(name, '/due'), {}, { method: 'DELETE' }),
+
   submit: (id: string, request: t.SubmitRequest) => send<t.Run>('PUT', run(id), request),
   queue: (q: QueueQuery, signal?: AbortSignal) => json<t.QueuePage>('queue', { ...q }, { signal }),
   releaseHeld: (by: string) => send<{ released: number }>('POST', 'queue/release', { by }),

@@ -488,6 +488,24 @@ export interface components {
             state: string;
             zone?: string;
         };
+        DueTime: {
+            /** Format: date-time */
+            at: string;
+            change?: string;
+            /** Format: date-time */
+            missed_at: string;
+        };
+        DueTimes: {
+            cron?: string;
+            /** Format: int64 */
+            every_seconds?: number;
+            /** Format: int64 */
+            grace_seconds?: number;
+            /** Format: date-time */
+            last_start_at: string | null;
+            times: components["schemas"]["DueTime"][];
+            zone?: string;
+        };
         EndEvent: {
             /** Format: int64 */
             attempt: number;

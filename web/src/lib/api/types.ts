@@ -65,6 +65,9 @@ export type RunRow = Pick<Run, RowField | 'expected' | 'submitted'> & { usage: P
 export type OverviewRun = S['OverviewRun']
 export type Overview = S['OverviewAnswer']
 export type Due = S['Due']
+/** When a job is expected to be started, as it is set. */
+export type Expectation = Pick<Due, 'every_seconds' | 'cron' | 'zone' | 'grace_seconds'>
+export type DueTimes = S['DueTimes']
 export type JobFinding = S['JobFinding']
 export type JobDay = With<S['JobDay'], { day: With<S['Day'], { states: State[] }> }>
 
