@@ -16,6 +16,7 @@ import (
 	"stint.dev/stint/internal/agent/progress"
 	"stint.dev/stint/internal/agent/record"
 	"stint.dev/stint/internal/agent/redact"
+	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/internal/agent/stdio"
 	"stint.dev/stint/job"
@@ -140,6 +141,7 @@ func (a *attempt) noteBeginning(j *spool.Journal, masked []string) {
 func (a *attempt) makeParts(j *spool.Journal, secrets *redact.Set) {
 	a.rec = record.New(record.Config{
 		Journal: j, Secrets: secrets, SendAtOnce: delivery.SendAtOnce, Print: a.cfg.Print, InMemory: a.cfg.StateDir == "",
+		Output: report.KeepTail(a.cfg.ReportTo),
 	})
 	if a.cfg.passesOutput() {
 		a.passer = a.rec.PassOn(record.Caller{

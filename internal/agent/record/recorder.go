@@ -9,6 +9,7 @@ package record
 // Recorder.
 
 import (
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,8 @@ type Config struct {
 	SendAtOnce int64
 	// Print prints one line for people. It must not wait.
 	Print func(line string)
+	// Output takes what is recorded of the job's output too, unless it is nil. It must not wait.
+	Output io.Writer
 	// InMemory says that people know that the journal is held in memory.
 	InMemory bool
 }
@@ -113,6 +116,9 @@ func (r *Recorder) NoteProcesses(step int, n journal.Note) {
 func (r *Recorder) output(rec []byte, step int, stream job.Stream, at time.Time, own bool) (next []byte) {
 	journal.PutOutput(rec, step, stream, at)
 	r.noteOutput(at)
+	if w := r.cfg.Output; w != nil {
+		_, _ = w.Write(rec[front:]) // it is kept beside the journal, which is what counts
+	}
 	next, length, kept := r.cfg.Journal.Output(rec, step, stream, own && r.passer == nil)
 	if r.passer != nil {
 		end := length + int64(len(rec))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 
 	"stint.dev/stint/job"
 )
@@ -13,24 +14,49 @@ import (
 // there. It has no heartbeats.
 type healthchecks struct {
 	*httpReporter
-	run string
+	run   string
+	limit atomic.Int64         // how many bytes of output it takes; 0 if it did not say
+	tail  atomic.Pointer[Tail] // the end of the output; nil for none
 }
+
+// limitHeader is where the server says how many bytes of a body it keeps.
+const limitHeader = "Ping-Body-Limit"
 
 // maxCode is the highest exit code that the server takes.
 const maxCode = 255
 
-// Status implements Reporter. The end has its sentence as body.
+// Status implements Reporter. The end has the last of the output as body: as much as the server takes. A run
+// without output has the sentence that says how it ended.
 func (h *healthchecks) Status(ctx context.Context, _ string, o *job.Outcome) error {
 	if o == nil {
-		return h.post(ctx, "/start", nil)
+		header, err := h.post(ctx, "/start", nil)
+		if n, bad := strconv.ParseInt(header.Get(limitHeader), 10, 64); bad == nil && n >= 0 {
+			h.limit.Store(max(n, 1)) // 0 stands for unknown
+		}
+		return err
 	}
-	return h.post(ctx, "/"+strconv.Itoa(codeOf(*o)), []byte(o.Message))
+	_, err := h.post(ctx, "/"+strconv.Itoa(codeOf(*o)), h.body(*o))
+	return err
+}
+
+// body returns the body of the end.
+func (h *healthchecks) body(o job.Outcome) []byte {
+	limit := int(min(h.limit.Load(), maxTail))
+	if limit == 0 {
+		limit = untoldTail
+	}
+	if t := h.tail.Load(); t != nil {
+		if output := t.Last(limit); len(output) > 0 {
+			return output
+		}
+	}
+	return []byte(o.Message)
 }
 
 // Heartbeat implements Reporter.
 func (h *healthchecks) Heartbeat(context.Context) error { return nil }
 
-func (h *healthchecks) post(ctx context.Context, path string, body []byte) error {
+func (h *healthchecks) post(ctx context.Context, path string, body []byte) (http.Header, error) {
 	return h.send(ctx, http.MethodPost, path+"?rid="+h.run, "text/plain; charset=utf-8", body)
 }
 

@@ -60,7 +60,7 @@ func TestARunIsReportedToHealthchecks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var got []string
-		h := &healthchecks{&httpReporter{base: "http://checks.example/b7e1", shown: "checks", client: &http.Client{
+		h := &healthchecks{httpReporter: &httpReporter{base: "http://checks.example/b7e1", shown: "checks", client: &http.Client{
 			Transport: roundTrip(func(r *http.Request) *http.Response {
 				body, _ := io.ReadAll(r.Body)
 				mu.Lock()
@@ -68,7 +68,7 @@ func TestARunIsReportedToHealthchecks(t *testing.T) {
 				got = append(got, r.Method+" "+r.URL.RequestURI()+" "+string(body))
 				return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader("OK")), Header: http.Header{}}
 			}),
-		}}, runID}
+		}}, run: runID}
 		r := Start(t.Context(), Config{To: h, Period: time.Second, Print: func(line string) { t.Error(line) }})
 		<-time.After(time.Hour)
 		three := 3
@@ -78,6 +78,39 @@ func TestARunIsReportedToHealthchecks(t *testing.T) {
 			t.Errorf("calls %q, want %q", got, want)
 		}
 	})
+}
+
+// The end has as much of the end of the output as the server takes.
+func TestTheEndHasTheOutput(t *testing.T) {
+	output := strings.Repeat("0123456789", 20_000)
+	for limit, want := range map[string]string{
+		"": output[len(output)-untoldTail:], "none": output[len(output)-untoldTail:], "-1": output[len(output)-untoldTail:],
+		"5": "56789", "0": "9", "100000": output[len(output)-maxTail:], "10000000": output[len(output)-maxTail:],
+	} {
+		var got []string
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			got = append(got, string(body))
+			if limit != "" {
+				w.Header().Set("Ping-Body-Limit", limit)
+			}
+		}))
+		r, err := NewReporter("hc+"+server.URL+"/b7e1", runID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = KeepTail(r).Write([]byte("of the attempt before"))
+		_, _ = KeepTail(r).Write([]byte(output))
+		for _, o := range []*job.Outcome{nil, {State: job.Succeeded, Message: "Exited with code 0."}} {
+			if err := r.Status(t.Context(), "", o); err != nil {
+				t.Error(err)
+			}
+		}
+		server.Close()
+		if len(got) != 2 || got[0] != "" || got[1] != want {
+			t.Errorf("limit %q: %d bodies, the last of %d bytes; want %d", limit, len(got), len(got[len(got)-1]), len(want))
+		}
+	}
 }
 
 type roundTrip func(*http.Request) *http.Response

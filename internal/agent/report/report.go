@@ -231,7 +231,7 @@ func NewReporter(raw, run string) (Reporter, error) {
 		return nil, &job.InvalidError{What: "URL", Value: shown, Why: "has no path: give the whole URL of the check"}
 	}
 	h.shown = u.Scheme + "://" + u.Host + "/…" // the path is a secret
-	return &healthchecks{h, run}, nil
+	return &healthchecks{httpReporter: h, run: run}, nil
 }
 
 // Status implements Reporter.
@@ -240,22 +240,24 @@ func (h *httpReporter) Status(ctx context.Context, status string, _ *job.Outcome
 	if err != nil {
 		return err
 	}
-	return h.send(ctx, http.MethodPut, "/status", "application/json", body)
+	_, err = h.send(ctx, http.MethodPut, "/status", "application/json", body)
+	return err
 }
 
 // Heartbeat implements Reporter.
 func (h *httpReporter) Heartbeat(ctx context.Context) error {
-	return h.send(ctx, http.MethodPut, "/heartbeat", "", nil)
+	_, err := h.send(ctx, http.MethodPut, "/heartbeat", "", nil)
+	return err
 }
 
 // Close closes the idle connection.
 func (h *httpReporter) Close() { h.client.CloseIdleConnections() }
 
-// send makes one call.
-func (h *httpReporter) send(ctx context.Context, method, path, contentType string, body []byte) error {
+// send makes one call, and returns the header of its answer; nil without one.
+func (h *httpReporter) send(ctx context.Context, method, path, contentType string, body []byte) (http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, method, h.base+path, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("report to %s: %w", h.shown, err)
+		return nil, fmt.Errorf("report to %s: %w", h.shown, err)
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", contentType)
@@ -265,7 +267,7 @@ func (h *httpReporter) send(ctx context.Context, method, path, contentType strin
 		if doubled := (*url.Error)(nil); errors.As(err, &doubled) {
 			err = doubled.Err // without the URL once more
 		}
-		return fmt.Errorf("report to %s: %w", h.shown, err)
+		return nil, fmt.Errorf("report to %s: %w", h.shown, err)
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
@@ -274,9 +276,9 @@ func (h *httpReporter) send(ctx context.Context, method, path, contentType strin
 		if to, err := resp.Location(); err == nil {
 			detail = fmt.Sprintf("%s %s was answered with a redirect to %s, which is not followed: give that address", method, path, to.Redacted())
 		}
-		return fmt.Errorf("report to %s: %w", h.shown, &job.Problem{
+		return nil, fmt.Errorf("report to %s: %w", h.shown, &job.Problem{
 			Status: resp.StatusCode, Title: http.StatusText(resp.StatusCode), Detail: detail,
 		})
 	}
-	return nil
+	return resp.Header, nil
 }

@@ -137,8 +137,8 @@ func noOutput(e evidence) result {
 	}
 }
 
-// overdue fires if the run takes longer than its --expect, than the limit of the policy, or than its good
-// runs.
+// overdue fires if the run takes longer than its --expect (of a run that is reported by pings, the grace of its
+// job), than the limit of the policy, or than its good runs.
 func overdue(e evidence) result {
 	age := e.now.Sub(e.BegunAt)
 	limit, why := overdueLimit(e)
@@ -173,7 +173,7 @@ func overdueLimit(e evidence) (limit time.Duration, why string) {
 		}
 	}
 	p := e.policy.Overdue
-	apply(e.Limits.Expect, "it was started with --expect "+Span(e.Limits.Expect))
+	apply(e.Limits.Expect, "it was expected to take no more than "+Span(e.Limits.Expect))
 	apply(p.Limit.D(), "the limit in the policy of the job is "+Span(p.Limit.D()))
 	if x := e.Expected; x != nil && p.Factor > 0 && x.DurationSeconds.P95 > 0 {
 		usual := Seconds(x.DurationSeconds.P95)

@@ -155,7 +155,7 @@ func TestRules(t *testing.T) {
 		{"far longer", "overdue", "", with(duration, aged(1800)), job.Critical, ""},
 		{"short jobs have a minute more", "overdue", "", with(usual(job.Expected{DurationSeconds: job.Percentiles{P95: 1}}), aged(60.9)), "", ""},
 		{"and not more", "overdue", "", with(usual(job.Expected{DurationSeconds: job.Percentiles{P95: 1}}), aged(61)), job.Warning, ""},
-		{"longer than it announced", "overdue", "", with(duration, aged(100), reported(func(e *lease.Evidence) { e.Limits.Expect = 100 * time.Second })), job.Warning, "--expect 100 s"},
+		{"longer than it announced", "overdue", "", with(duration, aged(100), reported(func(e *lease.Evidence) { e.Limits.Expect = 100 * time.Second })), job.Warning, "expected to take no more than 100 s"},
 		{"longer than the policy says", "overdue", "rules: {overdue: {limit: 2m}}", with(aged(120)), job.Warning, "the limit in the policy of the job is 2 min"},
 		{"suspended for too long", "overdue", "rules: {overdue: {limit: 2m}}", with(aged(120), suspended), job.Warning, ""},
 		{"no comparison wanted", "overdue", "rules: {overdue: {factor: 0}}", with(duration, aged(1e6)), "", ""},
