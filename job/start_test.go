@@ -40,3 +40,24 @@ func TestDeliveredLate(t *testing.T) {
 		}
 	}
 }
+
+func TestTook(t *testing.T) {
+	at := time.Unix(1800000000, 0)
+	before, after := at.Add(-time.Second), at.Add(time.Second)
+	for _, c := range []struct {
+		what       string
+		start, end *time.Time
+		want       time.Duration
+		known      bool
+	}{
+		{"ended", &at, &after, time.Second, true},
+		{"active", &at, nil, 0, false},
+		{"never started", nil, &at, 0, false},
+		{"reported only at its end", &at, &at, 0, false},
+		{"the clock was set back", &at, &before, 0, false},
+	} {
+		if took, known := (Run{StartedAt: c.start, EndedAt: c.end}).Took(); took != c.want || known != c.known {
+			t.Errorf("%s: %s, %v", c.what, took, known)
+		}
+	}
+}

@@ -1,5 +1,7 @@
 package job
 
+import "slices"
+
 // State is where a run is in its life. A run has exactly one.
 type State string
 
@@ -29,11 +31,7 @@ func States() []State {
 // Terminal reports whether a run in this state has ended. Lost counts as ended, although
 // the same attempt can still leave it.
 func (s State) Terminal() bool {
-	switch s {
-	case Succeeded, Failed, Canceled, TimedOut, Lost:
-		return true
-	}
-	return false
+	return s == Succeeded || s == Failed || s == Canceled || s == TimedOut || s == Lost
 }
 
 // EndedBadly reports whether a run in this state ended in a way that people are notified of as a
@@ -42,22 +40,11 @@ func (s State) EndedBadly() bool { return s == Failed || s == TimedOut || s == L
 
 // Active reports whether an agent works on the run's current attempt in this state.
 func (s State) Active() bool {
-	switch s {
-	case Starting, Installing, Running, Stopping:
-		return true
-	}
-	return false
+	return s == Starting || s == Installing || s == Running || s == Stopping
 }
 
 // Valid reports whether s is one of the known states.
-func (s State) Valid() bool {
-	for _, known := range States() {
-		if s == known {
-			return true
-		}
-	}
-	return false
-}
+func (s State) Valid() bool { return slices.Contains(States(), s) }
 
 // Health is the server's judgement of an active run; it is empty for a run that is
 // queued or has ended.

@@ -25,14 +25,15 @@ type GoodRun struct {
 	Silence float64 `json:"silence"`
 }
 
-// GoodRunOf returns the figures of a run that succeeded; false for any other, and for one
-// whose times are not known.
+// GoodRunOf returns the figures of a run that succeeded; false for any other, and for one of which nobody knows how long
+// it took.
 func GoodRunOf(r job.Run) (GoodRun, bool) {
-	if r.State != job.Succeeded || r.StartedAt == nil || r.EndedAt == nil {
+	took, known := r.Took()
+	if r.State != job.Succeeded || !known {
 		return GoodRun{}, false
 	}
 	return GoodRun{
-		Seconds: max(r.EndedAt.Sub(*r.StartedAt).Seconds(), 0), Peak: r.Usage.PeakMemoryBytes,
+		Seconds: took.Seconds(), Peak: r.Usage.PeakMemoryBytes,
 		Output: r.Output.Bytes, Silence: r.Output.LongestSilenceSeconds,
 	}, true
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
+	"time"
 
 	"stint.dev/stint/job"
 )
@@ -23,6 +24,10 @@ func TestExpect(t *testing.T) {
 	}
 	if f, ok := GoodRunOf(job.Run{State: job.Succeeded}); ok {
 		t.Errorf("a run without times has figures: %+v", f)
+	}
+	at := time.Unix(1800000000, 0)
+	if f, ok := GoodRunOf(job.Run{State: job.Succeeded, StartedAt: &at, EndedAt: &at}); ok {
+		t.Errorf("a run that was reported only when it had ended has figures: %+v", f)
 	}
 }
 

@@ -161,11 +161,12 @@ func lateText(r job.Run) string {
 }
 
 func durationText(r job.Run, now time.Time) string {
+	took, known := r.Took()
 	switch {
 	case r.StartedAt == nil:
 		return "-"
-	case r.EndedAt != nil:
-		return console.Duration(r.EndedAt.Sub(*r.StartedAt))
+	case known:
+		return console.Duration(took)
 	case r.State.Terminal():
 		return "?"
 	}

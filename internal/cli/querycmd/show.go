@@ -195,7 +195,7 @@ func (p *program) stepsTable(r job.Run, now time.Time, s console.Style) string {
 // a lost run.
 func stepTime(st job.Step, run job.State, now time.Time) string {
 	switch {
-	case st.EndedAt != nil:
+	case st.EndedAt != nil && st.EndedAt.After(st.StartedAt):
 		return console.Duration(st.EndedAt.Sub(st.StartedAt))
 	case run.Terminal():
 		return "?"

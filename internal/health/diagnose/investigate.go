@@ -103,8 +103,8 @@ func Compare(ctx context.Context, a ending.Blocks, before, after job.Run) ([]api
 // sideOf returns a run with its identity for Changes.
 func sideOf(a journal.Attempt, r job.Run) Side {
 	s := Side{Identity: a}
-	if r.State.Terminal() && r.StartedAt != nil && r.EndedAt != nil {
-		s.Usage, s.Duration = r.Usage, r.EndedAt.Sub(*r.StartedAt)
+	if took, known := r.Took(); known && r.State.Terminal() {
+		s.Usage, s.Duration = r.Usage, took
 	}
 	return s
 }

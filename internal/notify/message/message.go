@@ -91,8 +91,8 @@ func factsOf(run *job.Run, base string) *RunFacts {
 	if run.Outcome != nil {
 		f.Reason, f.ExitCode = run.Outcome.Reason, run.Outcome.ExitCode
 	}
-	if run.StartedAt != nil && run.EndedAt != nil {
-		f.DurationSeconds = max(0, run.EndedAt.Sub(*run.StartedAt).Seconds())
+	if took, known := run.Took(); known {
+		f.DurationSeconds = took.Seconds()
 	}
 	if base != "" {
 		f.URL = strings.TrimRight(base, "/") + "/runs/" + url.PathEscape(run.ID)

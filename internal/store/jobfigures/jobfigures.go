@@ -202,8 +202,8 @@ func (r *reader) ends(ctx context.Context) error {
 	var peak int64
 	statement, into := lastRun(`started_at, ended_at, end_known_at, peak_memory, doc`, hasEnded), []any{&started, &ended, &known, &peak, &doc}
 	return r.each(ctx, statement, []any{r.first, r.last}, into, func(of *query.JobFigures) error {
-		if started.Valid && ended.Valid {
-			of.Duration = max(0, time.Duration(ended.Int64-started.Int64)*time.Microsecond)
+		if started.Valid && ended.Valid && ended.Int64 > started.Int64 { // as in job.Run.Took
+			of.Duration = time.Duration(ended.Int64-started.Int64) * time.Microsecond
 		}
 		if !ended.Valid {
 			ended = known // when it was called lost

@@ -18,6 +18,10 @@ test('one run is in the middle; no run is no error', () => {
   expect(scatter([], durationOf, null)).toMatchObject({ points: [], band: null })
 })
 
+test('a run that was reported only when it had ended is left out', () => {
+  expect(scatter([run(0), run(5)], durationOf, null).points).toHaveLength(1)
+})
+
 test('with one very long run the others are not flat', () => {
   const s = scatter([run(1000), run(10), run(20), run(30)], durationOf, null)
   const y = s.points.map((p) => p.y)

@@ -22,7 +22,7 @@ const logScaleFrom = 20 // largest value as a multiple of the median: with equal
 
 /** How long an ended run took, in seconds; NaN if that is not known. */
 export function durationOf(run: Run): number {
-  if (!run.ended_at || !run.started_at) return NaN
+  if (!run.ended_at || !run.started_at || run.ended_at === run.started_at) return NaN // the last: reported only at its end
   return (Date.parse(run.ended_at) - Date.parse(run.started_at)) / 1000
 }
 

@@ -74,10 +74,10 @@ export function exceedsUsual(usual: UsualFigures | null | undefined, seconds: nu
   return usual != null && usual.runs >= 3 && seconds > usual.p95 * exceedFactor
 }
 
-/** Seconds that the run has taken so far, or took; NaN if nobody knows when it ended, as of a lost run. */
+/** Seconds that the run has taken so far, or took; NaN if nobody knows when it began or ended. */
 export function elapsed(run: RunRow, now: number): number {
   if (run.state === 'retrying') return f.between(run.created_at, null, now) // since its first attempt
-  if (!isActive(run.state) && !run.ended_at) return NaN
+  if (!isActive(run.state) && (!run.ended_at || run.started_at === run.ended_at)) return NaN // reported only at its end
   return f.between(run.started_at ?? run.created_at, run.ended_at, now)
 }
 

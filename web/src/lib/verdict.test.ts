@@ -90,6 +90,10 @@ test('nobody knows how long a run took that was lost, until its journal is compl
   expect(elapsed(run({ state: 'stopping' }), now)).toBe(3600)
 })
 
+test('nobody knows how long a run took that was reported only when it had ended', () => {
+  expect(elapsed(run({ state: 'succeeded', ended_at: run({}).started_at }), now)).toBeNaN()
+})
+
 describe('explanation', () => {
   const message = 'Could not start x: no such file or directory (ENOENT).'
   const ended = (over: Partial<Run>) => run({ state: 'failed', health: '', ended_at: '2026-03-01T11:50:00Z', ...over })
