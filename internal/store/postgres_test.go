@@ -7,10 +7,14 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -85,4 +89,49 @@ func TestTwoServersOnOnePostgreSQL(t *testing.T) {
 	if run := mustRun(t, stores[1], j.id); !run.Output.Complete || run.Output.Lines != 40 || run.State != job.Succeeded {
 		t.Errorf("run: %+v", run)
 	}
+}
+
+// However many transactions wait for the same row, those of agents have a connection.
+func TestAgentsWaitForNoOtherTransaction(t *testing.T) {
+	s := openPostgres(t)
+	held, release := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		err := s.Write(t.Context(), db.None, func(tx *db.Tx) error {
+			if _, err := tx.ExecContext(t.Context(), `INSERT INTO jobs (name, next_number) VALUES ('held', 1)`); err != nil {
+				return err
+			}
+			close(held)
+			<-release
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-held
+	for range 40 {
+		wg.Go(func() {
+			err := s.Change(t.Context(), "wait for the row", `INSERT INTO jobs (name, next_number) VALUES ('held', 1) ON CONFLICT (name) DO UPDATE SET next_number = 2`)
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for waiting := 0; waiting < 7; { // all that Write has, but the first
+		must(t, s.Reader.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			if _, _, err := s.Ingest(ctx, nil, []lease.Beat{{Run: uuid.NewString(), Attempt: 1, At: time.Now()}}); err != nil {
+				t.Errorf("a heartbeat beside 41 transactions: %v", err)
+			}
+		})
+	}
+	both.Wait()
+	close(release)
+	wg.Wait()
 }

@@ -31,6 +31,8 @@ type DB struct {
 	leader       leader      // for PostgreSQL: see Lead
 	Signals      Signals
 	jobLocks     jobLocks
+	// others has an element for each transaction under way but those of WriteFirst; nil for SQLite.
+	others chan struct{}
 	// Trips counts how often transactions that write have waited for the reply to a statement; statements that
 	// PostgreSQL gets together have one.
 	Trips atomic.Int64
@@ -76,9 +78,22 @@ func (s *DB) Ping(ctx context.Context) error {
 // server is run again, so fn may be called several times. fn may read and change the leases and
 // owners only of the runs that touch names: heartbeats of all other runs are stored meanwhile.
 func (s *DB) Write(ctx context.Context, touch Touch, fn func(*Tx) error) error {
+	return s.write(ctx, touch, s.transactAfterOthers, fn)
+}
+
+// WriteFirst is Write for what agents wait for: however many other transactions wait for each other, they leave it a
+// connection to PostgreSQL. At most two of it may run at once.
+func (s *DB) WriteFirst(ctx context.Context, touch Touch, fn func(*Tx) error) error {
+	return s.write(ctx, touch, s.transact, fn)
+}
+
+// transactions runs a function in a transaction.
+type transactions func(context.Context, func(*Tx) error) error
+
+func (s *DB) write(ctx context.Context, touch Touch, transact transactions, fn func(*Tx) error) error {
 	const tries = 10
 	for try := 1; ; try++ {
-		err := s.writeOnce(ctx, touch, fn)
+		err := s.writeOnce(ctx, touch, transact, fn)
 		if err == nil && s.prepared != nil {
 			// A statement that cannot be prepared is parsed each time.
 			_ = s.prepared.prepare(context.WithoutCancel(ctx))
@@ -103,11 +118,25 @@ type beginError struct{ error }
 
 func (e *beginError) Unwrap() error { return e.error }
 
-func (s *DB) writeOnce(ctx context.Context, touch Touch, fn func(*Tx) error) error {
+func (s *DB) writeOnce(ctx context.Context, touch Touch, transact transactions, fn func(*Tx) error) error {
 	if s.Gate == nil {
+		return transact(ctx, fn)
+	}
+	return s.Gate.Write(ctx, touch, transact, fn)
+}
+
+// transactAfterOthers is transact when there are few other transactions.
+func (s *DB) transactAfterOthers(ctx context.Context, fn func(*Tx) error) error {
+	if s.others == nil {
 		return s.transact(ctx, fn)
 	}
-	return s.Gate.Write(ctx, touch, s.transact, fn)
+	select {
+	case s.others <- struct{}{}:
+		defer func() { <-s.others }()
+	case <-ctx.Done():
+		return fmt.Errorf("wait for other transactions in %s: %w", s.Dialect.Name, ctx.Err())
+	}
+	return s.transact(ctx, fn)
 }
 
 func (s *DB) transact(ctx context.Context, fn func(*Tx) error) error {

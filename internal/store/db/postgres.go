@@ -15,6 +15,12 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
+// Connections that write: two are held for locks and notifications of the session, and two are left for WriteFirst.
+const (
+	maxWriters = 12
+	maxOthers  = 8
+)
+
 // OpenPostgres opens the database at an address. With beside, the process runs beside a server, and the
 // database must have the schema of this version.
 func OpenPostgres(ctx context.Context, address string, relaxed, beside bool) (*DB, error) {
@@ -26,7 +32,7 @@ func OpenPostgres(ctx context.Context, address string, relaxed, beside bool) (*D
 		config.RuntimeParams["synchronous_commit"] = "off"
 	}
 	where := fmt.Sprintf("PostgreSQL database %s on %s", config.Database, config.Host)
-	db, reader := postgresPool(config, 12, postgresWriterSettings...), postgresPool(config, 8, postgresReaderSettings...)
+	db, reader := postgresPool(config, maxWriters, postgresWriterSettings...), postgresPool(config, 8, postgresReaderSettings...)
 	if err := db.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s does not answer: %w; check the address, and that the server runs", where, err), db.Close(), reader.Close())
 	}
@@ -40,7 +46,7 @@ func OpenPostgres(ctx context.Context, address string, relaxed, beside bool) (*D
 	d := Dialect{Name: "PostgreSQL", Postgres: true, Lock: " FOR UPDATE", isConflict: isPostgresConflict}
 	locks := postgresPool(config, maxJobLockConns, fmt.Sprintf(`SET idle_session_timeout = %d`, jobLockIdleTimeout.Milliseconds()))
 	locks.SetConnMaxIdleTime(jobLockIdleTimeout / 2)
-	return &DB{Writer: db, Reader: reader, Dialect: d, jobLocks: jobLocks{db: locks}, Signals: Signals{id: rand.Text()}}, nil
+	return &DB{Writer: db, Reader: reader, Dialect: d, jobLocks: jobLocks{db: locks}, others: make(chan struct{}, maxOthers), Signals: Signals{id: rand.Text()}}, nil
 }
 
 // postgresWriterSettings are the settings of connections that write. The transaction of a server whose

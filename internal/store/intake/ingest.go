@@ -30,7 +30,7 @@ func (s *Intake) Ingest(ctx context.Context, appends []index.Append, beats []lea
 	var appended []index.Appended
 	var results []lease.BeatResult
 	var unreadable map[string]*unreadableRow
-	err := s.Write(ctx, touched(appends, beats), func(t *db.Tx) (err error) {
+	err := s.WriteFirst(ctx, touched(appends, beats), func(t *db.Tx) (err error) {
 		w := s.journals.WriteBlocks(t)
 		if len(appends) > 0 {
 			w.Begin()
