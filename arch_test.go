@@ -172,8 +172,9 @@ var table = []row{
 	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},
 	{"internal/faulttest", "", "", "drives the real programs through faults; tests only"},
 
-	{"internal/bench", "job journal internal/bench/fill internal/bench/fleet internal/bench/host internal/store", "", "measures the built programs from outside; no product links it"},
+	{"internal/bench", "job journal internal/bench/due internal/bench/fill internal/bench/fleet internal/bench/host internal/store", "", "measures the built programs from outside; no product links it"},
 	{"internal/bench/fill", "job journal internal/access internal/bench/fleet internal/definition internal/index internal/store", "github.com/google/uuid", "fills databases before a server starts on them"},
+	{"internal/bench/due", "job journal internal/bench/fill internal/bench/fleet internal/bench/host internal/store", "", "a measurement of its own size; it counts in the database what the server has done"},
 	{"internal/bench/host", "internal/store internal/store/postgrestest", "", "builds and starts the programs that are measured, and knows no measurement"},
 	{"internal/bench/loop", "", "github.com/jackc/pgx/v5 modernc.org/sqlite", "the yardstick must not share what it measures"},
 	{"internal/bench/fleet", "job journal", "", "speaks the wire by itself, because the client would take more of the machine that measures"},
@@ -237,8 +238,8 @@ var layers = []string{
 	7:  "internal/cli/croncmd internal/worker internal/agent/measure internal/agent/progress internal/agent/stop internal/cli/defcmd internal/cli/importcmd internal/cli/querycmd internal/server/access internal/server/definitions internal/server/health internal/server/intake internal/server/jobmetrics internal/server/live internal/server/logs internal/server/outbox internal/server/ping internal/server/queue internal/server/runs internal/store/claims internal/store/definitions internal/store/health internal/store/intake internal/store/matcher internal/server/due internal/store/due",
 	8:  "internal/agent internal/cli/workercmd internal/server internal/store",
 	9:  "internal/bench/fill internal/bench/host internal/cli/agentcmd internal/store/recovery",
-	10: "internal/bench cmd/stint-agent internal/cli/servercmd",
-	11: "internal/cli",
+	10: "internal/bench/due cmd/stint-agent internal/cli/servercmd",
+	11: "internal/bench internal/cli",
 	12: "cmd/stint",
 }
 

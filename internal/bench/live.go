@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"stint.dev/stint/internal/bench/due"
 	"stint.dev/stint/internal/bench/fleet"
 	"stint.dev/stint/internal/bench/host"
 )
@@ -29,6 +30,17 @@ func (b *bench) live() ([]row, error) {
 		return nil, fmt.Errorf("%d agents: %w; ask for fewer with -agents", b.agents, err)
 	}
 	return b.onEach("live", b.liveOn)
+}
+
+// due is what a server does when many schedules and expectations are due at once.
+func (b *bench) due() ([]row, error) {
+	return b.onEach("due", func(on host.Database) (rows []row, err error) {
+		figures, err := due.Measure(b.Host, on)
+		for _, f := range figures {
+			rows = append(rows, row{what: f.What, unit: f.Unit, yardstick: f.Yardstick, measured: f.Measured, most: f.Target})
+		}
+		return rows, err
+	})
 }
 
 // onEach measures on each database, or on the one that -on names.

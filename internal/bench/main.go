@@ -91,15 +91,16 @@ var measurements = []measurement{
 	{"chart", (*bench).chart},
 	{"runs", (*bench).runs},
 	{"queue", (*bench).queue},
+	{"due", (*bench).due},
 }
 
 func main() {
 	rounds := flag.Int("rounds", 7, "how often each thing is measured; the median counts")
-	only := flag.String("only", "", "names of measurements, separated by commas: startup,steady,sample,thousand,capture,outage,beats,tokens,live,readers,read,chart,runs,queue")
+	only := flag.String("only", "", "names of measurements, separated by commas: startup,steady,sample,thousand,capture,outage,beats,tokens,live,readers,read,chart,runs,queue,due")
 	var size scale
 	flag.IntVar(&size.agents, "agents", 10_000, "live: how many agents")
 	flag.DurationVar(&size.spread, "spread", 30*time.Second, "live: the time within which all agents begin")
-	flag.StringVar(&size.on, "on", "", "live, queue: SQLite or PostgreSQL; both unless one is named")
+	flag.StringVar(&size.on, "on", "", "live, queue, due: SQLite or PostgreSQL; both unless one is named")
 	flag.DurationVar(&size.span, "span", 10*time.Second, "beats, tokens, live: how long is measured; live takes three times this")
 	flag.Int64Var(&size.logBytes, "log", 1<<30, "read: bytes of the log")
 	flag.IntVar(&size.days, "days", 30, "chart: how long the run went on")
