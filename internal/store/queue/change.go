@@ -69,7 +69,7 @@ func rankAnew(ctx context.Context, t *db.Tx, w waitingRow, weight int64) error {
 	if _, err := t.ExecContext(ctx, `DELETE FROM queue_ready WHERE run_id = $1`, w.run); err != nil {
 		return fmt.Errorf("rank run %s anew: %w", w.run, err)
 	}
-	return insertReady(ctx, t, []string{w.run})
+	return insertReady(ctx, t, w.run)
 }
 
 // ReleaseHeld lets the held runs of a job go on; of all jobs for "". It returns how many there were. After the database

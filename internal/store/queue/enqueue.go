@@ -61,7 +61,7 @@ func join(ctx context.Context, t *db.Tx, all []joining) error {
 	if err := insertEntries(ctx, t, all); err != nil {
 		return err
 	}
-	var starts []string
+	raises := false
 	for _, e := range all {
 		for _, d := range e.after {
 			err := t.Queue(ctx, db.Statement{
@@ -72,14 +72,15 @@ func join(ctx context.Context, t *db.Tx, all []joining) error {
 				return err
 			}
 		}
-		switch e.gate {
-		case ready:
-			starts = append(starts, e.Run)
-		case string(rules.Full):
+		raises = raises || e.gate == ready
+		if e.gate == string(rules.Full) {
 			t.OnCommit(t.Signals.Match.Raise)
 		}
 	}
-	return insertReady(ctx, t, starts)
+	if raises {
+		return t.RaiseReady(ctx)
+	}
+	return nil
 }
 
 // closeGates finds the first closed gate of each attempt.
@@ -137,11 +138,21 @@ func insertEntries(ctx context.Context, t *db.Tx, all []joining) error {
 	}
 	text := func(all []string) db.Column { return db.Column{Texts: all} }
 	number := func(all []int64) db.Column { return db.Column{Numbers: all} }
-	table, args := t.Dialect.Table(3, text(runs), number(attempts), text(jobs), text(definitions), number(selectors), text(groups), number(weights), number(ranks), text(gates),
-		number(notBefore), number(startBy), text(helds), text(avoids), number(memory), number(waits))
-	return t.Queue(ctx, db.Statement{What: fmt.Sprintf("queue %d runs", len(all)), Args: append([]any{now, db.Never}, args...), Query: `INSERT INTO queue_entries
+	columns := []db.Column{
+		text(runs), number(attempts), text(jobs), text(definitions), number(selectors), text(groups), number(weights), number(ranks), text(gates),
+		number(notBefore), number(startBy), text(helds), text(avoids), number(memory), number(waits),
+	}
+	table, args := t.Dialect.Table(3, columns...)
+	err := t.Queue(ctx, db.Statement{What: fmt.Sprintf("queue %d runs", len(all)), Args: append([]any{now, db.Never}, args...), Query: `INSERT INTO queue_entries
 			(run_id, attempt, job, definition, selector, group_name, weight, rank, gate, queued_at, not_before, start_by, held, avoid, memory, waits_since)
 		SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, CAST($1 AS BIGINT), NULLIF(c9, $2), NULLIF(c10, $2), c11, c12, c13, NULLIF(c14, $2) FROM ` + table})
+	if err != nil {
+		return err
+	}
+	// The rows are not read from queue_entries: PostgreSQL may have planned that when the table was empty.
+	table, args = t.Dialect.Table(1, columns...)
+	return t.Queue(ctx, db.Statement{What: fmt.Sprintf("make %d runs ready", len(all)), Args: args, Query: `INSERT INTO queue_ready (selector, rank, run_id, job, group_name, weight, avoid, work)
+		SELECT c4, c7, c0, c2, c5, c6, c12, CASE WHEN c3 = '' THEN c2 ELSE c3 END FROM ` + table + ` WHERE c8 = '` + ready + `'`})
 }
 
 // withMemory returns a selector for an attempt with a memory limit of its own; 0 for that of the spec.
@@ -298,24 +309,20 @@ func admit(ctx context.Context, t *db.Tx, run string, hasPlace bool) error {
 	}
 	switch gate {
 	case ready:
-		return insertReady(ctx, t, []string{run})
+		return insertReady(ctx, t, run)
 	case string(rules.Full):
 		t.OnCommit(t.Signals.Match.Raise)
 	}
 	return nil
 }
 
-// insertReady makes entries ready.
-func insertReady(ctx context.Context, t *db.Tx, runs []string) error {
-	if len(runs) == 0 {
-		return nil
-	}
-	table, args := t.Dialect.Table(1, db.Column{Texts: runs})
+// insertReady makes an entry ready.
+func insertReady(ctx context.Context, t *db.Tx, run string) error {
 	_, err := t.ExecContext(ctx, `INSERT INTO queue_ready (selector, rank, run_id, job, group_name, weight, avoid, work)
 		SELECT selector, rank, run_id, job, group_name, weight, avoid, CASE WHEN definition = '' THEN job ELSE definition END
-		FROM queue_entries WHERE run_id IN (SELECT c0 FROM `+table+`)`, args...)
+		FROM queue_entries WHERE run_id = $1`, run)
 	if err != nil {
-		return fmt.Errorf("make %d runs ready: %w", len(runs), err)
+		return fmt.Errorf("make run %s ready: %w", run, err)
 	}
 	return t.RaiseReady(ctx)
 }
