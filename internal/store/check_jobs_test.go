@@ -62,6 +62,9 @@ func TestRepairOfCounts(t *testing.T) {
 			for _, j := range jobs.Jobs {
 				text += fmt.Sprint(" ", j.Name, " ", j.Runs, " ", j.Active, " ", j.Succeeded)
 			}
+			for _, j := range jobFigures(t, s).Jobs {
+				text += fmt.Sprint(" ", j.Ended[job.Succeeded], " ", j.Ended[job.Failed])
+			}
 			return text
 		}
 		want := counts()
@@ -72,6 +75,7 @@ func TestRepairOfCounts(t *testing.T) {
 			"too many":   {`UPDATE run_counts SET n = n + 5 WHERE job = 'failed' AND state = 'failed'`, 1},
 			"none":       {`DELETE FROM run_counts`, len(ids)},
 			"of no runs": {`INSERT INTO run_counts (job, state, n) VALUES ('nobody', 'running', 3)`, 1},
+			"ends":       {`UPDATE run_counts SET ended = 0 WHERE job = 'failed' AND state = 'failed'`, 1},
 			"too few":    {`UPDATE run_counts SET n = -1 WHERE job = 'running' AND state = 'running'`, 1},
 		} {
 			must(t, s.Exec(t.Context(), damage.statement))
