@@ -66,6 +66,11 @@ func TestSchedules(t *testing.T) {
 	if run.Submitted == nil || run.Submitted.Occurrence == nil || run.Submitted.Occurrence.Schedule != 1 || !run.Submitted.Occurrence.At.Equal(done.Occurrences[2].At) {
 		t.Errorf("%+v", run.Submitted)
 	}
+	var explained api.Explanation
+	l.get("/api/v1/runs/"+done.Occurrences[2].Run+"/explain").ok(t, &explained)
+	if o := explained.Occurrence; o == nil || o.Schedule != 1 || o.When != "30 2 * * *" || o.Zone != "Europe/Berlin" || o.Result != "ran_late" || o.LateSeconds < 86400 || !o.At.Equal(done.Occurrences[2].At) {
+		t.Errorf("%+v", explained.Occurrence)
+	}
 	l.do("POST", "/api/v1/schedules/report/backfill", []byte(`{"from":"2026-03-30T00:00:00Z","to":"2026-03-26T00:00:00Z"}`), "Content-Type", "application/json").problem(t, http.StatusBadRequest)
 	l.do("POST", "/api/v1/schedules/report/backfill", []byte(`{"from":"1990-03-30T00:00:00Z","to":"2026-03-26T00:00:00Z"}`), "Content-Type", "application/json").problem(t, http.StatusBadRequest)
 	l.do("POST", "/api/v1/schedules/none/backfill", body, "Content-Type", "application/json").problem(t, http.StatusNotFound)

@@ -150,6 +150,14 @@ func scheduledStarts(t *testing.T, s *store.Store) {
 		t.Errorf("%+v", sub)
 	}
 	wantText(t, dueTimes(t, s, "report"), "1 0 * * * * 02T00:00:00")
+	o, err := s.RunOccurrence(t.Context(), runs[0].ID)
+	must(t, err)
+	if o == nil || o.Schedule != 1 || o.When != "0 * * * *" || o.At.Format("02T15:04 MST") != "02T00:00 CET" || o.LateSeconds != 20 || o.Result != "ran" {
+		t.Errorf("%+v", o)
+	}
+	if none, err := s.RunOccurrence(t.Context(), "none"); none != nil || err != nil {
+		t.Error(none, err)
+	}
 	if again := tick(t, s); len(again) != 0 {
 		t.Fatal(again)
 	}

@@ -29,6 +29,8 @@ type Explanation struct {
 	Rules  []RuleResult `json:"rules" nullable:"false"`
 	// Waiting says why a queued run has not started; nil for a run that is not in the queue.
 	Waiting *job.QueuedRun `json:"waiting,omitempty"`
+	// Occurrence is the time of a schedule for which the run was made; nil for one that somebody started.
+	Occurrence *RunOccurrence `json:"occurrence,omitempty"`
 }
 
 // EndedPrefix begins each sentence of the Explanation of a run that has ended.

@@ -45,6 +45,18 @@ type OccurrenceRecord struct {
 	State  string `json:"state,omitempty"`
 }
 
+// RunOccurrence is the time of a schedule for which a run was made.
+type RunOccurrence struct {
+	Schedule int       `json:"schedule"`
+	When     string    `json:"when,omitempty"` // the schedule as it is now; empty if it is gone, as is Zone
+	Zone     string    `json:"zone,omitempty"`
+	At       time.Time `json:"at"` // by the schedule, in its zone
+	// LateSeconds is by how much the run was made later than the schedule starts it.
+	LateSeconds float64 `json:"late_seconds"`
+	Result      string  `json:"result"` // "ran" or "ran_late"
+	Why         string  `json:"why,omitempty"`
+}
+
 // Backfill asks for the runs of times that have passed.
 type Backfill struct {
 	Schedule int       `json:"schedule,omitempty"` // a number; 0 for all schedules of the job

@@ -69,6 +69,9 @@ export const schedule = {
       assert.ok((await sideways(page)) <= 0, 'the page scrolls sideways')
       await page.keyboard.press('Enter')
       await page.waitForURL(`**/runs/${last.run}`)
+      await seen(page.getByText(/02:30 Europe\/Berlin, \d+ h.* late/))
+      await page.getByRole('link', { name: 'schedule 1', exact: true }).click()
+      await seen(calendar.getByText('Times in Europe/Berlin'))
     }
   },
 
@@ -178,5 +181,19 @@ export const schedule = {
       await section.getByRole('button', { name: 'Delete it and what it missed' }).click()
       await seen(section.getByRole('button', { name: 'Expect starts…' }))
     }
+  },
+
+  async 'a scheduled job is run now, with the values of its schedule'(page, world) {
+    await apply(world, "job: byhand\nscript: 'true'\nparameters: [{name: FORMAT, type: text, default: pdf}]\nschedules: [{cron: '30 2 * * *', parameters: {FORMAT: html}}]\n")
+    await page.goto('jobs/byhand#schedule')
+    await page.getByRole('button', { name: 'Run now as schedule 1 does' }).click()
+    const dialog = page.getByRole('dialog')
+    assert.equal(await dialog.getByLabel('FORMAT').inputValue(), 'html')
+    await dialog.getByRole('button', { name: 'Run', exact: true }).click()
+    await page.waitForURL('**/runs/*')
+    const run = await world.last('byhand')
+    assert.equal(run.submitted.parameters.FORMAT, 'html')
+    assert.equal(run.submitted.occurrence, undefined)
+    await seen(page.getByText(/^submitted by/))
   },
 }

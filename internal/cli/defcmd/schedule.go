@@ -25,7 +25,10 @@ func (p *program) schedule() *cobra.Command {
 		Use:   "schedule",
 		Short: "Show, test, pause and backfill schedules of jobs",
 		Long: `A schedule is when the server starts a job by itself. Schedules are part of the definition of a job:
-docs/schedules.md describes them. Pausing, resuming and backfilling need a token of the scope write.`,
+docs/schedules.md describes them. Pausing, resuming and backfilling need a token of the scope write.
+
+To start a job now, outside its schedules: stint submit JOB. stint explain RUN says for which time of
+which schedule a run was made.`,
 	}, p.scheduleList(), p.scheduleNext(), p.scheduleTest(), p.backfill(), p.pauseSchedule(), p.resumeSchedule())
 }
 

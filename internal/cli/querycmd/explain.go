@@ -25,7 +25,7 @@ func (p *program) explain() *cobra.Command {
 		Long: `Show the result of every health rule for a run: whether it fires, on which figures, and what
 would happen next and when; then the diagnosis of the run, and what changed since the last
 good run of the job. Of a queued run it shows what the run waits for, and when it will probably
-start. ` + command.RunHelp,
+start; of one that a schedule made, for which time. ` + command.RunHelp,
 		Args: command.OneRun,
 	}, nil, func(ctx context.Context, r request) (e explained, err error) {
 		run, err := r.find(ctx)
@@ -64,6 +64,9 @@ func (p *program) explanation(run job.Run, e api.Explanation, changes api.Change
 		state += ", suspended " + console.Ago(*run.SuspendedAt, now)
 	}
 	fmt.Fprintf(&b, "%s: %s; %s\n\n", s.Bold(console.Clean(runName(run))), state, of)
+	if e.Occurrence != nil {
+		b.WriteString(console.Clean(occurrenceText(run.Job, *e.Occurrence)) + "\n\n")
+	}
 	ended := ""
 	if run.State.Terminal() {
 		ended = api.EndedPrefix(run.State)
@@ -103,6 +106,22 @@ func (p *program) explanation(run job.Run, e api.Explanation, changes api.Change
 		}
 	}
 	return b.String()
+}
+
+// occurrenceText says for which time of which schedule a run was made.
+func occurrenceText(name string, o api.RunOccurrence) string {
+	text := fmt.Sprintf("Made by schedule %d", o.Schedule)
+	if o.When != "" {
+		text += fmt.Sprintf(" (%s, %s)", o.When, o.Zone)
+	}
+	text += " for " + o.At.Format("Mon 2006-01-02 15:04:05 -07:00")
+	if o.Result != "ran" {
+		text += ", " + console.Duration(time.Duration(o.LateSeconds*float64(time.Second))) + " late"
+	}
+	if o.Why != "" {
+		text += ": " + o.Why
+	}
+	return text + ". All times: stint schedule list " + name
 }
 
 func nextText(next string, at *time.Time, now time.Time) string {

@@ -7,6 +7,7 @@ import (
 
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 )
 
 func TestWaitingText(t *testing.T) {
@@ -67,5 +68,21 @@ func TestSubmissionFacts(t *testing.T) {
 	}
 	if strings.Contains(text, "not before") || strings.Contains(text, "reason") {
 		t.Errorf("what does not matter is shown:\n%s", text)
+	}
+}
+
+func TestOccurrenceText(t *testing.T) {
+	at := time.Date(2026, 11, 28, 2, 30, 0, 0, time.FixedZone("", 3600))
+	for want, o := range map[string]api.RunOccurrence{
+		"Made by schedule 1 (30 2 * * *, Europe/Berlin) for Sat 2026-11-28 02:30:00 +01:00. All times: stint schedule list etl": {
+			Schedule: 1, When: "30 2 * * *", Zone: "Europe/Berlin", At: at, Result: "ran", LateSeconds: 0.4,
+		},
+		"Made by schedule 2 for Sat 2026-11-28 02:30:00 +01:00, 2 h 10 m late: backfilled by bob. All times: stint schedule list etl": {
+			Schedule: 2, At: at, Result: "ran_late", Why: "backfilled by bob", LateSeconds: 7800,
+		},
+	} {
+		if got := occurrenceText("etl", o); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }

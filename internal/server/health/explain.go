@@ -36,6 +36,9 @@ func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Resp
 			return nil, s.ProblemOf(ctx, "explain what run "+id+" waits for", err)
 		}
 	}
+	if out.Occurrence, err = s.Queue.RunOccurrence(ctx, id); err != nil {
+		return nil, s.ProblemOf(ctx, "explain for which time run "+id+" was made", err)
+	}
 	now := s.Now()
 	waiting, err := s.explainWaiting(ctx, id, p)
 	if err != nil {

@@ -28,6 +28,8 @@ type Store interface {
 
 // QueueStore explains queued runs.
 type QueueStore interface {
+	// RunOccurrence returns the time of a schedule for which a run was made; nil if it was made for none.
+	RunOccurrence(ctx context.Context, run string) (*api.RunOccurrence, error)
 	// ExplainQueued returns what a run waits for; nil for a run that is not in the queue.
 	ExplainQueued(ctx context.Context, run string) (*job.QueuedRun, error)
 	// WaitingRun returns what the health rule about waiting judges a run by, with what is known of workers at a time; nil

@@ -3,6 +3,8 @@ package schedules
 import (
 	"cmp"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -93,4 +95,35 @@ func byWhom(p api.Pause) (text string) {
 		text += ": " + p.Why
 	}
 	return text
+}
+
+// RunOccurrence returns the time for which a run was made; nil if it was made for none.
+func (s *Schedules) RunOccurrence(ctx context.Context, run string) (*api.RunOccurrence, error) {
+	var o api.RunOccurrence
+	var name string
+	var at, made int64
+	err := s.Reader.QueryRowContext(ctx, `SELECT o.job, o.number, o.at, o.result, o.why, r.created_at FROM occurrences o JOIN runs r ON r.id = o.run_id WHERE o.run_id = $1`, run).
+		Scan(&name, &o.Schedule, &at, &o.Result, &o.Why, &made)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read for which time run %s was made: %w", run, err)
+	}
+	o.At = db.FromMicros(at)
+	late := db.FromMicros(made).Sub(o.At)
+	found, err := s.list(ctx, name, "", mostListed)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range found {
+		rule, err := one.Rule()
+		if one.Number != o.Schedule || err != nil { // one that cannot be read is a troubled item
+			continue
+		}
+		o.When, o.Zone, o.At = one.Text(), view(one).Zone, o.At.In(rule.Zone)
+		late -= one.Spread
+	}
+	o.LateSeconds = max(0, late).Seconds()
+	return &o, nil
 }

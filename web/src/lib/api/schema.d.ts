@@ -533,6 +533,7 @@ export interface components {
             runs: number;
         };
         Explanation: {
+            occurrence?: components["schemas"]["RunOccurrence"];
             policy: string;
             rules: components["schemas"]["RuleResult"][];
             waiting?: components["schemas"]["QueuedRun"];
@@ -1377,6 +1378,18 @@ export interface components {
             /** @description The cursor of the next page; null on the last page. */
             next_cursor: string | null;
             runs: components["schemas"]["Run"][];
+        };
+        RunOccurrence: {
+            /** Format: date-time */
+            at: string;
+            /** Format: double */
+            late_seconds: number;
+            result: string;
+            /** Format: int64 */
+            schedule: number;
+            when?: string;
+            why?: string;
+            zone?: string;
         };
         Sample: {
             /** Format: date-time */

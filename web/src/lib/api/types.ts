@@ -139,6 +139,7 @@ export type WorkerInfo = S['WorkerInfo']
 
 /** When the server starts a job by itself. */
 export type Schedule = S['Schedule']
+export type RunOccurrence = S['RunOccurrence']
 export type ScheduledTime = S['ScheduledTime']
 export type CalendarResult = 'ran' | 'ran_late' | 'skipped' | 'missed' | 'paused' | 'refused' | 'due' | 'planned'
 export type CalendarCount = With<S['CalendarCount'], { result: CalendarResult }>
