@@ -1,4 +1,4 @@
-// Package schedules makes the calls about when the server starts jobs by itself.
+// Package schedules makes the calls about when the server starts jobs by itself, and what it suggests about others.
 package schedules
 
 import (

@@ -67,7 +67,7 @@ func Parse(e job.Expectation) (Rule, error) {
 		return wrong("cron", e.Cron[:longestText], fmt.Sprintf("begins a text of %d bytes; the limit is %d", len(e.Cron), longestText))
 	}
 	var err error
-	if r.zone, err = zoneOf(e.Zone); err != nil {
+	if r.zone, err = Zone(e.Zone); err != nil {
 		return Rule{}, err
 	}
 	r.times, err = schedule.Parse(e.Cron)
@@ -79,8 +79,8 @@ func within(seconds int64) bool {
 	return seconds >= int64(Shortest/time.Second) && seconds <= int64(Longest/time.Second)
 }
 
-// zoneOf returns the time zone of a name; UTC for an empty one.
-func zoneOf(name string) (*time.Location, error) {
+// Zone returns the time zone of a name; UTC for an empty one. The error is *job.InvalidError.
+func Zone(name string) (*time.Location, error) {
 	if name == "" {
 		return time.UTC, nil
 	}

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -203,5 +204,45 @@ func TestTheDueTimesThatAnExpectationWouldHave(t *testing.T) {
 	}
 	if r := l.get("/api/v1/jobs/backup/due"); r.status != http.StatusNotFound {
 		t.Errorf("the expectation was set: %s", r.body)
+	}
+}
+
+// A pattern in the starts of a job that nobody expects is suggested, until it is accepted or dismissed.
+func TestAnExpectationIsSuggested(t *testing.T) {
+	c := newClock()
+	l := start(t, server.Config{Now: c.now})
+	for range 10 {
+		for _, name := range []string{"backup", "report"} {
+			l.append(newSketch(t, name, nil).command().finish(0))
+		}
+	}
+	const day = 24 * time.Hour
+	first := c.now().Add(-10*day - time.Hour) // one run each day
+	if err := l.store.Change(t.Context(), "spread runs over days", `UPDATE runs SET start_at = $1 + number * $2`, first.UnixMicro(), day.Microseconds()); err != nil {
+		t.Fatal(err)
+	}
+	const path = "/api/v1/jobs/backup/due/suggestion"
+	var got api.DueSuggestion
+	l.get(path+"?zone=Europe%2FBerlin").ok(t, &got)
+	if s := got.Suggested; s == nil || s.Zone != "Europe/Berlin" || s.Starts < 8 || !strings.HasPrefix(s.When, "each day at ") {
+		t.Fatalf("%+v", s)
+	}
+	if r := l.get(path + "?zone=Nowhere"); r.status != 400 || !strings.Contains(string(r.body), "Nowhere") {
+		t.Errorf("%s", r.body)
+	}
+	e := got.Suggested.Expectation
+	l.do("PUT", "/api/v1/jobs/backup/due", []byte(fmt.Sprintf(`{"cron":%q,"zone":%q,"grace_seconds":%d}`, e.Cron, e.Zone, e.GraceSeconds)), "Content-Type", "application/json").ok(t, nil)
+	if r := l.do("DELETE", "/api/v1/jobs/report/due/suggestion", nil); r.status != http.StatusNoContent {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	for _, name := range []string{"backup", "report", "unknown"} {
+		got = api.DueSuggestion{}
+		l.get("/api/v1/jobs/"+name+"/due/suggestion").ok(t, &got)
+		if got.Suggested != nil {
+			t.Errorf("%s: %+v", name, got.Suggested)
+		}
+	}
+	if r := l.do("DELETE", "/api/v1/jobs/unknown/due/suggestion", nil); r.status != http.StatusNotFound {
+		t.Errorf("%d %s", r.status, r.body)
 	}
 }

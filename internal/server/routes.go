@@ -140,6 +140,8 @@ func (s *Server) jobRoutes() []route.Row {
 		{Method: "POST", Pattern: due + "/pause", Scope: access.Write, Typed: route.Typed(s.due.PauseDue), Summary: "Expect no start of a job until that is resumed"},
 		{Method: "POST", Pattern: due + "/resume", Scope: access.Write, Typed: route.Typed(s.due.ResumeDue), Summary: "Expect starts of a job again"},
 		{Method: "GET", Pattern: "/api/v1/jobs/{job}/calendar", Scope: access.Read, Typed: route.Typed(s.definitions.GetCalendar), Summary: "Get what became of the times at which a job was due on some days, and what is due"},
+		{Method: "GET", Pattern: due + "/suggestion", Scope: access.Read, Typed: route.Typed(s.due.SuggestDue), Summary: "Get the expectation that the starts of a job fit which nobody expects"},
+		{Method: "DELETE", Pattern: due + "/suggestion", Scope: access.Write, Typed: route.Typed(s.due.DismissSuggestion), Summary: "Suggest no expectation for a job any more"},
 		{
 			Method: "GET", Pattern: "/api/v1/jobs/{job}/badge.svg", Scope: s.badgeScope(), Handle: s.runs.GetBadge,
 			Summary: "Get a badge with the state of a job's last run", Doc: runs.DocBadge,

@@ -37,6 +37,20 @@ type DueRequest struct {
 	PostOnly *bool   `json:"post_only,omitempty"`
 }
 
+// DueSuggestion is the expectation that is suggested for a job that nobody expects.
+type DueSuggestion struct {
+	// Suggested is nil if the starts of the job fit none, the job is expected, schedules start it, or a person wants none.
+	Suggested *SuggestedDue `json:"suggested"`
+}
+
+// SuggestedDue is an expectation that fits the last starts of a job.
+type SuggestedDue struct {
+	job.Expectation
+	When       string `json:"when"`        // in words: each day at 03:00
+	OffSeconds int64  `json:"off_seconds"` // by how much starts differ from it, at most
+	Starts     int    `json:"starts"`      // how many fit it
+}
+
 // MissedTime is a due time that was missed, or several one after the other.
 type MissedTime struct {
 	DueAt    time.Time `json:"due_at"`

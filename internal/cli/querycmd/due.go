@@ -2,11 +2,14 @@ package querycmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"stint.dev/stint/client/schedules"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
@@ -16,9 +19,11 @@ import (
 
 // namedDue is an expectation, and the job that has it.
 type namedDue struct {
-	api.JobDue
-	job string
-	off bool // it was deleted
+	*api.JobDue                   // nil for none
+	Suggested   *api.SuggestedDue `json:"suggested,omitempty"` // if there is none
+	job         string
+	off         bool // it was deleted
+	dismissed   bool // nothing is suggested any more
 }
 
 func (p *program) jobDue() *cobra.Command {
@@ -28,7 +33,8 @@ func (p *program) jobDue() *cobra.Command {
 		Long: `Set when a job is expected to be started, such as by cron: --every a time after its last start, or
 at the times of a crontab expression. A run that has not started --grace after it was due is missed:
 the job shows it, and people are notified, and again when it starts. Without options, show the
-expectation and what was missed. docs/due.md has the rules.`,
+expectation and what was missed; of a job that nobody expects, the expectation that its starts fit,
+which --accept sets. docs/due.md has the rules.`,
 		Args: oneJob,
 	}, append(command.DueRows(""), []option.Option{
 		{FlagOnly: true, Name: "pause", Kind: option.Switch, Help: "expect nothing until --resume"},
@@ -36,6 +42,8 @@ expectation and what was missed. docs/due.md has the rules.`,
 		{FlagOnly: true, Name: "post-only", Kind: option.Switch, Help: "pings count with the method POST only (docs/pings.md)"},
 		{FlagOnly: true, Name: "any-method", Kind: option.Switch, Help: "pings count with any method again"},
 		{FlagOnly: true, Name: "off", Kind: option.Switch, Help: "delete the expectation"},
+		{FlagOnly: true, Name: "accept", Kind: option.Switch, Help: "set the expectation that is suggested"},
+		{FlagOnly: true, Name: "dismiss", Kind: option.Switch, Help: "suggest no expectation for the job any more"},
 	}...), p.due, func(d namedDue) string { return p.duePage(d, time.Now()) })
 }
 
@@ -48,29 +56,43 @@ func (p *program) due(ctx context.Context, r request) (out namedDue, err error) 
 	}
 	set := api.DueRequest{PostOnly: postOnly(r.opts)}
 	asked := 0
-	for _, one := range []bool{e != nil || set.PostOnly != nil, r.opts.On("pause"), r.opts.On("resume"), r.opts.On("off")} {
+	for _, one := range []bool{e != nil || set.PostOnly != nil, r.opts.On("pause"), r.opts.On("resume"), r.opts.On("off"), r.opts.On("accept"), r.opts.On("dismiss")} {
 		if one {
 			asked++
 		}
 	}
+	var due api.JobDue
 	switch {
 	case asked > 1:
-		return out, option.Usagef("give one of --every, --cron, --pause, --resume and --off; --post-only and --any-method go with the first two, or alone")
-	case r.opts.On("pause"):
-		out.JobDue, err = r.PauseDue(ctx, out.job)
-	case r.opts.On("resume"):
-		out.JobDue, err = r.ResumeDue(ctx, out.job)
+		return out, option.Usagef("give one of --every, --cron, --pause, --resume, --off, --accept and --dismiss; --post-only and --any-method go with the first two, or alone")
 	case r.opts.On("off"):
 		out.off = true
-		err = r.DeleteDue(ctx, out.job)
+		return out, r.DeleteDue(ctx, out.job)
+	case r.opts.On("dismiss"):
+		out.dismissed = true
+		return out, schedules.DismissSuggestion(ctx, r.Client, out.job)
+	case r.opts.On("pause"):
+		due, err = r.PauseDue(ctx, out.job)
+	case r.opts.On("resume"):
+		due, err = r.ResumeDue(ctx, out.job)
+	case r.opts.On("accept"):
+		due, err = p.acceptDue(ctx, r)
 	case asked == 0:
-		out.JobDue, err = r.Due(ctx, out.job)
+		due, err = r.Due(ctx, out.job)
+		var none *job.Problem
+		if errors.As(err, &none) && none.Status == http.StatusNotFound {
+			found, serr := schedules.SuggestDue(ctx, r.Client, out.job, p.zone())
+			if out.Suggested = found.Suggested; serr == nil && out.Suggested != nil {
+				return out, nil
+			}
+		}
 	default:
-		out.JobDue, err = setDue(ctx, r, e, set)
+		due, err = setDue(ctx, r, e, set)
 	}
-	if path, ok := strings.CutPrefix(out.PingURL, "/"); ok { // the server does not know its address
-		out.PingURL = strings.TrimRight(r.opts.Text("server"), "/") + "/" + path
+	if path, ok := strings.CutPrefix(due.PingURL, "/"); ok { // the server does not know its address
+		due.PingURL = strings.TrimRight(r.opts.Text("server"), "/") + "/" + path
 	}
+	out.JobDue = &due
 	return out, err
 }
 
@@ -95,6 +117,46 @@ func setDue(ctx context.Context, r request, e *job.Expectation, set api.DueReque
 	}
 	set.Expectation = now.Expectation
 	return r.PutDue(ctx, r.args[0], set)
+}
+
+// acceptDue sets the expectation that is suggested for a job.
+func (p *program) acceptDue(ctx context.Context, r request) (api.JobDue, error) {
+	found, err := schedules.SuggestDue(ctx, r.Client, r.args[0], p.zone())
+	if err != nil {
+		return api.JobDue{}, err
+	}
+	if found.Suggested == nil {
+		return api.JobDue{}, fmt.Errorf("nothing is suggested for job %s: its starts follow no pattern yet, it is expected already, schedules start it, or the suggestion was dismissed; set --every or --cron", job.Quote(r.args[0]))
+	}
+	return r.PutDue(ctx, r.args[0], api.DueRequest{Expectation: found.Suggested.Expectation})
+}
+
+// zone is the time zone of the user, if TZ names one.
+func (p *program) zone() string {
+	name := p.Getenv("TZ")
+	if zone, err := time.LoadLocation(name); err != nil || zone == time.Local {
+		return ""
+	}
+	return name
+}
+
+// suggestionText says what the starts of a job fit, and how to expect that.
+func suggestionText(name string, d api.SuggestedDue) string {
+	when, zone := fmt.Sprintf("--every %ds", d.EverySeconds), ""
+	if d.Cron != "" {
+		when, zone = fmt.Sprintf("--cron '%s' --zone %s", d.Cron, d.Zone), " "+d.Zone
+	}
+	off := console.Duration(time.Duration(d.OffSeconds) * time.Second)
+	return console.Clean(fmt.Sprintf("Nobody expects %s. It starts %s%s, ± %s, by %d starts. To expect that:", name, d.When, zone, off, d.Starts)) + "\n" +
+		console.Clean(fmt.Sprintf("  stint job due %s %s --grace %ds", quoted(name), when, d.GraceSeconds)) + "\nThe option --accept does that, and --dismiss ends this suggestion.\n"
+}
+
+// quoted returns a name as a word of a shell.
+func quoted(name string) string {
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:") == "" {
+		return name
+	}
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
 }
 
 // expectedText says when a run is due.
@@ -137,7 +199,12 @@ func timesText(n int64) string {
 
 // duePage shows an expectation.
 func (p *program) duePage(d namedDue, now time.Time) string {
-	if d.off {
+	switch {
+	case d.Suggested != nil:
+		return suggestionText(d.job, *d.Suggested)
+	case d.dismissed:
+		return console.Clean("no expectation is suggested for "+d.job+" any more") + "\n"
+	case d.off:
 		return console.Clean("nobody expects "+d.job+" to start any more") + "\n"
 	}
 	s := p.StyleFor(p.Out)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/due"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
@@ -22,6 +23,8 @@ type Store interface {
 	UpcomingDue(ctx context.Context, job string, e job.Expectation, n int, now time.Time) (api.DueTimes, error)
 	PauseDue(ctx context.Context, job string, paused bool, now time.Time) error
 	DeleteDue(ctx context.Context, job string) error
+	SuggestDue(ctx context.Context, job string, zones []*time.Location, now time.Time) (api.DueSuggestion, error)
+	DismissSuggestion(ctx context.Context, job string) error
 }
 
 // Routes answers the calls.
@@ -135,4 +138,34 @@ func (s *Routes) pause(ctx context.Context, in *route.JobPath, paused bool) (*ro
 		return nil, s.ProblemOf(ctx, "pause or resume when job "+job.Quote(in.Job)+" is due", err)
 	}
 	return s.GetDue(ctx, in)
+}
+
+type suggestIn struct {
+	Job  string `path:"job" maxLength:"600" doc:"The job's name."`
+	Zone string `query:"zone" maxLength:"200" doc:"A time zone in which the crontab of the job may be, such as Europe/Berlin, besides UTC."`
+}
+
+// SuggestDue answers which expectation the starts of a job fit.
+func (s *Routes) SuggestDue(ctx context.Context, in *suggestIn) (*route.Response[api.DueSuggestion], error) {
+	zones := []*time.Location{time.UTC}
+	if in.Zone != "" && in.Zone != "UTC" {
+		zone, err := due.Zone(in.Zone)
+		if err != nil {
+			return nil, httpio.AsProblem(err)
+		}
+		zones = []*time.Location{zone, time.UTC}
+	}
+	out, err := s.Store.SuggestDue(ctx, in.Job, zones, s.Now())
+	if err != nil {
+		return nil, s.ProblemOf(ctx, "look for a pattern in the starts of job "+job.Quote(in.Job), err)
+	}
+	return route.OK(out)
+}
+
+// DismissSuggestion suggests nothing for a job any more.
+func (s *Routes) DismissSuggestion(ctx context.Context, in *route.JobPath) (*struct{}, error) {
+	if err := s.Store.DismissSuggestion(ctx, in.Job); err != nil {
+		return nil, s.ProblemOf(ctx, "suggest nothing for job "+job.Quote(in.Job), err)
+	}
+	return nil, nil //nolint:nilnil // huma responds with 204
 }

@@ -506,6 +506,9 @@ export interface components {
             times: components["schemas"]["DueTime"][];
             zone?: string;
         };
+        DueSuggestion: {
+            suggested: components["schemas"]["SuggestedDue"] | null;
+        };
         EndEvent: {
             /** Format: int64 */
             attempt: number;
@@ -1697,6 +1700,19 @@ export interface components {
                 [key: string]: string;
             };
             version?: string;
+        };
+        SuggestedDue: {
+            cron?: string;
+            /** Format: int64 */
+            every_seconds?: number;
+            /** Format: int64 */
+            grace_seconds?: number;
+            /** Format: int64 */
+            off_seconds: number;
+            /** Format: int64 */
+            starts: number;
+            when: string;
+            zone?: string;
         };
         Summary: {
             /** Format: int64 */
