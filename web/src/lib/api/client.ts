@@ -267,6 +267,7 @@ export const api = {
   calendar: (name: string, q: { from?: string; days?: number; limit?: number }, signal?: AbortSignal) => json<t.Calendar>(jobPath(name, '/calendar'), q, { signal }),
 
   dueTimes: (name: string, e: t.Expectation, signal?: AbortSignal) => json<t.DueTimes>(jobPath(name, '/due/times'), { ...e }, { signal }),
+  due: (name: string, signal?: AbortSignal) => json<t.JobDue>(jobPath(name, '/due'), {}, { signal }),
   setDue: (name: string, e: t.Expectation) => send<t.Due>('PUT', jobPath(name, '/due'), e),
   pauseDue: (name: string) => send<t.Due>('POST', jobPath(name, '/due/pause')),
   resumeDue: (name: string) => send<t.Due>('POST', jobPath(name, '/due/resume')),

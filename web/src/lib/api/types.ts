@@ -65,6 +65,7 @@ export type RunRow = Pick<Run, RowField | 'expected' | 'submitted'> & { usage: P
 export type OverviewRun = S['OverviewRun']
 export type Overview = S['OverviewAnswer']
 export type Due = S['Due']
+export type JobDue = S['JobDue']
 /** When a job is expected to be started, as it is set. */
 export type Expectation = Pick<Due, 'every_seconds' | 'cron' | 'zone' | 'grace_seconds'>
 export type DueTimes = S['DueTimes']
