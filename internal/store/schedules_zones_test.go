@@ -89,8 +89,8 @@ func schedulesWhenClocksChange(t *testing.T, s *store.Store) {
 	checkRunsOfOccurrences(t, s)
 }
 
-// The server does not run for nine hours: each of 540 times of each schedule is a row with its reason, and each job that
-// catches up starts once.
+// The server does not run for nine hours: each of 540 times of each schedule is a row with its reason, each job that
+// catches up starts once, and a schedule that started nothing is reported once.
 func TestServerIsDownForNineHours(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, s *store.Store) {
 		l := runSchedules(t, s)
@@ -130,6 +130,13 @@ func TestServerIsDownForNineHours(t *testing.T) {
 			}
 		}
 		checkRunsOfOccurrences(t, s)
+		// One message for each schedule that started nothing, not one for each time.
+		l.pass(5 * time.Second)
+		messages, err := s.ReadTexts(t.Context(), `SELECT what || ' ' || status FROM outbox ORDER BY id`)
+		must(t, err)
+		if !slices.Equal(messages, []string{"skipped pending", "skipped pending"}) {
+			t.Errorf("messages: %q", messages)
+		}
 	})
 }
 
