@@ -141,6 +141,10 @@ hostile: ## Let one token do its worst for DURATION (10m) while another token's 
 kills: ## Kill servers and workers with SIGKILL for DURATION (10m) while runs are submitted: no attempt starts twice, every run ends
 	@set -o pipefail; $(GO) test ./internal/faulttest -run '^TestKills$$' -v -timeout 0 -args -kill $(DURATION) | grep -avE --line-buffered '^=== '
 
+.PHONY: runitor
+runitor: ## Report to the server by RUNITOR=FILE, a program that somebody else made for Healthchecks
+	RUNITOR='$(RUNITOR)' $(GO) test ./internal/e2e -run '^TestRunitor$$' -v -count 1 | grep -avE '^=== '
+
 .PHONY: kills-schedules
 kills-schedules: DURATION = 5m
 kills-schedules: ## Kill servers in turn for DURATION (5m) while 1,000 schedules are due each minute: none starts twice, none is left out

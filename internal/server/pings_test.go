@@ -119,6 +119,22 @@ func (k *check) states(want ...job.State) {
 	}
 }
 
+// gaps checks what of the output of a run was not kept.
+func (k *check) gaps(run job.Run, want ...job.Gap) {
+	k.t.Helper()
+	var whole job.Run
+	k.read("/api/v1/runs/"+run.ID, &whole)
+	for i, got := range whole.Output.Gaps {
+		if got.Reason == "" || got.At.IsZero() {
+			k.t.Errorf("%+v", got)
+		}
+		whole.Output.Gaps[i] = job.Gap{Step: got.Step, AtBytes: got.AtBytes, Bytes: got.Bytes, Lines: got.Lines}
+	}
+	if !slices.Equal(whole.Output.Gaps, want) {
+		k.t.Errorf("gaps %+v, want %+v", whole.Output.Gaps, want)
+	}
+}
+
 // log checks what a run printed.
 func (k *check) log(run job.Run, want string) {
 	k.t.Helper()
@@ -261,9 +277,26 @@ var pingCases = map[string]func(k *check){
 		long := bytes.Repeat([]byte("0123456789abcdef"), 700_000)
 		k.want(k.do("POST", "/ping/"+k.uuid, long), 200, "OK")
 		k.log(k.runs()[0], string(long[:10_000_000]))
+		k.gaps(k.runs()[0], job.Gap{AtBytes: 10_000_000, Bytes: 1_200_000})
 		k.ping("POST", "/start", string(long[:9_999_999]))
 		k.ping("POST", "/0", string(long[:100_000]))
 		k.log(k.runs()[1], string(long[:9_999_999])+string(long[:100_000]))
+	},
+	"more output than is kept of a run": func(k *check) {
+		line := []byte(strings.Repeat("x", 999) + "\n")
+		long := bytes.Repeat(line, 10_000)
+		k.ping("POST", "/start", string(long))
+		for range 7 {
+			k.ping("POST", "/log", string(long))
+		}
+		k.ping("POST", "/0", string(line))
+		run := k.runs()[0]
+		kept := run.Output.Bytes
+		if kept < 64<<20-1<<20 || kept > 64<<20+64<<10 {
+			k.t.Errorf("%d bytes are kept", kept)
+		}
+		k.gaps(run, job.Gap{AtBytes: kept, Bytes: 70_000_000 - kept, Lines: 70_000 - kept/1000},
+			job.Gap{AtBytes: 70_000_000, Bytes: 10_000_000, Lines: 10_000}, job.Gap{AtBytes: 80_000_000, Bytes: 1000, Lines: 1})
 	},
 	"exit codes": func(k *check) {
 		k.ping("GET", "/0", "")

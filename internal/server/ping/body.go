@@ -1,6 +1,7 @@
 package ping
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"time"
@@ -24,7 +25,18 @@ const (
 // body is the beginning of the body of a ping, and its share of the server's memory.
 type body struct {
 	chunks [][]byte
+	cut    lost // what follows them
 	place  *shares.Place
+}
+
+// lost is output that was sent and is not kept.
+type lost struct{ bytes, lines int64 }
+
+// Write counts p.
+func (l *lost) Write(p []byte) (int, error) {
+	l.bytes += int64(len(p))
+	l.lines += int64(bytes.Count(p, []byte("\n")))
+	return len(p), nil
 }
 
 // release returns the memory.
@@ -82,7 +94,7 @@ func (s *Ping) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
 		}
 	}
 	place.Keep(true)
-	if _, err := io.Copy(io.Discard, paced); err != nil {
+	if _, err := io.Copy(&b.cut, paced); err != nil {
 		return b, errCut(err)
 	}
 	return b, nil

@@ -255,9 +255,9 @@ func (s *Ping) applyCheck(ctx context.Context, p *checkPing, now time.Time) erro
 	case plan.begin:
 		err = s.beginCheck(ctx, p, wire, plan, now)
 	case plan.end != nil:
-		err = s.endRun(ctx, last.ID, now, *plan.end, p.body.chunks)
+		err = s.endRun(ctx, last.ID, now, *plan.end, p.body)
 	case plan.output:
-		err = s.addOutput(ctx, last.ID, now, p.body.chunks)
+		err = s.addOutput(ctx, last.ID, now, p.body)
 	}
 	if err != nil || plan.end == nil || !p.target.Rule.IsFrequent(now) {
 		return err
@@ -269,7 +269,7 @@ func (s *Ping) applyCheck(ctx context.Context, p *checkPing, now time.Time) erro
 const pulseBody = 10_000
 
 // addOutput adds output to a run that goes on.
-func (s *Ping) addOutput(ctx context.Context, run string, now time.Time, output [][]byte) error {
+func (s *Ping) addOutput(ctx context.Context, run string, now time.Time, output *body) error {
 	w, err := s.resume(ctx, run, now)
 	if err != nil || w.ended {
 		return err
@@ -295,7 +295,7 @@ func (s *Ping) beginCheck(ctx context.Context, p *checkPing, wire index.Wire, pl
 	if err != nil {
 		return err
 	}
-	if err := w.output(ctx, p.body.chunks); err != nil {
+	if err := w.output(ctx, p.body); err != nil {
 		return err
 	}
 	if plan.end != nil {

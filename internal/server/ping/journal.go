@@ -34,6 +34,7 @@ type beginning struct {
 // runWriter writes the journal of a run, whose bytes are durable when flush has returned.
 type runWriter struct {
 	intake Intake
+	store  Store
 	run    string
 	at     time.Time
 	wire   *index.Wire // of a run that begins
@@ -54,7 +55,7 @@ func (b *buffer) Write(p []byte) (int, error) {
 
 // begin begins the journal of a new run.
 func (s *Ping) begin(b beginning, now time.Time) (*runWriter, error) {
-	w := &runWriter{intake: s.Intake, run: b.run, at: now, wire: &b.wire, part: &buffer{}}
+	w := &runWriter{intake: s.Intake, store: s.Store, run: b.run, at: now, wire: &b.wire, part: &buffer{}}
 	labels := map[string]string{wireLabel: b.wire.Name, beganLabel: string(b.with)}
 	for key, value := range b.labels {
 		labels[key] = value
@@ -78,15 +79,19 @@ func (s *Ping) resume(ctx context.Context, run string, now time.Time) (*runWrite
 	if err != nil {
 		return nil, fmt.Errorf("read journal of run %s: %w", run, err)
 	}
-	w := &runWriter{intake: s.Intake, run: run, at: now, part: &buffer{}, sent: was.Size, step: was.Open, ended: was.Ended}
+	w := &runWriter{intake: s.Intake, store: s.Store, run: run, at: now, part: &buffer{}, sent: was.Size, step: was.Open, ended: was.Ended}
 	w.w = journal.ResumeWriter(w.part, was)
 	return w, nil
 }
 
-// output adds what the run printed.
-func (w *runWriter) output(ctx context.Context, data [][]byte) error {
-	for _, chunk := range data {
-		for len(chunk) > 0 && w.step >= 0 && w.w.Size() < maxJournal {
+// output adds what the run printed. What the limits do not allow is a gap.
+func (w *runWriter) output(ctx context.Context, b *body) error {
+	if b == nil || w.step < 0 {
+		return nil
+	}
+	left := b.cut
+	for _, chunk := range b.chunks {
+		for len(chunk) > 0 && w.w.Size() < maxJournal {
 			n := min(len(chunk), outputRecord)
 			if err := w.w.Append(journal.OutputRecord(w.at, journal.Output{Step: w.step, Stream: job.Stdout, Data: chunk[:n]})); err != nil {
 				return err
@@ -98,8 +103,31 @@ func (w *runWriter) output(ctx context.Context, data [][]byte) error {
 				}
 			}
 		}
+		_, _ = left.Write(chunk) // which counts
 	}
-	return nil
+	return w.gap(ctx, left)
+}
+
+// gap adds a gap after the output. Its place is known once what comes before is stored.
+func (w *runWriter) gap(ctx context.Context, l lost) error {
+	if l.bytes == 0 {
+		return nil
+	}
+	if err := w.flush(ctx); err != nil {
+		return err
+	}
+	run, err := w.store.Run(ctx, w.run)
+	if err != nil {
+		return err
+	}
+	at := run.Output.Bytes
+	for _, g := range run.Output.Gaps {
+		at += g.Bytes
+	}
+	return w.w.AppendJSON(journal.TypeGap, w.at, job.Gap{
+		Step: w.step, Stream: job.Stdout, AtBytes: at, Bytes: l.bytes, Lines: l.lines, At: w.at,
+		Reason: fmt.Sprintf("of the body of a ping %d bytes are kept, and %d MiB of those of a run", BodyLimit, maxJournal>>20),
+	})
 }
 
 // end adds the outcome.
@@ -124,7 +152,7 @@ func (w *runWriter) flush(ctx context.Context) error {
 }
 
 // endRun ends a run, unless it has ended.
-func (s *Ping) endRun(ctx context.Context, run string, now time.Time, o job.Outcome, output [][]byte) error {
+func (s *Ping) endRun(ctx context.Context, run string, now time.Time, o job.Outcome, output *body) error {
 	w, err := s.resume(ctx, run, now)
 	if err != nil || w.ended {
 		return err
