@@ -200,4 +200,27 @@ export const schedule = {
     assert.equal(run.submitted.occurrence, undefined)
     await seen(page.getByText(/^submitted by/))
   },
+
+  async 'a pattern in the starts of a job is suggested, and one button expects it'(page, world) {
+    const suggested = { cron: '0 3 * * *', zone: 'Europe/Berlin', grace_seconds: 3600, when: 'each day at 03:00', off_seconds: 240, starts: 30 }
+    for (const job of ['patterned', 'unwanted']) {
+      await world.run(job, 'true')
+      // Nothing can have started for days in this test; the rest is the server's.
+      await page.route(`**/jobs/${job}/due/suggestion*`, (route) =>
+        route.request().method() === 'GET' ? route.fulfill({ json: { suggested } }) : route.continue())
+    }
+    await page.goto('jobs/patterned')
+    const group = page.getByRole('group', { name: 'Suggestion' })
+    await seen(group.getByText('It starts each day at 03:00 Europe/Berlin, ± 4 m'))
+    await group.getByRole('button', { name: 'Expect that' }).click()
+    await seen(page.getByText('expected at 0 3 * * * Europe/Berlin, 1 h of grace'))
+    assert.equal(await group.count(), 0, 'what is expected is not suggested')
+    const due = await call(world, 'GET', 'jobs/patterned/due')
+    assert.deepEqual([due.cron, due.zone, due.grace_seconds], ['0 3 * * *', 'Europe/Berlin', 3600])
+    await page.goto('jobs/unwanted')
+    const dismissed = page.waitForResponse((r) => r.request().method() === 'DELETE' && r.url().includes('/jobs/unwanted/due/suggestion'))
+    await group.getByRole('button', { name: 'Do not suggest it' }).click()
+    assert.equal((await dismissed).status(), 204)
+    await group.waitFor({ state: 'detached' })
+  },
 }

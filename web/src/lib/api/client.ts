@@ -237,6 +237,8 @@ export const api = {
     json<{ events: t.RunEvent[] | null }>(run(id, '/events'), {}, { signal }),
   jobs: allJobs,
   job: (name: string, signal?: AbortSignal) => json<t.Job>(jobPath(name), {}, { signal }),
+  suggestedDue: (name: string, zone: string, signal?: AbortSignal) => json<{ suggested: t.SuggestedDue | null }>(jobPath(name, '/due/suggestion'), { zone }, { signal }),
+  dismissSuggestion: (name: string) => json<unknown>(jobPath(name, '/due/suggestion'), {}, { method: 'DELETE' }),
 
   cancel: (id: string, why: string) => send<unknown>('POST', run(id, '/cancel'), { by: 'the page', why }),
   cancelMany: (runs: string[], reason: string) =>

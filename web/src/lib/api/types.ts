@@ -70,6 +70,7 @@ export type JobDue = S['JobDue']
 export type Expectation = Pick<Due, 'every_seconds' | 'cron' | 'zone' | 'grace_seconds'>
 export type DueTimes = S['DueTimes']
 export type JobFinding = S['JobFinding']
+export type SuggestedDue = S['SuggestedDue']
 export type JobDay = With<S['JobDay'], { day: With<S['Day'], { states: State[] }> }>
 
 export type RunPage = With<S['RunList'], { runs: Run[] | null }>
