@@ -146,4 +146,21 @@ export const submit = {
     assert.equal(await page.getByRole('link', { name: 'Run report' }).count(), 0)
     await other.stop()
   },
+
+  async 'an empty text is given in the form of a run, and what waits has a place of its own on the overview'(page, world) {
+    const other = await world.other('empty')
+    await other.apply("job: letter\nscript: 'true'\nparameters: [{name: TO, type: text, default: all}]\n")
+    await page.goto(other.base + 'jobs/letter')
+    await page.getByRole('button', { name: 'Run…' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByLabel('TO is the empty text').check()
+    await dialog.getByRole('button', { name: 'Run', exact: true }).click()
+    await page.waitForURL('**/runs/*')
+    const run = (await other.get('runs?job=letter')).runs[0]
+    assert.equal(run.submitted.parameters.TO, '')
+    await page.goto(other.base)
+    await seen(page.getByRole('region', { name: 'Waiting' }).getByRole('link', { name: /letter/ }))
+    assert.equal(await page.getByRole('region', { name: 'Running' }).getByRole('link', { name: /letter/ }).count(), 0)
+    await other.stop()
+  },
 }

@@ -1,6 +1,7 @@
 package defcmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -50,12 +51,19 @@ func (p *program) queueText(page job.QueuePage, now time.Time) string {
 	s := p.StyleFor(p.Out)
 	var rows [][]console.Cell
 	for _, r := range page.Runs {
+		paint := s.Bold
+		switch r.Health {
+		case job.Warning:
+			paint = s.Yellow
+		case job.Critical:
+			paint = s.Red
+		}
 		rows = append(rows, []console.Cell{
-			console.P(fmt.Sprintf("%s#%d", r.Job, r.Number), s.Bold), console.R(console.Duration(max(0, now.Sub(r.Since)))), console.T(string(r.Priority)),
+			console.P(fmt.Sprintf("%s#%d", r.Job, r.Number), paint), console.T(cmp.Or(string(r.Health), "-")), console.R(console.Duration(max(0, now.Sub(r.Since)))), console.T(string(r.Priority)),
 			console.R(fmt.Sprint(r.Ahead)), console.T(aboutText(r.StartsAbout, now)), console.T(waitText(r)),
 		})
 	}
-	text := console.Table([]string{"RUN", "WAITS", "PRIORITY", "AHEAD", "STARTS", "FOR"}, rows, p.Width(p.Out), s)
+	text := console.Table([]string{"RUN", "HEALTH", "WAITS", "PRIORITY", "AHEAD", "STARTS", "FOR"}, rows, p.Width(p.Out), s)
 	if more := page.Queued - int64(len(page.Runs)); more > 0 && page.NextCursor != nil {
 		text += s.Muted(fmt.Sprintf("%s in the queue; --limit shows more", console.Count(page.Queued, "run"))) + "\n"
 	}

@@ -3,6 +3,7 @@ package defcmd
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 func TestQueueList(t *testing.T) {
 	soon, next := time.Now().Add(14*time.Minute+30*time.Second), "c"
 	page := job.QueuePage{Queued: 7, Held: 1, NextCursor: &next, Runs: []job.QueuedRun{
-		{Job: "backup", Number: 31, Since: time.Now().Add(-3 * time.Minute), Priority: job.PriorityNormal, Ahead: 4, StartsAbout: &soon, Gates: []job.Gate{
+		{Job: "backup", Number: 31, Since: time.Now().Add(-3 * time.Minute), Priority: job.PriorityNormal, Health: job.Warning, Ahead: 4, StartsAbout: &soon, Gates: []job.Gate{
 			{Text: "group db: 1 of 1 places are taken, by etl#88"}, {Text: "4 runs come first"},
 		}},
 		{Job: "etl", Number: 89, Since: time.Now(), Priority: job.PriorityHigh, Worker: "w7"},
@@ -33,6 +34,9 @@ func TestQueueList(t *testing.T) {
 		if !strings.Contains(out, text) {
 			t.Errorf("%q is not in\n%s", text, out)
 		}
+	}
+	if fields := strings.Fields(out); !slices.Contains(fields, "HEALTH") || !slices.Contains(fields, "warning") || slices.Index(fields, "-") < slices.Index(fields, "etl#89") {
+		t.Errorf("the run that waits for too long is not marked, or the other one is:\n%s", out)
 	}
 	page = job.QueuePage{}
 	if _, stderr, err := ask(t, mux, "queue"); err != nil || !strings.Contains(stderr, "the queue is empty") {
