@@ -153,7 +153,7 @@ export const submit = {
     await page.goto(other.base + 'jobs/letter')
     await page.getByRole('button', { name: 'Run…' }).click()
     const dialog = page.getByRole('dialog')
-    await dialog.getByLabel('TO is the empty text').check()
+    await dialog.getByLabel('Give an empty text').check()
     await dialog.getByRole('button', { name: 'Run', exact: true }).click()
     await page.waitForURL('**/runs/*')
     const run = (await other.get('runs?job=letter')).runs[0]

@@ -488,6 +488,9 @@ export interface components {
             state: string;
             zone?: string;
         };
+        DueSuggestion: {
+            suggested: components["schemas"]["SuggestedDue"] | null;
+        };
         DueTime: {
             /** Format: date-time */
             at: string;
@@ -505,9 +508,6 @@ export interface components {
             last_start_at: string | null;
             times: components["schemas"]["DueTime"][];
             zone?: string;
-        };
-        DueSuggestion: {
-            suggested: components["schemas"]["SuggestedDue"] | null;
         };
         EndEvent: {
             /** Format: int64 */
