@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,14 +21,14 @@ import (
 // long the host was suspended.
 type hostClocks struct {
 	begin            time.Time
-	setBy, suspended time.Duration
+	setBy, suspended atomic.Int64 // durations
 }
 
 // use has a store go by the clocks.
 func (h *hostClocks) use(s *store.Store) {
 	h.begin = time.Now()
-	s.SetClock(func() time.Time { return time.Now().Round(0).Add(h.setBy + h.suspended) })
-	s.SinceBoot = func() time.Duration { return time.Since(h.begin) + h.suspended }
+	s.SetClock(func() time.Time { return time.Now().Round(0).Add(time.Duration(h.setBy.Load() + h.suspended.Load())) })
+	s.SinceBoot = func() time.Duration { return time.Since(h.begin) + time.Duration(h.suspended.Load()) }
 }
 
 // inVirtualTime runs a test on each database, with clocks that go on when nobody works.
@@ -44,12 +45,36 @@ func inVirtualTime(t *testing.T, test func(*testing.T, *store.Store)) {
 	}
 }
 
+// syncedBuffer is a buffer that a log is written to while it is read.
+type syncedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func (b *syncedBuffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.b.Reset()
+}
+
 // scheduleLoop is RunSchedules in virtual time.
 type scheduleLoop struct {
 	*hostClocks
 	*store.Store
 	t      *testing.T
-	logged *bytes.Buffer
+	logged *syncedBuffer
 	stop   context.CancelFunc
 	ended  chan struct{}
 
@@ -65,7 +90,7 @@ func runSchedules(t *testing.T, s *store.Store) *scheduleLoop {
 
 // runSchedulesAt runs the loop on a host that goes on.
 func runSchedulesAt(t *testing.T, s *store.Store, h *hostClocks) *scheduleLoop {
-	l := &scheduleLoop{hostClocks: h, Store: s, t: t, logged: &bytes.Buffer{}, ended: make(chan struct{})}
+	l := &scheduleLoop{hostClocks: h, Store: s, t: t, logged: &syncedBuffer{}, ended: make(chan struct{})}
 	ctx, stop := context.WithCancel(t.Context())
 	l.stop = stop
 	go func() {
@@ -117,26 +142,26 @@ func TestLoopOfSchedules(t *testing.T) {
 // suspend suspends the host for hours: the last time is made up for at once, and no clock was set.
 func (l *scheduleLoop) suspend() {
 	l.t.Helper()
-	l.suspended += 3*time.Hour + 35*time.Minute
+	l.suspended.Add(int64(3*time.Hour + 35*time.Minute))
 	runs := l.pass(2 * time.Second)
 	if len(runs) != 1 || !strings.Contains(occurrences(l.t, l.Store, "report"), "03:50 ran_late #3 (started 5m") {
 		l.t.Fatalf("%d runs, %s", len(runs), occurrences(l.t, l.Store, "report"))
 	}
 	wantTroubled(l.t, l.Store)
-	if l.logged.Len() > 0 {
-		l.t.Error(l.logged)
+	if text := l.logged.String(); text != "" {
+		l.t.Error(text)
 	}
 }
 
 // set sets the clock an hour ahead and back again: nothing is started until it has been right for five minutes.
 func (l *scheduleLoop) set() {
 	l.t.Helper()
-	l.setBy = time.Hour
+	l.setBy.Store(int64(time.Hour))
 	if runs := l.pass(4 * time.Minute); len(runs) != 0 {
 		l.t.Fatalf("%+v", runs)
 	}
 	wantTroubled(l.t, l.Store, "clock host1")
-	l.setBy = 0
+	l.setBy.Store(0)
 	if runs := l.pass(clock.HoldFor - time.Second); len(runs) != 0 {
 		l.t.Fatalf("%+v", runs)
 	}
