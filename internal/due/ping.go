@@ -1,6 +1,11 @@
 package due
 
 import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,7 +16,8 @@ import (
 type Target struct {
 	Job      string
 	Rule     Rule
-	PostOnly bool // pings count with the method POST only
+	PostOnly bool              // pings count with the method POST only
+	Labels   map[string]string // of the runs that pings make
 	// Failed says whether the last ping that became a run reported a failure, and ReportedDay is the day, as
 	// DayOf returns it, of the last success that became one; -1 for none.
 	Failed      bool
@@ -66,6 +72,25 @@ func CheckSlug(text string) error {
 	}
 	if text == "" || len(text) > longestText {
 		return &job.InvalidError{What: "slug", Value: text[:min(len(text), longestText)], Why: "must have 1 to 200 characters"}
+	}
+	return nil
+}
+
+// MaxLabels is the most labels of an expectation: a run by a ping has three more, by which its wire is known.
+const MaxLabels = job.MaxLabels - 3
+
+// CheckLabels returns *job.InvalidError unless an expectation may have the labels. The first label in the order of keys
+// is named that it may not have.
+func CheckLabels(labels map[string]string) error {
+	if len(labels) > MaxLabels {
+		return &job.InvalidError{What: "labels", Value: strconv.Itoa(len(labels)), Why: fmt.Sprintf("are more than %d", MaxLabels)}
+	}
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		var invalid *job.InvalidError
+		if errors.As(job.CheckLabel(key, labels[key]), &invalid) {
+			invalid.What = "labels, at " + job.Quote(key) + ": " + invalid.What
+			return invalid
+		}
 	}
 	return nil
 }

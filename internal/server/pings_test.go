@@ -273,6 +273,7 @@ var pingCases = map[string]func(k *check){
 		k.ping("POST", "", "")
 		k.states(job.Succeeded)
 	},
+	"labels": pingLabels,
 	"a long body": func(k *check) {
 		long := bytes.Repeat([]byte("0123456789abcdef"), 700_000)
 		k.want(k.do("POST", "/ping/"+k.uuid, long), 200, "OK")

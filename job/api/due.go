@@ -35,6 +35,8 @@ type DueRequest struct {
 	UUID     *string `json:"uuid,omitempty"`
 	Slug     *string `json:"slug,omitempty"`
 	PostOnly *bool   `json:"post_only,omitempty"`
+	// Labels are all that the expectation is to have; empty and not nil for none.
+	Labels map[string]string `json:"labels,omitzero"`
 }
 
 // DueSuggestion is the expectation that is suggested for a job that nobody expects.
@@ -94,6 +96,8 @@ type Due struct {
 	LastStartAt *time.Time `json:"last_start_at"` // nil if none is known
 	SetAt       time.Time  `json:"set_at"`
 	SetBy       string     `json:"set_by"`
+	// Labels are those of the runs that pings of the job make.
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // DueTimes are the next due times of an expectation as it would be set.

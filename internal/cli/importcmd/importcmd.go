@@ -41,7 +41,7 @@ func (p *program) healthchecks() *cobra.Command {
 		Short: "Expect the jobs that Healthchecks watches",
 		Long: `Read the checks of a project of Healthchecks, and expect a job for each, as stint job due does:
 with its UUID and slug, so that its pings count when they are sent here, its schedule, grace and
-pause. Print what else the checks have and is left out. Healthchecks is only read. Called again, the
+pause, and its tags as labels. Print what else the checks have and is left out. Healthchecks is only read. Called again, the
 command changes what has changed. docs/due.md has the steps.`,
 		Args: command.NoArgs,
 	}, []option.Option{
@@ -141,7 +141,7 @@ func expectations(ctx context.Context, r command.Request) (map[string]api.JobDue
 // apply does what the step says.
 func (s step) apply(ctx context.Context, r command.Request) error {
 	if s.Action == created || s.Action == changed {
-		set := api.DueRequest{Expectation: s.Expectation, UUID: &s.UUID, Slug: &s.Slug, PostOnly: &s.PostOnly}
+		set := api.DueRequest{Expectation: s.Expectation, UUID: &s.UUID, Slug: &s.Slug, PostOnly: &s.PostOnly, Labels: s.Labels}
 		if _, err := r.PutDue(ctx, s.Job, set); err != nil {
 			return err
 		}

@@ -119,7 +119,7 @@ func TestImport(t *testing.T) {
 	onBoth(t, func(t *testing.T, s target) {
 		hc, url := newHealthchecks(t,
 			simple(firstUUID, "DB backup/prod", "db-backup", 86400, 3600, map[string]any{
-				"tags": "prod db", "desc": "Backs up", "channels": channelUUID + "," + channelUUID, "methods": "POST", "filter_http_body": true, "failure_kw": "ERROR",
+				"tags": "prod  env=live team:ops a=b=c =x env:test", "desc": "Backs up", "channels": channelUUID + "," + channelUUID, "methods": "POST", "filter_http_body": true, "failure_kw": "ERROR",
 			}),
 			cron(secondUUID, "nightly", "nightly", "0 3 * * *", "Europe/Berlin", 600, map[string]any{"status": "paused", "manual_resume": true}),
 			cron("0199aaaa-3333-4000-8000-000000000003", "odd", "", "*-*-* 18:00", "UTC", 600, nil),
@@ -142,7 +142,8 @@ func TestImport(t *testing.T) {
 			t.Fatalf("%v\n%s%s", err, stdout, stderr)
 		}
 		for _, says := range []string{
-			"DB backup/prod: its tags are left out (prod db)", "DB backup/prod: its description is left out", "DB backup/prod: its 2 channels are left out",
+			`DB backup/prod: its tag "=x" is left out: label key`, `DB backup/prod: its tag "env:test" is left out: another one gives the label env the value "live"`,
+			"DB backup/prod: its description is left out", "DB backup/prod: its 2 channels are left out",
 			"DB backup/prod: its filters and keywords are left out", "odd: left out: its schedule is no single crontab expression",
 		} {
 			if !strings.Contains(stderr, says) {
@@ -154,15 +155,19 @@ func TestImport(t *testing.T) {
 			e          job.Expectation
 			state      api.DueState
 			post       bool
+			labels     map[string]string
 		}{
-			"DB backup-prod":   {firstUUID, "db-backup", job.Expectation{EverySeconds: 86400, GraceSeconds: 3600}, api.DueNew, true},
-			"nightly":          {secondUUID, "nightly", job.Expectation{Cron: "0 3 * * *", Zone: "Europe/Berlin", GraceSeconds: 600}, api.DuePaused, false},
-			"nightly-0199aaaa": {"0199aaaa-4444-4000-8000-000000000004", "nightly", job.Expectation{EverySeconds: 3600, GraceSeconds: 60}, api.DueNew, false},
-			"check-0199aaaa":   {"0199aaaa-5555-4000-8000-000000000005", "check-0199aaaa", job.Expectation{EverySeconds: 60, GraceSeconds: 60}, api.DueNew, false},
+			"DB backup-prod":   {firstUUID, "db-backup", job.Expectation{EverySeconds: 86400, GraceSeconds: 3600}, api.DueNew, true, map[string]string{"prod": "true", "env": "live", "team": "ops", "a": "b=c"}},
+			"nightly":          {secondUUID, "nightly", job.Expectation{Cron: "0 3 * * *", Zone: "Europe/Berlin", GraceSeconds: 600}, api.DuePaused, false, nil},
+			"nightly-0199aaaa": {"0199aaaa-4444-4000-8000-000000000004", "nightly", job.Expectation{EverySeconds: 3600, GraceSeconds: 60}, api.DueNew, false, nil},
+			"check-0199aaaa":   {"0199aaaa-5555-4000-8000-000000000005", "check-0199aaaa", job.Expectation{EverySeconds: 60, GraceSeconds: 60}, api.DueNew, false, nil},
 		} {
 			got := s.due(name)
 			if got.Expectation != want.e || got.State != want.state || got.PostOnly != want.post || got.Slug != want.slug || !strings.HasSuffix(got.PingURL, "/ping/"+want.uuid) {
 				t.Errorf("%s: %+v", name, got)
+			}
+			if diff := cmp.Diff(want.labels, got.Labels); diff != "" {
+				t.Errorf("labels of %s (-want +got):\n%s", name, diff)
 			}
 		}
 		// The same addresses are pinged as before, but for the host.
@@ -176,6 +181,24 @@ func TestImport(t *testing.T) {
 		}
 		if stdout, stderr, err = s.run(writeKey, "--url", url); err != nil || counts(stdout) != [3]int{0, 0, 4} {
 			t.Errorf("again: %v\n%s%s", err, stdout, stderr)
+		}
+
+		// The two pings are one run or two, by their order.
+		of, err := s.Runs(t.Context(), client.RunsQuery{Job: "DB backup-prod"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		with, err := s.Runs(t.Context(), client.RunsQuery{Labels: []string{"env=live", "prod=true", "team=ops", "a=b=c"}})
+		if err != nil || len(of.Runs) == 0 {
+			t.Fatalf("%d runs, %v", len(of.Runs), err)
+		}
+		if diff := cmp.Diff(of.Runs, with.Runs); diff != "" {
+			t.Errorf("runs of the job, and those with the labels:\n%s", diff)
+		}
+
+		hc.checks[0]["tags"] = ""
+		if stdout, stderr, err = s.run(writeKey, "--url", url); err != nil || counts(stdout) != [3]int{0, 1, 3} || s.due("DB backup-prod").Labels != nil {
+			t.Errorf("without tags: %v\n%s%s", err, stdout, stderr)
 		}
 
 		hc.checks[0]["name"], hc.checks[0]["grace"] = "renamed", 7200

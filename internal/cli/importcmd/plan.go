@@ -3,6 +3,7 @@ package importcmd
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -25,16 +26,17 @@ const (
 
 // step is a check, and the job that is expected for it.
 type step struct {
-	UUID        string          `json:"uuid"`
-	Name        string          `json:"name"`
-	Job         string          `json:"job"`
-	Slug        string          `json:"slug"`
-	Action      action          `json:"action"`
-	Expectation job.Expectation `json:"expectation"`
-	Paused      bool            `json:"paused"`
-	PostOnly    bool            `json:"post_only"`
-	LeftOut     []string        `json:"left_out"` // sentences: why there is no expectation, and what else is left out
-	pause       bool            // the expectation is to be paused
+	UUID        string            `json:"uuid"`
+	Name        string            `json:"name"`
+	Job         string            `json:"job"`
+	Slug        string            `json:"slug"`
+	Action      action            `json:"action"`
+	Expectation job.Expectation   `json:"expectation"`
+	Paused      bool              `json:"paused"`
+	PostOnly    bool              `json:"post_only"`
+	Labels      map[string]string `json:"labels"`
+	LeftOut     []string          `json:"left_out"` // sentences: why there is no expectation, and what else is left out
+	pause       bool              // the expectation is to be paused
 }
 
 // label names the check in messages.
@@ -72,7 +74,9 @@ func plan(checks []check, have map[string]api.JobDue) []step {
 
 // stepOf decides what is expected for a check whose job has a name. known says that the job was made for the check.
 func stepOf(c check, name string, known bool, have map[string]api.JobDue) step {
-	s := step{UUID: c.UUID, Name: c.Name, Job: name, Slug: c.Slug, Paused: c.Status == "paused", PostOnly: c.Methods == "POST", LeftOut: notKept(c)}
+	s := step{UUID: c.UUID, Name: c.Name, Job: name, Slug: c.Slug, Paused: c.Status == "paused", PostOnly: c.Methods == "POST"}
+	labels, notes := labelsOf(c.Tags)
+	s.Labels, s.LeftOut = labels, append(notes, notKept(c)...)
 	s.Expectation = job.Expectation{EverySeconds: c.Timeout, GraceSeconds: c.Grace}
 	if c.Schedule != "" {
 		s.Expectation = job.Expectation{Cron: c.Schedule, Zone: cmp.Or(c.Zone, "UTC"), GraceSeconds: c.Grace}
@@ -101,7 +105,7 @@ func stepOf(c check, name string, known bool, have map[string]api.JobDue) step {
 		return leaveOut("job %s has an expectation of its own; delete that with stint job due --off, or rename the check there", job.Quote(name))
 	case !exists:
 		s.Action = created
-	case now.Expectation != s.Expectation || now.Slug != cmp.Or(c.Slug, name) || now.PostOnly != s.PostOnly:
+	case now.Expectation != s.Expectation || now.Slug != cmp.Or(c.Slug, name) || now.PostOnly != s.PostOnly || !maps.Equal(now.Labels, s.Labels):
 		s.Action = changed
 	default:
 		s.Action = unchanged
@@ -117,6 +121,36 @@ func stepOf(c check, name string, known bool, have map[string]api.JobDue) step {
 	return s
 }
 
+// labelsOf returns the labels that the tags of a check become, and says which tags become none: key=value and key:value
+// are a label, and any other tag is a label with the value true.
+func labelsOf(tags string) (labels map[string]string, notes []string) {
+	labels, notes = map[string]string{}, []string{}
+	leaveOut := func(tag, format string, args ...any) {
+		notes = append(notes, fmt.Sprintf("its tag %s is left out: %s", job.Quote(tag), fmt.Sprintf(format, args...)))
+	}
+	for _, tag := range strings.Fields(tags) {
+		key, value, ok := strings.Cut(tag, "=")
+		if !ok {
+			key, value, ok = strings.Cut(tag, ":")
+		}
+		if !ok {
+			value = "true"
+		}
+		had, twice := labels[key]
+		switch err := job.CheckLabel(key, value); {
+		case err != nil:
+			leaveOut(tag, "%v", err)
+		case twice && had != value:
+			leaveOut(tag, "another one gives the label %s the value %s", key, job.Quote(had))
+		case !twice && len(labels) == due.MaxLabels:
+			leaveOut(tag, "there are %d labels already", due.MaxLabels)
+		default:
+			labels[key] = value
+		}
+	}
+	return labels, notes
+}
+
 // notKept returns what a check has and an expectation has not.
 func notKept(c check) []string {
 	notes := []string{}
@@ -125,7 +159,6 @@ func notKept(c check) []string {
 			notes = append(notes, fmt.Sprintf(format, args...))
 		}
 	}
-	note(c.Tags != "", "its tags are left out (%s); runs have labels", c.Tags)
 	note(c.Desc != "", "its description is left out")
 	note(c.Channels != "", "its %d channels are left out", len(strings.Split(c.Channels, ",")))
 	note(c.FilterSubject || c.FilterBody || c.FilterHTTPBody || c.FilterDefaultFail || c.Subject+c.SubjectFail+c.StartKeywords+c.SuccessKeywords+c.FailureKeywords != "",

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +43,7 @@ which --accept sets. docs/due.md has the rules.`,
 		{FlagOnly: true, Name: "resume", Kind: option.Switch, Help: "end the pause: what was due meanwhile is not missed"},
 		{FlagOnly: true, Name: "post-only", Kind: option.Switch, Help: "pings count with the method POST only (docs/pings.md)"},
 		{FlagOnly: true, Name: "any-method", Kind: option.Switch, Help: "pings count with any method again"},
+		{FlagOnly: true, Name: "label", Kind: option.List, Value: "K=V", Help: "label of the runs that pings make (repeatable; replaces those before, '' for none)"},
 		{FlagOnly: true, Name: "off", Kind: option.Switch, Help: "delete the expectation"},
 		{FlagOnly: true, Name: "accept", Kind: option.Switch, Help: "set the expectation that is suggested"},
 		{FlagOnly: true, Name: "dismiss", Kind: option.Switch, Help: "suggest no expectation for the job any more"},
@@ -55,8 +58,11 @@ func (p *program) due(ctx context.Context, r request) (out namedDue, err error) 
 		return out, err
 	}
 	set := api.DueRequest{PostOnly: postOnly(r.opts)}
+	if set.Labels, err = dueLabels(r.opts.List("label")); err != nil {
+		return out, err
+	}
 	asked := 0
-	for _, one := range []bool{e != nil || set.PostOnly != nil, r.opts.On("pause"), r.opts.On("resume"), r.opts.On("off"), r.opts.On("accept"), r.opts.On("dismiss")} {
+	for _, one := range []bool{e != nil || set.PostOnly != nil || set.Labels != nil, r.opts.On("pause"), r.opts.On("resume"), r.opts.On("off"), r.opts.On("accept"), r.opts.On("dismiss")} {
 		if one {
 			asked++
 		}
@@ -64,7 +70,7 @@ func (p *program) due(ctx context.Context, r request) (out namedDue, err error) 
 	var due api.JobDue
 	switch {
 	case asked > 1:
-		return out, option.Usagef("give one of --every, --cron, --pause, --resume, --off, --accept and --dismiss; --post-only and --any-method go with the first two, or alone")
+		return out, option.Usagef("give one of --every, --cron, --pause, --resume, --off, --accept and --dismiss; --post-only, --any-method and --label go with the first two, or alone")
 	case r.opts.On("off"):
 		out.off = true
 		return out, r.DeleteDue(ctx, out.job)
@@ -103,6 +109,31 @@ func postOnly(o *option.Set) *bool {
 		return nil
 	}
 	return &only
+}
+
+// dueLabels returns the labels that an expectation is to have; nil if the options do not say.
+func dueLabels(list []string) (map[string]string, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	labels := map[string]string{}
+	if len(list) == 1 && list[0] == "" {
+		return labels, nil
+	}
+	for _, pair := range list {
+		key, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, option.Usagef("--label: %s is not K=V", job.Quote(pair))
+		}
+		if _, twice := labels[key]; twice {
+			return nil, option.Usagef("--label: %s is given twice", job.Quote(key))
+		}
+		if err := job.CheckLabel(key, value); err != nil {
+			return nil, option.Usagef("--label: %v", err)
+		}
+		labels[key] = value
+	}
+	return labels, nil
 }
 
 // setDue sets an expectation, and how it is pinged. If e is nil, only the latter changes.
@@ -217,6 +248,13 @@ func (p *program) duePage(d namedDue, now time.Time) string {
 			only = ", with POST only"
 		}
 		fmt.Fprintf(&b, "%s  %s%s\n", s.Muted("pings"), console.Clean(d.PingURL), only)
+	}
+	if len(d.Labels) > 0 {
+		pairs := []string{}
+		for _, key := range slices.Sorted(maps.Keys(d.Labels)) {
+			pairs = append(pairs, key+"="+d.Labels[key])
+		}
+		fmt.Fprintf(&b, "%s  %s\n", s.Muted("labels"), console.Clean(strings.Join(pairs, "  ")))
 	}
 	if d.Pulses != nil {
 		fmt.Fprintf(&b, "%s  %s that were no runs, the last %s\n", s.Muted("pulses"), console.Count(d.Pulses.Times, "ping"), console.Ago(d.Pulses.LastAt, now))

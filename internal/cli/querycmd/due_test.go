@@ -1,7 +1,10 @@
 package querycmd
 
 import (
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
@@ -28,6 +31,30 @@ func TestSuggestionText(t *testing.T) {
 	} {
 		if got := suggestionText(c.name, c.d); got != c.want {
 			t.Errorf("%q\nwant\n%q", got, c.want)
+		}
+	}
+}
+
+func TestDueLabels(t *testing.T) {
+	for _, c := range []struct {
+		list []string
+		want map[string]string
+		err  string
+	}{
+		{nil, nil, ""},
+		{[]string{""}, map[string]string{}, ""},
+		{[]string{"team=db", "url=a=b", "empty="}, map[string]string{"team": "db", "url": "a=b", "empty": ""}, ""},
+		{[]string{"team"}, nil, `--label: "team" is not K=V`},
+		{[]string{"team=db", ""}, nil, `--label: "" is not K=V`},
+		{[]string{"=db"}, nil, "--label: label key"},
+		{[]string{"team=db", "team=web"}, nil, `--label: "team" is given twice`},
+	} {
+		got, err := dueLabels(c.list)
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", c.list, diff)
+		}
+		if (err == nil) != (c.err == "") || err != nil && !strings.HasPrefix(err.Error(), c.err) {
+			t.Errorf("%q: %v, want %q", c.list, err, c.err)
 		}
 	}
 }

@@ -39,14 +39,15 @@ type Routes struct {
 type putDueIn struct {
 	Job  string `path:"job" maxLength:"600" doc:"The job's name."`
 	Body struct {
-		_            struct{} `additionalProperties:"false"`
-		EverySeconds int64    `json:"every_seconds,omitempty" doc:"A run is due this long after the start of the last one: 60 to 31536000. Give this or cron."`
-		Cron         string   `json:"cron,omitempty" doc:"A run is due at these times: minute hour day month weekday."`
-		Zone         string   `json:"zone,omitempty" doc:"The time zone of cron, such as Europe/Berlin; UTC if it is absent."`
-		GraceSeconds int64    `json:"grace_seconds,omitempty" doc:"How long after it was due a run counts as missed: 60 to 31536000; an hour if it is absent."`
-		UUID         *string  `json:"uuid,omitempty" maxLength:"36" doc:"The UUID by which it is pinged; as it is, or a new one, if it is absent."`
-		Slug         *string  `json:"slug,omitempty" maxLength:"200" doc:"The name by which it is pinged: a-z, 0-9, -, _ and .; that of the job if it is empty, and as it is if it is absent."`
-		PostOnly     *bool    `json:"post_only,omitempty" doc:"Whether pings count with the method POST only; as it is if it is absent."`
+		_            struct{}          `additionalProperties:"false"`
+		EverySeconds int64             `json:"every_seconds,omitempty" doc:"A run is due this long after the start of the last one: 60 to 31536000. Give this or cron."`
+		Cron         string            `json:"cron,omitempty" doc:"A run is due at these times: minute hour day month weekday."`
+		Zone         string            `json:"zone,omitempty" doc:"The time zone of cron, such as Europe/Berlin; UTC if it is absent."`
+		GraceSeconds int64             `json:"grace_seconds,omitempty" doc:"How long after it was due a run counts as missed: 60 to 31536000; an hour if it is absent."`
+		UUID         *string           `json:"uuid,omitempty" maxLength:"36" doc:"The UUID by which it is pinged; as it is, or a new one, if it is absent."`
+		Slug         *string           `json:"slug,omitempty" maxLength:"200" doc:"The name by which it is pinged: a-z, 0-9, -, _ and .; that of the job if it is empty, and as it is if it is absent."`
+		PostOnly     *bool             `json:"post_only,omitempty" doc:"Whether pings count with the method POST only; as it is if it is absent."`
+		Labels       map[string]string `json:"labels,omitempty" doc:"Labels of the runs that pings make, at most 61: all that there are to be; as they are if it is absent."`
 	}
 }
 
@@ -72,7 +73,7 @@ func (s *Routes) PutDue(ctx context.Context, in *putDueIn) (*route.Response[api.
 	b := in.Body
 	set := api.DueRequest{
 		Expectation: job.Expectation{EverySeconds: b.EverySeconds, Cron: b.Cron, Zone: b.Zone, GraceSeconds: b.GraceSeconds},
-		UUID:        b.UUID, Slug: b.Slug, PostOnly: b.PostOnly,
+		UUID:        b.UUID, Slug: b.Slug, PostOnly: b.PostOnly, Labels: b.Labels,
 	}
 	if err := s.Store.PutDue(ctx, in.Job, set, access.CallerOf(ctx).Name, s.Now()); err != nil {
 		return nil, s.ProblemOf(ctx, "set when job "+job.Quote(in.Job)+" is due", err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -282,10 +283,13 @@ func (s *Ping) addOutput(ctx context.Context, run string, now time.Time, output 
 
 // beginCheck begins a run, with its output and its end if the ping has them.
 func (s *Ping) beginCheck(ctx context.Context, p *checkPing, wire index.Wire, plan checkPlan, now time.Time) error {
-	id, labels, err := s.runID(ctx, p.rid)
+	id, own, err := s.runID(ctx, p.rid)
 	if err != nil {
 		return err
 	}
+	labels := map[string]string{}
+	maps.Copy(labels, p.target.Labels)
+	maps.Copy(labels, own) // wins
 	length := checkLease(p.target.Rule.Grace)
 	b := beginning{run: id, job: p.target.Job, host: p.host, wire: wire, version: checksVersion, labels: labels, with: p.call, period: length}
 	if plan.end == nil {

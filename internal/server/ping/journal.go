@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"stint.dev/stint/internal/index"
@@ -56,10 +57,9 @@ func (b *buffer) Write(p []byte) (int, error) {
 // begin begins the journal of a new run.
 func (s *Ping) begin(b beginning, now time.Time) (*runWriter, error) {
 	w := &runWriter{intake: s.Intake, store: s.Store, run: b.run, at: now, wire: &b.wire, part: &buffer{}}
-	labels := map[string]string{wireLabel: b.wire.Name, beganLabel: string(b.with)}
-	for key, value := range b.labels {
-		labels[key] = value
-	}
+	labels := map[string]string{}
+	maps.Copy(labels, b.labels)
+	labels[wireLabel], labels[beganLabel] = b.wire.Name, string(b.with)
 	var err error
 	if w.w, err = journal.NewWriter(w.part); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -163,7 +164,7 @@ func (*Expectations) putDueIn(ctx context.Context, t *db.Tx, name string, set ap
 		return err
 	}
 	if row.Expectation == e { // its due times go on
-		if row == before {
+		if reflect.DeepEqual(row, before) {
 			return nil
 		}
 		return tables.SaveDue(ctx, t, row)

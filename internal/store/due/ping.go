@@ -21,6 +21,15 @@ func setPinged(ctx context.Context, t *db.Tx, row *tables.DueRow, set api.DueReq
 	if set.PostOnly != nil {
 		row.PostOnly = *set.PostOnly
 	}
+	if set.Labels != nil {
+		if err := due.CheckLabels(set.Labels); err != nil {
+			return err
+		}
+		row.Labels = nil // an empty map is stored as nil
+		if len(set.Labels) > 0 {
+			row.Labels = set.Labels
+		}
+	}
 	if set.Slug != nil {
 		if *set.Slug != "" {
 			if err := due.CheckSlug(*set.Slug); err != nil {
@@ -49,7 +58,7 @@ func setPinged(ctx context.Context, t *db.Tx, row *tables.DueRow, set api.DueReq
 }
 
 // targetQuery selects what pings need of expectations.
-const targetQuery = `SELECT d.job, d.every_seconds, d.cron, d.zone, d.grace_seconds, d.post_only, COALESCE(p.failed, 0), COALESCE(p.reported_day, -1)
+const targetQuery = `SELECT d.job, d.every_seconds, d.cron, d.zone, d.grace_seconds, d.post_only, d.labels, COALESCE(p.failed, 0), COALESCE(p.reported_day, -1)
 	FROM job_due d LEFT JOIN job_pulses p ON p.job = d.job WHERE `
 
 // Queries for those with a UUID, and for those with a slug.
@@ -83,11 +92,15 @@ func (s *Expectations) targets(ctx context.Context, query, key string) ([]due.Ta
 		var one due.Target
 		var e job.Expectation
 		var post, failed int
-		if err := rows.Scan(&one.Job, &e.EverySeconds, &e.Cron, &e.Zone, &e.GraceSeconds, &post, &failed, &one.ReportedDay); err != nil {
+		var labels string
+		if err := rows.Scan(&one.Job, &e.EverySeconds, &e.Cron, &e.Zone, &e.GraceSeconds, &post, &labels, &failed, &one.ReportedDay); err != nil {
 			return nil, fmt.Errorf("look up what is pinged: %w", err)
 		}
 		if one.Rule, err = due.Parse(e); err != nil {
 			return nil, fmt.Errorf("the stored expectation of job %s: %w", job.Quote(one.Job), err)
+		}
+		if one.Labels, err = tables.DueLabels(one.Job, labels); err != nil {
+			return nil, err
 		}
 		one.PostOnly, one.Failed = post == 1, failed == 1
 		all = append(all, one)

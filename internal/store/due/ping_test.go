@@ -2,12 +2,17 @@ package due
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"stint.dev/stint/internal/due"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
 )
@@ -147,5 +152,69 @@ func TestWhatWasReportedIsNoted(t *testing.T) {
 		pulse(true)
 		b.now = b.now.Add(24 * time.Hour)
 		pulse(false) // the first one of a day is a run
+	})
+}
+
+// Labels are replaced as a whole, stay when something else is set, also by a run with --every, and are checked.
+func TestLabelsOfAnExpectation(t *testing.T) {
+	onBoth(t, func(b *bench) {
+		ctx := b.t.Context()
+		put := func(labels map[string]string) error {
+			return b.PutDue(ctx, "sync", api.DueRequest{Expectation: job.Expectation{EverySeconds: 7200}, Labels: labels}, "ada", b.now)
+		}
+		want := func(want map[string]string) {
+			b.t.Helper()
+			d, err := b.JobDue(ctx, "sync", b.now)
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			found, err := b.TargetsBySlug(ctx, "sync")
+			if err != nil || len(found) != 1 {
+				b.t.Fatalf("%v, %v", found, err)
+			}
+			if diff := cmp.Diff(want, d.Labels) + cmp.Diff(want, found[0].Labels); diff != "" {
+				b.t.Errorf("labels (-want +got):\n%s", diff)
+			}
+		}
+		b.set("sync", job.Expectation{EverySeconds: 3600})
+		want(nil)
+		team := map[string]string{"team": "db", "empty": "", `quoted "`: "ü, {}"}
+		if err := put(team); err != nil {
+			b.t.Fatal(err)
+		}
+		want(team)
+		err := b.Write(ctx, db.None, func(t *db.Tx) error {
+			return b.SetDueIn(ctx, t, "sync", job.Expectation{EverySeconds: 900}, "a run", b.now)
+		})
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		want(team)
+		b.start("sync", "2026-01-01 12:00:00")
+		if err := b.PauseDue(ctx, "sync", true, b.now); err != nil {
+			b.t.Fatal(err)
+		}
+		want(team)
+		many := map[string]string{}
+		for i := range due.MaxLabels {
+			many[fmt.Sprint(i)] = "x"
+		}
+		more := maps.Clone(many)
+		more["one more"] = "x"
+		var invalid *job.InvalidError
+		for _, labels := range []map[string]string{{"a=b": "c"}, {"": "c"}, {"k": "\n"}, more} {
+			if err := put(labels); !errors.As(err, &invalid) {
+				b.t.Errorf("%d labels: %v", len(labels), err)
+			}
+		}
+		want(team)
+		if err := put(many); err != nil {
+			b.t.Fatal(err)
+		}
+		want(many)
+		if err := put(map[string]string{}); err != nil {
+			b.t.Fatal(err)
+		}
+		want(nil)
 	})
 }

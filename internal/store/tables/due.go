@@ -3,6 +3,7 @@ package tables
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -16,9 +17,10 @@ import (
 type DueRow struct {
 	Job string
 	job.Expectation
-	UUID     string // a secret by which it is pinged
-	Slug     string // a name by which it is pinged; empty for that of the job
-	PostOnly bool   // pings count with the method POST only
+	UUID     string            // a secret by which it is pinged
+	Slug     string            // a name by which it is pinged; empty for that of the job
+	PostOnly bool              // pings count with the method POST only
+	Labels   map[string]string // of the runs that pings make
 	Paused   bool
 	SetAt    time.Time
 	SetBy    string
@@ -33,20 +35,36 @@ type DueRow struct {
 
 // DueColumns are the columns of a DueRow.
 const DueColumns = `job, every_seconds, cron, zone, grace_seconds, paused, set_at, set_by, started_at, next_at, watched_us,
-	missed_since, missed_last, missed_times, check_at, uuid, slug, post_only`
+	missed_since, missed_last, missed_times, check_at, uuid, slug, post_only, labels`
 
 // ScanDue reads a row of DueColumns.
 func ScanDue(from db.Scanner) (DueRow, error) {
 	var r DueRow
 	var set int64
 	var paused, post int
+	var labels string
 	var started, next, since, last, check sql.NullInt64
 	err := from.Scan(&r.Job, &r.EverySeconds, &r.Cron, &r.Zone, &r.GraceSeconds, &paused, &set, &r.SetBy, &started, &next, &r.Watched,
-		&since, &last, &r.MissedTimes, &check, &r.UUID, &r.Slug, &post)
+		&since, &last, &r.MissedTimes, &check, &r.UUID, &r.Slug, &post, &labels)
+	if err != nil {
+		return r, err
+	}
 	r.Paused, r.PostOnly, r.SetAt = paused == 1, post == 1, db.FromMicros(set)
 	r.Started, r.Next, r.CheckAt = fromColumn(started), fromColumn(next), fromColumn(check)
 	r.MissedSince, r.MissedLast = fromColumn(since), fromColumn(last)
+	r.Labels, err = DueLabels(r.Job, labels)
 	return r, err
+}
+
+// DueLabels returns the labels that the expectation of a job has in its column; nil for none.
+func DueLabels(name, column string) (labels map[string]string, err error) {
+	if column == "" {
+		return nil, nil
+	}
+	if err := json.Unmarshal([]byte(column), &labels); err != nil {
+		return nil, fmt.Errorf("the stored labels of the expectation of job %s: %w", job.Quote(name), err)
+	}
+	return labels, nil
 }
 
 // fromColumn returns a stored time; zero for NULL.
@@ -64,12 +82,20 @@ func toColumn(at time.Time) sql.NullInt64 {
 
 // SaveDue stores a row, which may be new.
 func SaveDue(ctx context.Context, t *db.Tx, r DueRow) error {
-	_, err := t.ExecContext(ctx, `INSERT INTO job_due (`+DueColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+	labels := ""
+	if len(r.Labels) > 0 {
+		text, err := json.Marshal(r.Labels)
+		if err != nil {
+			return fmt.Errorf("encode the labels of the expectation of job %s: %w", job.Quote(r.Job), err)
+		}
+		labels = string(text)
+	}
+	_, err := t.ExecContext(ctx, `INSERT INTO job_due (`+DueColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 		ON CONFLICT (job) DO UPDATE SET every_seconds = $2, cron = $3, zone = $4, grace_seconds = $5, paused = $6, set_at = $7, set_by = $8,
 		started_at = $9, next_at = $10, watched_us = $11, missed_since = $12, missed_last = $13, missed_times = $14, check_at = $15,
-		uuid = $16, slug = $17, post_only = $18`,
+		uuid = $16, slug = $17, post_only = $18, labels = $19`,
 		r.Job, r.EverySeconds, r.Cron, r.Zone, r.GraceSeconds, db.BoolToInt(r.Paused), db.Micros(r.SetAt), r.SetBy, toColumn(r.Started), toColumn(r.Next), r.Watched,
-		toColumn(r.MissedSince), toColumn(r.MissedLast), r.MissedTimes, toColumn(r.CheckAt), r.UUID, r.Slug, db.BoolToInt(r.PostOnly))
+		toColumn(r.MissedSince), toColumn(r.MissedLast), r.MissedTimes, toColumn(r.CheckAt), r.UUID, r.Slug, db.BoolToInt(r.PostOnly), labels)
 	if err != nil {
 		return fmt.Errorf("store when job %s is due: %w", job.Quote(r.Job), err)
 	}
@@ -80,7 +106,7 @@ func SaveDue(ctx context.Context, t *db.Tx, r DueRow) error {
 func (r DueRow) Show(now time.Time) *api.Due {
 	out := &api.Due{
 		Expectation: r.Expectation, State: due.StateOf(r.Paused, !r.MissedSince.IsZero(), r.Next, now),
-		MissedTimes: r.MissedTimes, SetAt: r.SetAt, SetBy: r.SetBy,
+		MissedTimes: r.MissedTimes, SetAt: r.SetAt, SetBy: r.SetBy, Labels: r.Labels,
 	}
 	if out.State == api.DueNew && !r.Started.IsZero() {
 		out.State = api.DueOK // the first due time is computed in the next round

@@ -472,6 +472,9 @@ export interface components {
             every_seconds?: number;
             /** Format: int64 */
             grace_seconds?: number;
+            labels?: {
+                [key: string]: string;
+            };
             /** Format: date-time */
             last_start_at: string | null;
             /** Format: date-time */
@@ -740,6 +743,9 @@ export interface components {
             every_seconds?: number;
             /** Format: int64 */
             grace_seconds?: number;
+            labels?: {
+                [key: string]: string;
+            };
             /** Format: date-time */
             last_start_at: string | null;
             missed: components["schemas"]["MissedTime"][];
@@ -1132,6 +1138,10 @@ export interface components {
              * @description How long after it was due a run counts as missed: 60 to 31536000; an hour if it is absent.
              */
             grace_seconds?: number;
+            /** @description Labels of the runs that pings make, at most 61: all that there are to be; as they are if it is absent. */
+            labels?: {
+                [key: string]: string;
+            };
             /** @description Whether pings count with the method POST only; as it is if it is absent. */
             post_only?: boolean;
             /** @description The name by which it is pinged: a-z, 0-9, -, _ and .; that of the job if it is empty, and as it is if it is absent. */
