@@ -20,6 +20,8 @@ const (
 	OverviewCells = 20
 	// OverviewActive is how many active runs it lists.
 	OverviewActive = 30
+	// OverviewWaiting is how many waiting runs it lists.
+	OverviewWaiting = 10
 	// OverviewRecent is how many ended runs decide whether a job fails more often than it used to.
 	OverviewRecent = 5
 	// OverviewOld is how long after their ends runs that went wrong are listed by themselves.

@@ -82,7 +82,7 @@ func wantAttention(t *testing.T, s *store.Store, now time.Time, want ...string) 
 func overviewOfNothing(t *testing.T, s *store.Store) {
 	want := api.Overview{
 		At: noon, Attention: api.Attention{Runs: []api.OverviewRun{}},
-		Active: api.ActiveRuns{Runs: []api.OverviewRun{}}, Jobs: api.JobDays{Jobs: []api.JobDay{}}, Findings: []api.JobFinding{},
+		Active: api.ActiveRuns{Runs: []api.OverviewRun{}}, Waiting: api.WaitingRuns{Runs: []api.OverviewRun{}}, Jobs: api.JobDays{Jobs: []api.JobDay{}}, Findings: []api.JobFinding{},
 	}
 	if diff := gocmp.Diff(want, overviewAt(t, s, noon)); diff != "" {
 		t.Errorf("of nothing (-want +got):\n%s", diff)
@@ -361,8 +361,8 @@ func overviewRetries(t *testing.T, s *store.Store) {
 	offset, data := j.take()
 	one(t, s, j.id, 1, offset, data)
 	wantAttention(t, s, noon)
-	if o := overviewAt(t, s, noon); o.Active.Count != 1 || len(o.Active.Runs) != 1 || o.Active.Runs[0].State != job.Retrying {
-		t.Errorf("active: %+v", o.Active)
+	if o := overviewAt(t, s, noon); o.Active.Count != 0 || len(o.Active.Runs) != 0 || o.Waiting.Count != 1 || len(o.Waiting.Runs) != 1 || o.Waiting.Runs[0].State != job.Retrying {
+		t.Errorf("active: %+v, waiting: %+v", o.Active, o.Waiting)
 	}
 	a.Attempt = 2
 	second := newJournal(t, a)

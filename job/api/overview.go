@@ -9,10 +9,11 @@ import (
 // Overview is a summary of all runs and jobs.
 type Overview struct {
 	// At is the server's clock. Ages count from it.
-	At        time.Time  `json:"at"`
-	Attention Attention  `json:"attention"`
-	Active    ActiveRuns `json:"active"`
-	Jobs      JobDays    `json:"jobs"`
+	At        time.Time   `json:"at"`
+	Attention Attention   `json:"attention"`
+	Active    ActiveRuns  `json:"active"`
+	Waiting   WaitingRuns `json:"waiting"`
+	Jobs      JobDays     `json:"jobs"`
 	// Findings are those about jobs, the critical ones first, of equal ones that which began last.
 	Findings []JobFinding `json:"findings" nullable:"false"`
 }
@@ -33,9 +34,15 @@ type Attention struct {
 	NextCursor *string `json:"next_cursor"`
 }
 
-// ActiveRuns are the runs that have not ended.
+// WaitingRuns are the runs that wait for an attempt to begin: the queued and the retrying ones.
+type WaitingRuns struct {
+	Count int64         `json:"count"`
+	Runs  []OverviewRun `json:"runs" nullable:"false"` // the newest, the last one first
+}
+
+// ActiveRuns are the runs on which an agent works.
 type ActiveRuns struct {
-	Count    int64         `json:"count"` // all of them; queued and retrying ones have no health
+	Count    int64         `json:"count"`
 	Healthy  int64         `json:"healthy"`
 	Warning  int64         `json:"warning"`
 	Critical int64         `json:"critical"`

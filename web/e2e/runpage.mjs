@@ -17,7 +17,7 @@ export const runpage = {
     await page.goto('runs/' + job.run.id)
     await seen(verdict(page).getByText(/Attempt 1: Exited with code 7\. Attempt 2 begins in \d+ m/))
     await page.goto('')
-    await seen(page.getByRole('region', { name: 'Running' }).getByText(/^attempt 2 in \d+ m/))
+    await seen(page.getByRole('region', { name: 'Waiting' }).getByText(/^attempt 2 in \d+ m/))
     await cancel(world, job)
   },
 

@@ -41,6 +41,7 @@ func (s *Queries) Overview(ctx context.Context, q query.Overview) (api.Overview,
 		At:        q.Now.UTC(),
 		Attention: api.Attention{Runs: []api.OverviewRun{}},
 		Active:    api.ActiveRuns{Runs: []api.OverviewRun{}},
+		Waiting:   api.WaitingRuns{Runs: []api.OverviewRun{}},
 		Jobs:      api.JobDays{Jobs: []api.JobDay{}},
 		Findings:  []api.JobFinding{},
 	}}
@@ -62,6 +63,9 @@ func (o *overview) read(ctx context.Context) error {
 		return err
 	}
 	if err := o.active(ctx, first); err != nil {
+		return err
+	}
+	if err := o.waiting(ctx, first); err != nil {
 		return err
 	}
 	if first {
@@ -223,10 +227,9 @@ func (o *overview) shortRuns(ctx context.Context, statement string, args ...any)
 	return out, nil
 }
 
-// active counts the active runs and, if list is set, reads those that started last.
+// active counts the runs on which an agent works and, if list is set, reads those that started last.
 func (o *overview) active(ctx context.Context, list bool) error {
-	rows, err := o.QueryContext(ctx, `SELECT health, COUNT(*) FROM `+o.store.Dialect.RunsIndexedBy("runs_leased")+` WHERE leased = 1 GROUP BY health
-		UNION ALL SELECT '', COUNT(*) FROM runs WHERE state = 'queued' UNION ALL SELECT '', COUNT(*) FROM runs WHERE state = 'retrying'`)
+	rows, err := o.QueryContext(ctx, `SELECT health, COUNT(*) FROM `+o.store.Dialect.RunsIndexedBy("runs_leased")+` WHERE leased = 1 GROUP BY health`)
 	if err != nil {
 		return fmt.Errorf("count active runs: %w", err)
 	}
@@ -254,24 +257,50 @@ func (o *overview) active(ctx context.Context, list bool) error {
 	if !list || out.Count == 0 {
 		return nil
 	}
+	if out.Runs, err = o.newest(ctx, job.State.Active, query.OverviewActive); err != nil {
+		return fmt.Errorf("list active runs: %w", err)
+	}
+	return nil
+}
+
+// waiting counts the runs that no agent works on yet and, if list is set, reads the newest.
+func (o *overview) waiting(ctx context.Context, list bool) error {
+	out := &o.out.Waiting
+	err := o.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM runs WHERE state = 'queued') + (SELECT COUNT(*) FROM runs WHERE state = 'retrying')`).Scan(&out.Count)
+	if err != nil {
+		return fmt.Errorf("count waiting runs: %w", err)
+	}
+	if !list || out.Count == 0 {
+		return nil
+	}
+	waits := func(s job.State) bool { return !s.Terminal() && !s.Active() }
+	if out.Runs, err = o.newest(ctx, waits, query.OverviewWaiting); err != nil {
+		return fmt.Errorf("list waiting runs: %w", err)
+	}
+	return nil
+}
+
+// newest reads the runs in some states that started last, or were queued last.
+func (o *overview) newest(ctx context.Context, in func(job.State) bool, most int) ([]api.OverviewRun, error) {
 	var states []job.State
 	for _, state := range job.States() {
-		if !state.Terminal() {
+		if in(state) {
 			states = append(states, state)
 		}
 	}
-	statement, args, err := runsQuery(query.Runs{States: states}, query.OverviewActive)
-	if err == nil {
-		out.Runs, err = o.shortRuns(ctx, statement, args...)
-	}
+	statement, args, err := runsQuery(query.Runs{States: states}, most)
 	if err != nil {
-		return fmt.Errorf("list active runs: %w", err)
+		return nil, err
 	}
-	slices.SortStableFunc(out.Runs, func(a, b api.OverviewRun) int {
+	found, err := o.shortRuns(ctx, statement, args...)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(found, func(a, b api.OverviewRun) int {
 		if c := b.StartAt.Compare(a.StartAt); c != 0 {
 			return c
 		}
 		return strings.Compare(b.ID, a.ID)
 	})
-	return nil
+	return found, nil
 }

@@ -14,6 +14,7 @@ const overview = (more: Record<string, unknown> = {}): Overview =>
     at: '2026-05-04T12:00:00Z',
     attention: { count: 3, acknowledged: 1, older: 2, runs: [], next_cursor: null },
     active: { count: 0, healthy: 0, warning: 0, critical: 0, runs: [] },
+    waiting: { count: 0, runs: [] },
     jobs: { count: 3, jobs: [], next_cursor: null },
     findings: [],
     fleet: { hosts: [], hosts_total: 0 },

@@ -1,6 +1,6 @@
 import type { OverviewQuery } from './api/client'
 import type { Fleet, Job, JobDay, JobFinding, Overview, OverviewRun, Run, RunRow, State } from './api/types'
-import { isActive } from './state'
+import { isActive, isWaiting } from './state'
 
 /** What the overview shows: one answer of the server, and the further pages that were requested. */
 export interface View {
@@ -9,6 +9,8 @@ export interface View {
   /** Runs that went wrong more than 30 days ago; null while they are hidden. */
   older: { runs: RunRow[]; more: boolean } | null
   active: { count: number; healthy: number; warning: number; critical: number; runs: RunRow[] }
+  /** Queued and retrying runs. */
+  waiting: { count: number; runs: RunRow[] }
   jobs: { count: number; jobs: JobDay[]; more: boolean }
   /** Findings about jobs: those that have not started. */
   findings: JobFinding[]
@@ -50,6 +52,7 @@ export async function readOverview(request: (q: OverviewQuery) => Promise<Overvi
     attention: { ...first.attention, runs: rowsOf(attention), more: hasMore(attention) },
     older: older && { runs: rowsOf(older), more: hasMore(older) },
     active: { ...first.active, runs: first.active.runs.map(toRunRow) },
+    waiting: { ...first.waiting, runs: first.waiting.runs.map(toRunRow) },
     jobs: { count: first.jobs.count, jobs: jobs.flatMap((p) => p.jobs as JobDay[]), more: hasMore(jobs) },
     findings: first.findings,
     fleet: first.fleet,
@@ -77,16 +80,17 @@ export function toRunRow(r: OverviewRun): RunRow {
  * that the overview must be read again.
  */
 export function applyRun(view: View, run: Run): { view: View; reloads: boolean } {
-  const before = view.active.runs.find((r) => r.id === run.id)
+  const before = [...view.active.runs, ...view.waiting.runs].find((r) => r.id === run.id)
   const swap = (runs: RunRow[]) => runs.map((r) => (r.id === run.id ? { ...run, recent: r.recent } : r))
-  const shown = [...view.attention.runs, ...view.active.runs, ...(view.older?.runs ?? [])].some((r) => r.id === run.id)
+  const shown = [...view.attention.runs, ...view.active.runs, ...view.waiting.runs, ...(view.older?.runs ?? [])].some((r) => r.id === run.id)
   const next: View = !shown ? view : {
     ...view,
     attention: { ...view.attention, runs: swap(view.attention.runs) },
     older: view.older && { ...view.older, runs: swap(view.older.runs) },
     active: { ...view.active, runs: swap(view.active.runs) },
+    waiting: { ...view.waiting, runs: swap(view.waiting.runs) },
   }
-  const reloads = !before || !isActive(run.state) || run.health !== before.health || Boolean(run.acknowledged) !== Boolean(before.acknowledged)
+  const reloads = !before || !isActive(run.state) || isWaiting(run.state) !== isWaiting(before.state) || run.health !== before.health || Boolean(run.acknowledged) !== Boolean(before.acknowledged)
   return { view: next, reloads }
 }
 

@@ -32,6 +32,11 @@ export function isActive(state: State): boolean {
   return activeStates.includes(state)
 }
 
+/** The run waits for an attempt to begin: no agent works on it. */
+export function isWaiting(state: State): boolean {
+  return state === 'queued' || state === 'retrying'
+}
+
 /** The style of a state, also of one that only a newer server has. */
 export function styleOf(state: State): StateStyle {
   return stateStyles[state] ?? { word: state, tone: 'quiet', mark: '?' }

@@ -1012,6 +1012,7 @@ export interface components {
             fleet: components["schemas"]["FleetAnswer"];
             jobs: components["schemas"]["JobDays"];
             server: components["schemas"]["ServerCondition"];
+            waiting: components["schemas"]["WaitingRuns"];
         };
         OverviewRun: {
             acknowledged?: components["schemas"]["Acknowledgement"];
@@ -1827,6 +1828,11 @@ export interface components {
         };
         VersionList: {
             versions: components["schemas"]["DefinitionVersion"][];
+        };
+        WaitingRuns: {
+            /** Format: int64 */
+            count: number;
+            runs: components["schemas"]["OverviewRun"][];
         };
         WorkerInfo: {
             /** Format: int64 */
