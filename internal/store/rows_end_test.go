@@ -29,6 +29,7 @@ const (
 	byTime      = "goes some time after it was written, or has expired"
 	withObjects = "goes when the object is deleted from the archive, once no block refers to it"
 	bounded     = "is bounded in number"
+	ofSchema    = "has a row for each migration"
 )
 
 var endOfRows = map[string]string{
@@ -44,7 +45,7 @@ var endOfRows = map[string]string{
 	"job_due": byPeople, "job_due_missed_times": byPeople + ", with the expectation; or " + byTime, "job_due_days": byPeople + ", with the expectation; or " + byTime, "due_watch": bounded,
 	"job_pulses": byPeople + ", with the expectation", "wire_runs": withRuns,
 	"schedules": byPeople, "occurrences": withRuns + "; without one " + byTime,
-	"stored_bytes": bounded, "installation": bounded, "schema_version": bounded,
+	"stored_bytes": bounded, "installation": bounded, "schema_version": ofSchema,
 }
 
 // mostBounded is the most rows of a table that is bounded in number, in this test.
@@ -61,9 +62,14 @@ func TestRowsOfEveryTableEnd(t *testing.T) {
 			t.Fatalf("tables in endOfRows (-) and in the database (+):\n%s", diff)
 		}
 		waiting := fillTables(t, s)
+		most := map[string]int{bounded: mostBounded}
 		for _, table := range tables {
-			if n, err := s.CountRows(t.Context(), table); err != nil || n == 0 {
+			n, err := s.CountRows(t.Context(), table)
+			if err != nil || n == 0 {
 				t.Errorf("%s has %d rows, %v: this test needs some", table, n, err)
+			}
+			if endOfRows[table] == ofSchema {
+				most[ofSchema] = n
 			}
 		}
 
@@ -95,7 +101,7 @@ func TestRowsOfEveryTableEnd(t *testing.T) {
 		tidy(t, s, now)
 		for _, table := range tables {
 			n, err := s.CountRows(t.Context(), table)
-			if limit := map[bool]int{true: mostBounded}[endOfRows[table] == bounded]; err != nil || n > limit {
+			if err != nil || n > most[endOfRows[table]] {
 				t.Errorf("%s: %d rows are left, %v: %s", table, n, err, endOfRows[table])
 			}
 		}
@@ -115,6 +121,7 @@ func fillTables(t *testing.T, s *store.Store) (waiting []string) {
 	must(t, s.Exec(ctx, `INSERT INTO job_due_missed_times (job, due_at, last_at, times, from_at, until_at, missed_at) VALUES ('nightly', 0, 0, 1, 0, 0, 0)`))
 	must(t, s.Exec(ctx, `INSERT INTO job_due_days (job, day, kept) VALUES ('nightly', 0, 1)`))
 	must(t, s.CountPulse(ctx, "nightly", nil, noon))
+	must(t, s.Exec(ctx, `INSERT INTO job_bands (job, figures) VALUES ('nightly', '[]')`))
 	must(t, s.Exec(ctx, `INSERT INTO wire_runs (job, wire, rid, run_id) VALUES ('nightly', 'compat', '', '`+run+`')`))
 	must(t, s.SetRoute(ctx, api.Route{Name: "chat", URL: "https://example.org/", Enabled: true, ChangedAt: noon}))
 	must(t, s.AddOutbox(ctx, []outbox.Entry{

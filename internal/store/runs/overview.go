@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -257,10 +258,8 @@ func (o *overview) active(ctx context.Context, list bool) error {
 	if !list || out.Count == 0 {
 		return nil
 	}
-	if out.Runs, err = o.newest(ctx, job.State.Active, query.OverviewActive); err != nil {
-		return fmt.Errorf("list active runs: %w", err)
-	}
-	return nil
+	out.Runs, err = o.newest(ctx, job.State.Active, query.OverviewActive)
+	return err
 }
 
 // waiting counts the runs that no agent works on yet and, if list is set, reads the newest.
@@ -274,33 +273,23 @@ func (o *overview) waiting(ctx context.Context, list bool) error {
 		return nil
 	}
 	waits := func(s job.State) bool { return !s.Terminal() && !s.Active() }
-	if out.Runs, err = o.newest(ctx, waits, query.OverviewWaiting); err != nil {
-		return fmt.Errorf("list waiting runs: %w", err)
-	}
-	return nil
+	out.Runs, err = o.newest(ctx, waits, query.OverviewWaiting)
+	return err
 }
 
 // newest reads the runs in some states that started last, or were queued last.
 func (o *overview) newest(ctx context.Context, in func(job.State) bool, most int) ([]api.OverviewRun, error) {
-	var states []job.State
-	for _, state := range job.States() {
-		if in(state) {
-			states = append(states, state)
-		}
-	}
+	states := slices.DeleteFunc(job.States(), func(s job.State) bool { return !in(s) })
 	statement, args, err := runsQuery(query.Runs{States: states}, most)
 	if err != nil {
 		return nil, err
 	}
 	found, err := o.shortRuns(ctx, statement, args...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list active or waiting runs: %w", err)
 	}
 	slices.SortStableFunc(found, func(a, b api.OverviewRun) int {
-		if c := b.StartAt.Compare(a.StartAt); c != 0 {
-			return c
-		}
-		return strings.Compare(b.ID, a.ID)
+		return cmp.Or(b.StartAt.Compare(a.StartAt), strings.Compare(b.ID, a.ID))
 	})
 	return found, nil
 }
