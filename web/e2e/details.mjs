@@ -134,6 +134,8 @@ export const details = {
     const tab = (name) => page.getByRole('tab', { name })
     await tab('Runs').focus()
     await page.keyboard.press('ArrowRight')
+    await seen(page.getByRole('tabpanel', { name: 'Schedule' }))
+    await page.keyboard.press('ArrowRight')
     await seen(page.getByRole('tabpanel', { name: 'Definition' }))
     await page.keyboard.press('ArrowRight')
     await seen(page.getByRole('textbox', { name: /Policy of tabbed/ }))
