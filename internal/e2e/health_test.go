@@ -152,7 +152,7 @@ func TestHealthRules(t *testing.T) {
 		t.Run("overdue", func(t *testing.T) {
 			t.Parallel()
 			begin(t, s.url, "late", "--expect", "2s", "--", "sleep", "300")
-			if f := s.holds(t, "late#1", "overdue"); !strings.Contains(f.Evidence, "--expect 2 s") {
+			if f := s.holds(t, "late#1", "overdue"); !strings.Contains(f.Evidence, "expected to take no more than 2 s") {
 				t.Errorf("finding %+v", f)
 			}
 		})
