@@ -42,11 +42,14 @@ export const schedule = {
     const two = await call(world, 'POST', 'schedules/nightly/backfill', { from: iso(Date.now() - 2 * day), to: iso(Date.now()) })
     const last = two.occurrences[0]
     const today = new Date(last.at).toLocaleDateString('en-GB', { timeZone: 'Europe/Berlin', day: 'numeric', month: 'short' })
+    const monthOf = (at) => new Date(at).toLocaleDateString('en-GB', { timeZone: 'Europe/Berlin', month: 'short' })
+    const back = monthOf(last.at) !== monthOf(Date.now()) // in the first hours of a month
     for (const size of widths) {
       await page.setViewportSize(size)
       await page.goto('jobs/nightly#schedule')
       const calendar = page.getByRole('region', { name: 'Calendar' })
       await seen(calendar.getByText('Times in Europe/Berlin'))
+      if (back) await calendar.getByRole('button', { name: 'Previous month' }).click()
       await seen(page.getByRole('list', { name: 'Schedules' }).getByText('30 2 * * *'))
       const mark = calendar.getByRole('button', { name: new RegExp(`${today.replace('Sept', 'Sep')} \\d+ 02:30: queued late, run #${last.number}`) })
       await mark.focus()
@@ -64,6 +67,7 @@ export const schedule = {
       await page.keyboard.press('ArrowDown')
       assert.match(await page.evaluate(() => document.activeElement.title), /^\w+ 9 \w+ \d+ 02:30: planned/)
       await calendar.getByRole('button', { name: 'Today' }).click()
+      if (back) await calendar.getByRole('button', { name: 'Previous month' }).click()
       await mark.focus()
       assert.deepEqual(await faults(page), [])
       assert.ok((await sideways(page)) <= 0, 'the page scrolls sideways')
