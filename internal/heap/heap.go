@@ -17,7 +17,7 @@ const (
 	leastGC = 50
 	// growthMB is what the heap may grow by, however small it is: with GOGC=50 a server with few agents would collect after
 	// each 5 MB, which is a tenth of the CPU of a start.
-	growthMB = 32
+	growthMB = 24
 	// mostGC is the most that GOGC becomes.
 	mostGC = 400
 )

@@ -11,7 +11,7 @@ func TestGCPercent(t *testing.T) {
 	for _, c := range []struct {
 		liveMB uint64
 		want   int
-	}{{0, 400}, {8, 400}, {16, 200}, {32, 100}, {64, 50}, {65, 50}, {250, 50}, {1 << 20, 50}} {
+	}{{0, 400}, {6, 400}, {8, 300}, {16, 150}, {32, 75}, {48, 50}, {65, 50}, {250, 50}, {1 << 20, 50}} {
 		if got := gcPercent(c.liveMB << 20); got != c.want {
 			t.Errorf("%d MB in use: %d, want %d", c.liveMB, got, c.want)
 		}
