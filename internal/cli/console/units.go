@@ -11,7 +11,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Duration writes a length of time in at most two units: "8 ms", "2.4 s", "12 m 40 s", "3 h 5 m".
+// Duration writes a length of time in at most two units: "8 ms", "2.4 s", "12 m 40 s", "3 h 5 m", "3 h".
 func Duration(d time.Duration) string {
 	switch {
 	case d < 0:
@@ -23,11 +23,19 @@ func Duration(d time.Duration) string {
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", int(d.Seconds()))
 	case d < time.Hour:
-		return fmt.Sprintf("%d m %d s", int(d.Minutes()), int(d.Seconds())%60)
+		return twoUnits(int(d.Seconds()), 60, "m", "s")
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h %d m", int(d.Hours()), int(d.Minutes())%60)
+		return twoUnits(int(d.Minutes()), 60, "h", "m")
 	}
-	return fmt.Sprintf("%d d %d h", int(d.Hours())/24, int(d.Hours())%24)
+	return twoUnits(int(d.Hours()), 24, "d", "h")
+}
+
+// twoUnits writes n small units, of which a large one has so many. A small part of zero is left out.
+func twoUnits(n, each int, large, small string) string {
+	if n%each == 0 {
+		return fmt.Sprintf("%d %s", n/each, large)
+	}
+	return fmt.Sprintf("%d %s %d %s", n/each, large, n%each, small)
 }
 
 // Count writes a number with its noun: "1 line", "2 lines".

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// healthchecks stands for a Healthchecks server. Healthchecks itself cannot be installed here: Debian has no package of it, and
+// healthchecks plays a Healthchecks server. Healthchecks itself cannot be installed here: Debian has no package of it, and
 // it needs a newer Django than Debian has. So this follows what its API does by hc/api/views.py (get_checks), hc/api/decorators.py
 // (authorize_read, cors), hc/api/urls.py and hc/api/models.py (Check.to_dict) of version 4.4, and refuses what they refuse.
 type healthchecks struct {

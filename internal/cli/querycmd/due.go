@@ -173,13 +173,13 @@ func (p *program) zone() string {
 
 // suggestionText says what the starts of a job fit, and how to expect that.
 func suggestionText(name string, d api.SuggestedDue) string {
-	when, zone := fmt.Sprintf("--every %ds", d.EverySeconds), ""
+	when, zone := "--every "+asTyped(d.EverySeconds), ""
 	if d.Cron != "" {
 		when, zone = fmt.Sprintf("--cron '%s' --zone %s", d.Cron, d.Zone), " "+d.Zone
 	}
 	off := console.Duration(time.Duration(d.OffSeconds) * time.Second)
 	return console.Clean(fmt.Sprintf("Nobody expects %s. It starts %s%s, ± %s, by %d starts. To expect that:", name, d.When, zone, off, d.Starts)) + "\n" +
-		console.Clean(fmt.Sprintf("  stint job due %s %s --grace %ds", quoted(name), when, d.GraceSeconds)) + "\nThe option --accept does that, and --dismiss ends this suggestion.\n"
+		console.Clean(fmt.Sprintf("  stint job due %s %s --grace %s", quoted(name), when, asTyped(d.GraceSeconds))) + "\nThe option --accept does that, and --dismiss ends this suggestion.\n"
 }
 
 // quoted returns a name as a word of a shell.
@@ -199,7 +199,7 @@ func expectedText(e job.Expectation) string {
 	return fmt.Sprintf("every %s, %s of grace", console.Duration(time.Duration(e.EverySeconds)*time.Second), grace)
 }
 
-// dueLine says in one line how the expectation of a job stands.
+// dueLine says in one line whether a job has started as expected.
 func dueLine(d api.Due, now time.Time) string {
 	next := ""
 	if d.NextDueAt != nil {
@@ -274,4 +274,15 @@ func (p *program) duePage(d namedDue, now time.Time) string {
 		fmt.Fprintf(&b, "  %s\n", line)
 	}
 	return b.String()
+}
+
+// asTyped returns seconds as people give them to an option: "90m", "1h".
+func asTyped(seconds int64) string {
+	switch {
+	case seconds%3600 == 0:
+		return fmt.Sprintf("%dh", seconds/3600)
+	case seconds%60 == 0:
+		return fmt.Sprintf("%dm", seconds/60)
+	}
+	return fmt.Sprintf("%ds", seconds)
 }

@@ -57,7 +57,7 @@ func TestJobPageHasFindings(t *testing.T) {
 	}}}}
 	p := &program{&command.Program{Console: &console.Console{Out: os.Stdout, Getenv: func(string) string { return "" }}}}
 	got := p.jobPage(sum, api.JobPolicy{Default: true}, now)
-	if !strings.Contains(got, "skipped        warning, began 1 h 0 m ago: Schedule 1 did not start report.") || strings.Contains(got, "\x1b[2J") {
+	if !strings.Contains(got, "skipped        warning, began 1 h ago: Schedule 1 did not start report.") || strings.Contains(got, "\x1b[2J") {
 		t.Errorf("%q", got)
 	}
 }

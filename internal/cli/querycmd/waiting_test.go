@@ -21,7 +21,7 @@ func TestWaitingText(t *testing.T) {
 			job.QueuedRun{Attempt: 1, Since: now.Add(-3 * time.Minute), Priority: job.PriorityNormal, Ahead: 4, StartsAbout: at(14 * time.Minute), Gates: []job.Gate{
 				{Gate: job.GateGroup, Text: "group db: 1 of 1 places are taken, by etl#88", OpensAt: at(12 * time.Minute)},
 			}},
-			"Attempt 1 waits for 3 m 0 s, with the priority normal.\ngroup      group db: 1 of 1 places are taken, by etl#88 (opens in 12 m 0 s)\n4 runs before it\nstarts in about 14 m 0 s\n\n",
+			"Attempt 1 waits for 3 m, with the priority normal.\ngroup      group db: 1 of 1 places are taken, by etl#88 (opens in 12 m)\n4 runs before it\nstarts in about 14 m\n\n",
 		},
 		"given": {
 			job.QueuedRun{Attempt: 2, Since: now, Priority: job.PriorityHigh, Worker: "w7"},
@@ -59,7 +59,7 @@ func TestSubmissionFacts(t *testing.T) {
 	}, add, now)
 	text := strings.Join(got, "\n")
 	for _, want := range []string{
-		"submitted: by ada 1 m 0 s ago", "definition: 0a0a0a0a0a0a\n", "parameters: DAY=2026-11-28 FORMAT=pdf", "priority: high", "group: db", "requires: zone=fra",
+		"submitted: by ada 1 m ago", "definition: 0a0a0a0a0a0a\n", "parameters: DAY=2026-11-28 FORMAT=pdf", "priority: high", "group: db", "requires: zone=fra",
 		"start by: 2026-11-29", "after: 01890a5d ended", "held: restored", "occurrence: of schedule 2 at 2026-11-29",
 	} {
 		if !strings.Contains(text, want) {

@@ -40,7 +40,7 @@ func TestWorkerList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"w1", "3/4", "1.5 cores, 2 GiB", "gpu=true zone=fra", "draining, stops in", "new disk", "only etl, report", "away, last seen 1 h 0 m ago", "commands too", "\nWorker w3 is not offered report until 2026-11-29 14:05:00 UTC.\n", `w3\x1b[2J`} {
+	for _, text := range []string{"w1", "3/4", "1.5 cores, 2 GiB", "gpu=true zone=fra", "draining, stops in", "new disk", "only etl, report", "away, last seen 1 h ago", "commands too", "\nWorker w3 is not offered report until 2026-11-29 14:05:00 UTC.\n", `w3\x1b[2J`} {
 		if !strings.Contains(out, text) {
 			t.Errorf("%q is not in\n%s", text, out)
 		}
