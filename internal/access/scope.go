@@ -18,7 +18,7 @@ const (
 	Admin  Scope = "admin"
 	// Worker takes queued runs, under one name and with the labels that its token has.
 	Worker Scope = "worker"
-	// Ping reports jobs by pings: its token stands in the path of a URL.
+	// Ping reports jobs by pings: its token is part of the path of a URL.
 	Ping Scope = "ping"
 )
 

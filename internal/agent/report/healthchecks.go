@@ -31,7 +31,7 @@ func (h *healthchecks) Status(ctx context.Context, _ string, o *job.Outcome) err
 	if o == nil {
 		header, err := h.post(ctx, "/start", nil)
 		if n, bad := strconv.ParseInt(header.Get(limitHeader), 10, 64); bad == nil && n >= 0 {
-			h.limit.Store(max(n, 1)) // 0 stands for unknown
+			h.limit.Store(max(n, 1)) // 0 means that it is not known
 		}
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// wireChecks is the name of the wire that Healthchecks speaks, and checksVersion stands for the version of an agent.
+// wireChecks is the name of the wire that Healthchecks speaks, and checksVersion is what its runs have in place of the version of an agent.
 const (
 	wireChecks    = "healthchecks"
 	checksVersion = "healthchecks/1"

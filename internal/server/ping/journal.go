@@ -25,7 +25,7 @@ const (
 type beginning struct {
 	run, job, host string
 	wire           index.Wire
-	version        string            // stands for that of an agent
+	version        string            // in place of that of an agent
 	labels         map[string]string // besides those of every wire
 	with           call              // the call that begins it
 	expect         time.Duration     // how long it may take; 0 if that is not known

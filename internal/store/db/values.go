@@ -18,7 +18,7 @@ func NullableMicros(t *time.Time) sql.NullInt64 {
 	return sql.NullInt64{Int64: t.UnixMicro(), Valid: true}
 }
 
-// Never stands for NULL among the numbers of a Column.
+// Never represents NULL among the numbers of a Column.
 const Never = int64(math.MinInt64)
 
 // MicrosOrNever is NullableMicros for a Column: NULLIF with Never makes NULL of it.

@@ -87,7 +87,7 @@ type outcome struct {
 	runs     []runOf // that are to be stored
 }
 
-// recordAll stores the occurrences of a schedule but for that of a run that stands alone. starts are what became of the times
+// recordAll stores the occurrences of a schedule but for that of a run that is stored by itself. starts are what became of the times
 // that were to be started, of this schedule and of the next ones; it returns those of the next ones.
 func (s *starting) recordAll(ctx context.Context, of *outcome, starts []made) ([]made, error) {
 	var others []schedule.Slot // that are stored together
