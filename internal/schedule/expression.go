@@ -2,9 +2,11 @@
 package schedule
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
-	"slices"
+	"regexp"
+	"strconv"
 	"strings"
 
 	cron "github.com/netresearch/go-cron"
@@ -57,11 +59,8 @@ func Parse(text string) (Expression, error) {
 		return wrong("must have five fields, minute hour day month weekday, such as 30 2 * * *")
 	}
 	for i, f := range line {
-		if strings.ContainsAny(f, "?") {
-			return wrong(fmt.Sprintf("has a ? in field %d; write * for every value", i+1))
-		}
-		if slices.Contains(strings.Split(f, ","), "") { // the parser takes it for no value
-			return wrong(fmt.Sprintf("has a comma without a value in field %d", i+1))
+		if why := mistake(f, i); why != "" {
+			return wrong(why)
 		}
 	}
 	parsed, err := fields.Parse(strings.Join(line, " "))
@@ -81,6 +80,47 @@ func Parse(text string) (Expression, error) {
 		return wrong("matches no date")
 	}
 	return e, nil
+}
+
+// values are what commas separate in a field: * or a value or a range, with a step or without.
+var values = regexp.MustCompile(`^(?:\*|([0-9A-Za-z]+)(-[0-9A-Za-z]+)?)(/[0-9]+)?$`)
+
+// last are the greatest values of the fields.
+var last = [5]int{59, 23, 31, 12, 7}
+
+// mistake says what is wrong with a field, counted from 0, that the parser accepts without the meaning that
+// it seems to have: it takes *-5 for *, 27-0 for no hour and 26-3 for 2-3, and counts eight days between
+// two Sundays. The parser itself refuses everything else.
+func mistake(field string, i int) string {
+	if strings.Contains(field, "?") {
+		return fmt.Sprintf("has a ? in field %d; write * for every value", i+1)
+	}
+	for value := range strings.SplitSeq(field, ",") {
+		if value == "" {
+			return fmt.Sprintf("has a comma without a value in field %d", i+1)
+		}
+		part := values.FindStringSubmatch(value)
+		if part == nil {
+			return fmt.Sprintf("is not minute hour day month weekday: %q in field %d is not *, a value or a range such as 1-5 or 0-30/10", value, i+1)
+		}
+		begin, err := strconv.Atoi(part[1])
+		if err == nil && begin > last[i] || errors.Is(err, strconv.ErrRange) {
+			return fmt.Sprintf("is not minute hour day month weekday: %q in field %d is above the maximum %d", value, i+1, last[i])
+		}
+		if i == 4 && part[3] != "" && dayOf(part[1]) > dayOf(strings.TrimPrefix(part[2], "-")) && part[2] != "" {
+			return fmt.Sprintf("has %q in field 5, a range across Sunday with a step; list the days", value)
+		}
+	}
+	return ""
+}
+
+// dayOf returns the number of a day of the week that may be written as a word.
+func dayOf(day string) int {
+	if at := strings.Index("sun mon tue wed thu fri sat", strings.ToLower(day)); len(day) == 3 && at >= 0 {
+		return at / 4
+	}
+	number, _ := strconv.Atoi(day)
+	return number
 }
 
 // mostDays is how many days a month can have.

@@ -322,30 +322,46 @@ func TestParse(t *testing.T) {
 		}
 	}
 	for text, why := range map[string]string{
-		"":                              "must have five fields",
-		"* * * *":                       "must have five fields",
-		"0 30 2 * * *":                  "has 6 fields; give five, minute hour day month weekday, without seconds and years",
-		"@reboot":                       "has no time",
-		"@every 5m":                     "is not one of",
-		"@fortnightly":                  "is not one of",
-		"TZ=UTC 0 0 * * *":              "must not have a time zone",
-		"CRON_TZ=Europe/Berlin 0 0 * *": "must not have a time zone",
-		"60 0 * * *":                    "is not minute hour day month weekday",
-		"0 24 * * *":                    "is not minute hour day month weekday",
-		"0 0 0 * *":                     "is not minute hour day month weekday",
-		"0 0 * 13 *":                    "is not minute hour day month weekday",
-		"0 0 * * 8":                     "is not minute hour day month weekday",
-		"0 0 * * fri#3":                 "is not minute hour day month weekday",
-		"0 0 L * *":                     "is not minute hour day month weekday",
-		"H 0 * * *":                     "is not minute hour day month weekday",
-		"*/0 0 * * *":                   "is not minute hour day month weekday",
-		"-1 0 * * *":                    "is not minute hour day month weekday",
-		"0 0 ? * *":                     "has a ? in field 3; write * for every value",
-		"0 , 1 1 0":                     "has a comma without a value in field 2",
-		"0,,5 0 * * *":                  "has a comma without a value in field 1",
-		"0 0 31 2 *":                    "matches no date",
-		"0 0 31 4,6,9,11 *":             "matches no date",
-		"0 0 * * *; rm":                 "has 6 fields",
+		"":                                 "must have five fields",
+		"* * * *":                          "must have five fields",
+		"0 30 2 * * *":                     "has 6 fields; give five, minute hour day month weekday, without seconds and years",
+		"@reboot":                          "has no time",
+		"@every 5m":                        "is not one of",
+		"@fortnightly":                     "is not one of",
+		"TZ=UTC 0 0 * * *":                 "must not have a time zone",
+		"CRON_TZ=Europe/Berlin 0 0 * *":    "must not have a time zone",
+		"60 0 * * *":                       "is not minute hour day month weekday",
+		"0 24 * * *":                       "is not minute hour day month weekday",
+		"0 0 0 * *":                        "is not minute hour day month weekday",
+		"0 0 * 13 *":                       "is not minute hour day month weekday",
+		"0 0 * * 8":                        "is not minute hour day month weekday",
+		"0 0 * * fri#3":                    "is not minute hour day month weekday",
+		"0 0 L * *":                        "is not minute hour day month weekday",
+		"H 0 * * *":                        "is not minute hour day month weekday",
+		"*/0 0 * * *":                      "is not minute hour day month weekday",
+		"-1 0 * * *":                       "is not minute hour day month weekday",
+		"0 0 ? * *":                        "has a ? in field 3; write * for every value",
+		"0 , 1 1 0":                        "has a comma without a value in field 2",
+		"0,,5 0 * * *":                     "has a comma without a value in field 1",
+		"0 27-0 1 1 0":                     `"27-0" in field 2 is above the maximum 23`,
+		"0 26-3 * * *":                     `"26-3" in field 2 is above the maximum 23`,
+		"0 4,99999999999999999999-3 * * *": `in field 2 is above the maximum 23`,
+		"60-5 * * * *":                     `"60-5" in field 1 is above the maximum 59`,
+		"0 0 32-2 * *":                     `"32-2" in field 3 is above the maximum 31`,
+		"0 0 * 13-2 *":                     `"13-2" in field 4 is above the maximum 12`,
+		"0 0 * * 8-2":                      `"8-2" in field 5 is above the maximum 7`,
+		"*-5 0 * * *":                      `"*-5" in field 1 is not *, a value or a range`,
+		"0 *-x * * *":                      `"*-x" in field 2 is not *, a value or a range`,
+		"+5 0 * * *":                       `"+5" in field 1 is not *, a value or a range`,
+		"0 0-0+5 * * *":                    `"0-0+5" in field 2 is not *, a value or a range`,
+		"1-2-3 0 * * *":                    `"1-2-3" in field 1 is not *, a value or a range`,
+		"*/5/5 0 * * *":                    `"*/5/5" in field 1 is not *, a value or a range`,
+		"*/ 0 * * *":                       `"*/" in field 1 is not *, a value or a range`,
+		"0 0 * * 5-1/2":                    `has "5-1/2" in field 5, a range across Sunday with a step`,
+		"0 0 * * Sat-Mon/2":                `has "Sat-Mon/2" in field 5, a range across Sunday with a step`,
+		"0 0 31 2 *":                       "matches no date",
+		"0 0 31 4,6,9,11 *":                "matches no date",
+		"0 0 * * *; rm":                    "has 6 fields",
 	} {
 		_, err := Parse(text)
 		if err == nil || !strings.Contains(err.Error(), why) {
@@ -370,6 +386,11 @@ func FuzzParse(f *testing.F) {
 		e, err := Parse(text)
 		if err != nil {
 			return
+		}
+		for i, bits := range []uint64{e.minutes, e.hours, e.days, e.months, e.weekdays} {
+			if bits == 0 {
+				t.Fatalf("%q has no value in field %d", text, i+1)
+			}
 		}
 		for _, zone := range zones {
 			at := firstYear
