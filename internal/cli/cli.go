@@ -13,7 +13,9 @@ import (
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/defcmd"
 	"stint.dev/stint/internal/cli/importcmd"
-	"stint.dev/stint/internal/cli/querycmd"
+	"stint.dev/stint/internal/cli/jobcmd"
+	"stint.dev/stint/internal/cli/notifycmd"
+	"stint.dev/stint/internal/cli/runcmd"
 	"stint.dev/stint/internal/cli/servercmd"
 )
 
@@ -35,7 +37,9 @@ func newRoot(c *console.Console, taken *signals.Taker, version string) *cobra.Co
 		"stint run runs a job and reports it to a tracking server; stint server is that server.\nBegin with: stint demo")
 	p := &command.Program{Console: c, Version: version}
 	root.AddCommand(defcmd.Commands(p)...)
-	root.AddCommand(querycmd.Commands(p, defcmd.JobCommands(p)...)...)
+	root.AddCommand(runcmd.Commands(p)...)
+	root.AddCommand(jobcmd.Commands(p, defcmd.JobCommands(p)...)...)
+	root.AddCommand(notifycmd.Command(p))
 	root.AddCommand(importcmd.Command(p))
 	root.AddCommand(servercmd.Commands(p, func(ctx context.Context, args []string) error {
 		again := newRoot(c, nil, version)

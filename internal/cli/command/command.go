@@ -39,6 +39,11 @@ func JSONRow() option.Option {
 	return option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"}
 }
 
+// WhyRow returns the option with the reason for an action.
+func WhyRow(help string) option.Option {
+	return option.Option{FlagOnly: true, Name: "why", Value: "TEXT", Help: help}
+}
+
 // NewClient makes the client that a command's resolved options describe, for the agent of a
 // run or, with an empty run, for other commands. Its error names the option or variable that
 // cannot be used.

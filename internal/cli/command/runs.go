@@ -69,7 +69,19 @@ func FindOnlyRun(ctx context.Context, c *client.Client, text, done string, state
 	return "", option.Usagef("job %s has several runs that can be %s; name one of them: %s", job.Quote(text), done, strings.Join(names, ", "))
 }
 
-func candidate(r job.Run) string { return fmt.Sprintf("%s#%d, is %s", r.Job, r.Number, r.State) }
+func candidate(r job.Run) string { return fmt.Sprintf("%s, is %s", RunName(r), r.State) }
+
+// RunName returns the name of a run for people: job#number.
+func RunName(r job.Run) string { return fmt.Sprintf("%s#%d", r.Job, r.Number) }
+
+// ShortID returns the part of a UUIDv7 that a person can type and that identifies a run: its
+// first 8 characters are only time (65 s each), so more is shown.
+func ShortID(id string) string {
+	if len(id) > 13 {
+		return id[:13]
+	}
+	return id
+}
 
 // runsOf returns the newest runs of the job with a name, in some states, if there are any; none for a text that
 // names one run.

@@ -1,4 +1,4 @@
-package querycmd
+package runcmd
 
 import (
 	"testing"

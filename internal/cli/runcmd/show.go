@@ -1,4 +1,4 @@
-package querycmd
+package runcmd
 
 import (
 	"context"
@@ -15,15 +15,15 @@ import (
 
 // show prints one run.
 func (p *program) show() *cobra.Command {
-	return replyCommand(p, &cobra.Command{
+	return command.Reply(p.Program, &cobra.Command{
 		Use:   "show [flags] RUN",
 		Short: "Show one run: state, steps, outcome, usage",
 		Long:  "Show one run. " + command.RunHelp,
 		Args:  command.OneRun,
-	}, nil, func(ctx context.Context, r request) (job.Run, error) {
+	}, nil, func(ctx context.Context, r command.Request) (job.Run, error) {
 		wait := p.Wait("asking %s", r.URL())
 		defer wait.Done()
-		run, err := r.find(ctx)
+		run, err := command.FindRun(ctx, r.Client, r.Args[0])
 		if err != nil {
 			return job.Run{}, err
 		}
@@ -36,7 +36,7 @@ func (p *program) runPage(r job.Run, now time.Time) string {
 	s := p.StyleFor(p.Out)
 	var b strings.Builder
 	state := console.StateCell(r.State, s)
-	head := fmt.Sprintf("%s  %s", s.Bold(console.Clean(runName(r))), state.Paint(state.Text))
+	head := fmt.Sprintf("%s  %s", s.Bold(console.Clean(command.RunName(r))), state.Paint(state.Text))
 	if r.Health != "" {
 		h := healthCell(r, s)
 		head += "  " + h.Paint(h.Text)

@@ -1,4 +1,4 @@
-package querycmd
+package runcmd
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 
 // runs lists runs, newest first.
 func (p *program) runs() *cobra.Command {
-	return replyCommand(p, &cobra.Command{
+	return command.Reply(p.Program, &cobra.Command{
 		Use:   "runs [flags]",
 		Short: "List runs, newest first",
 		Args:  command.NoArgs,
@@ -26,8 +26,8 @@ func (p *program) runs() *cobra.Command {
 		{FlagOnly: true, Name: "label", Kind: option.List, Value: "K=V", Help: "only runs with this label (repeatable)"},
 		{FlagOnly: true, Name: "search", Short: "q", Value: "TEXT", Help: "only runs with this text in job, command, host, id or a label"},
 		{FlagOnly: true, Name: "limit", Value: "N", Default: "20", Kind: option.Number, Help: "how many at most (1 to 500)"},
-	}, func(ctx context.Context, r request) (listed, error) {
-		q, err := runsQuery(r.opts)
+	}, func(ctx context.Context, r command.Request) (listed, error) {
+		q, err := runsQuery(r.Opts)
 		if err != nil {
 			return listed{}, err
 		}
@@ -89,10 +89,10 @@ func (p *program) runsTable(runs []job.Run, now time.Time) string {
 			cpu, peak = fmt.Sprintf("%.1f s", r.Usage.CPUSeconds), job.Bytes(r.Usage.PeakMemoryBytes)
 		}
 		rows = append(rows, []console.Cell{
-			console.P(runName(r), s.Bold), console.StateCell(r.State, s), healthCell(r, s),
+			console.P(command.RunName(r), s.Bold), console.StateCell(r.State, s), healthCell(r, s),
 			console.T(startedText(r, now)), console.R(durationText(r, now)),
 			console.R(cpu), console.R(peak),
-			console.T(r.Host), console.P(shortID(r.ID), s.Muted), console.T(console.Cut(r.Command, maxCommand)),
+			console.T(r.Host), console.P(command.ShortID(r.ID), s.Muted), console.T(console.Cut(r.Command, maxCommand)),
 		})
 	}
 	header := []string{"RUN", "STATE", "HEALTH", "STARTED", "TOOK", "CPU", "PEAK", "HOST", "ID", "COMMAND"}
@@ -101,18 +101,6 @@ func (p *program) runsTable(runs []job.Run, now time.Time) string {
 
 // maxCommand bounds a command in a table that no terminal bounds; show has the whole.
 const maxCommand = 200
-
-// runName returns the name of a run for people: job#number.
-func runName(r job.Run) string { return fmt.Sprintf("%s#%d", r.Job, r.Number) }
-
-// shortID returns the part of a UUIDv7 that a person can type and that identifies a run: its
-// first 8 characters are only time (65 s each), so more is shown.
-func shortID(id string) string {
-	if len(id) > 13 {
-		return id[:13]
-	}
-	return id
-}
 
 func healthCell(r job.Run, s console.Style) console.Cell {
 	if r.SuspendedAt != nil && r.Health == job.Healthy {

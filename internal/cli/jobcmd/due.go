@@ -1,4 +1,4 @@
-package querycmd
+package jobcmd
 
 import (
 	"context"
@@ -29,7 +29,7 @@ type namedDue struct {
 }
 
 func (p *program) jobDue() *cobra.Command {
-	return replyCommand(p, &cobra.Command{
+	return command.Reply(p.Program, &cobra.Command{
 		Use:   "due [flags] NAME",
 		Short: "Set when a job is expected to be started by somebody else, or show what was missed",
 		Long: `Set when a job is expected to be started, such as by cron: --every a time after its last start, or
@@ -51,18 +51,18 @@ which --accept sets. docs/due.md has the rules.`,
 }
 
 // due does what the options ask for.
-func (p *program) due(ctx context.Context, r request) (out namedDue, err error) {
-	out.job = r.args[0]
-	e, err := command.Expectation(r.opts)
+func (p *program) due(ctx context.Context, r command.Request) (out namedDue, err error) {
+	out.job = r.Args[0]
+	e, err := command.Expectation(r.Opts)
 	if err != nil {
 		return out, err
 	}
-	set := api.DueRequest{PostOnly: postOnly(r.opts)}
-	if set.Labels, err = dueLabels(r.opts.List("label")); err != nil {
+	set := api.DueRequest{PostOnly: postOnly(r.Opts)}
+	if set.Labels, err = dueLabels(r.Opts.List("label")); err != nil {
 		return out, err
 	}
 	asked := 0
-	for _, one := range []bool{e != nil || set.PostOnly != nil || set.Labels != nil, r.opts.On("pause"), r.opts.On("resume"), r.opts.On("off"), r.opts.On("accept"), r.opts.On("dismiss")} {
+	for _, one := range []bool{e != nil || set.PostOnly != nil || set.Labels != nil, r.Opts.On("pause"), r.Opts.On("resume"), r.Opts.On("off"), r.Opts.On("accept"), r.Opts.On("dismiss")} {
 		if one {
 			asked++
 		}
@@ -71,17 +71,17 @@ func (p *program) due(ctx context.Context, r request) (out namedDue, err error) 
 	switch {
 	case asked > 1:
 		return out, option.Usagef("give one of --every, --cron, --pause, --resume, --off, --accept and --dismiss; --post-only, --any-method and --label go with the first two, or alone")
-	case r.opts.On("off"):
+	case r.Opts.On("off"):
 		out.off = true
 		return out, r.DeleteDue(ctx, out.job)
-	case r.opts.On("dismiss"):
+	case r.Opts.On("dismiss"):
 		out.dismissed = true
 		return out, schedules.DismissSuggestion(ctx, r.Client, out.job)
-	case r.opts.On("pause"):
+	case r.Opts.On("pause"):
 		due, err = r.PauseDue(ctx, out.job)
-	case r.opts.On("resume"):
+	case r.Opts.On("resume"):
 		due, err = r.ResumeDue(ctx, out.job)
-	case r.opts.On("accept"):
+	case r.Opts.On("accept"):
 		due, err = p.acceptDue(ctx, r)
 	case asked == 0:
 		due, err = r.Due(ctx, out.job)
@@ -96,7 +96,7 @@ func (p *program) due(ctx context.Context, r request) (out namedDue, err error) 
 		due, err = setDue(ctx, r, e, set)
 	}
 	if path, ok := strings.CutPrefix(due.PingURL, "/"); ok { // the server does not know its address
-		due.PingURL = strings.TrimRight(r.opts.Text("server"), "/") + "/" + path
+		due.PingURL = strings.TrimRight(r.Opts.Text("server"), "/") + "/" + path
 	}
 	out.JobDue = &due
 	return out, err
@@ -137,29 +137,29 @@ func dueLabels(list []string) (map[string]string, error) {
 }
 
 // setDue sets an expectation, and how it is pinged. If e is nil, only the latter changes.
-func setDue(ctx context.Context, r request, e *job.Expectation, set api.DueRequest) (api.JobDue, error) {
+func setDue(ctx context.Context, r command.Request, e *job.Expectation, set api.DueRequest) (api.JobDue, error) {
 	if e != nil {
 		set.Expectation = *e
-		return r.PutDue(ctx, r.args[0], set)
+		return r.PutDue(ctx, r.Args[0], set)
 	}
-	now, err := r.Due(ctx, r.args[0])
+	now, err := r.Due(ctx, r.Args[0])
 	if err != nil {
 		return now, err
 	}
 	set.Expectation = now.Expectation
-	return r.PutDue(ctx, r.args[0], set)
+	return r.PutDue(ctx, r.Args[0], set)
 }
 
 // acceptDue sets the expectation that is suggested for a job.
-func (p *program) acceptDue(ctx context.Context, r request) (api.JobDue, error) {
-	found, err := schedules.SuggestDue(ctx, r.Client, r.args[0], p.zone())
+func (p *program) acceptDue(ctx context.Context, r command.Request) (api.JobDue, error) {
+	found, err := schedules.SuggestDue(ctx, r.Client, r.Args[0], p.zone())
 	if err != nil {
 		return api.JobDue{}, err
 	}
 	if found.Suggested == nil {
-		return api.JobDue{}, fmt.Errorf("nothing is suggested for job %s: its starts follow no pattern yet, it is expected already, schedules start it, or the suggestion was dismissed; set --every or --cron", job.Quote(r.args[0]))
+		return api.JobDue{}, fmt.Errorf("nothing is suggested for job %s: its starts follow no pattern yet, it is expected already, schedules start it, or the suggestion was dismissed; set --every or --cron", job.Quote(r.Args[0]))
 	}
-	return r.PutDue(ctx, r.args[0], api.DueRequest{Expectation: found.Suggested.Expectation})
+	return r.PutDue(ctx, r.Args[0], api.DueRequest{Expectation: found.Suggested.Expectation})
 }
 
 // zone is the time zone of the user, if TZ names one.

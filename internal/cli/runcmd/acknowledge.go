@@ -1,4 +1,4 @@
-package querycmd
+package runcmd
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 // acknowledge records that a person knows what is wrong with a run.
 func (p *program) acknowledge() *cobra.Command {
 	undone := false
-	return replyCommand(p, &cobra.Command{
+	return command.Reply(p.Program, &cobra.Command{
 		Use:   "acknowledge [flags] RUN",
 		Short: "Acknowledge a run's failure or finding: its notifications are not repeated",
 		Long: `Acknowledge what is wrong with a run: its notifications are not repeated, and the overview lists
@@ -23,14 +23,14 @@ the run last and does not count it. The run shows who acknowledged it, when and 
 wrong with it changes.`,
 		Args: command.OneRun,
 	}, []option.Option{
-		whyRow("a note, kept with the run"),
+		command.WhyRow("a note, kept with the run"),
 		{FlagOnly: true, Name: "undo", Kind: option.Switch, Help: "remove the acknowledgement"},
-	}, func(ctx context.Context, r request) (job.Run, error) {
-		why := r.opts.Text("why")
-		if undone = r.opts.On("undo"); undone && why != "" {
+	}, func(ctx context.Context, r command.Request) (job.Run, error) {
+		why := r.Opts.Text("why")
+		if undone = r.Opts.On("undo"); undone && why != "" {
 			return job.Run{}, option.Usagef("--why cannot be used with --undo")
 		}
-		run, err := r.find(ctx)
+		run, err := command.FindRun(ctx, r.Client, r.Args[0])
 		switch {
 		case err != nil:
 			return job.Run{}, err
@@ -43,7 +43,7 @@ wrong with it changes.`,
 		if undone {
 			done = "is no longer acknowledged"
 		}
-		return fmt.Sprintf("%s %s\n", console.Clean(runName(r)), done)
+		return fmt.Sprintf("%s %s\n", console.Clean(command.RunName(r)), done)
 	})
 }
 

@@ -1,4 +1,4 @@
-package querycmd
+package jobcmd
 
 import (
 	"context"
@@ -37,13 +37,13 @@ func (p *program) jobShow() *cobra.Command {
 		api.Summary
 		Policy api.JobPolicy `json:"policy"`
 	}
-	return replyCommand(p, &cobra.Command{
+	return command.Reply(p.Program, &cobra.Command{
 		Use:   "show [flags] NAME",
 		Short: "Show a job: its runs, its usual figures, and its policy",
 		Args:  oneJob,
-	}, nil, func(ctx context.Context, r request) (reply page, err error) {
-		if reply.Summary, err = r.Job(ctx, r.args[0]); err == nil {
-			reply.Policy, err = r.Policy(ctx, r.args[0])
+	}, nil, func(ctx context.Context, r command.Request) (reply page, err error) {
+		if reply.Summary, err = r.Job(ctx, r.Args[0]); err == nil {
+			reply.Policy, err = r.Policy(ctx, r.Args[0])
 		}
 		return reply, err
 	}, func(reply page) string { return p.jobPage(reply.Summary, reply.Policy, time.Now()) })
@@ -55,7 +55,7 @@ func (p *program) jobDelete() *cobra.Command {
 		Runs       int64  `json:"runs"`
 		Definition bool   `json:"definition,omitempty"` // only that
 	}
-	return replyCommand(p, &cobra.Command{
+	return command.Reply(p.Program, &cobra.Command{
 		Use:   "delete [flags] NAME",
 		Short: "Delete a job with all its runs, their logs, its definition and its policy",
 		Long: `Delete a job with all its runs, their logs, its definition and its policy, for good. It needs a
@@ -68,12 +68,12 @@ be submitted any more, and its runs stay, also those that wait. That needs the s
 	}, []option.Option{
 		{FlagOnly: true, Name: "yes", Kind: option.Switch, Help: "delete without asking"},
 		{FlagOnly: true, Name: "definition", Kind: option.Switch, Help: "delete the definition only"},
-	}, func(ctx context.Context, r request) (deleted, error) {
-		name := r.args[0]
-		if r.opts.On("definition") {
+	}, func(ctx context.Context, r command.Request) (deleted, error) {
+		name := r.Args[0]
+		if r.Opts.On("definition") {
 			return deleted{Job: name, Definition: true}, r.DeleteDefinition(ctx, name)
 		}
-		if !r.opts.On("yes") {
+		if !r.Opts.On("yes") {
 			if err := p.confirmDeletion(ctx, r.Client, name); err != nil {
 				return deleted{}, err
 			}
@@ -110,7 +110,7 @@ func (p *program) jobPage(sum api.Summary, policy api.JobPolicy, now time.Time) 
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s, %d active, %d succeeded\n", s.Bold(console.Clean(sum.Name)), console.Count(sum.Runs, "run"), sum.Active, sum.Succeeded)
 	if sum.LastRun != nil {
-		fmt.Fprintf(&b, "%s  %s, %s\n", s.Muted("last run     "), console.Clean(runName(*sum.LastRun)), sum.LastRun.State)
+		fmt.Fprintf(&b, "%s  %s, %s\n", s.Muted("last run     "), console.Clean(command.RunName(*sum.LastRun)), sum.LastRun.State)
 	}
 	if sum.Due != nil {
 		fmt.Fprintf(&b, "%s  %s\n", s.Muted("expected     "), console.Clean(expectedText(sum.Due.Expectation)))
@@ -155,7 +155,7 @@ func (p *program) jobPage(sum api.Summary, policy api.JobPolicy, now time.Time) 
 }
 
 func (p *program) jobSet() *cobra.Command {
-	return replyCommand(p, &cobra.Command{
+	return command.Reply(p.Program, &cobra.Command{
 		Use:   "set [flags] NAME",
 		Short: "Set the policy of a job, or remove it",
 		Long: `Set the policy of a job: which health rules are on, their thresholds, and the actions. An
@@ -180,13 +180,13 @@ type namedPolicy struct {
 	job string
 }
 
-func (p *program) setPolicy(ctx context.Context, r request) (set namedPolicy, err error) {
-	file := r.opts.Text("policy")
-	set.job = r.args[0]
-	if (file != "") == r.opts.On("default") {
+func (p *program) setPolicy(ctx context.Context, r command.Request) (set namedPolicy, err error) {
+	file := r.Opts.Text("policy")
+	set.job = r.Args[0]
+	if (file != "") == r.Opts.On("default") {
 		return set, option.Usagef("give either --policy FILE or --default")
 	}
-	if r.opts.On("default") {
+	if r.Opts.On("default") {
 		set.JobPolicy, err = r.DeletePolicy(ctx, set.job)
 		return set, err
 	}

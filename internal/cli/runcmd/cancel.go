@@ -1,4 +1,4 @@
-package querycmd
+package runcmd
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 
 // cancel asks a run to stop.
 func (p *program) cancel() *cobra.Command {
-	return replyCommand(p, &cobra.Command{
+	return command.Reply(p.Program, &cobra.Command{
 		Use:   "cancel [flags] RUN",
 		Short: "Ask a run to stop, or take it off the queue",
 		Long: `Ask a run to stop. The agent receives the request with its next heartbeat, sends the
@@ -21,18 +21,18 @@ job the stop signal, waits for the grace period and then kills the processes tha
 queued run ends at once. RUN is an id, the first characters of one, job#number, or the name of a
 job that has one run that has not ended.`,
 		Args: command.OneRun,
-	}, []option.Option{whyRow("the reason, kept with the run")}, func(ctx context.Context, r request) (job.Run, error) {
-		run, err := command.FindOnlyRun(ctx, r.Client, r.args[0], "canceled", job.Queued, job.Starting, job.Installing, job.Running, job.Stopping, job.Retrying)
+	}, []option.Option{command.WhyRow("the reason, kept with the run")}, func(ctx context.Context, r command.Request) (job.Run, error) {
+		run, err := command.FindOnlyRun(ctx, r.Client, r.Args[0], "canceled", job.Queued, job.Starting, job.Installing, job.Running, job.Stopping, job.Retrying)
 		if err != nil {
 			return job.Run{}, err
 		}
-		return r.Cancel(ctx, run, command.UserName(), r.opts.Text("why"))
+		return r.Cancel(ctx, run, command.UserName(), r.Opts.Text("why"))
 	}, canceledText)
 }
 
 // canceledText reports what the cancellation did.
 func canceledText(r job.Run) string {
-	name := console.Clean(runName(r))
+	name := console.Clean(command.RunName(r))
 	switch {
 	case r.State.Terminal() && r.Cancel == nil:
 		return fmt.Sprintf("%s had ended before: %s\n", name, r.State)

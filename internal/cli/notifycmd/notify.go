@@ -1,4 +1,4 @@
-package querycmd
+package notifycmd
 
 import (
 	"context"
@@ -43,8 +43,8 @@ func (p *program) notifyList() *cobra.Command {
 	type list struct {
 		Routes []api.Route `json:"routes"`
 	}
-	return replyCommand(p, &cobra.Command{Use: "list [flags]", Short: "List the routes", Args: command.NoArgs}, nil,
-		func(ctx context.Context, r request) (list, error) {
+	return command.Reply(p.Program, &cobra.Command{Use: "list [flags]", Short: "List the routes", Args: command.NoArgs}, nil,
+		func(ctx context.Context, r command.Request) (list, error) {
 			routes, err := r.Routes(ctx)
 			return list{routes}, err
 		}, func(l list) string { return p.routesTable(l.Routes) })
@@ -114,16 +114,16 @@ func seconds(n int64) string { return console.Duration(time.Duration(n) * time.S
 
 func (p *program) notifySet() *cobra.Command {
 	var secret string // a new one, to be shown once
-	return replyCommand(p, &cobra.Command{
+	return command.Reply(p.Program, &cobra.Command{
 		Use: "set [flags] NAME", Short: "Make a route, or replace it", Args: oneName,
 		Long: `Make a route, or replace it: what is not given is empty. A webhook gets a new secret, which
 is shown once, unless one is given or --unsigned.`,
-	}, setRows(), func(ctx context.Context, r request) (api.Route, error) {
-		route, err := routeOf(r.args[0], r.opts)
+	}, setRows(), func(ctx context.Context, r command.Request) (api.Route, error) {
+		route, err := routeOf(r.Args[0], r.Opts)
 		if err != nil {
 			return route, err
 		}
-		if r.opts.Text("secret") == "" {
+		if r.Opts.Text("secret") == "" {
 			secret = route.Secret
 		}
 		set, err := r.SetRoute(ctx, route)
@@ -225,7 +225,7 @@ func (p *program) notifyLog() *cobra.Command {
 	type list struct {
 		Actions []api.Action `json:"actions"`
 	}
-	return replyCommand(p, &cobra.Command{
+	return command.Reply(p.Program, &cobra.Command{
 		Use: "log [flags] [RUN]", Short: "List notifications and actions, newest first",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -233,10 +233,10 @@ func (p *program) notifyLog() *cobra.Command {
 			}
 			return nil
 		},
-	}, nil, func(ctx context.Context, r request) (list, error) {
+	}, nil, func(ctx context.Context, r command.Request) (list, error) {
 		run, err := "", error(nil)
-		if len(r.args) > 0 {
-			run, err = r.find(ctx)
+		if len(r.Args) > 0 {
+			run, err = command.FindRun(ctx, r.Client, r.Args[0])
 		}
 		if err != nil {
 			return list{}, err
@@ -254,7 +254,7 @@ func (p *program) actionsTable(actions []api.Action) string {
 	var rows [][]console.Cell
 	for _, a := range actions {
 		rows = append(rows, []console.Cell{
-			console.T(a.CreatedAt.Local().Format("01-02 15:04:05")), console.T(shortID(a.Run)), console.T(a.Kind), console.T(a.What), console.T(orDash(a.Route)),
+			console.T(a.CreatedAt.Local().Format("01-02 15:04:05")), console.T(command.ShortID(a.Run)), console.T(a.Kind), console.T(a.What), console.T(orDash(a.Route)),
 			console.T(a.Status), console.R(fmt.Sprint(a.Tries)), console.T(orDash(a.LastError)), console.T(a.Message),
 		})
 	}

@@ -1,4 +1,4 @@
-package querycmd
+package runcmd
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 
 // retry asks for another attempt of a run.
 func (p *program) retry() *cobra.Command {
-	return replyCommand(p, &cobra.Command{
+	return command.Reply(p.Program, &cobra.Command{
 		Use:   "retry [flags] RUN",
 		Short: "Ask for another attempt of a run that has ended badly",
 		Long: `Ask for another attempt of a run that has ended badly. One that was submitted waits in the queue for
@@ -23,12 +23,12 @@ with stint run --retry-wait D for that. For other runs the answer is the command
 again by hand. RUN is an id, the first characters of one, job#number, or the name of a job that has
 one run that ended badly.`,
 		Args: command.OneRun,
-	}, []option.Option{whyRow("the reason, kept with the run")}, func(ctx context.Context, r request) (job.Run, error) {
-		run, err := command.FindOnlyRun(ctx, r.Client, r.args[0], "tried again", job.Failed, job.TimedOut, job.Lost, job.Canceled)
+	}, []option.Option{command.WhyRow("the reason, kept with the run")}, func(ctx context.Context, r command.Request) (job.Run, error) {
+		run, err := command.FindOnlyRun(ctx, r.Client, r.Args[0], "tried again", job.Failed, job.TimedOut, job.Lost, job.Canceled)
 		if err != nil {
 			return job.Run{}, err
 		}
-		return r.Retry(ctx, run, command.UserName(), r.opts.Text("why"))
+		return r.Retry(ctx, run, command.UserName(), r.Opts.Text("why"))
 	}, retriedText)
 }
 
@@ -38,5 +38,5 @@ func retriedText(r job.Run) string {
 	if r.Submitted != nil {
 		begins = "waits for a worker"
 	}
-	return fmt.Sprintf("%s is %s: attempt %d %s\n", console.Clean(runName(r)), r.State, r.Attempt+1, begins)
+	return fmt.Sprintf("%s is %s: attempt %d %s\n", console.Clean(command.RunName(r)), r.State, r.Attempt+1, begins)
 }

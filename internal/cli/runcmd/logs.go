@@ -1,4 +1,4 @@
-package querycmd
+package runcmd
 
 import (
 	"bufio"
@@ -82,9 +82,9 @@ func (p *program) sayIfNotStarted(ctx context.Context, c *client.Client, ref str
 		return err
 	case run.Attempt > 0:
 	case run.State.Terminal():
-		p.Say("%s never started: it has no log; stint show %s says why", runName(run), run.ID)
+		p.Say("%s never started: it has no log; stint show %s says why", command.RunName(run), run.ID)
 	default:
-		p.Say("%s has not started: it has no log yet; stint explain %s says why", runName(run), run.ID)
+		p.Say("%s has not started: it has no log yet; stint explain %s says why", command.RunName(run), run.ID)
 	}
 	return nil
 }

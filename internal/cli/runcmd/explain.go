@@ -1,4 +1,4 @@
-package querycmd
+package runcmd
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 
 // explain prints the results of the health rules for a run.
 func (p *program) explain() *cobra.Command {
-	return replyCommand(p, &cobra.Command{
+	return command.Reply(p.Program, &cobra.Command{
 		Use:   "explain [flags] RUN",
 		Short: "Show what a queued run waits for, or the result of every health rule, and why",
 		Long: `Show the result of every health rule for a run: whether it fires, on which figures, and what
@@ -27,12 +27,12 @@ would happen next and when; then the diagnosis of the run, and what changed sinc
 good run of the job. Of a queued run it shows what the run waits for, and when it will probably
 start; of one that a schedule made, for which time. ` + command.RunHelp,
 		Args: command.OneRun,
-	}, nil, func(ctx context.Context, r request) (e explained, err error) {
-		run, err := r.find(ctx)
+	}, nil, func(ctx context.Context, r command.Request) (e explained, err error) {
+		run, err := command.FindRun(ctx, r.Client, r.Args[0])
 		if err != nil {
 			return e, err
 		}
-		if e.Explanation, err = r.Explain(ctx, run); err != nil || r.opts.On("json") {
+		if e.Explanation, err = r.Explain(ctx, run); err != nil || r.Opts.On("json") {
 			return e, err
 		}
 		if e.run, err = r.Run(ctx, run); err != nil {
@@ -63,7 +63,7 @@ func (p *program) explanation(run job.Run, e api.Explanation, changes api.Change
 	if run.SuspendedAt != nil {
 		state += ", suspended " + console.Ago(*run.SuspendedAt, now)
 	}
-	fmt.Fprintf(&b, "%s: %s; %s\n\n", s.Bold(console.Clean(runName(run))), state, of)
+	fmt.Fprintf(&b, "%s: %s; %s\n\n", s.Bold(console.Clean(command.RunName(run))), state, of)
 	if e.Occurrence != nil {
 		b.WriteString(console.Clean(occurrenceText(run.Job, *e.Occurrence)) + "\n\n")
 	}

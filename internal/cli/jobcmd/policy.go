@@ -1,4 +1,4 @@
-package querycmd
+package jobcmd
 
 import (
 	"context"
@@ -27,7 +27,7 @@ func (p *program) policy() *cobra.Command {
 }
 
 func (p *program) policyTest() *cobra.Command {
-	return replyCommand(p, &cobra.Command{
+	return command.Reply(p.Program, &cobra.Command{
 		Use:   "test [flags] NAME",
 		Short: "Show what a policy would have raised and missed in a job's stored runs",
 		Long: `Replay a policy over the last stored runs of a job and print what it would have raised,
@@ -35,8 +35,8 @@ and which bad ends and findings it would have missed. Nothing is changed.`,
 		Args: oneJob,
 	}, []option.Option{
 		{FlagOnly: true, Name: "policy", Value: "FILE", Help: "the policy (YAML); - reads standard input"},
-	}, func(ctx context.Context, r request) (api.PolicyTest, error) {
-		file := r.opts.Text("policy")
+	}, func(ctx context.Context, r command.Request) (api.PolicyTest, error) {
+		file := r.Opts.Text("policy")
 		if file == "" {
 			return api.PolicyTest{}, option.Usagef("give the policy to test with --policy FILE")
 		}
@@ -44,9 +44,9 @@ and which bad ends and findings it would have missed. Nothing is changed.`,
 		if err != nil {
 			return api.PolicyTest{}, err
 		}
-		wait := p.Wait("replaying over the runs of %s", r.args[0])
+		wait := p.Wait("replaying over the runs of %s", r.Args[0])
 		defer wait.Done()
-		test, err := r.TestPolicy(ctx, r.args[0], text)
+		test, err := r.TestPolicy(ctx, r.Args[0], text)
 		return test, inFile(file, err)
 	}, testText)
 }
