@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/keep"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
@@ -124,33 +125,42 @@ func TestKeepByCountAndSize(t *testing.T) {
 	})
 }
 
-// The middle of a long log goes while the job prints, and again at its end; beginning and
-// end stay, the gap says how much went, and what is left reads in order.
-// Each pass that deletes says how many runs of which rule.
+// Each pass that deletes something reports it once: how many runs of how many jobs, their bytes, and by which rule.
 func TestDeletionsAreReported(t *testing.T) {
 	var reported []string
-	s, err := store.Open(t.Context(), store.Options{
+	s := openWith(t, store.Options{
 		Dir: t.TempDir(), Keep: store.Keep{Age: 24 * time.Hour, Runs: 2},
-		Deleted: func(rule string, runs int) { reported = append(reported, fmt.Sprint(rule, " ", runs)) },
+		Deleted: func(d *keep.Deleted) {
+			reported = append(reported, fmt.Sprintf("%d runs of %d jobs, %d bytes: %s", d.Runs, d.Jobs(), d.Bytes, d.Counts()))
+		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closeStore(t, s)
-	endedRun(t, s, "old", noon.Add(-30*time.Hour), 1000)
+	deleted := []string{endedRun(t, s, "old", noon.Add(-30*time.Hour), 1000)}
 	for i := range 5 {
-		endedRun(t, s, "many", noon.Add(time.Duration(i-10)*time.Minute), 1000)
+		if id := endedRun(t, s, "many", noon.Add(time.Duration(i-10)*time.Minute), 1000); i < 3 {
+			deleted = append(deleted, id)
+		}
+	}
+	var bytes int64
+	for _, id := range deleted {
+		size, err := s.JournalSize(t.Context(), id, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bytes += size
 	}
 	for range 2 { // the second pass finds nothing
 		if err := s.Tidy(t.Context(), noon); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff([]string{"age 1", "runs 3"}, reported); diff != "" {
+	want := []string{fmt.Sprintf("4 runs of 2 jobs, %d bytes: --keep-days 1, --keep-runs 3", bytes)}
+	if diff := cmp.Diff(want, reported); diff != "" {
 		t.Error(diff)
 	}
 }
 
+// The middle of a long log goes while the job prints, and again at its end; beginning and
+// end stay, the gap says how much went, and what is left reads in order.
 func TestLongLogKeepsHeadAndTail(t *testing.T) {
 	const limit = 1 << 20
 	onBoth(t, store.Keep{RunLog: limit}, func(t *testing.T, s *store.Store, _ string) {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/clock"
+	"stint.dev/stint/internal/keep"
 	"stint.dev/stint/internal/store/access"
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/claims"
@@ -47,9 +48,8 @@ type Options struct {
 	Archive blocks.Archive
 	// Keep limits what is kept.
 	Keep maintenance.Keep
-	// Deleted, unless it is nil, is called with the number of runs that one pass of a rule of Keep
-	// deleted: age, runs or bytes.
-	Deleted func(rule string, runs int)
+	// Deleted, unless it is nil, is called after each pass of retention that deleted something.
+	Deleted func(*keep.Deleted)
 	Log     *slog.Logger     // nil: slog.Default()
 	Now     func() time.Time // the server's clock; nil: time.Now
 	// SecretKeyFile holds the keys that encrypt the secrets of routes; it is created if it is

@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/archive"
 	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/keep"
 	"stint.dev/stint/internal/store"
 )
 
@@ -93,9 +94,8 @@ func (p *program) warnArchive(err error) { p.Say("warning: the archive cannot be
 // mistyped number must not go unnoticed.
 func withLog(o store.Options, log *slog.Logger) store.Options {
 	o.Log = log
-	options := map[string]string{"age": "--keep-days", "runs": "--keep-runs", "bytes": "--keep-bytes"}
-	o.Deleted = func(rule string, runs int) {
-		log.Info("retention deleted runs", "rule", options[rule], "runs", runs)
+	o.Deleted = func(d *keep.Deleted) {
+		log.Info("retention deleted runs", "runs", d.Runs, "jobs", d.Jobs(), "bytes", d.Bytes, "rules", d.Counts())
 	}
 	return o
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"stint.dev/stint/internal/keep"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
@@ -63,42 +64,36 @@ var (
 
 // applyRetention deletes the runs that exceed the limits of Keep, in small steps.
 func (s *Maintenance) applyRetention(ctx context.Context, now time.Time) error {
+	var deleted keep.Deleted
+	by := func(rule keep.Rule) counter {
+		return func(job string, bytes int64) { deleted.Add(rule, job, bytes) }
+	}
 	var errs [3]error
 	if s.Keep.Age > 0 {
-		err := s.countDeleted("age", func() error { return s.deleteOlder(ctx, now.Add(-s.Keep.Age)) })
-		if err != nil {
+		if err := s.deleteOlder(ctx, by(keep.Days), now.Add(-s.Keep.Age)); err != nil {
 			errs[0] = fmt.Errorf("delete runs older than %s: %w", s.Keep.Age, err)
 		}
 	}
 	if s.Keep.Runs > 0 {
-		err := s.countDeleted("runs", func() error { return s.deleteBeyondLast(ctx, s.Keep.Runs) })
-		if err != nil {
+		if err := s.deleteBeyondLast(ctx, by(keep.Runs), s.Keep.Runs); err != nil {
 			errs[1] = fmt.Errorf("delete all but the last %d runs of each job: %w", s.Keep.Runs, err)
 		}
 	}
 	if s.Keep.Bytes > 0 {
-		err := s.countDeleted("bytes", func() error { return s.deleteToSize(ctx, s.Keep.Bytes) })
-		if err != nil {
+		if err := s.deleteToSize(ctx, by(keep.Bytes), s.Keep.Bytes); err != nil {
 			errs[2] = fmt.Errorf("delete the oldest runs until journals take %d bytes: %w", s.Keep.Bytes, err)
 		}
+	}
+	if deleted.Runs > 0 && s.onDeleted != nil {
+		s.onDeleted(&deleted)
 	}
 	return errors.Join(errs[:]...)
 }
 
-// countDeleted calls onDeleted with the number of runs that a rule of retention deleted, also if it failed.
-func (s *Maintenance) countDeleted(rule string, keep func() error) error {
-	before := s.deleted.Load()
-	err := keep()
-	if n := s.deleted.Load() - before; n > 0 && s.onDeleted != nil {
-		s.onDeleted(rule, int(n))
-	}
-	return err
-}
-
 // deleteOlder deletes the runs that ended before a time. Because an agent's clock may be years ahead, a
 // run that has not reported since has ended, too.
-func (s *Maintenance) deleteOlder(ctx context.Context, before time.Time) error {
-	return s.deleteBatches(ctx, func() ([]string, error) {
+func (s *Maintenance) deleteOlder(ctx context.Context, count counter, before time.Time) error {
+	return s.deleteBatches(ctx, count, func() ([]string, error) {
 		return s.ReadTexts(ctx, oldRuns, db.Micros(before), maxDeletedRuns, db.Micros(s.Now()))
 	})
 }
@@ -106,7 +101,7 @@ func (s *Maintenance) deleteOlder(ctx context.Context, before time.Time) error {
 // deleteToSize deletes the oldest ended runs, the last one of each job after all others, until journals
 // take at most most bytes. Active runs reduce that by at most half: a single run that prints without end
 // must not delete the history of all jobs.
-func (s *Maintenance) deleteToSize(ctx context.Context, most int64) error {
+func (s *Maintenance) deleteToSize(ctx context.Context, count counter, most int64) error {
 	stored, err := s.StoredBytes(ctx)
 	if err != nil || stored <= most {
 		return err
@@ -117,7 +112,7 @@ func (s *Maintenance) deleteToSize(ctx context.Context, most int64) error {
 	}
 	goal := active + max(most-active, most/2)
 	for _, oldest := range []string{oldestWithLater, oldestRun} {
-		err := s.deleteBatches(ctx, func() ([]string, error) {
+		err := s.deleteBatches(ctx, count, func() ([]string, error) {
 			bytes, err := s.StoredBytes(ctx)
 			if err != nil || bytes <= goal {
 				return nil, err
@@ -143,13 +138,13 @@ func (s *Maintenance) activeBytes(ctx context.Context) (int64, error) {
 	return bytes, nil
 }
 
-func (s *Maintenance) deleteBeyondLast(ctx context.Context, n int) error {
+func (s *Maintenance) deleteBeyondLast(ctx context.Context, count counter, n int) error {
 	jobs, err := s.ReadTexts(ctx, `SELECT job FROM run_counts WHERE state IN `+endedStates+` GROUP BY job HAVING SUM(n) > $1`, n)
 	if err != nil {
 		return err
 	}
 	for _, name := range jobs {
-		err := s.deleteBatches(ctx, func() ([]string, error) {
+		err := s.deleteBatches(ctx, count, func() ([]string, error) {
 			return s.ReadTexts(ctx, beyondLastRuns, name, maxDeletedRuns, n, db.Micros(s.Now()))
 		})
 		if err != nil {
@@ -159,8 +154,8 @@ func (s *Maintenance) deleteBeyondLast(ctx context.Context, n int) error {
 	return nil
 }
 
-// deleteBatches deletes the runs that next returns, until it returns none.
-func (s *Maintenance) deleteBatches(ctx context.Context, next func() ([]string, error)) error {
+// deleteBatches deletes the runs that next returns, until it returns none, and counts them.
+func (s *Maintenance) deleteBatches(ctx context.Context, count counter, next func() ([]string, error)) error {
 	for {
 		ids, err := next()
 		if err != nil || len(ids) == 0 {
@@ -168,10 +163,14 @@ func (s *Maintenance) deleteBatches(ctx context.Context, next func() ([]string, 
 		}
 		began := s.Now()
 		for _, id := range ids {
+			of, bytes, err := s.storedOf(ctx, id)
+			if err != nil {
+				return err
+			}
 			deleted, err := s.DeleteEndedRun(ctx, id)
 			if err == nil {
 				if deleted {
-					s.deleted.Add(1)
+					count(of, bytes)
 				}
 				s.ClearFailure(ctx, troubled.Remove, id)
 			} else if err := s.Skip(ctx, troubled.Remove, id, fmt.Errorf("delete run %s: %w", id, err)); err != nil {

@@ -9,10 +9,10 @@ import (
 	"os"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"stint.dev/stint/internal/clock"
+	"stint.dev/stint/internal/keep"
 	"stint.dev/stint/internal/periodic"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/store/blocks"
@@ -44,8 +44,7 @@ type Maintenance struct {
 	others    StoreParts
 	dir       string // the data directory; empty for PostgreSQL
 	Keep      Keep
-	onDeleted func(rule string, runs int) // may be nil
-	deleted   atomic.Int64                // runs, by all rules of keep
+	onDeleted func(*keep.Deleted) // may be nil
 }
 
 // StoreParts are the methods of other parts of a store that maintenance calls.
@@ -59,10 +58,10 @@ type StoreParts interface {
 	Policy(ctx context.Context, name string) (policy.Stored, error)
 }
 
-// New returns the Maintenance of a store. deleted, unless it is nil, is called with the number of runs that
-// one pass of a rule of retention deleted.
-func New(d *db.DB, items *troubled.Items, j *blocks.Journals, others StoreParts, dir string, keep Keep, deleted func(rule string, runs int)) *Maintenance {
-	return &Maintenance{DB: d, Items: items, Journals: j, others: others, dir: dir, Keep: keep, onDeleted: deleted}
+// New returns the Maintenance of a store. deleted, unless it is nil, is called after each pass of retention that deleted
+// something.
+func New(d *db.DB, items *troubled.Items, j *blocks.Journals, others StoreParts, dir string, limits Keep, deleted func(*keep.Deleted)) *Maintenance {
+	return &Maintenance{DB: d, Items: items, Journals: j, others: others, dir: dir, Keep: limits, onDeleted: deleted}
 }
 
 // Maintain maintains the store until ctx ends: it deletes runs by retention, makes new runs searchable,
