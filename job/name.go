@@ -2,7 +2,6 @@ package job
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,24 +91,6 @@ func checkWord(what, s string, most int, forbidden string) error {
 		}
 	}
 	return nil
-}
-
-// DefaultName returns the job's name when none was given: the base name of the command, made
-// valid. It is "job" when nothing is left.
-func DefaultName(command string) string {
-	name := strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || !unicode.IsGraphic(r) || strings.ContainsRune("#/\\", r) || r == utf8.RuneError {
-			return '-'
-		}
-		return r
-	}, strings.TrimSpace(path.Base(command)))
-	if len(name) > MaxNameBytes {
-		name = strings.ToValidUTF8(name[:MaxNameBytes], "")
-	}
-	if CheckName(name) != nil {
-		return "job"
-	}
-	return name
 }
 
 // Ref is how a person names a run: a whole id, a prefix of one, or job#number.

@@ -63,23 +63,6 @@ func TestCheckLabel(t *testing.T) {
 	}
 }
 
-func TestDefaultName(t *testing.T) {
-	for command, want := range map[string]string{
-		"/usr/bin/python3": "python3", "./train.sh": "train.sh", "": "job", "/": "-", "..": "job", " ": "job",
-		"a#b": "a-b", `c:\x`: "c:-x", "a\x07b": "a-b", strings.Repeat("é", 150): strings.Repeat("é", 100),
-	} {
-		if got := job.DefaultName(command); got != want {
-			t.Errorf("DefaultName(%q) = %q, want %q", command, got, want)
-		}
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		command := hostile().Draw(t, "command")
-		if err := job.CheckName(job.DefaultName(command)); err != nil {
-			t.Fatalf("DefaultName(%q) is not valid: %v", command, err)
-		}
-	})
-}
-
 // hostile draws strings that are as often broken as whole.
 func hostile() *rapid.Generator[string] {
 	return rapid.OneOf(

@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 
+	"stint.dev/stint/internal/jobname"
 	"stint.dev/stint/job"
 )
 
@@ -33,19 +34,19 @@ func Describe(script string) Command {
 			fallback = words[0]
 		}
 		if name, done := c.nameOf(words); done {
-			c.Name = job.DefaultName(name)
+			c.Name = jobname.Valid(name)
 			return c
 		}
 	}
-	c.Name = job.DefaultName(fallback)
+	c.Name = jobname.Valid(fallback)
 	return c
 }
 
 // takeVariables removes the assignments before a command, and records those for Stint.
 func (c *Command) takeVariables(words []string, record bool) []string {
 	for len(words) > 0 {
-		name, value, ok := strings.Cut(words[0], "=")
-		if !ok || !isName(name) {
+		name, value, ok := jobname.Assignment(words[0])
+		if !ok {
 			break
 		}
 		if record && strings.HasPrefix(name, "STINT_") && !strings.ContainsAny(value, "$`") {
@@ -54,17 +55,6 @@ func (c *Command) takeVariables(words []string, record bool) []string {
 		words = words[1:]
 	}
 	return words
-}
-
-// isName reports whether a text is the name of a variable of a shell.
-func isName(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if c != '_' && (c|0x20 < 'a' || c|0x20 > 'z') && (i == 0 || c < '0' || c > '9') {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // preparing are commands that only prepare another one, which follows.
@@ -76,24 +66,12 @@ var preparing = map[string]bool{
 // keywords are words of a shell before a command.
 var keywords = map[string]bool{"if": true, "then": true, "while": true, "until": true, "do": true, "else": true, "!": true, "{": true, "(": true}
 
-// wrapper says how a program that runs another one takes its arguments.
-type wrapper struct {
-	valued   string // letters of options that take a value
-	operands int    // how many arguments come before the command
-}
-
-var wrappers = map[string]wrapper{
-	"nice": {"n", 0}, "ionice": {"cnpPu", 0}, "flock": {"wE", 1}, "timeout": {"sk", 1}, "env": {"uSC", 0}, "sudo": {"ugpCh", 0},
-	"nohup": {}, "setsid": {}, "exec": {"a", 0}, "time": {"of", 0}, "chronic": {}, "cronic": {}, "stdbuf": {"ioe", 0},
-	"systemd-cat": {"tp", 0}, "chrt": {"TPD", 1}, "runuser": {"ugG", 0}, "eval": {}, "builtin": {},
-}
-
 // nameOf returns the name that a command gives to its job; done is false if the command only prepares
 // another one.
 func (c *Command) nameOf(words []string) (name string, done bool) {
 	for len(words) > 0 {
 		base := path.Base(words[0])
-		how, wraps := wrappers[base]
+		inner, script := jobname.Unwrap(words)
 		switch {
 		case keywords[words[0]]:
 			words = words[1:]
@@ -104,48 +82,17 @@ func (c *Command) nameOf(words []string) (name string, done bool) {
 		case base == "stint" || base == "stint-agent":
 			c.Stint = true
 			return base, true
-		case !wraps:
-			return base, true
+		case script != "":
+			described := Describe(script)
+			c.Stint = described.Stint
+			return described.Name, true
+		case len(inner) > 0:
+			words = inner
 		default:
-			rest, script := how.command(words[1:])
-			if script != "" { // flock FILE -c SCRIPT
-				inner := Describe(script)
-				c.Stint = inner.Stint
-				return inner.Name, true
-			}
-			if rest = c.takeVariables(rest, false); len(rest) == 0 {
-				return base, true
-			}
-			words = rest
+			return jobname.Program(words), true
 		}
 	}
 	return "", false
-}
-
-// command returns the command behind the options and operands of a wrapper, or the script that it is given.
-func (w wrapper) command(args []string) (words []string, script string) {
-	operands := w.operands
-	for len(args) > 0 {
-		arg := args[0]
-		switch {
-		case arg == "-c" && w.operands > operands && len(args) > 1:
-			return nil, args[1]
-		case arg == "--":
-			args = args[1:]
-			return args[min(operands, len(args)):], ""
-		case strings.HasPrefix(arg, "-") && len(arg) > 1:
-			if len(arg) == 2 && strings.Contains(w.valued, arg[1:]) && len(args) > 1 {
-				args = args[1:]
-			}
-			args = args[1:]
-		case operands > 0:
-			operands--
-			args = args[1:]
-		default:
-			return args, ""
-		}
-	}
-	return nil, ""
 }
 
 // numbered returns a name with a number behind it, within the size of names.

@@ -24,6 +24,7 @@ import (
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/jobname"
 	"stint.dev/stint/job"
 )
 
@@ -227,7 +228,7 @@ func (a *agentProgram) runEnv(nested bool) func(string) string {
 func (a *agentProgram) identity(c *agent.Config, opts *option.Set, args []string, nested bool) error {
 	c.Job = opts.Text("job")
 	if c.Job == "" {
-		c.Job = job.DefaultName(args[0])
+		c.Job = jobname.Of(args)
 	}
 	if err := job.CheckName(c.Job); err != nil {
 		return option.Usagef("--job: %v", err)

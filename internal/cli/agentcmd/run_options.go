@@ -11,7 +11,7 @@ import (
 // RunRows returns the options of stint run.
 func RunRows() []option.Option {
 	rows := append(command.ServerRows(), []option.Option{
-		{Name: "job", Value: "NAME", Help: "name of the job (default: the command's base name)"},
+		{Name: "job", Value: "NAME", Help: "name of the job (default: the script or module of an interpreter, else the command's base name)"},
 		{Name: "install", Kind: option.List, Value: "CMD", Help: "install step, run through sh -c before the command (repeatable, in order)"},
 		{Name: "install-cache", Kind: option.List, Value: "FILE", Help: "lock file that determines what the install steps make; an equal install is taken from the cache (repeatable)"},
 		{Name: "cache-dir", Kind: option.List, Value: "DIR", Help: "directory that the install steps make and the cache keeps, relative to --dir (repeatable)"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/jobname"
 	"stint.dev/stint/job"
 )
 
@@ -28,7 +29,7 @@ func readSubmission(opts *option.Set, args []string, dashed bool, now time.Time)
 	case len(args) == 0:
 		return r, option.Usagef("stint submit needs the JOB to run, or -- COMMAND")
 	case dashed:
-		r.Command, r.Job = &job.Spec{Args: args}, job.DefaultName(args[0])
+		r.Command, r.Job = &job.Spec{Args: args}, jobname.Of(args)
 	case len(args) > 1:
 		return r, option.Usagef("stint submit needs one JOB; a command comes after --: stint submit -- %s", job.CommandLine(args))
 	default:

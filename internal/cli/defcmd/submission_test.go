@@ -68,7 +68,7 @@ func TestReadSubmission(t *testing.T) {
 			[]string{"report", "--after", "etl#7", "--after", "a:b:ended", "--after", "x:failed", "--after", "odd:thing"},
 			job.SubmitRequest{Job: "report", After: []job.Dependency{{Run: "etl#7", When: "succeeded"}, {Run: "a:b", When: "ended"}, {Run: "x", When: "failed"}, {Run: "odd:thing", When: "succeeded"}}},
 		},
-		{[]string{"--", "/usr/bin/python", "train.py", "--epochs", "3"}, job.SubmitRequest{Job: "python", Command: command("/usr/bin/python", "train.py", "--epochs", "3")}},
+		{[]string{"--", "/usr/bin/python", "train.py", "--epochs", "3"}, job.SubmitRequest{Job: "train", Command: command("/usr/bin/python", "train.py", "--epochs", "3")}},
 		{[]string{"--job", "nightly", "--group", "db", "-c", "echo $X | wc"}, job.SubmitRequest{Job: "nightly", Group: "db", Command: command("sh", "-c", "echo $X | wc")}},
 		{
 			[]string{

@@ -59,7 +59,7 @@ func submitRows() []option.Option {
 // commandRows are the options about a command, which are those of stint run.
 func commandRows() []option.Option {
 	return []option.Option{
-		{Name: "job", Value: "NAME", Help: "with a command: name of the job (default: the command's base name)"},
+		{Name: "job", Value: "NAME", Help: "with a command: name of the job (default: the script or module of an interpreter, else the command's base name)"},
 		{Name: "group", Value: "NAME", Help: "with a command: group whose limit bounds how many runs are active at once"},
 		{Name: "install", Kind: option.List, Value: "CMD", Help: "with a command: install step, run through sh -c before it (repeatable, in order)"},
 		{Name: "install-cache", Kind: option.List, Value: "FILE", Help: "with a command: lock file that determines what the install steps make (repeatable)"},
