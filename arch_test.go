@@ -159,7 +159,7 @@ var table = []row{
 	{"internal/worker", "job internal/agent/bounded internal/agent/filelock internal/clock internal/agent/process/children internal/agent/process/member internal/agent/process/procfs internal/agent/spool internal/agent/statedir", "github.com/google/uuid golang.org/x/sys", "takes runs and starts agents; what an agent does, and which server it is, others know"},
 
 	{"internal/cli/option", "", "github.com/spf13/pflag", "options: flag, environment and help from one row"},
-	{"internal/cli/console", "job internal/agent/sink internal/cli/option", "golang.org/x/term golang.org/x/sys", "tables, colours and progress for people"},
+	{"internal/cli/console", "job internal/agent/sink internal/cli/option", "github.com/rivo/uniseg golang.org/x/term golang.org/x/sys", "tables, colours and progress for people; how wide a text is says a table of Unicode"},
 	{"internal/cli/clitest", "internal/cli/console", "github.com/spf13/cobra", "runs commands, for tests"},
 	{"internal/cli/command", "internal/due job client internal/agent/bounded internal/agent/process internal/cli/option internal/cli/console", "github.com/spf13/cobra", "the options that lead to a server, the client made of them, and checks of arguments, for both programs"},
 	{"internal/cli/doctor", "job client internal/agent/bounded internal/agent/freespace internal/agent/process internal/agent/process/contain internal/agent/spool internal/cli/console", "golang.org/x/sys", "checks a host for an agent; it reads no options and prints nothing"},

@@ -143,11 +143,11 @@ func (a *agentProgram) cacheTable(entries []cache.ListedEntry, now time.Time) st
 			made, created = console.P("damaged: "+l.Damaged, s.Red), "?"
 		}
 		rows = append(rows, []console.Cell{
-			console.P(cache.Short(l.Key), s.Bold), console.R(job.Bytes(l.Bytes)), console.R(fmt.Sprint(l.Files)),
-			console.R(created), console.R(console.Ago(l.UsedAt, now)), made,
+			console.P(cache.Short(l.Key), s.Bold), console.T(job.Bytes(l.Bytes)), console.T(fmt.Sprint(l.Files)),
+			console.T(created), console.T(console.Ago(l.UsedAt, now)), made,
 		})
 	}
-	return console.Table([]string{"KEY", "SIZE", "FILES", "CREATED", "USED", "MADE BY"}, rows, a.Width(a.Out), s)
+	return a.Table([]console.Column{{Head: "KEY"}, {Head: "SIZE", Right: true}, {Head: "FILES", Right: true, Drop: 1}, {Head: "CREATED", Right: true, Drop: 2}, {Head: "USED", Right: true}, {Head: "MADE BY", Min: 16}}, rows)
 }
 
 func baseNames(paths []string) []string {

@@ -71,20 +71,6 @@ func TestCleanLeavesOneSafeLine(t *testing.T) {
 	}
 }
 
-func TestTable(t *testing.T) {
-	got := Table([]string{"NAME", "N"}, [][]Cell{{T("a"), R("5")}, {T("longer"), R("123")}}, 0, Style{})
-	want := "NAME      N\na         5\nlonger  123\n"
-	if got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-	cut := Table([]string{"A", "COMMAND"}, [][]Cell{{T("x"), T(strings.Repeat("y", 50))}}, 20, Style{})
-	for line := range strings.Lines(cut) {
-		if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > 20 {
-			t.Errorf("a line of %d columns: %q", n, line)
-		}
-	}
-}
-
 func TestColoursOnlyOnATerminal(t *testing.T) {
 	con, _ := capture(t)
 	if con.Colours(con.Out) || con.StyleFor(con.Out).Red("x") != "x" {

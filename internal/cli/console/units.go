@@ -55,6 +55,11 @@ func Ago(t, now time.Time) string {
 	return Duration(d.Truncate(time.Second)) + " ago"
 }
 
+// RunCell returns the name of a run, of which a narrow table cuts that of the job and keeps the number.
+func RunCell(name string, number int64, paint func(string) string) Cell {
+	return Cell{Text: name, Tail: fmt.Sprintf("#%d", number), Paint: paint}
+}
+
 // StateCell returns a state as shape, word and colour.
 func StateCell(s job.State, style Style) Cell {
 	shape, paint := "●", style.Blue

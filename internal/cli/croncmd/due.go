@@ -140,7 +140,6 @@ func (h host) zone() (string, error) {
 
 // dueText prints what is expected, and what is not.
 func (p *program) dueText(all expectations) string {
-	s := p.StyleFor(p.Out)
 	if len(all.Set)+len(all.LeftOut) == 0 {
 		p.Say("no job of these crontabs is adopted; begin with: stint cron adopt")
 		return ""
@@ -159,5 +158,5 @@ func (p *program) dueText(all expectations) string {
 	if len(rows) == 0 {
 		return ""
 	}
-	return console.Table([]string{"job", "times", "zone", "state"}, rows, p.Width(p.Out), s)
+	return p.Table([]console.Column{{Head: "JOB", Min: 16}, {Head: "TIMES", Min: 12}, {Head: "ZONE", Min: 8}, {Head: "STATE"}}, rows)
 }

@@ -165,19 +165,19 @@ func (p *program) table(jobs []listed) string {
 		b.WriteString(s.Bold(console.Clean(jobs[0].Crontab)) + "\n")
 		var rows [][]console.Cell
 		for _, l := range jobs[:n] {
-			at := "-"
+			at := console.T("-")
 			if l.NextAt != nil {
-				at = l.NextAt.Format("2006-01-02 15:04")
+				at = console.At(*l.NextAt, "2006-01-02 15:04")
 			}
 			state := console.P(l.State, s.Muted)
 			if l.State == stateAdopted {
 				state.Paint = s.Green
 			}
 			rows = append(rows, []console.Cell{
-				console.T(l.Schedule), console.T(at), console.T(cmp.Or(l.User, "-")), console.T(l.Job), state, console.T(strings.TrimSpace(l.Command)),
+				console.T(l.Schedule), at, console.T(cmp.Or(l.User, "-")), console.T(l.Job), state, console.T(strings.TrimSpace(l.Command)),
 			})
 		}
-		b.WriteString(console.Table([]string{"schedule", "next", "user", "job", "state", "command"}, rows, p.Width(p.Out), s))
+		b.WriteString(p.Table([]console.Column{{Head: "SCHEDULE", Min: 12}, {Head: "NEXT", Drop: 2}, {Head: "USER", Min: 4, Drop: 1}, {Head: "JOB", Min: 16}, {Head: "STATE"}, {Head: "COMMAND", Min: 12}}, rows))
 		jobs = jobs[n:]
 	}
 	return b.String()

@@ -49,10 +49,10 @@ func (p *program) groupList() *cobra.Command {
 		var rows [][]console.Cell
 		for _, g := range l.Groups {
 			rows = append(rows, []console.Cell{
-				console.T(g.Name), console.R(fmt.Sprint(g.Limit)), console.R(fmt.Sprint(g.Active)), console.R(fmt.Sprint(g.Waiting)),
+				console.T(g.Name), console.T(fmt.Sprint(g.Limit)), console.T(fmt.Sprint(g.Active)), console.T(fmt.Sprint(g.Waiting)),
 			})
 		}
-		return console.Table([]string{"GROUP", "LIMIT", "ACTIVE", "WAITING"}, rows, p.Width(p.Out), p.StyleFor(p.Out))
+		return p.Table([]console.Column{{Head: "GROUP", Min: 12}, {Head: "LIMIT", Right: true}, {Head: "ACTIVE", Right: true}, {Head: "WAITING", Right: true}}, rows)
 	})
 }
 

@@ -59,11 +59,11 @@ func (p *program) queueText(page job.QueuePage, now time.Time) string {
 			paint = s.Red
 		}
 		rows = append(rows, []console.Cell{
-			console.P(fmt.Sprintf("%s#%d", r.Job, r.Number), paint), console.T(cmp.Or(string(r.Health), "-")), console.R(console.Duration(max(0, now.Sub(r.Since)))), console.T(string(r.Priority)),
-			console.R(fmt.Sprint(r.Ahead)), console.T(aboutText(r.StartsAbout, now)), console.T(waitText(r)),
+			console.RunCell(r.Job, r.Number, paint), console.T(cmp.Or(string(r.Health), "-")), console.T(console.Duration(max(0, now.Sub(r.Since)))), console.T(string(r.Priority)),
+			console.T(fmt.Sprint(r.Ahead)), console.T(aboutText(r.StartsAbout, now)), console.T(waitText(r)),
 		})
 	}
-	text := console.Table([]string{"RUN", "HEALTH", "WAITS", "PRIORITY", "AHEAD", "STARTS", "FOR"}, rows, p.Width(p.Out), s)
+	text := p.Table([]console.Column{{Head: "RUN", Min: 20}, {Head: "HEALTH", Drop: 2}, {Head: "WAITS", Right: true}, {Head: "PRIORITY", Drop: 1}, {Head: "AHEAD", Right: true, Drop: 3}, {Head: "STARTS"}, {Head: "FOR", Min: 20}}, rows)
 	if more := page.Queued - int64(len(page.Runs)); more > 0 && page.NextCursor != nil {
 		text += s.Muted(fmt.Sprintf("%s in the queue; --limit shows more", console.Count(page.Queued, "run"))) + "\n"
 	}

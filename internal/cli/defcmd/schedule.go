@@ -94,9 +94,9 @@ func (p *program) schedulesText(l scheduleReply) string {
 		case s.JobPaused != nil:
 			next = pausedText("the job is paused", s.JobPaused)
 		}
-		rows = append(rows, []console.Cell{console.T(s.Job), console.R(fmt.Sprint(s.Number)), console.T(s.When), console.T(s.Zone), console.T(next)})
+		rows = append(rows, []console.Cell{console.T(s.Job), console.T(fmt.Sprint(s.Number)), console.T(s.When), console.T(s.Zone), console.T(next)})
 	}
-	return console.Table([]string{"JOB", "SCHEDULE", "WHEN", "ZONE", "NEXT"}, rows, p.Width(p.Out), p.StyleFor(p.Out))
+	return p.Table([]console.Column{{Head: "JOB", Min: 16}, {Head: "SCHEDULE", Right: true, Drop: 1}, {Head: "WHEN", Min: 10}, {Head: "ZONE", Min: 8, Drop: 2}, {Head: "NEXT", Min: 16}}, rows)
 }
 
 // pausedText says who paused what, and why.
@@ -143,10 +143,10 @@ that a change of the clocks moves are marked.`,
 				note = strings.TrimPrefix(note+", paused", ", ")
 			}
 			rows = append(rows, []console.Cell{
-				console.T(one.At.Format(timeFormat)), console.T(one.Job), console.R(fmt.Sprint(one.Schedule)), console.T(note),
+				console.T(one.At.Format(timeFormat)), console.T(one.Job), console.T(fmt.Sprint(one.Schedule)), console.T(note),
 			})
 		}
-		return console.Table([]string{"TIME", "JOB", "SCHEDULE", "NOTE"}, rows, p.Width(p.Out), p.StyleFor(p.Out))
+		return p.Table([]console.Column{{Head: "TIME"}, {Head: "JOB", Min: 16}, {Head: "SCHEDULE", Right: true, Drop: 1}, {Head: "NOTE", Min: 12}}, rows)
 	})
 }
 
@@ -217,7 +217,7 @@ each run takes a while, and overlaps are minded.`,
 		if err != nil {
 			return err
 		}
-		return console.WriteAll(p.Out, console.Table([]string{"TIME", "SCHEDULE", "RESULT", "NOTE"}, out, p.Width(p.Out), p.StyleFor(p.Out)))
+		return console.WriteAll(p.Out, p.Table([]console.Column{{Head: "TIME", Min: 30}, {Head: "SCHEDULE", Right: true, Drop: 1}, {Head: "RESULT"}, {Head: "NOTE", Min: 12}}, out))
 	}
 	return cmd
 }
@@ -253,7 +253,7 @@ func rehearse(d definition.Definition, opts *option.Set) (rows [][]console.Cell,
 			at += fmt.Sprintf(" and %d more until %s", one.Count-1, one.Last.Format("2006-01-02 15:04"))
 		}
 		note := strings.TrimPrefix(strings.Join([]string{one.Change, one.Why}, "; "), "; ")
-		rows = append(rows, []console.Cell{console.T(at), console.R(fmt.Sprint(one.Rule + 1)), console.T(string(one.Result)), console.T(strings.TrimSuffix(note, "; "))})
+		rows = append(rows, []console.Cell{console.T(at), console.T(fmt.Sprint(one.Rule + 1)), console.T(string(one.Result)), console.T(strings.TrimSuffix(note, "; "))})
 	}
 	if more {
 		return nil, fmt.Errorf("the period has more than %d times: choose a shorter one", mostRehearsed)
@@ -293,10 +293,10 @@ before. Asking again makes no run twice. At most 1,000 times at once.`,
 				run = fmt.Sprintf("#%d %s", o.Number, o.State)
 			}
 			rows = append(rows, []console.Cell{
-				console.T(o.At.Local().Format(timeFormat)), console.R(fmt.Sprint(o.Schedule)), console.T(o.Result), console.T(run), console.T(o.Why),
+				console.T(o.At.Local().Format(timeFormat)), console.T(fmt.Sprint(o.Schedule)), console.T(o.Result), console.T(run), console.T(o.Why),
 			})
 		}
-		return console.Table([]string{"TIME", "SCHEDULE", "RESULT", "RUN", "WHY"}, rows, p.Width(p.Out), p.StyleFor(p.Out))
+		return p.Table([]console.Column{{Head: "TIME"}, {Head: "SCHEDULE", Right: true, Drop: 1}, {Head: "RESULT"}, {Head: "RUN"}, {Head: "WHY", Min: 12}}, rows)
 	})
 }
 

@@ -123,7 +123,7 @@ func (p *program) versions() *cobra.Command {
 				console.T(v.AppliedBy), console.T(v.Source), console.T(strings.Join(v.Changes, "; ")),
 			})
 		}
-		return console.Table([]string{"VERSION", "", "APPLIED", "BY", "SOURCE", "CHANGES"}, rows, p.Width(p.Out), s)
+		return p.Table([]console.Column{{Head: "VERSION"}, {Head: ""}, {Head: "APPLIED"}, {Head: "BY", Min: 6, Drop: 2}, {Head: "SOURCE", Min: 8, Drop: 1}, {Head: "CHANGES", Min: 16}}, rows)
 	})
 }
 

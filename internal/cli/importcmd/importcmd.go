@@ -177,7 +177,7 @@ func (p *program) text(out result) string {
 	if len(rows) == 0 {
 		return ""
 	}
-	return console.Table([]string{"job", "expected", "uuid", "expectation"}, rows, p.Width(p.Out), p.StyleFor(p.Out))
+	return p.Table([]console.Column{{Head: "JOB", Min: 16}, {Head: "EXPECTED", Min: 16}, {Head: "UUID", Drop: 1}, {Head: "EXPECTATION", Min: 8}}, rows)
 }
 
 // when says when a run is expected.

@@ -62,7 +62,7 @@ func (p *program) routesTable(routes []api.Route) string {
 			p.Say("%s", console.Clean(r.Error))
 		}
 	}
-	return console.Table([]string{"NAME", "RECEIVER", "TAKES", "HOW"}, rows, 0, p.StyleFor(p.Out))
+	return p.Table([]console.Column{{Head: "NAME", Min: 8}, {Head: "RECEIVER", Min: 20}, {Head: "TAKES", Min: 12}, {Head: "HOW", Min: 12}}, rows)
 }
 
 // matchText describes the messages that a route takes.
@@ -254,9 +254,9 @@ func (p *program) actionsTable(actions []api.Action) string {
 	var rows [][]console.Cell
 	for _, a := range actions {
 		rows = append(rows, []console.Cell{
-			console.T(a.CreatedAt.Local().Format("01-02 15:04:05")), console.T(command.ShortID(a.Run)), console.T(a.Kind), console.T(a.What), console.T(orDash(a.Route)),
-			console.T(a.Status), console.R(fmt.Sprint(a.Tries)), console.T(orDash(a.LastError)), console.T(a.Message),
+			console.At(a.CreatedAt, "01-02 15:04:05"), console.T(command.ShortID(a.Run)), console.T(a.Kind), console.T(a.What), console.T(orDash(a.Route)),
+			console.T(a.Status), console.T(fmt.Sprint(a.Tries)), console.T(orDash(a.LastError)), console.T(a.Message),
 		})
 	}
-	return console.Table([]string{"AT", "RUN", "KIND", "WHAT", "ROUTE", "STATUS", "TRIES", "RESULT", "MESSAGE"}, rows, p.Width(p.Out), p.StyleFor(p.Out))
+	return p.Table([]console.Column{{Head: "AT"}, {Head: "RUN", Min: 20}, {Head: "KIND", Drop: 2}, {Head: "WHAT", Min: 8}, {Head: "ROUTE", Min: 8, Drop: 4}, {Head: "STATUS"}, {Head: "TRIES", Right: true, Drop: 1}, {Head: "RESULT", Min: 12, Drop: 3}, {Head: "MESSAGE", Min: 20}}, rows)
 }

@@ -89,14 +89,24 @@ func (p *program) runsTable(runs []job.Run, now time.Time) string {
 			cpu, peak = fmt.Sprintf("%.1f s", r.Usage.CPUSeconds), job.Bytes(r.Usage.PeakMemoryBytes)
 		}
 		rows = append(rows, []console.Cell{
-			console.P(command.RunName(r), s.Bold), console.StateCell(r.State, s), healthCell(r, s),
-			console.T(startedText(r, now)), console.R(durationText(r, now)),
-			console.R(cpu), console.R(peak),
+			console.RunCell(r.Job, r.Number, s.Bold), console.StateCell(r.State, s), healthCell(r, s),
+			startedCell(r, now), console.T(durationText(r, now)),
+			console.T(cpu), console.T(peak),
 			console.T(r.Host), console.P(command.ShortID(r.ID), s.Muted), console.T(console.Cut(r.Command, maxCommand)),
 		})
 	}
-	header := []string{"RUN", "STATE", "HEALTH", "STARTED", "TOOK", "CPU", "PEAK", "HOST", "ID", "COMMAND"}
-	return console.Table(header, rows, p.Width(p.Out), s)
+	return p.Table([]console.Column{
+		{Head: "RUN", Min: 20},
+		{Head: "STATE"},
+		{Head: "HEALTH", Min: 8},
+		{Head: "STARTED", Min: 8},
+		{Head: "TOOK", Right: true},
+		{Head: "CPU", Right: true, Drop: 3},
+		{Head: "PEAK", Right: true, Drop: 2},
+		{Head: "HOST", Min: 8, Drop: 4},
+		{Head: "ID", Drop: 1},
+		{Head: "COMMAND", Min: 16, Drop: 5},
+	}, rows)
 }
 
 // maxCommand bounds a command in a table that no terminal bounds; show has the whole.
@@ -125,19 +135,19 @@ func rules(findings []job.Finding) string {
 	return strings.Join(names, ", ")
 }
 
-func startedText(r job.Run, now time.Time) string {
+func startedCell(r job.Run, now time.Time) console.Cell {
 	if r.StartedAt == nil {
-		return "not yet"
+		return console.T("not yet")
 	}
 	layout := "2006-01-02 15:04"
 	if now.Sub(r.StartAt) < 20*time.Hour {
 		layout = "15:04:05"
 	}
-	text := r.StartAt.Local().Format(layout)
+	cell := console.At(r.StartAt, layout)
 	if late := lateText(r); late != "" {
-		text += ", " + late
+		cell.Text += ", " + late
 	}
-	return text
+	return cell
 }
 
 // lateText reports that a run was delivered late; empty for one that was not.

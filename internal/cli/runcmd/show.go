@@ -185,10 +185,10 @@ func (p *program) stepsTable(r job.Run, now time.Time, s console.Style) string {
 		}
 		rows = append(rows, []console.Cell{
 			console.T(st.Name), console.StateCell(st.State, s),
-			console.R(stepTime(st, r.State, now)), console.T(how), console.T(console.Cut(st.Command, maxCommand)),
+			console.T(stepTime(st, r.State, now)), console.T(how), console.T(console.Cut(st.Command, maxCommand)),
 		})
 	}
-	return console.Table([]string{"STEP", "STATE", "TOOK", "END", "COMMAND"}, rows, p.Width(p.Out), s)
+	return p.Table([]console.Column{{Head: "STEP", Min: 8}, {Head: "STATE"}, {Head: "TOOK", Right: true}, {Head: "END", Drop: 1}, {Head: "COMMAND", Min: 16}}, rows)
 }
 
 // stepTime returns how long a step has taken so far, or took; "?" if nobody knows when it ended, as of

@@ -158,20 +158,20 @@ func (p *program) tokenList() *cobra.Command {
 }
 
 func (p *program) tokensTable(all []client.Token) string {
-	day := func(t *time.Time, never string) string {
+	minute := func(t *time.Time) console.Cell {
 		if t == nil {
-			return never
+			return console.T("never")
 		}
-		return t.Local().Format("2006-01-02 15:04")
+		return console.At(*t, "2006-01-02 15:04")
 	}
 	var rows [][]console.Cell
 	for _, t := range all {
 		rows = append(rows, []console.Cell{
-			console.T(t.Name), console.T(scopeText(t)), console.T(t.Prefix + "…"), console.T(day(&t.CreatedAt, "")),
-			console.T(day(t.ExpiresAt, "never")), console.T(day(t.LastUsedAt, "never")), console.T(t.ID),
+			console.T(t.Name), console.T(scopeText(t)), console.T(t.Prefix + "…"), minute(&t.CreatedAt),
+			minute(t.ExpiresAt), minute(t.LastUsedAt), console.T(t.ID),
 		})
 	}
-	return console.Table([]string{"NAME", "SCOPE", "TOKEN", "CREATED", "EXPIRES", "LAST USED", "ID"}, rows, 0, p.StyleFor(p.Out))
+	return p.Table([]console.Column{{Head: "NAME", Min: 12}, {Head: "SCOPE", Min: 6}, {Head: "TOKEN", Drop: 2}, {Head: "CREATED", Drop: 3}, {Head: "EXPIRES"}, {Head: "LAST USED"}, {Head: "ID", Drop: 1}}, rows)
 }
 
 // scopeText is the scope of a token, with what it is for.

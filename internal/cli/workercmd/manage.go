@@ -55,11 +55,11 @@ func (p *program) workersTable(all []job.WorkerInfo, now time.Time) string {
 			state = console.P(drainText(*w.Drain, now), s.Yellow)
 		}
 		rows = append(rows, []console.Cell{
-			console.P(w.Name, s.Bold), state, console.R(fmt.Sprintf("%d/%d", w.Claimed+w.Active, w.Slots)),
+			console.P(w.Name, s.Bold), state, console.T(fmt.Sprintf("%d/%d", w.Claimed+w.Active, w.Slots)),
 			console.T(w.Host), console.T(w.Version), console.T(freeText(w)), console.T(takesText(w)),
 		})
 	}
-	table := console.Table([]string{"WORKER", "STATE", "SLOTS", "HOST", "VERSION", "FREE", "TAKES"}, rows, p.Width(p.Out), s)
+	table := p.Table([]console.Column{{Head: "WORKER", Min: 12}, {Head: "STATE", Min: 12}, {Head: "SLOTS", Right: true}, {Head: "HOST", Min: 8, Drop: 2}, {Head: "VERSION", Min: 8, Drop: 1}, {Head: "FREE", Min: 12, Drop: 3}, {Head: "TAKES", Min: 8}}, rows)
 	for _, w := range all {
 		for _, work := range w.Withheld {
 			table += s.Yellow(console.Clean(work.Text)) + "\n"
