@@ -2,16 +2,21 @@ package cli
 
 import (
 	"flag"
+	"fmt"
+	"net/http"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"stint.dev/stint/internal/cli/agentcmd"
+	"stint.dev/stint/internal/cli/clitest"
+	"stint.dev/stint/internal/cli/exitcode"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/cli/servercmd"
 	"stint.dev/stint/internal/cli/workercmd"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/options.md")
+var update = flag.Bool("update", false, "rewrite the documents that are made from the program")
 
 // TestOptionsDoc compares docs/options.md with the option table.
 func TestOptionsDoc(t *testing.T) {
@@ -34,7 +39,41 @@ The agent keeps its spool and caches under ` + "`STINT_STATE`" + ` (default: ` +
 ## stint server
 
 ` + option.Markdown(servercmd.Rows())
-	const file = "../../docs/options.md"
+	sameDoc(t, "options.md", want)
+}
+
+// TestExitCodesDoc compares docs/exit-codes.md with the table of exit codes and the tree of commands.
+func TestExitCodesDoc(t *testing.T) {
+	c, _ := clitest.Console(t, func(string) string { return "" })
+	statuses := "| the server answers | exit code |\n|---|---|\n"
+	for _, s := range []int{400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 421, 422, 429, 500, 501, 503} {
+		statuses += fmt.Sprintf("| %d %s | %d |\n", s, http.StatusText(s), exitcode.OfStatus(s))
+	}
+	sameDoc(t, "exit-codes.md", `# Exit codes
+
+Each command names its exit codes in `+"`stint COMMAND --help`"+`. Errors are one line on stderr, which says what was tried, on what, and what to do.
+
+Commands that ask a server distinguish *no* from *could not ask*, so that a script need not read the message:
+
+`+"```sh"+`
+stint logs nightly --grep '^ERROR'
+case $? in
+0) echo "it printed errors" ;;
+1) echo "it did not" ;;
+*) echo "nobody knows" ;;
+esac
+`+"```"+`
+
+What the server answers decides as follows; no answer, and an answer that is not one of a Stint server, are 3.
+
+`+statuses+`
+`+exitcode.Markdown(newRoot(c, nil, "test")))
+}
+
+// sameDoc compares a document with what it must contain, or writes it.
+func sameDoc(t *testing.T, name, want string) {
+	t.Helper()
+	file := filepath.Join("../../docs", name)
 	if *update {
 		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -45,6 +84,6 @@ The agent keeps its spool and caches under ` + "`STINT_STATE`" + ` (default: ` +
 		t.Fatal(err)
 	}
 	if string(have) != want {
-		t.Error("docs/options.md differs from the option table; rewrite it with: go test ./internal/cli -run OptionsDoc -update")
+		t.Errorf("docs/%s differs from the program; rewrite it with: go test ./internal/cli -run Doc -update", name)
 	}
 }

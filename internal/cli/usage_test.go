@@ -25,6 +25,14 @@ func stint(t *testing.T, args ...string) (code int, stdout, stderr string) {
 func TestWrongUseExitsWith2(t *testing.T) {
 	for _, c := range []struct{ args, says string }{
 		{"bogus", `no command "bogus"`},
+		{"lgos x", `no command "lgos"; did you mean logs?`},
+		{"job shwo", "did you mean show?"},
+		{"help bogus", `no command "bogus"`},
+		{"help job bogus", `no command "bogus" below stint job`},
+		{"help show x", `stint show has no commands below it`},
+		{"runs --stat failed", "--stat; did you mean --state?"},
+		{"--json runs", "they follow the command, as in stint runs --json"},
+		{"run --job x -x true", "put -- before that"},
 		{"job list", `no command "list" below stint job; stint job --help`},
 		{"notify bogus", `no command "bogus" below stint notify`},
 		{"server backup", "needs one DIR"},

@@ -104,8 +104,8 @@ func TestSubmitToAWorker(t *testing.T) {
 			t.Errorf("its log is %q", text)
 		}
 
-		wantResult(t, a.run("submit", "report", "--param", "DAY=never"), 1, "DAY")
-		wantResult(t, a.run("submit", "report", "--param", "NIGHT=1"), 1, "NIGHT")
+		wantResult(t, a.run("submit", "report", "--param", "DAY=never"), 2, "DAY")
+		wantResult(t, a.run("submit", "report", "--param", "NIGHT=1"), 2, "NIGHT")
 		wantResult(t, a.run("submit", "none"), 1, "none")
 
 		first := submitted(t, a.run("submit", "report", "--key", "order 7", "--json"))
@@ -156,7 +156,7 @@ func TestGatesOfTheQueue(t *testing.T) {
 	wantResult(t, a.run("explain", "quick#2"), 0, "not_before")
 	wantResult(t, a.run("cancel", "quick#2"), 0, "canceled")
 	wantResult(t, a.run("queue", "move", "wait#2", "--priority", "high"), 0, "wait#2 has the priority high")
-	wantResult(t, a.run("submit", "quick", "--after", "quick#2"), 1, "can never be met")
+	wantResult(t, a.run("submit", "quick", "--after", "quick#2"), 2, "can never be met")
 
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,8 @@ import (
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/croncmd"
-	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/cli/exitcode"
+	"stint.dev/stint/internal/cli/help"
 	"stint.dev/stint/internal/cli/workercmd"
 )
 
@@ -41,20 +42,8 @@ func Root(c *console.Console, taken *signals.Taker, version, name, short, long s
 		Use: name, Short: short, Long: short + ".\n\n" + long,
 		SilenceUsage: true, SilenceErrors: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		Args:              cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return unknownCommand(cmd, args[0])
-			}
-			return cmd.Help()
-		},
 	}
-	root.SetOut(c.Out)
-	root.SetErr(c.Err)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return option.Usagef("%v; %s --help lists the options", err, cmd.CommandPath())
-	})
-	root.SetUsageFunc(usage(c))
+	help.Set(root, c)
 	a := &agentProgram{Console: c, version: version, signals: taken}
 	root.AddCommand(a.run(), a.flush(), a.attempt(), a.finishAttempt(), a.cacheCommand(), a.doctor(), a.versionCommand())
 	p := &command.Program{Console: c, Version: version}
@@ -69,14 +58,14 @@ func Execute(root *cobra.Command, c *console.Console, args []string) int {
 		own[i] = strings.Clone(arg)
 	}
 	root.SetArgs(own)
-	err := runCommand(root, args)
-	code := c.Report(root.Name(), err)
+	cmd, err := runCommand(root, args)
+	c.Report(root.Name(), err)
 	c.Flush()
 	var exit *console.ExitError
 	if errors.As(err, &exit) && exit.Signal != 0 {
 		signals.Die(exit.Signal)
 	}
-	return code
+	return exitcode.Of(cmd, err)
 }
 
 // TakeSignals begins to take signals if args are those of an agent: before anything else,
@@ -92,25 +81,20 @@ func TakeSignals(args []string) *signals.Taker {
 
 func runs(args []string) bool { return len(args) > 0 && (args[0] == "run" || args[0] == "attempt") }
 
-// runCommand runs the command; an agent beside the main thread. The kernel hands a signal to
+// runCommand runs the command and returns it; an agent beside the main thread. The kernel hands a signal to
 // the main thread if it can, and there it would wait behind a call into a file system that
 // does not answer.
-func runCommand(root *cobra.Command, args []string) error {
+func runCommand(root *cobra.Command, args []string) (cmd *cobra.Command, err error) {
 	if !runs(args) {
-		return root.ExecuteContext(context.Background())
+		return root.ExecuteContextC(context.Background())
 	}
-	done := make(chan error, 1)
-	go func() { done <- root.ExecuteContext(context.Background()) }()
-	return <-done
-}
-
-func unknownCommand(cmd *cobra.Command, name string) error {
-	hint := ""
-	if near := cmd.SuggestionsFor(name); len(near) > 0 {
-		hint = fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))
-	}
-	return option.Usagef("there is no command %q%s; %s --help lists them, and a job is run with: %s run -- %s",
-		name, hint, cmd.Name(), cmd.Name(), name)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		cmd, err = root.ExecuteContextC(context.Background())
+	}()
+	<-done
+	return cmd, err
 }
 
 type agentProgram struct {

@@ -30,23 +30,7 @@ import (
 
 const runLong = `Run a job: its install steps, then the command. Output, CPU and memory, heartbeats, start
 and end go to the tracking server; the job starts at once and never waits for it. With no
-server the journal of the run waits on disk until stint flush or the next stint run.
-
-Exit codes:
-  the job or its install step exited by itself         its code
-  the job died of signal n                             128 + n
-  time limit                                           124
-  canceled by the server or a policy, or superseded    the job's code if not 0, else
-                                                       128 + the last signal sent;
-                                                       143 between two attempts
-  SIGINT or SIGTERM, and the job then exited           its code, also 0
-  SIGINT or SIGTERM, and the job then died or was      stint run dies of that signal;
-  killed                                               as PID 1 it exits with 128 + n
-  output for stdout or stderr was dropped, and the     125
-  code would be 0
-  command not found; not executable                    127; 126
-  bad options or arguments                             2
-  stint could not do its work before the job started   125`
+server the journal of the run waits on disk until stint flush or the next stint run.`
 
 // run supervises one job.
 func (a *agentProgram) run() *cobra.Command {

@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/agent/environment"
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/exitcode"
 	"stint.dev/stint/internal/crontab"
 	"stint.dev/stint/job"
 )
@@ -53,14 +54,15 @@ func Shell(args []string, version string) int {
 		options = append(options, "--merge-output")
 	}
 	cmd.SetArgs(append(options, "--", s.path, "-c", text))
-	err := runCommand(cmd, []string{"run"})
+	_, err := runCommand(cmd, []string{"run"})
 	var not *notStartedError
 	if errors.As(err, &not) {
 		s.log.add(fmt.Sprintf("%v; %s runs it, and the run is not recorded", err, s.path))
 		s.log.end()
 		return s.exec(args)
 	}
-	code := con.Report(crontab.ShellName, err)
+	con.Report(crontab.ShellName, err)
+	code := exitcode.Of(nil, err)
 	s.log.end()
 	var exit *console.ExitError
 	if errors.As(err, &exit) && exit.Signal != 0 {

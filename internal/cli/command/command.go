@@ -102,9 +102,23 @@ func NoArgs(cmd *cobra.Command, args []string) error {
 // NoCommand refuses arguments of a command that only holds other commands.
 func NoCommand(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return option.Usagef("there is no command %q below %s; %s --help lists them", args[0], cmd.CommandPath(), cmd.CommandPath())
+		return option.Usagef("there is no command %q below %s%s; %s --help lists them", args[0], cmd.CommandPath(), DidYouMean(Near(cmd, args[0])), cmd.CommandPath())
 	}
 	return nil
+}
+
+// Near returns the names of commands below cmd that are like name.
+func Near(cmd *cobra.Command, name string) []string {
+	cmd.SuggestionsMinimumDistance = 2 // letters
+	return cmd.SuggestionsFor(name)
+}
+
+// DidYouMean is what an error adds of names that may be meant; empty for none.
+func DidYouMean(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return "; did you mean " + strings.Join(names, " or ") + "?"
 }
 
 // Group makes a command that holds other commands and prints its help when it is run itself.

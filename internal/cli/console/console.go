@@ -19,7 +19,6 @@ import (
 
 	"golang.org/x/term"
 	"stint.dev/stint/internal/agent/sink"
-	"stint.dev/stint/internal/cli/option"
 )
 
 // Exit codes of stint itself; a job's own code is passed through.
@@ -108,24 +107,15 @@ func (c *Console) writeMessage(text string) {
 	_, _ = io.WriteString(c.Err, text) // an error of stderr cannot be reported anywhere
 }
 
-// Report prints an error on stderr in one line and returns its exit code.
-func (c *Console) Report(program string, err error) int {
-	if err == nil {
-		return ExitOK
-	}
-	code := ExitFailed
+// Report prints an error on stderr in one line; nothing for none, and for an exit code without a message.
+func (c *Console) Report(program string, err error) {
 	var exit *ExitError
-	var usage *option.UsageError
-	switch {
-	case errors.As(err, &exit):
-		code, err = exit.Code, exit.Err
-	case errors.As(err, &usage):
-		code = ExitUsage
+	if errors.As(err, &exit) {
+		err = exit.Err
 	}
 	if err != nil {
 		c.writeMessage(fmt.Sprintf("%s: %s\n", program, c.message(err.Error())))
 	}
-	return code
 }
 
 // Say writes one line to stderr.

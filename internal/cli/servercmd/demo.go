@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/exitcode"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/demo"
 	"stint.dev/stint/internal/demo/tour"
@@ -114,7 +115,7 @@ func (p *program) runDemo(ctx context.Context, l net.Listener, exit bool) (err e
 func (p *program) demoTour(ctx context.Context, url, dir string, exit bool) int {
 	self, err := os.Executable()
 	if err != nil {
-		return p.Report("stint", fmt.Errorf("find the program itself: %w", err))
+		return p.report(fmt.Errorf("find the program itself: %w", err))
 	}
 	note := ""
 	if !web.Built() {
@@ -123,8 +124,14 @@ func (p *program) demoTour(ctx context.Context, url, dir string, exit bool) int 
 	return tour.Show(ctx, tour.Config{
 		URL: url, Dir: dir, Program: self, PageNote: note, Ends: exit,
 		Called:  console.Clean(os.Args[0]), // as it was, so that the lines can be copied
-		Execute: p.execute, Report: func(err error) int { return p.Report("stint", err) }, Print: p.print, Style: p.StyleFor(p.Out),
+		Execute: p.execute, Report: p.report, Print: p.print, Style: p.StyleFor(p.Out),
 	})
+}
+
+// report prints the error of a command, and returns its exit code.
+func (p *program) report(err error) int {
+	p.Report("stint", err)
+	return exitcode.Of(nil, err)
 }
 
 // print writes to stdout; the demo goes on without a reader.
