@@ -93,32 +93,6 @@ func checkWord(what, s string, most int, forbidden string) error {
 	return nil
 }
 
-// Ref is how a person names a run: a whole id, a prefix of one, or job#number.
-type Ref struct {
-	IDPrefix string // set for an id or a prefix of one, lower case
-	Job      string // set with Number for job#number
-	Number   int64
-}
-
-// ParseRef reads a RUN argument. A whole id is 36 characters; a prefix needs at least 4.
-func ParseRef(s string) (Ref, error) {
-	if name, number, found := cutLast(s, "#"); found {
-		n, err := strconv.ParseInt(number, 10, 64)
-		if err != nil || n < 1 {
-			return Ref{}, &InvalidError{"run", s, "wants a number from 1 after the #, as in train#12"}
-		}
-		if err := CheckName(name); err != nil {
-			return Ref{}, err
-		}
-		return Ref{Job: name, Number: n}, nil
-	}
-	id := strings.ToLower(s)
-	if len(id) < 4 || len(id) > 36 || strings.Trim(id, "0123456789abcdef-") != "" {
-		return Ref{}, &InvalidError{"run", s, "is neither an id, nor 4 or more of its first characters, nor job#number"}
-	}
-	return Ref{IDPrefix: id}, nil
-}
-
 // CheckRunID refuses what is not a UUID in its usual form of 36 lower-case characters.
 func CheckRunID(id string) error {
 	if len(id) != 36 {
@@ -157,11 +131,3 @@ func plainWord(a string, first bool) bool {
 
 // reserved are the letters-only reserved words of POSIX shells and of bash.
 var reserved = strings.Fields("case coproc do done elif else esac fi for function if in select then time until while")
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+len(sep):], true
-}

@@ -89,32 +89,6 @@ func TestQuoteIsShortAndPrintable(t *testing.T) {
 
 const someID = "0198c1f2-7b1c-7cc2-9c2a-0f3d5b6a7e10"
 
-func TestParseRef(t *testing.T) {
-	for s, want := range map[string]job.Ref{
-		"train#12":              {Job: "train", Number: 12},
-		"größe 2#1":             {Job: "größe 2", Number: 1},
-		someID:                  {IDPrefix: someID},
-		strings.ToUpper(someID): {IDPrefix: someID},
-		"0198":                  {IDPrefix: "0198"},
-		"beef":                  {IDPrefix: "beef"},
-	} {
-		got, err := job.ParseRef(s)
-		if err != nil || got != want {
-			t.Errorf("ParseRef(%q) = %+v, %v; want %+v", s, got, err, want)
-		}
-	}
-	for _, bad := range []string{
-		"", "#", "#1", "train#", "train#0", "train#-1", "train#x", "train#99999999999999999999", "a#b#3", "a/b#3",
-		"019", "train", someID + "0", "0198 ", "0198%", strings.Repeat("a", 10<<20), "\x00\x00\x00\x00",
-	} {
-		got, err := job.ParseRef(bad)
-		var invalid *job.InvalidError
-		if !errors.As(err, &invalid) || got != (job.Ref{}) || len(err.Error()) > 400 {
-			t.Errorf("ParseRef(%.40q) = %+v, %.200v", bad, got, err)
-		}
-	}
-}
-
 func TestCheckRunID(t *testing.T) {
 	if err := job.CheckRunID(someID); err != nil {
 		t.Error(err)

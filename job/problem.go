@@ -96,6 +96,8 @@ type Problem struct {
 	Mistakes []TextMistake `json:"mistakes,omitempty"`
 	// Parameters are all mistakes in the values of a job's parameters.
 	Parameters []ParameterMistake `json:"parameters,omitempty"`
+	// Candidates are some of the runs that the request may mean, if it names several.
+	Candidates []Candidate `json:"candidates,omitempty"`
 	// RetryAfter is the header of the same name; 0 when there was none.
 	RetryAfter time.Duration `json:"-"`
 }
@@ -118,6 +120,15 @@ func (p *Problem) Temporary() bool {
 		return true
 	}
 	return p.Status >= 500 && p.Status != http.StatusNotImplemented
+}
+
+// Candidate is one of several runs that a request may mean.
+type Candidate struct {
+	ID      string    `json:"id"`
+	Job     string    `json:"job"`
+	Number  int64     `json:"number"`
+	State   State     `json:"state"`
+	StartAt time.Time `json:"start_at"`
 }
 
 // TextMistake is a mistake in a text that was sent.

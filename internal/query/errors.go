@@ -8,9 +8,17 @@ import (
 )
 
 // NotFoundError is the error of something that is not in the store.
-type NotFoundError struct{ What string }
+type NotFoundError struct {
+	What string
+	Why  string // what was looked for; may be empty
+}
 
-func (e *NotFoundError) Error() string { return e.What + " was not found" }
+func (e *NotFoundError) Error() string {
+	if e.Why != "" {
+		return e.What + " was not found: " + e.Why
+	}
+	return e.What + " was not found"
+}
 
 // UnreadableError is the error of a stored run that cannot be read. Run has what is known of it.
 type UnreadableError struct {
@@ -28,11 +36,19 @@ func (e *UnreadableError) Unwrap() error { return e.Cause }
 // AmbiguousError is the error of a prefix of the ids of several runs.
 type AmbiguousError struct {
 	Prefix  string
-	Matches []string // a few of them
+	Matches []job.Candidate // a few of them
+	More    bool            // there are others
 }
 
 func (e *AmbiguousError) Error() string {
-	return fmt.Sprintf("%q begins the id of several runs (%s): write more of it", e.Prefix, strings.Join(e.Matches, ", "))
+	names := make([]string, len(e.Matches), len(e.Matches)+1)
+	for i, m := range e.Matches {
+		names[i] = fmt.Sprintf("%s#%d, %s", m.Job, m.Number, m.ID)
+	}
+	if e.More {
+		names = append(names, "and others")
+	}
+	return fmt.Sprintf("%q begins the ids of several runs (%s): write more of it, or job#number", e.Prefix, strings.Join(names, "; "))
 }
 
 // ActiveJobError is the error of a job that cannot be deleted, because it has active runs.

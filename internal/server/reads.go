@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
+	"stint.dev/stint/job/ref"
 )
 
 const (
@@ -74,8 +75,8 @@ func (s *sharedReads) LastBlocks(ctx context.Context, run string, attempt, limit
 	return readInTurn(ctx, s, func() ([]index.BlockHead, error) { return s.Store.LastBlocks(ctx, run, attempt, limit) })
 }
 
-func (s *sharedReads) FindRun(ctx context.Context, ref job.Ref) (string, error) {
-	return readInTurn(ctx, s, func() (string, error) { return s.Store.FindRun(ctx, ref) })
+func (s *sharedReads) FindRun(ctx context.Context, r ref.Ref) (string, error) {
+	return readInTurn(ctx, s, func() (string, error) { return s.Store.FindRun(ctx, r) })
 }
 
 func (s *sharedReads) Run(ctx context.Context, id string) (job.Run, error) {

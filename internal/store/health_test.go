@@ -226,7 +226,7 @@ func bands(t *testing.T, s *store.Store) {
 	if none, err := s.Expected(t.Context(), "other"); err != nil || len(none) != 0 {
 		t.Errorf("band of another job: %+v, %v", none, err)
 	}
-	third, err := s.FindRun(t.Context(), job.Ref{Job: "train", Number: 3})
+	third, err := s.FindRun(t.Context(), reference(t, "train#3"))
 	must(t, err)
 	good, err := s.GoodRunsBefore(t.Context(), mustRun(t, s, third), 10)
 	if err != nil || len(good) != 2 || good[0].Number != 2 {

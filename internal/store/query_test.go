@@ -16,6 +16,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/ref"
 	"stint.dev/stint/journal"
 )
 
@@ -121,28 +122,78 @@ func pagesOfRuns(t *testing.T, s *store.Store) {
 	}
 }
 
+// findRun holds in which order the readings of a name are tried. "Last" goes by the start, not by the arrival.
 func findRun(t *testing.T, s *store.Store) {
+	ids := map[string]string{}
+	begin := func(name, jobName, id string, start int, end func(*testJournal)) {
+		j := newJournal(t, journal.Attempt{Run: id, Job: jobName})
+		j.command()
+		end(j)
+		_, data := j.take()
+		started := noon.Add(time.Duration(start) * time.Minute)
+		if got := try(t, s, index.Append{Run: j.id, Attempt: 1, Data: data, At: noon, ClockOffset: started.Sub(epoch.Add(time.Second))}); got.Err != nil {
+			t.Fatal(got.Err)
+		}
+		ids[name] = j.id
+	}
+	code := func(n int) func(*testJournal) { return func(j *testJournal) { j.end(n) } }
+	goesOn := func(*testJournal) {}
 	a, b := "0199aaaa-0000-7000-8000-00000000000a", "0199aaaa-0000-7000-8000-00000000000b"
-	for _, id := range []string{a, b} {
-		_, data := whole(t, journal.Attempt{Run: id}, 0)
-		one(t, s, id, 1, 0, data)
-	}
-	if id, err := s.FindRun(t.Context(), job.Ref{IDPrefix: a}); err != nil || id != a {
-		t.Errorf("whole id: %s, %v", id, err)
-	}
-	if id, err := s.FindRun(t.Context(), job.Ref{Job: "train", Number: 2}); err != nil || id != b {
-		t.Errorf("number: %s, %v", id, err)
-	}
-	var ambiguous *query.AmbiguousError
-	if _, err := s.FindRun(t.Context(), job.Ref{IDPrefix: "0199"}); !errors.As(err, &ambiguous) || len(ambiguous.Matches) != 2 {
-		t.Errorf("ambiguous prefix: %v", err)
-	}
-	var missing *query.NotFoundError
-	for _, ref := range []job.Ref{{IDPrefix: "0198"}, {Job: "train", Number: 3}, {Job: "x\x00", Number: 1}} {
-		if _, err := s.FindRun(t.Context(), ref); !errors.As(err, &missing) {
-			t.Errorf("%+v: %v", ref, err)
+	begin("train 2nd, newer", "train", a, -10, code(0))
+	begin("train 1st, older, arrived later", "train", b, -60, code(3))
+	begin("cafe", "cafe", "0199bbbb-0000-7000-8000-000000000001", -9, code(0))
+	begin("id like cafe", "other", "cafe0000-0000-7000-8000-000000000002", -8, code(0))
+	begin("train@failed", "train@failed", "0199bbbb-0000-7000-8000-000000000003", -7, code(0))
+	begin("eval failed", "eval", "0199bbbb-0000-7000-8000-000000000004", -6, code(1))
+	begin("eval", "eval", "0199bbbb-0000-7000-8000-000000000005", -5, goesOn)
+	begin("a.b", "a.b", "0199bbbb-0000-7000-8000-000000000006", -4, code(0))
+	begin("a@b", "a@b", "0199bbbb-0000-7000-8000-000000000007", -3, code(1))
+	begin("named like an id", a, "0199bbbb-0000-7000-8000-000000000008", -2, code(0))
+	begin("named like no id", strings.Replace(a, "0199", "0198", 1), "0199bbbb-0000-7000-8000-000000000009", -1, code(0))
+	for text, want := range map[string]string{
+		a: "train 2nd, newer", strings.ToUpper(a): "train 2nd, newer", strings.Replace(a, "0199", "0198", 1): "named like no id",
+		"train#1": "train 2nd, newer", "train#2": "train 1st, older, arrived later", "train#1.1": "train 2nd, newer",
+		"train#-1": "train 2nd, newer", "train#-2": "train 1st, older, arrived later", "train": "train 2nd, newer",
+		"train@failed": "train@failed", "train@failed@succeeded": "train@failed", "train@succeeded": "train 2nd, newer",
+		"cafe": "cafe", "cafe#-1": "cafe", "cafe0": "id like cafe", "CAFE0": "id like cafe",
+		"eval": "eval", "eval@failed": "eval failed", "eval@running": "eval", "a.b": "a.b", "a.b#1": "a.b", "a@b": "a@b", "a@b@failed": "a@b", "a@b#-1": "a@b",
+	} {
+		if id, err := s.FindRun(t.Context(), reference(t, text)); err != nil || id != ids[want] {
+			t.Errorf("%s: %s, %v; want %s, %s", text, id, err, want, ids[want])
 		}
 	}
+	var ambiguous *query.AmbiguousError
+	if _, err := s.FindRun(t.Context(), reference(t, "0199a")); !errors.As(err, &ambiguous) || len(ambiguous.Matches) != 2 || ambiguous.More || ambiguous.Matches[1].Number != 2 ||
+		ambiguous.Matches[1].State != job.Failed || !ambiguous.Matches[1].StartAt.Equal(mustRun(t, s, b).StartAt) {
+		t.Errorf("two ids: %+v, %v", ambiguous, err)
+	}
+	if _, err := s.FindRun(t.Context(), reference(t, "0199")); !errors.As(err, &ambiguous) || len(ambiguous.Matches) != 5 || !ambiguous.More {
+		t.Errorf("many ids: %+v, %v", ambiguous, err)
+	}
+	for text, why := range map[string]string{
+		"0198": "no id of a run begins so", "train#3": "train#3 was not found", "train#-3": "fewer than 3 runs", "train#-9223372036854775808": "fewer than 9223372036854775808 runs",
+		"nobody": "no job with runs has this name", "nobody#-1": "no job with runs has this name", "nobody#1": "not found", "nobody@failed": "no job with runs has this name",
+		"cafe@failed": "no run of the job is failed or timed_out or lost", "a.b@queued": "no run of the job is queued", "train@faild": "no job with runs has this name",
+		"0197aaaa-0000-7000-8000-00000000000a": "was not found",
+	} {
+		var missing *query.NotFoundError
+		if _, err := s.FindRun(t.Context(), reference(t, text)); !errors.As(err, &missing) || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v, want %q", text, err, why)
+		}
+	}
+	if _, err := s.FindRun(t.Context(), ref.Ref{Numbered: "x\x00", Number: 1}); err == nil {
+		t.Error("a name that no job can have was found")
+	}
+}
+
+// reference reads how a run is named.
+func reference(t *testing.T, text string) ref.Ref {
+	t.Helper()
+	r, err := ref.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 func events(t *testing.T, s *store.Store) {

@@ -461,7 +461,7 @@ func backfilledSchedules(t *testing.T, s *store.Store) {
 	if n := len(take(t, s, anyWorker(10))); n != 1 {
 		t.Errorf("%d runs can start at once", n)
 	}
-	found, err := s.FindRun(t.Context(), job.Ref{Job: "report", Number: 2})
+	found, err := s.FindRun(t.Context(), reference(t, "report#2"))
 	must(t, err)
 	second, err := s.Run(t.Context(), found)
 	must(t, err)

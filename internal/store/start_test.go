@@ -96,7 +96,7 @@ func runsByStart(t *testing.T, s *store.Store) {
 	lists("after")
 
 	for i, number := range want { // the last start first
-		run, err := s.FindRun(t.Context(), job.Ref{Job: "nightly", Number: number})
+		run, err := s.FindRun(t.Context(), reference(t, fmt.Sprint("nightly#", number)))
 		must(t, err)
 		beside, err := s.Neighbors(t.Context(), mustRun(t, s, run))
 		must(t, err)

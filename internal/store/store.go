@@ -26,6 +26,7 @@ import (
 	"stint.dev/stint/internal/store/matcher"
 	"stint.dev/stint/internal/store/outbox"
 	"stint.dev/stint/internal/store/queue"
+	"stint.dev/stint/internal/store/refs"
 	"stint.dev/stint/internal/store/runs"
 	"stint.dev/stint/internal/store/schedules"
 	"stint.dev/stint/internal/store/troubled"
@@ -65,6 +66,7 @@ type Store struct {
 	*troubled.Items
 	*blocks.Journals
 	*runs.Queries
+	*refs.Refs
 	*access.Access
 	*claims.Claims
 	*definitions.Definitions
@@ -163,7 +165,7 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 	expected := due.New(d, items)
 	taken.UseExpectations(expected)
 	return &Store{
-		DB: d, Items: items, Journals: journals, Queries: asked,
+		DB: d, Items: items, Journals: journals, Queries: asked, Refs: refs.New(d),
 		Access: access.New(d), Claims: given, Definitions: definitions.New(d), Expectations: expected, Outbox: actions, Health: judged, Intake: taken, Places: groups.New(d), Queue: waiting, Matcher: matcher.New(d, waiting),
 		PerJob:      jobfigures.New(d),
 		Schedules:   schedules.New(d, waiting, items, outbox.Enqueue),
@@ -247,6 +249,7 @@ func openFiles(ctx context.Context, dir, name string, beside bool, o Options) (*
 // parts are the other parts of a store that maintenance calls.
 type parts struct {
 	*runs.Queries
+	*refs.Refs
 	*health.Health
 	*outbox.Outbox
 	*intake.Intake

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -10,66 +11,95 @@ import (
 	"stint.dev/stint/client"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/ref"
 )
 
 // RunHelp says how a command reads the argument RUN.
-const RunHelp = "RUN is an id, the first characters of one, job#number, or the name of a job, which is its newest run."
+const RunHelp = `RUN is tried in this order: a whole id; JOB#N, or JOB#-1 for the last run of a job; the name of
+a job, which is its last run; JOB@failed, the last run that failed, timed out or was lost, and
+JOB@running, the last one that an agent works on, or JOB@ and another state; 4 or more of the first
+characters of an id. The last run is the one that started last.`
+
+// AttemptHelp says more for a command that reads one attempt of a run.
+const AttemptHelp = RunHelp + " JOB#N.A is attempt A of a run."
 
 // OneRun refuses other arguments than one RUN.
 func OneRun(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return option.Usagef("%s needs one RUN: an id, the first characters of one, job#number, or the name of a job", cmd.CommandPath())
+		return option.Usagef("%s needs one RUN: %s", cmd.CommandPath(), ref.Grammar)
 	}
 	return nil
 }
 
-// FindRun returns a reference that the server knows to the run that a person names: the id of the newest run
-// if text is the name of a job, else text itself.
-func FindRun(ctx context.Context, c *client.Client, text string) (string, error) {
-	page, err := runsOf(ctx, c, text, 1)
-	switch {
-	case err != nil:
-		return "", err
-	case len(page.Runs) > 0:
-		return page.Runs[0].ID, nil
+// FindRun returns the run that a person names. The name of an attempt is refused.
+func FindRun(ctx context.Context, c *client.Client, text string) (job.Run, error) {
+	run, attempt, err := FindAttempt(ctx, c, text)
+	if err == nil && attempt > 0 {
+		return job.Run{}, option.Usagef("%s names attempt %d, and this is done to a run as a whole: leave out .%d", job.Quote(text), attempt, attempt)
 	}
-	if _, err := job.ParseRef(text); err == nil || job.CheckName(text) != nil {
-		return text, err
+	return run, err
+}
+
+// FindAttempt returns the run that a person names, as of the attempt that may be named with it; attempt 0
+// is the last. An error that names several runs, or none that can be, is a wrong use.
+func FindAttempt(ctx context.Context, c *client.Client, text string) (run job.Run, attempt int, err error) {
+	r, err := ref.Parse(text)
+	if err != nil {
+		return run, 0, option.Usagef("%v", err)
 	}
-	return "", fmt.Errorf("there is no run %s, and no run of a job with this name", job.Quote(text))
+	if text == "counts" { // has a meaning of its own in paths of the API
+		text += "#-1"
+	}
+	run, err = c.Run(ctx, text)
+	var problem *job.Problem
+	if errors.As(err, &problem) && len(problem.Candidates) > 0 {
+		return run, 0, option.Usagef("%s begins the ids of several runs; name one of them: %s", job.Quote(text), candidates(problem.Candidates))
+	}
+	return run, r.Attempt, err
 }
 
 // mostCandidates is how many runs an error lists.
 const mostCandidates = 10
 
-// FindOnlyRun is FindRun for a command that changes the run: the name of a job is its only run in one of some
-// states. done says what can be done to those.
-func FindOnlyRun(ctx context.Context, c *client.Client, text, done string, states ...job.State) (string, error) {
-	page, err := runsOf(ctx, c, text, mostCandidates, states...)
-	if err != nil {
-		return "", err
+// FindUnended is FindRun for a command that stops a run: the name of a job is its only run that has not ended.
+func FindUnended(ctx context.Context, c *client.Client, text string) (job.Run, error) {
+	if job.CheckName(text) != nil || job.CheckRunID(strings.ToLower(text)) == nil {
+		return FindRun(ctx, c, text)
 	}
-	switch len(page.Runs) {
-	case 1:
-		return page.Runs[0].ID, nil
-	case 0:
-		newest, err := runsOf(ctx, c, text, 1)
-		if err != nil || len(newest.Runs) == 0 {
-			return FindRun(ctx, c, text)
+	q := client.RunsQuery{Job: text, Limit: mostCandidates}
+	for _, s := range job.States() {
+		if !s.Terminal() {
+			q.State = append(q.State, string(s))
 		}
-		return "", option.Usagef("job %s has no run that can be %s: the newest, %s", job.Quote(text), done, candidate(newest.Runs[0]))
 	}
-	var names []string
+	page, err := c.Runs(ctx, q)
+	switch {
+	case err != nil:
+		return job.Run{}, err
+	case len(page.Runs) == 1:
+		return page.Runs[0], nil
+	case len(page.Runs) == 0:
+		return FindRun(ctx, c, text)
+	}
+	var found []job.Candidate
 	for _, r := range page.Runs {
-		names = append(names, candidate(r))
+		found = append(found, job.Candidate{ID: r.ID, Job: r.Job, Number: r.Number, State: r.State, StartAt: r.StartAt})
 	}
+	names := candidates(found)
 	if page.NextCursor != nil {
-		names = append(names, "and others")
+		names += "; and others"
 	}
-	return "", option.Usagef("job %s has several runs that can be %s; name one of them: %s", job.Quote(text), done, strings.Join(names, ", "))
+	return job.Run{}, option.Usagef("job %s has several runs that have not ended; name one of them: %s", job.Quote(text), names)
 }
 
-func candidate(r job.Run) string { return fmt.Sprintf("%s, is %s", RunName(r), r.State) }
+// candidates lists runs, with what distinguishes them for a person.
+func candidates(of []job.Candidate) string {
+	texts := make([]string, len(of))
+	for i, c := range of {
+		texts[i] = fmt.Sprintf("%s#%d (%s, %s, started %s)", c.Job, c.Number, ShortID(c.ID), c.State, c.StartAt.Local().Format("2006-01-02 15:04:05"))
+	}
+	return strings.Join(texts, "; ")
+}
 
 // RunName returns the name of a run for people: job#number.
 func RunName(r job.Run) string { return fmt.Sprintf("%s#%d", r.Job, r.Number) }
@@ -81,17 +111,4 @@ func ShortID(id string) string {
 		return id[:13]
 	}
 	return id
-}
-
-// runsOf returns the newest runs of the job with a name, in some states, if there are any; none for a text that
-// names one run.
-func runsOf(ctx context.Context, c *client.Client, name string, limit int, states ...job.State) (client.RunsPage, error) {
-	if job.CheckName(name) != nil || job.CheckRunID(name) == nil {
-		return client.RunsPage{}, nil
-	}
-	q := client.RunsQuery{Job: name, Limit: limit}
-	for _, s := range states {
-		q.State = append(q.State, string(s))
-	}
-	return c.Runs(ctx, q)
 }

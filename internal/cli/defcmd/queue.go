@@ -132,7 +132,7 @@ func (p *program) queueMove() *cobra.Command {
 		if err != nil {
 			return job.Run{}, err
 		}
-		return r.SetPriority(ctx, run, priority)
+		return r.SetPriority(ctx, run.ID, priority)
 	}, func(r job.Run) string {
 		priority := ""
 		if r.Submitted != nil {

@@ -56,9 +56,13 @@ func TestQueueChanges(t *testing.T) {
 		}
 		clitest.Answer(t, w, job.QueueReleaseReply{Released: 2})
 	})
+	id := job.RunIDForKey("etl", "k")
+	mux.HandleFunc("GET /api/v1/runs/etl%237", func(w http.ResponseWriter, _ *http.Request) {
+		clitest.Answer(t, w, job.Run{ID: id, Job: "etl", Number: 7})
+	})
 	mux.HandleFunc("POST /api/v1/runs/{run}/priority", func(w http.ResponseWriter, r *http.Request) {
 		var in job.PriorityRequest
-		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || r.PathValue("run") != "etl#7" {
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || r.PathValue("run") != id {
 			t.Errorf("%s: %+v, %v", r.PathValue("run"), in, err)
 		}
 		clitest.Answer(t, w, job.Run{Job: "etl", Number: 7, Submitted: &job.Submission{Priority: in.Priority}})

@@ -25,11 +25,12 @@ author and a worker that takes commands.
 A parameter that is not given has the default of the definition. --key KEY makes asking again
 harmless: the same job and key are the same run. --again RUN asks for another run with what RUN was
 given, changed by the options; defaults are resolved anew, and the definition is the newest unless
---version says another. RUN is an id, the first characters of one, job#number, or the name of a job,
-which is its newest run.
+--version says another.
 
 --wait waits for the end of the run and ends with its exit code, as stint run does; 125 for a run
-that never started. --follow also prints what the run prints. Ctrl-C ends the waiting, not the run.`
+that never started. --follow also prints what the run prints. Ctrl-C ends the waiting, not the run.
+
+` + command.RunHelp
 
 // submitRows are the options of stint submit. None has a name in the environment: there a name
 // such as STINT_JOB is about the job that stint submit is part of.
@@ -108,14 +109,14 @@ func (p *program) submit() *cobra.Command {
 // submitRun asks for the run, and waits for it if that is wanted.
 func (p *program) submitRun(ctx context.Context, c *client.Client, opts *option.Set, r job.SubmitRequest) error {
 	if r.Again != "" {
-		of, err := namedRun(ctx, c, r.Again)
+		of, err := command.FindRun(ctx, c, r.Again)
 		if err != nil {
 			return fmt.Errorf("--again %s: %w", r.Again, err)
 		}
 		r.Again, r.Job = of.ID, of.Job
 	}
 	for i := range r.After {
-		before, err := namedRun(ctx, c, r.After[i].Run)
+		before, err := command.FindRun(ctx, c, r.After[i].Run)
 		if err != nil {
 			return fmt.Errorf("--after %s: %w", r.After[i].Run, err)
 		}

@@ -94,18 +94,11 @@ func newQueueServer(t *testing.T) *queueServer {
 	})
 	s.HandleFunc("GET /api/v1/runs/{run}", func(w http.ResponseWriter, r *http.Request) {
 		switch r.PathValue("run") {
-		case s.id, "report#12":
+		case s.id, "report", "report#12":
 			clitest.Answer(t, w, run(s.states[len(s.states)-1]))
 		default:
 			notFound(w, r)
 		}
-	})
-	s.HandleFunc("GET /api/v1/runs", func(w http.ResponseWriter, r *http.Request) {
-		runs := []job.Run{}
-		if r.URL.Query().Get("job") == "report" {
-			runs = append(runs, run(s.states[len(s.states)-1]))
-		}
-		clitest.Answer(t, w, map[string]any{"runs": runs})
 	})
 	return s
 }
@@ -147,7 +140,7 @@ func TestSubmit(t *testing.T) {
 	if _, _, err = ask(t, s, "submit", "--again", "report", "--param", "DAY=2026-11-28"); err != nil || s.got.Job != "report" || s.got.Again != before || s.got.Parameters["DAY"] != "2026-11-28" {
 		t.Errorf("%+v, %v", s.got, err)
 	}
-	if _, _, err = ask(t, s, "submit", "report", "--after", "none"); err == nil || !strings.Contains(err.Error(), `--after none: there is no run "none"`) {
+	if _, _, err = ask(t, s, "submit", "report", "--after", "none"); err == nil || !strings.Contains(err.Error(), "--after none: run was not found") {
 		t.Error(err)
 	}
 }
@@ -191,7 +184,7 @@ func TestSubmitAndWait(t *testing.T) {
 	if code(t, err) != console.ExitNoStart || !strings.Contains(stderr, "report#12 never started: expired") {
 		t.Errorf("%q, %v", stderr, err)
 	}
-	if _, _, err = ask(t, s, "wait", "none"); err == nil || !strings.Contains(err.Error(), `there is no run "none"`) {
+	if _, _, err = ask(t, s, "wait", "none"); err == nil || !strings.Contains(err.Error(), "run was not found") {
 		t.Error(err)
 	}
 }

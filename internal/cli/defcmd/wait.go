@@ -27,8 +27,7 @@ func (p *program) wait() *cobra.Command {
 		Use:   "wait [flags] RUN",
 		Short: "Wait for the end of a run, and end with its exit code",
 		Long: `Wait for the end of a run, also across its retries, and end with its exit code as stint run does;
-125 for a run that never started. RUN is an id, the first characters of one, job#number, or the
-name of a job, which is its newest run. Ctrl-C ends the waiting, not the run.`,
+125 for a run that never started. Ctrl-C ends the waiting, not the run. ` + command.RunHelp,
 		Args: command.OneRun,
 	}
 	opts := option.Register(cmd.Flags(), slices.Concat(command.ServerRows(), []option.Option{command.JSONRow()}))
@@ -40,22 +39,13 @@ name of a job, which is its newest run. Ctrl-C ends the waiting, not the run.`,
 		defer c.Close()
 		ctx, stop := command.Interruptible(cmd)
 		defer stop()
-		run, err := namedRun(ctx, c, args[0])
+		run, err := command.FindRun(ctx, c, args[0])
 		if err != nil {
 			return err
 		}
 		return p.await(ctx, c, run, awaitOptions{json: opts.On("json")})
 	}
 	return cmd
-}
-
-// namedRun returns the run that a person names.
-func namedRun(ctx context.Context, c *client.Client, text string) (job.Run, error) {
-	ref, err := command.FindRun(ctx, c, text)
-	if err != nil {
-		return job.Run{}, err
-	}
-	return c.Run(ctx, ref)
 }
 
 // awaitOptions are how to wait.

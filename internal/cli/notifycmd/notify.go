@@ -234,12 +234,13 @@ func (p *program) notifyLog() *cobra.Command {
 			return nil
 		},
 	}, nil, func(ctx context.Context, r command.Request) (list, error) {
-		run, err := "", error(nil)
+		run := ""
 		if len(r.Args) > 0 {
-			run, err = command.FindRun(ctx, r.Client, r.Args[0])
-		}
-		if err != nil {
-			return list{}, err
+			named, err := command.FindRun(ctx, r.Client, r.Args[0])
+			if err != nil {
+				return list{}, err
+			}
+			run = named.ID
 		}
 		actions, err := r.Actions(ctx, run, 100)
 		return list{actions}, err

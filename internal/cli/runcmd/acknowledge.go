@@ -20,7 +20,7 @@ func (p *program) acknowledge() *cobra.Command {
 		Short: "Acknowledge a run's failure or finding: its notifications are not repeated",
 		Long: `Acknowledge what is wrong with a run: its notifications are not repeated, and the overview lists
 the run last and does not count it. The run shows who acknowledged it, when and why, until what is
-wrong with it changes.`,
+wrong with it changes. ` + command.RunHelp,
 		Args: command.OneRun,
 	}, []option.Option{
 		command.WhyRow("a note, kept with the run"),
@@ -35,9 +35,9 @@ wrong with it changes.`,
 		case err != nil:
 			return job.Run{}, err
 		case undone:
-			return r.Unacknowledge(ctx, run, command.UserName())
+			return r.Unacknowledge(ctx, run.ID, command.UserName())
 		}
-		return r.Acknowledge(ctx, run, command.UserName(), why)
+		return r.Acknowledge(ctx, run.ID, command.UserName(), why)
 	}, func(r job.Run) string {
 		done := "is acknowledged"
 		if undone {

@@ -18,15 +18,15 @@ func (p *program) cancel() *cobra.Command {
 		Short: "Ask a run to stop, or take it off the queue",
 		Long: `Ask a run to stop. The agent receives the request with its next heartbeat, sends the
 job the stop signal, waits for the grace period and then kills the processes that still run. A
-queued run ends at once. RUN is an id, the first characters of one, job#number, or the name of a
-job that has one run that has not ended.`,
+queued run ends at once. ` + command.RunHelp + `
+Here the name of a job is its only run that has not ended; if there are several, none is stopped.`,
 		Args: command.OneRun,
 	}, []option.Option{command.WhyRow("the reason, kept with the run")}, func(ctx context.Context, r command.Request) (job.Run, error) {
-		run, err := command.FindOnlyRun(ctx, r.Client, r.Args[0], "canceled", job.Queued, job.Starting, job.Installing, job.Running, job.Stopping, job.Retrying)
+		run, err := command.FindUnended(ctx, r.Client, r.Args[0])
 		if err != nil {
 			return job.Run{}, err
 		}
-		return r.Cancel(ctx, run, command.UserName(), r.Opts.Text("why"))
+		return r.Cancel(ctx, run.ID, command.UserName(), r.Opts.Text("why"))
 	}, canceledText)
 }
 

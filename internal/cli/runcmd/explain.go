@@ -32,13 +32,11 @@ start; of one that a schedule made, for which time. ` + command.RunHelp,
 		if err != nil {
 			return e, err
 		}
-		if e.Explanation, err = r.Explain(ctx, run); err != nil || r.Opts.On("json") {
+		if e.Explanation, err = r.Explain(ctx, run.ID); err != nil || r.Opts.On("json") {
 			return e, err
 		}
-		if e.run, err = r.Run(ctx, run); err != nil {
-			return e, err
-		}
-		e.changes, err = r.Changes(ctx, run, "")
+		e.run = run
+		e.changes, err = r.Changes(ctx, run.ID, "")
 		return e, err
 	}, func(e explained) string {
 		return p.explanation(e.run, e.Explanation, e.changes, time.Now())

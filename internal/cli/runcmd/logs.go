@@ -15,6 +15,7 @@ import (
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/job"
 )
 
 // logs prints a run's output: all of it, a part, or as it arrives.
@@ -22,11 +23,12 @@ func (p *program) logs() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs [flags] RUN",
 		Short: "Print what a run printed; -f follows it live",
-		Long: `Print what a run printed, byte for byte. RUN is an id, the first characters of one, job#number,
-or the name of a job, which is its newest run. With -f it goes on until the run has ended, across
-restarts of the server.
+		Long: `Print what the last attempt of a run printed, or another attempt, byte for byte. With -f it goes on
+until the run has ended, across restarts of the server.
 On a terminal only text and its colours are shown; --raw shows everything as it is.
-A reader may pause for as long as it likes: stint logs RUN | less.`,
+A reader may pause for as long as it likes: stint logs RUN | less.
+
+` + command.AttemptHelp,
 		Args: command.OneRun,
 	}
 	opts := option.Register(cmd.Flags(), slices.Concat(command.ServerRows(), searchRows(), []option.Option{
@@ -34,6 +36,7 @@ A reader may pause for as long as it likes: stint logs RUN | less.`,
 		{FlagOnly: true, Name: "tail", Short: "n", Value: "N", Kind: option.Number, Help: "only the last N lines"},
 		{FlagOnly: true, Name: "from-line", Value: "N", Kind: option.Number, Help: "begin with line N"},
 		{FlagOnly: true, Name: "lines", Value: "N", Kind: option.Number, Help: "at most N lines"},
+		{FlagOnly: true, Name: "attempt", Value: "N", Kind: option.Number, Help: "only attempt N (default: the last; with --follow also those that follow)"},
 		{FlagOnly: true, Name: "stream", Value: "NAME", Help: "only stdout or only stderr"},
 		{FlagOnly: true, Name: "step", Value: "NAME", Help: "only this step, by name or number"},
 		{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print one JSON object a line, with time, stream and number"},
@@ -44,18 +47,18 @@ A reader may pause for as long as it likes: stint logs RUN | less.`,
 		if err != nil {
 			return err
 		}
-		run, err := command.FindRun(ctx, c, args[0])
+		run, err := findLog(ctx, c, args[0], &q)
 		if err != nil {
 			return err
 		}
 		out := p.LogWriter(opts.On("raw"))
 		printed := &counter{Writer: out}
-		err = p.printLogs(ctx, c, run, opts, q, printed)
+		err = p.printLogs(ctx, c, run.ID, opts, q, printed)
 		if cerr := out.Close(); err == nil {
 			err = brokenPipe(cerr)
 		}
 		if err == nil && printed.bytes == 0 {
-			err = p.sayIfNotStarted(ctx, c, run)
+			p.sayIfNotStarted(run)
 		}
 		return err
 	})
@@ -75,18 +78,30 @@ func (c *counter) Write(b []byte) (int, error) {
 }
 
 // sayIfNotStarted says of a run without a log that it has not started.
-func (p *program) sayIfNotStarted(ctx context.Context, c *client.Client, ref string) error {
-	run, err := c.Run(ctx, ref)
+func (p *program) sayIfNotStarted(run job.Run) {
 	switch {
-	case err != nil:
-		return err
 	case run.Attempt > 0:
 	case run.State.Terminal():
 		p.Say("%s never started: it has no log; stint show %s says why", command.RunName(run), run.ID)
 	default:
 		p.Say("%s has not started: it has no log yet; stint explain %s says why", command.RunName(run), run.ID)
 	}
-	return nil
+}
+
+// findLog returns the run whose log a person names, and sets the attempt that is named with it.
+func findLog(ctx context.Context, c *client.Client, text string, q *client.LogQuery) (job.Run, error) {
+	run, attempt, err := command.FindAttempt(ctx, c, text)
+	switch {
+	case err != nil:
+		return run, err
+	case attempt > 0 && q.Attempt > 0 && attempt != q.Attempt:
+		return run, option.Usagef("%s names attempt %d and --attempt %d another: give one of them", job.Quote(text), attempt, q.Attempt)
+	case attempt > 0:
+		q.Attempt = attempt
+	case q.Attempt > run.Attempt:
+		return run, option.Usagef("--attempt: %s has %s", command.RunName(run), console.Count(int64(run.Attempt), "attempt"))
+	}
+	return run, nil
 }
 
 // printLogs writes what the options ask for to out.
@@ -126,6 +141,7 @@ func logQuery(opts *option.Set) (client.LogQuery, error) {
 		"tail":      func(n int64) { q.Tail = int(n) },
 		"from-line": func(n int64) { q.FromLine = n },
 		"lines":     func(n int64) { q.Lines = int(n) },
+		"attempt":   func(n int64) { q.Attempt = int(n) },
 	} {
 		n := opts.Number(name)
 		if opts.Given(name) && (n < 1 || n > 1e12 || n != float64(int64(n))) {

@@ -30,7 +30,7 @@ func searchQuery(opts *option.Set, q client.LogQuery) (client.SearchQuery, bool,
 	around := opts.Number("context")
 	s := client.SearchQuery{
 		Text: opts.Text("grep"), Regexp: true, AnyCase: opts.On("ignore-case"), Count: opts.On("count"),
-		Step: q.Step, Stream: q.Stream, FromLine: q.FromLine, Before: int(around), After: int(around),
+		Attempt: q.Attempt, Step: q.Step, Stream: q.Stream, FromLine: q.FromLine, Before: int(around), After: int(around),
 	}
 	switch {
 	case !opts.Given("grep") && (s.AnyCase || s.Count || opts.Given("context")):

@@ -20,15 +20,14 @@ func (p *program) retry() *cobra.Command {
 a worker again, with the values that it had; stint submit --again makes another run instead. Of one
 that was started by hand only an agent that still waits can begin another attempt: start the job
 with stint run --retry-wait D for that. For other runs the answer is the command that starts the job
-again by hand. RUN is an id, the first characters of one, job#number, or the name of a job that has
-one run that ended badly.`,
+again by hand. ` + command.RunHelp,
 		Args: command.OneRun,
 	}, []option.Option{command.WhyRow("the reason, kept with the run")}, func(ctx context.Context, r command.Request) (job.Run, error) {
-		run, err := command.FindOnlyRun(ctx, r.Client, r.Args[0], "tried again", job.Failed, job.TimedOut, job.Lost, job.Canceled)
+		run, err := command.FindRun(ctx, r.Client, r.Args[0])
 		if err != nil {
 			return job.Run{}, err
 		}
-		return r.Retry(ctx, run, command.UserName(), r.Opts.Text("why"))
+		return r.Retry(ctx, run.ID, command.UserName(), r.Opts.Text("why"))
 	}, retriedText)
 }
 

@@ -18,16 +18,13 @@ func (p *program) show() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "show [flags] RUN",
 		Short: "Show one run: state, steps, outcome, usage",
-		Long:  "Show one run. " + command.RunHelp,
+		Long:  "Show one run. " + command.AttemptHelp,
 		Args:  command.OneRun,
 	}, nil, func(ctx context.Context, r command.Request) (job.Run, error) {
 		wait := p.Wait("asking %s", r.URL())
 		defer wait.Done()
-		run, err := command.FindRun(ctx, r.Client, r.Args[0])
-		if err != nil {
-			return job.Run{}, err
-		}
-		return r.Run(ctx, run)
+		run, _, err := command.FindAttempt(ctx, r.Client, r.Args[0])
+		return run, err
 	}, func(r job.Run) string { return p.runPage(r, time.Now()) })
 }
 

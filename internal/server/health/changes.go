@@ -10,7 +10,7 @@ import (
 )
 
 type changesIn struct {
-	Run  string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
+	Run  string `path:"run" maxLength:"900" doc:"A run's id, job#number (write # as %23), the name of a job, which is its last run, or another name of a run: docs/api.md." example:"train%2312"`
 	With string `query:"with" maxLength:"900" doc:"The run to compare with, given in the same way; without it, the last good run of the job before this one."`
 }
 

@@ -90,7 +90,9 @@ func AsProblem(err error) *Problem {
 	case errors.As(err, &notFound):
 		return NewProblem(http.StatusNotFound, "%s", notFound)
 	case errors.As(err, &ambiguous):
-		return NewProblem(http.StatusConflict, "%s", ambiguous)
+		out := NewProblem(http.StatusConflict, "%s", ambiguous)
+		out.Candidates = ambiguous.Matches
+		return out
 	case errors.As(err, &invalid):
 		return NewProblem(http.StatusBadRequest, "%s", invalid)
 	case errors.As(err, &refused), errors.As(err, &corrupt), errors.As(err, &newer):

@@ -139,10 +139,11 @@ func (s *Streams) newFollower(r *http.Request) (*follower, *Subscription, error)
 	if p.Err != nil {
 		return nil, nil, p.Err
 	}
-	id, err := s.RunID(r.Context(), r.PathValue("run"))
+	id, attempt, err := s.AttemptID(r.Context(), r.PathValue("run"), f.pinned)
 	if err != nil {
 		return nil, nil, err
 	}
+	f.pinned = attempt
 	sub := s.Broker.Subscribe(id)
 	f.run = id
 	if err := f.begin(r.Context(), place, tail); err != nil {

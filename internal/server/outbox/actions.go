@@ -9,7 +9,7 @@ import (
 )
 
 type runActionsIn struct {
-	Run    string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
+	Run    string `path:"run" maxLength:"900" doc:"A run's id, job#number (write # as %23), the name of a job, which is its last run, or another name of a run: docs/api.md." example:"train%2312"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"The most actions to return"`
 	Cursor int64  `query:"cursor" minimum:"0" doc:"next_cursor of the previous page"`
 }

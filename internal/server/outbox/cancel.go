@@ -11,7 +11,7 @@ import (
 )
 
 type cancelIn struct {
-	Run  string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
+	Run  string `path:"run" maxLength:"900" doc:"A run's id, job#number (write # as %23), the name of a job, which is its last run, or another name of a run: docs/api.md." example:"train%2312"`
 	Body *cancelBody
 }
 
@@ -64,7 +64,7 @@ func (s *Outbox) requestCancel(ctx context.Context, in *cancelIn) (run job.Run, 
 type cancelManyIn struct {
 	Body struct {
 		_      struct{} `additionalProperties:"false"`
-		Runs   []string `json:"runs" minItems:"1" maxItems:"1000" nullable:"false" doc:"Ids of runs, or job#number."`
+		Runs   []string `json:"runs" minItems:"1" maxItems:"1000" nullable:"false" doc:"Runs, each named as in a path."`
 		Reason string   `json:"reason,omitempty" maxLength:"1000" doc:"The reason."`
 		By     string   `json:"by,omitempty" maxLength:"200" doc:"Name to record if the request has no login."`
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 type actionRequest struct {
-	Run  string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
+	Run  string `path:"run" maxLength:"900" doc:"A run's id, job#number (write # as %23), the name of a job, which is its last run, or another name of a run: docs/api.md." example:"train%2312"`
 	Body *struct {
 		_   struct{} `additionalProperties:"false"`
 		By  string   `json:"by,omitempty" maxLength:"200" doc:"Name to record if the request has no login."`

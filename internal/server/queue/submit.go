@@ -195,7 +195,7 @@ func (s *Routes) ReleaseQueue(ctx context.Context, in *releaseIn) (*route.Respon
 }
 
 type priorityIn struct {
-	Run  string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
+	Run  string `path:"run" maxLength:"900" doc:"A run's id, job#number (write # as %23), the name of a job, which is its last run, or another name of a run: docs/api.md." example:"train%2312"`
 	Body struct {
 		_        struct{}     `additionalProperties:"false"`
 		Priority job.Priority `json:"priority" enum:"low,normal,high"`

@@ -232,7 +232,7 @@ func pathParams(pattern string) []string {
 }
 
 var pathTexts = map[string]string{
-	"run":     "A run's id, 4 or more of its first characters, or job#number (write # as %23). Agents send the whole id.",
+	"run":     "A run's id, job#number (write # as %23), the name of a job, which is its last run, or another name of a run: docs/api.md. Agents send the whole id.",
 	"attempt": "The number of the attempt, from 1.",
 	"job":     "The job's name.",
 }

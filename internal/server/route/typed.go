@@ -17,7 +17,7 @@ type Handler[I, O any] func(context.Context, *I) (*O, error)
 
 // RunPath is the input of a handler whose path has {run}.
 type RunPath struct {
-	Run string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
+	Run string `path:"run" maxLength:"900" doc:"A run's id, job#number (write # as %23), the name of a job, which is its last run, or another name of a run: docs/api.md." example:"train%2312"`
 }
 
 // Response is the response of a typed handler.

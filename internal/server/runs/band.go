@@ -14,7 +14,7 @@ import (
 )
 
 type bandIn struct {
-	Run    string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
+	Run    string `path:"run" maxLength:"900" doc:"A run's id, job#number (write # as %23), the name of a job, which is its last run, or another name of a run: docs/api.md." example:"train%2312"`
 	Points int    `query:"points" minimum:"2" maximum:"1000" default:"100" doc:"How many points to return."`
 }
 

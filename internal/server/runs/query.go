@@ -140,29 +140,21 @@ func stateNames() []string {
 }
 
 type getRunIn struct {
-	Run     string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
+	Run     string `path:"run" maxLength:"900" doc:"A run's id, job#number (write # as %23), the name of a job, which is its last run, or another name of a run: docs/api.md." example:"train%2312"`
 	Attempt int    `query:"attempt" minimum:"1" doc:"Show the run as of this attempt, with the worker that started it; without it, as of the last."`
 }
 
 // GetRun responds with one run.
 func (s *Runs) GetRun(ctx context.Context, in *getRunIn) (*route.Response[job.Run], error) {
-	id, err := s.FindRun(ctx, in.Run)
+	run, err := s.FindAttempt(ctx, in.Run, in.Attempt)
 	if err != nil {
-		return nil, err
-	}
-	read := s.Store.Run
-	if in.Attempt > 0 {
-		read = func(ctx context.Context, id string) (job.Run, error) { return s.Store.RunAttempt(ctx, id, in.Attempt) }
-	}
-	run, err := read(ctx, id)
-	if err != nil {
-		return nil, s.ProblemOf(ctx, "read run "+id, err)
+		return nil, s.ProblemOf(ctx, "read run "+job.Quote(in.Run), err)
 	}
 	return route.OK(run)
 }
 
 type listEventsIn struct {
-	Run   string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
+	Run   string `path:"run" maxLength:"900" doc:"A run's id, job#number (write # as %23), the name of a job, which is its last run, or another name of a run: docs/api.md." example:"train%2312"`
 	After int64  `query:"after" minimum:"0" doc:"Only changes after the one with this id."`
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"500" doc:"The most changes to return."`
 }

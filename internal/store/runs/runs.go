@@ -33,37 +33,6 @@ func New(d *db.DB, items *troubled.Items) *Queries {
 	return &Queries{DB: d, Items: items}
 }
 
-// FindRun returns the id of the run that ref names. The error is *query.NotFoundError or
-// *query.AmbiguousError, or one of the database.
-func (s *Queries) FindRun(ctx context.Context, ref job.Ref) (string, error) {
-	if ref.Job != "" {
-		if job.CheckName(ref.Job) != nil {
-			return "", &query.NotFoundError{What: fmt.Sprintf("run %s#%d", job.Quote(ref.Job), ref.Number)}
-		}
-		var id string
-		err := s.Reader.QueryRowContext(ctx, `SELECT id FROM runs WHERE job = $1 AND number = $2`, ref.Job, ref.Number).Scan(&id)
-		if errors.Is(err, sql.ErrNoRows) {
-			return "", &query.NotFoundError{What: fmt.Sprintf("run %s#%d", ref.Job, ref.Number)}
-		}
-		if err != nil {
-			return "", fmt.Errorf("find run %s#%d: %w", ref.Job, ref.Number, err)
-		}
-		return id, nil
-	}
-	// 'g' is greater than every character of an id.
-	const few = 5
-	ids, err := s.ReadTexts(ctx, `SELECT id FROM runs WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3`, ref.IDPrefix, ref.IDPrefix+"g", few)
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("find run %s: %w", ref.IDPrefix, err)
-	case len(ids) == 0:
-		return "", &query.NotFoundError{What: "run " + ref.IDPrefix}
-	case len(ids) > 1 && ids[0] != ref.IDPrefix:
-		return "", &query.AmbiguousError{Prefix: ref.IDPrefix, Matches: ids}
-	}
-	return ids[0], nil
-}
-
 // Run returns a run with the view of its last attempt.
 func (s *Queries) Run(ctx context.Context, id string) (job.Run, error) {
 	if job.CheckRunID(id) != nil {

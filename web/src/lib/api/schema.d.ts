@@ -261,8 +261,17 @@ export interface components {
             by?: string;
             /** @description The reason. */
             reason?: string;
-            /** @description Ids of runs, or job#number. */
+            /** @description Runs, each named as in a path. */
             runs: string[];
+        };
+        Candidate: {
+            id: string;
+            job: string;
+            /** Format: int64 */
+            number: number;
+            /** Format: date-time */
+            start_at: string;
+            state: string;
         };
         Cause: {
             cause: string;
@@ -1102,6 +1111,7 @@ export interface components {
             priority: "low" | "normal" | "high";
         };
         Problem: {
+            candidates?: components["schemas"]["Candidate"][] | null;
             /** Format: int64 */
             column?: number;
             detail?: string;
