@@ -8,6 +8,7 @@ import (
 
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/environment"
+	"stint.dev/stint/internal/agent/overlap"
 	"stint.dev/stint/internal/agent/process/watch"
 	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/retry"
@@ -104,6 +105,9 @@ type Config struct {
 	unenforced *string
 	// OOMScoreAdj is that of the job's processes; nil keeps the caller's. See process.Options.
 	OOMScoreAdj *int
+
+	// Overlap has the lock of the job's name; nil for none. It is given back when the job has ended.
+	Overlap *overlap.Guard
 
 	// TTY gives the command a pseudo-terminal. Its stdout and stderr are one stream then.
 	TTY bool

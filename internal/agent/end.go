@@ -47,10 +47,12 @@ func (a *attempt) finish(outcome job.Outcome) *ending {
 		outcome.RetryAt = &at
 	}
 	c.events.JobEnded(true) // before the end is visible outside, where it may lead to a stop request
+	by := c.retryUntil(outcome, time.Now())
+	c.Overlap.Attempted(!by.IsZero())
 	if err := a.rec.Finish(time.Now(), journal.Final{Outcome: outcome, Usage: a.meter.Usage()}); err != nil {
 		c.Print("the outcome could not be written to the journal: " + err.Error())
 	}
-	if by := c.retryUntil(outcome, time.Now()); !by.IsZero() {
+	if !by.IsZero() {
 		a.retryUntil.Store(&by)
 	}
 	a.background.journalEnded(a.retryUntil.Load() != nil)

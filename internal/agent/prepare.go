@@ -134,6 +134,7 @@ func (a *attempt) noteBeginning(j *spool.Journal, masked []string) {
 	for _, text := range slices.Concat(a.cfg.Notes, masked) {
 		a.rec.Note(-1, text)
 	}
+	a.cfg.Overlap.Follow(func(text string) { a.rec.Note(-1, text) })
 }
 
 // makeParts makes what the attempt consists of, and begins to write the journal: from then on

@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/exit"
+	"stint.dev/stint/internal/agent/retry"
 	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/internal/agent/stdio"
@@ -67,7 +68,7 @@ func (c Config) awaitRetry(ctx context.Context, r Result) waitResult {
 	case stopRequested, r.stopped:
 		return retryCanceled // when the attempt had ended
 	case o.RetryAt != nil:
-		c.Print(fmt.Sprintf("attempt %d: %s Attempt %d begins %s (%d left)", c.Attempt, o.Message, c.Attempt+1, startText(time.Until(*o.RetryAt)), left))
+		c.Print(fmt.Sprintf("attempt %d: %s Attempt %d begins %s (%d left)", c.Attempt, o.Message, c.Attempt+1, retry.StartText(time.Until(*o.RetryAt)), left))
 		return c.waitForRetry(ctx, time.Until(*o.RetryAt))
 	}
 	c.Print(fmt.Sprintf("attempt %d: %s Waiting %s for a retry (stint retry %s)", c.Attempt, o.Message, c.Retry.Wait, c.Run))
@@ -75,14 +76,6 @@ func (c Config) awaitRetry(ctx context.Context, r Result) waitResult {
 		return how
 	}
 	return noRetry
-}
-
-// startText returns when something begins: "now", or "in 10s".
-func startText(d time.Duration) string {
-	if d = d.Round(time.Second); d > 0 {
-		return "in " + d.String()
-	}
-	return "now"
 }
 
 // waitResult is how a wait between two attempts ended.

@@ -55,17 +55,6 @@ func TestRetriesInPlace(t *testing.T) {
 	}
 }
 
-func TestWhenTheNextAttemptBegins(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		-time.Minute: "now", 0: "now", 400 * time.Millisecond: "now",
-		600 * time.Millisecond: "in 1s", 10 * time.Second: "in 10s", 2 * time.Minute: "in 2m0s",
-	} {
-		if got := startText(d); got != want {
-			t.Errorf("%s: %q, want %q", d, got, want)
-		}
-	}
-}
-
 func TestRetriesAreUsedUp(t *testing.T) {
 	s, c, _ := retrying(t, "exit 7", retry.Policy{Most: 1, Backoff: time.Millisecond})
 	if got := Supervise(t.Context(), c); got.ExitCode != 7 {

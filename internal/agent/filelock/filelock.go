@@ -30,3 +30,13 @@ func try(fd, how int) error {
 		}
 	}
 }
+
+// Unlock gives a lock back, also where a child that has not replaced its program yet has the
+// open file too.
+func Unlock(fd int) error {
+	for {
+		if err := unix.Flock(fd, unix.LOCK_UN); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}

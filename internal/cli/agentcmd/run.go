@@ -65,6 +65,10 @@ func (a *agentProgram) run() *cobra.Command {
 		cfg.Signals, cfg.SuspendSelf = received.C, signals.SuspendSelf
 		received.Wait()
 		ready()
+		if err := a.takeLock(cmd.Context(), opts, &cfg.Config); err != nil {
+			return err
+		}
+		defer cfg.Overlap.Release()
 		defer unstoppable(&cfg.Config, a.In, a.Out, a.Err)()
 		cfg.Cores = fewCores()
 		result := agent.Supervise(cmd.Context(), cfg.Config)

@@ -39,6 +39,7 @@ func RunRows() []option.Option {
 	return append(rows, []option.Option{
 		oomScoreRow(),
 		containmentRow(),
+		overlapRow(),
 		{Name: "tty", Short: "t", Kind: option.Switch, Help: "give the command a terminal; its stdout and stderr are one stream then"},
 		{Name: "stdin", Short: "i", Kind: option.Switch, Help: "give the command stdin also if it is a terminal; with --tty, type stdin into the command's terminal"},
 		{Name: "no-stdin", Kind: option.Switch, Help: "give the command /dev/null as stdin"},

@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/exitcode"
+	"stint.dev/stint/internal/cli/systemlog"
 	"stint.dev/stint/internal/crontab"
 	"stint.dev/stint/job"
 )
@@ -26,7 +27,7 @@ func IsShell(program string) bool { return filepath.Base(program) == crontab.She
 type shell struct {
 	path string   // of the real shell
 	env  []string // of the job
-	log  *systemLog
+	log  *systemlog.Log
 }
 
 // Shell runs the job of a line of a crontab as a run, and returns its exit code. Called with other
@@ -42,9 +43,9 @@ func Shell(args []string, version string) int {
 		return s.exec(args)
 	}
 	getenv := func(name string) string { return cmp.Or(line.Set[name], os.Getenv(name)) }
-	s.log = &systemLog{}
-	s.log.start()
-	con := &console.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: getenv, Messages: s.log.add}
+	s.log = &systemlog.Log{}
+	s.log.Start()
+	con := &console.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: getenv, Messages: s.log.Add}
 	a := &agentProgram{Console: con, version: version, signals: TakeSignals([]string{"run"}), shell: s}
 	cmd := a.run()
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
@@ -57,13 +58,13 @@ func Shell(args []string, version string) int {
 	_, err := runCommand(cmd, []string{"run"})
 	var not *notStartedError
 	if errors.As(err, &not) {
-		s.log.add(fmt.Sprintf("%v; %s runs it, and the run is not recorded", err, s.path))
-		s.log.end()
+		s.log.Add(fmt.Sprintf("%v; %s runs it, and the run is not recorded", err, s.path))
+		s.log.End()
 		return s.exec(args)
 	}
 	con.Report(crontab.ShellName, err)
 	code := exitcode.Of(nil, err)
-	s.log.end()
+	s.log.End()
 	var exit *console.ExitError
 	if errors.As(err, &exit) && exit.Signal != 0 {
 		dieOf(exit.Signal)

@@ -24,18 +24,3 @@ func TestShellOfAJob(t *testing.T) {
 		t.Error("the name of the shell is not known")
 	}
 }
-
-// The log of the system takes what it can, and nobody waits for it for ever.
-func TestSystemLogEnds(t *testing.T) {
-	l := &systemLog{}
-	l.start()
-	for range 3 * mostLines {
-		l.add("a test of Stint\n")
-	}
-	l.end()
-	select {
-	case <-l.done:
-	case <-t.Context().Done():
-	}
-	l.add("after the end")
-}

@@ -43,6 +43,7 @@ var badValues = map[string][]string{
 	"retries":       {"1.5", "1000000"},
 	"containment":   {"docker"},
 	"oom-score-adj": {"1001", "-1001", "high", "1.5"},
+	"overlap":       {"never", "Skip"},
 	"run-id":        {"7", "nightly"},
 	"spool-limit":   {"1K"},
 }

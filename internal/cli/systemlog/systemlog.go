@@ -1,4 +1,5 @@
-package agentcmd
+// Package systemlog writes messages to the log of the system, without making the sender wait.
+package systemlog
 
 import (
 	"log/syslog"
@@ -15,14 +16,14 @@ const (
 	logLimit = time.Second
 )
 
-// systemLog writes messages to the log of the system, without making the sender wait.
-type systemLog struct {
+// Log is a log of the system. Start is called once before Add, and End once after it.
+type Log struct {
 	lines      chan string
-	last, done chan struct{} // closed by end; and when the lines before it are written
+	last, done chan struct{} // closed by End; and when the lines before it are written
 }
 
-// start starts the goroutine that writes; it ends with end, unless the log never takes what is written.
-func (l *systemLog) start() {
+// Start starts the goroutine that writes; it ends with End, unless the log never takes what is written.
+func (l *Log) Start() {
 	l.lines, l.last, l.done = make(chan string, mostLines), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(l.done)
@@ -44,7 +45,7 @@ func (l *systemLog) start() {
 }
 
 // next returns the next line; ok is false behind the last one.
-func (l *systemLog) next() (line string, ok bool) {
+func (l *Log) next() (line string, ok bool) {
 	select {
 	case line = <-l.lines:
 		return line, true
@@ -58,16 +59,16 @@ func (l *systemLog) next() (line string, ok bool) {
 	}
 }
 
-// add adds a message.
-func (l *systemLog) add(text string) {
+// Add adds a message.
+func (l *Log) Add(text string) {
 	select {
 	case l.lines <- strings.TrimSpace(text):
 	default:
 	}
 }
 
-// end waits until the messages are written, but not long. It may be called once.
-func (l *systemLog) end() {
+// End waits until the messages are written, but not long. It may be called once.
+func (l *Log) End() {
 	close(l.last)
 	select {
 	case <-l.done:
