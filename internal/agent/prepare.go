@@ -56,7 +56,7 @@ func (a *attempt) contain() (*process.Group, error) {
 		Run: a.cfg.Run, Attempt: a.cfg.Attempt, MemoryLimitBytes: a.cfg.MemoryLimit, CPULimit: a.cfg.CPULimit,
 		MemoryLimitName: a.cfg.MemoryLimitName, CPULimitName: a.cfg.CPULimitName,
 		OOMScoreAdj: a.cfg.OOMScoreAdj, AtMost: a.cfg.Containment, BeforeFork: a.cfg.BeforeFork,
-		Finish: a.cfg.Finish,
+		Finish: a.cfg.Finish, Held: a.cfg.Overlap.File(),
 	})
 }
 

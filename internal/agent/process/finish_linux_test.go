@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"stint.dev/stint/internal/agent/filelock"
 	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/internal/agent/process/watch"
 )
@@ -21,6 +23,9 @@ func playFinish(args []string) int {
 	settings, err := io.ReadAll(os.NewFile(4, "settings"))
 	if err == nil && !slices.Contains(args, "--deliver-only") {
 		_, err = watch.Sweep(args[len(args)-2], 3)
+	}
+	if err == nil && slices.Contains(args, "--lock") {
+		err = syscall.Close(5)
 	}
 	if err == nil {
 		err = os.WriteFile(string(settings), []byte(strings.Join(args, " ")), 0o644)
@@ -37,8 +42,19 @@ func playMortal() int {
 	if os.Getenv("STINT_TEST_PROTECT") != "" && Protect() != nil {
 		return 1
 	}
+	var held *os.File
+	if path := os.Getenv("STINT_TEST_HELD"); path != "" {
+		var err error
+		if held, err = os.OpenFile(path, os.O_RDWR, 0); err == nil {
+			err = filelock.Exclusive(int(held.Fd()))
+		}
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+	}
 	g, err := Contain(Options{
-		Run: os.Getenv("STINT_TEST_RUN"), Attempt: 3, AtMost: os.Getenv("STINT_TEST_LEVEL"),
+		Run: os.Getenv("STINT_TEST_RUN"), Attempt: 3, AtMost: os.Getenv("STINT_TEST_LEVEL"), Held: held,
 		Finish: &watch.Finish{Settings: []byte(os.Getenv("STINT_TEST_FILE"))},
 	})
 	if err != nil {
@@ -109,7 +125,7 @@ func (m *mortal) finished(t *testing.T) string {
 	return string(text)
 }
 
-func startMortal(t *testing.T, level string, uid uint32) *mortal {
+func startMortal(t *testing.T, level string, uid uint32, env ...string) *mortal {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "stint-process-test") // t.TempDir is closed to other users
 	if err != nil {
@@ -126,6 +142,7 @@ func startMortal(t *testing.T, level string, uid uint32) *mortal {
 	m := &mortal{run: testRun(), wrote: filepath.Join(dir, "finished"), cmd: exec.Command(filepath.Join(dir, "agent"))}
 	m.cmd.Dir = dir
 	m.cmd.Env = append(os.Environ(), "STINT_TEST_ROLE=mortal", "STINT_TEST_RUN="+m.run, "STINT_TEST_LEVEL="+level, "STINT_TEST_FILE="+m.wrote, "STINT_TEST_PROTECT=1")
+	m.cmd.Env = append(m.cmd.Env, env...)
 	if int(uid) != os.Getuid() {
 		m.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	}
@@ -194,6 +211,47 @@ func TestWatcherFinishes(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A lock of an agent that dies is free when nothing of the attempt lives, and not before; no process of
+// the job has it.
+func TestWatcherHoldsTheLock(t *testing.T) {
+	for _, level := range levels(t) {
+		t.Run(level, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "lock")
+			lock, err := os.Create(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer lock.Close()
+			m := startMortal(t, level, uint32(os.Getuid()), "STINT_TEST_HELD="+path)
+			left, err := watch.Survivors(m.run, 3, nil)
+			if err != nil || len(left) == 0 {
+				t.Fatalf("the job has %v, %v", left, err)
+			}
+			for _, p := range left {
+				if list, err := exec.Command("ls", "-l", fmt.Sprintf("/proc/%d/fd", p.PID)).Output(); err != nil || strings.Contains(string(list), path) {
+					t.Errorf("%s has the lock open: %s%v", p.Name, list, err)
+				}
+			}
+			watcher := watcherPID(m.run)
+			if err := syscall.Kill(watcher, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			m.die(t)
+			if err := filelock.Shared(int(lock.Fd())); !errors.Is(err, filelock.ErrLocked) {
+				t.Errorf("when the agent has died: %v", err)
+			}
+			if err := syscall.Kill(watcher, syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+			await(t, "the lock", func() bool { return filelock.Shared(int(lock.Fd())) == nil })
+			if left, err := watch.Survivors(m.run, 3, nil); err != nil || len(left) != 0 {
+				t.Errorf("the lock is free, and %v live: %v", left, err)
+			}
+			m.finished(t)
+		})
 	}
 }
 

@@ -61,7 +61,7 @@ func Contain(opts Options) (*Group, error) {
 	g.containment = contain.New(contain.Config{
 		Run: opts.Run, Attempt: opts.Attempt, Limits: opts.limits(), OOMScoreAdj: opts.OOMScoreAdj, AtMost: opts.AtMost,
 	}, hooks{g})
-	g.guard = watch.New(g.marks(), opts.Finish, hooks{g})
+	g.guard = watch.New(g.marks(), opts.Finish, opts.Held, hooks{g})
 	if err := children.Join(hooks{g}); err != nil {
 		g.note("processes that detach themselves are adopted by the system's init, not by the agent: %v", err)
 	}

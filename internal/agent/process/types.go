@@ -32,6 +32,9 @@ type Options struct {
 	// Finish is done by the watcher after the agent's death; nil for nothing. The watcher then
 	// lives until Dismiss.
 	Finish *watch.Finish
+	// Held is a file that the watcher has open after the agent's death until nothing of the attempt
+	// lives, so that a lock of the agent's lasts as long; nil for none.
+	Held *os.File
 	// BeforeFork, if set, is called on the thread that is about to make a process, and what
 	// it returns when that is done: for a caller that ignores signals which its children
 	// must not ignore.

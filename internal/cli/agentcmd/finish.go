@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,6 +27,8 @@ import (
 const (
 	// settingsFD is the descriptor from which finish-attempt reads its settings.
 	settingsFD = 4
+	// lockFD is the descriptor by which finish-attempt has the lock of the job's name with --lock.
+	lockFD = 5
 	// finishLimit bounds the wait for the server after an agent's death.
 	finishLimit = 30 * time.Second
 )
@@ -92,6 +95,7 @@ func (a *agentProgram) finishAttempt() *cobra.Command {
 	}
 	opts := option.Register(cmd.Flags(), append(command.ServerRows(),
 		option.Option{FlagOnly: true, Name: "deliver-only", Kind: option.Switch, Help: "end no processes"},
+		option.Option{FlagOnly: true, Name: "lock", Kind: option.Switch, Help: "give back the lock of the job's name when none of its processes lives"},
 		option.Option{FlagOnly: true, Name: "left", Help: "processes that were ended already, one \"PID NAME\" a line"},
 	))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -120,6 +124,9 @@ func (a *agentProgram) finishAttempt() *cobra.Command {
 			if text := flush.Sweep(run, attempt); text != "" {
 				swept = text
 			}
+		}
+		if opts.On("lock") {
+			_ = syscall.Close(lockFD) // it is there for its lock alone
 		}
 		a.deliverOne(cmd.Context(), opts, run, attempt, swept)
 		return nil

@@ -51,6 +51,7 @@ type Guard struct {
 	marks  member.Marks
 	finish *Finish // nil for nothing
 	group  Group
+	held   *os.File // that the watcher has open until nothing of the attempt lives; nil for none
 
 	mu       sync.Mutex
 	watcher  *watcher      // nil until a process has lived for a while, and where none is needed
@@ -61,9 +62,10 @@ type Guard struct {
 	disarmed bool          // nothing is to be killed any more
 }
 
-// New makes the guard of an attempt. finish may be nil.
-func New(marks member.Marks, finish *Finish, g Group) *Guard {
-	return &Guard{marks: marks, finish: finish, group: g, delay: guardDelay}
+// New makes the guard of an attempt. finish may be nil, and so may held, a file that the watcher of an agent that
+// died has open until it has ended the processes of the attempt.
+func New(marks member.Marks, finish *Finish, held *os.File, g Group) *Guard {
+	return &Guard{marks: marks, finish: finish, held: held, group: g, delay: guardDelay}
 }
 
 // Add has the watcher know of a process before long.

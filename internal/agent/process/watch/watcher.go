@@ -41,7 +41,7 @@ func (g *Guard) startWatcher() (*watcher, error) {
 	files := []*os.File{r, null, null}
 	p, err := g.startFinisher(files)
 	if p == nil || err != nil {
-		p, err = g.startShell("/bin/sh", files)
+		p, err = g.startShell("/bin/sh", append(files, nil, nil))
 	}
 	if err != nil {
 		w.Close()
@@ -70,9 +70,17 @@ func (g *Guard) startShell(path string, files []*os.File) (*os.Process, error) {
 	return children.Start(path, args, &os.ProcAttr{
 		Dir:   "/",
 		Env:   []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-		Files: files,
+		Files: append(files, g.heldFiles()...),
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
+}
+
+// heldFiles returns descriptor 5 of the watcher, if it has one.
+func (g *Guard) heldFiles() []*os.File {
+	if g.held == nil {
+		return nil
+	}
+	return []*os.File{g.held}
 }
 
 // send sends a line. The error of a watcher that was killed is ignored: it does not concern the job.

@@ -1,22 +1,23 @@
 # The watcher of one attempt: $1 and $2 mark its processes' environment, the rest are its
 # cgroup directories. It reads from the agent until the agent is gone, and then ends what is
-# left. "PID TICKS" is a session's first process and when that started, "-PID" a session of
+# left. Descriptor 5, if there is one, has the lock of the job's name, until then. "PID TICKS" is a session's first process and when that started, "-PID" a session of
 # which nothing lives any more, and "over" says that nothing is to be ended.
 trap '' HUP INT QUIT TERM PIPE
 run=$1 attempt=$2
 shift 2
 sessions='' complete='' left=''
 
-# finish lets the agent's own program, descriptor 3, end what still has the mark, unless it is
-# asked not to, and complete and deliver the journal; descriptor 4 has what it must know.
+# finish becomes the agent's own program, descriptor 3, which ends what still has the mark, unless it is
+# asked not to, and completes and delivers the journal; descriptor 4 has what it must know.
 finish() {
-	[ -e /proc/self/fd/3 ] && /proc/self/fd/3 finish-attempt "$@" "${run#*=}" "${attempt#*=}" </dev/null
+	[ -e /proc/self/fd/3 ] && exec /proc/self/fd/3 finish-attempt "$@" "${run#*=}" "${attempt#*=}" </dev/null
 }
 
 while read -r pid ticks; do
 	case $pid in
 	over)
 		while read -r pid; do :; done
+		exec 5>&-
 		finish --deliver-only
 		exit
 		;;
@@ -77,7 +78,13 @@ started() {
 done
 
 for dir in "$@"; do rmdir "$dir"; done
-if finish --left "$left" ${complete:+--deliver-only}; then complete=1; fi
+# The lock is free as soon as nothing lives, however long the journal takes.
+[ -z "$complete" ] || exec 5>&-
+held=''
+[ ! -e /proc/self/fd/5 ] || held=1
+finish --left "$left" ${complete:+--deliver-only} ${held:+--lock} &
+[ ! -e /proc/self/fd/3 ] || exec 5>&-
+if wait $!; then complete=1; fi
 
 # What changed its session and is in none of these cgroups still has the mark. A process
 # that is just replacing its program shows no environment for a moment, so it takes two rounds
