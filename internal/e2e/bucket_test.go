@@ -60,7 +60,7 @@ func TestBucket(t *testing.T) {
 		t.Errorf("check beside the server: %+v", got)
 	}
 	s.stop()
-	s.start("--archive", place, "--keep-runs", "1")
+	s.start("--archive", place, "--keep-runs", "1", "--keep-now")
 	eventually(t, "the first run is deleted, and its object", func() bool {
 		_, known := s.find("long#1")
 		return !known && objects() == 1

@@ -41,8 +41,8 @@ func TestRestoredCopy(t *testing.T) {
 			t.Fatalf("%+v", r)
 		}
 		one, two := copies(t, s)
-		one.start("--allow-private-targets", "--keep-runs", "1")
-		two.start("--allow-private-targets", "--keep-runs", "1", "--activate")
+		one.start("--allow-private-targets", "--keep-runs", "1", "--keep-now")
+		two.start("--allow-private-targets", "--keep-runs", "1", "--keep-now", "--activate")
 		for c, url := range map[*server]string{one: stillAt.URL, two: activeAt.URL} {
 			if r := a.run("notify", "set", "hook", "--server", c.url, "--url", url); r.code != 0 {
 				t.Fatalf("%+v", r)

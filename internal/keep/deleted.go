@@ -3,51 +3,54 @@ package keep
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
-// Rule is a rule of retention, under the name that people set it by.
+// Rule is a rule of retention.
 type Rule string
 
 // The rules, in the order in which they are applied.
 const (
-	Days  Rule = "--keep-days"
-	Runs  Rule = "--keep-runs"
-	Bytes Rule = "--keep-bytes"
+	Days  Rule = "days"
+	Runs  Rule = "runs"
+	Bytes Rule = "bytes"
 )
 
 // Rules lists the rules.
 func Rules() []Rule { return []Rule{Days, Runs, Bytes} }
 
+// Option is the option of the server that sets the rule.
+func (r Rule) Option() string { return "--keep-" + string(r) }
+
 // Deleted is what one pass of retention deleted.
 type Deleted struct {
 	Runs   int
 	Bytes  int64 // of their journals, as they were stored
-	ByRule map[Rule]int
+	byName map[string]int
 	jobs   map[string]bool
 }
 
-// Add counts a run of a job that a rule deleted, and whose journals took bytes.
-func (d *Deleted) Add(rule Rule, job string, bytes int64) {
-	if d.ByRule == nil {
-		d.ByRule, d.jobs = map[Rule]int{}, map[string]bool{}
+// Add counts a run of a job that a setting deleted, and whose journals took bytes.
+func (d *Deleted) Add(by Setting, job string, bytes int64) {
+	if d.jobs == nil {
+		d.byName, d.jobs = map[string]int{}, map[string]bool{}
 	}
 	d.Runs++
 	d.Bytes += bytes
-	d.ByRule[rule]++
+	d.byName[by.Name()]++
 	d.jobs[job] = true
 }
 
 // Jobs is the number of jobs of the deleted runs.
 func (d *Deleted) Jobs() int { return len(d.jobs) }
 
-// Counts says how many runs each rule deleted, as in "--keep-days 12, --keep-runs 3".
+// Counts says how many runs each rule deleted, as in "--keep-days 12, keep.runs 3": keep.runs is that of policies.
 func (d *Deleted) Counts() string {
 	var all []string
-	for _, rule := range Rules() {
-		if n := d.ByRule[rule]; n > 0 {
-			all = append(all, fmt.Sprintf("%s %d", rule, n))
-		}
+	for _, name := range slices.Sorted(maps.Keys(d.byName)) {
+		all = append(all, fmt.Sprintf("%s %d", name, d.byName[name]))
 	}
 	return strings.Join(all, ", ")
 }

@@ -43,8 +43,11 @@ func Read(v yaml.Value) (Policy, error) {
 }
 
 func (p *Policy) read(root yaml.Value) error {
-	return root.Each("policy", []string{"rules", "actions"}, func(key yaml.Key, v yaml.Value) error {
-		if key.Name == "rules" {
+	return root.Each("policy", []string{"rules", "actions", "keep"}, func(key yaml.Key, v yaml.Value) error {
+		switch key.Name {
+		case "keep":
+			return p.keep(v)
+		case "rules":
 			return v.Each("rules", append(Rules(), JobRules()...), func(rule yaml.Key, v yaml.Value) error { return p.rule(rule.Name, v) })
 		}
 		return v.Each("actions", slices.Concat(Rules(), JobRules(), Ends()), func(on yaml.Key, v yaml.Value) error { return p.action(on.Name, v) })
@@ -86,7 +89,21 @@ func number(v yaml.Value, low, high float64) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	f, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
+	return numberIn(v, strings.TrimSuffix(text, "%"), low, high)
+}
+
+// plain reads a number that is no percentage.
+func plain(v yaml.Value, low, high float64) (float64, error) {
+	text, err := v.Text()
+	if err != nil {
+		return 0, err
+	}
+	return numberIn(v, text, low, high)
+}
+
+// numberIn reads the text of a value.
+func numberIn(v yaml.Value, text string, low, high float64) (float64, error) {
+	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || !finite(f) {
 		return 0, v.Wrong("%s is not a number", job.Quote(text))
 	}
@@ -99,10 +116,17 @@ func number(v yaml.Value, low, high float64) (float64, error) {
 // whole reads a whole number.
 func whole(v yaml.Value, low, high int64) (int64, error) {
 	f, err := number(v, float64(low), float64(high))
-	if err == nil && f != float64(int64(f)) {
+	if err != nil {
+		return 0, err
+	}
+	return wholeOf(v, f)
+}
+
+func wholeOf(v yaml.Value, f float64) (int64, error) {
+	if f != float64(int64(f)) {
 		return 0, v.Wrong("%g is not a whole number", f)
 	}
-	return int64(f), err
+	return int64(f), nil
 }
 
 func size(v yaml.Value) (int64, error) {

@@ -1,5 +1,5 @@
-// Package policy reads the policies of jobs: which health rules are on, their thresholds, and
-// what to do when one fires: notify, cancel, retry. A policy is written in a subset of YAML. It
+// Package policy reads the policies of jobs: which health rules are on, their thresholds, what to do
+// when one fires: notify, cancel, retry, and how long runs are kept. A policy is written in a subset of YAML. It
 // is checked when it is set, and a mistake is refused with line and column.
 package policy
 
@@ -60,7 +60,7 @@ func (s Span) MarshalJSON() ([]byte, error) {
 // D is the span as a time.Duration.
 func (s Span) D() time.Duration { return time.Duration(s) }
 
-// Policy has the health rules and the actions of a job.
+// Policy has the health rules and the actions of a job, and how long its runs are kept.
 type Policy struct {
 	Quiet     QuietRule     `json:"quiet"`
 	Stalled   StalledRule   `json:"stalled"`
@@ -74,6 +74,7 @@ type Policy struct {
 	Skipped   SkippedRule   `json:"skipped"`
 	// Actions has one row for each rule, also about jobs, and each end.
 	Actions map[string]Action `json:"actions"`
+	Keep    Keep              `json:"keep"`
 }
 
 // QuietRule is about missing heartbeats. If it is off, silence makes no finding; a run whose lease

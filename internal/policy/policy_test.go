@@ -30,6 +30,7 @@ rules:
     bytes: 10MB
   quiet: {on: no}
   skipped: {times: 5}
+keep: {days: 0.5, runs: 0}
 actions:
   missed: {severity: warning}
   skipped: {notify: false}
@@ -48,6 +49,8 @@ actions:
 	want.Memory.Percent, want.Memory.Within = 80, Span(5*time.Minute)
 	want.Spool.Bytes = 10_000_000
 	want.Quiet.On, want.Skipped.Times = false, 5
+	days, runs := 0.5, int64(0)
+	want.Keep = Keep{Days: &days, Runs: &runs}
 	want.Actions[Missed], want.Actions[Skipped] = Action{Notify: true, Severity: job.Warning}, Action{}
 	want.Actions[Stalled] = Action{Notify: true, Severity: job.Critical, Cancel: true, CancelAfter: Span(10 * time.Minute)}
 	want.Actions[Lost] = Action{Retry: 2, Backoff: Span(time.Minute), After: Span(time.Minute)}
@@ -100,7 +103,7 @@ func TestMistakesAreRefusedInPlace(t *testing.T) {
 		line, column int
 		why          string
 	}{
-		{"rulez: {}", 1, 1, `"rulez" is not known in policy: there is rules, actions`},
+		{"rulez: {}", 1, 1, `"rulez" is not known in policy: there is rules, actions, keep`},
 		{"rules:\n  stalled:\n    aftr: 5m\n", 3, 5, `"aftr" is not known in stalled`},
 		{"actions:\n  failed: {after: 1m}\n", 2, 12, `"after" is not known in failed`},
 		{"actions:\n  lost: {after: soon}\n", 2, 17, "not a duration"},
@@ -129,6 +132,17 @@ func TestMistakesAreRefusedInPlace(t *testing.T) {
 		{"rules:\n  skipped: {after: 1h}\n", 2, 13, "there is on, times"},
 		{"actions:\n  skipped: {cancel: true}\n", 2, 21, "no run to stop"},
 		{"actions:\n  missed: {retry: 3}\n", 2, 19, "no run to stop or to try again"},
+		{"keep: {day: 4}\n", 1, 8, `"day" is not known in keep: there is days, runs`},
+		{"keep: {days: 4d}\n", 1, 14, "not a number"},
+		{"keep: {days: 4%}\n", 1, 14, "not a number"},
+		{"keep: {days: -1}\n", 1, 14, "not between 0 and 100000"},
+		{"keep: {days: 0.0001}\n", 1, 14, "less than 0.001"},
+		{"keep: {days: .inf}\n", 1, 14, "not a number"},
+		{"keep: {days: forever}\n", 1, 14, "not a number"},
+		{"keep: {runs: 1.5}\n", 1, 14, "whole number"},
+		{"keep: {runs: 5%}\n", 1, 14, "not a number"},
+		{"keep: {runs: 2000000000}\n", 1, 14, "not between"},
+		{"keep: 30\n", 1, 7, "keys and values"},
 		{"rules: 5", 1, 8, "keys and values"},
 		{"- a\n- b\n", 1, 1, "keys and values"},
 		{"rules: {}\n---\nactions: {}\n", 3, 0, "second one"},

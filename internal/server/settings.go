@@ -3,7 +3,9 @@ package server
 import (
 	"context"
 
+	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/route"
+	"stint.dev/stint/job/api"
 )
 
 // Settings describe how a server was started. The server only shows them.
@@ -13,9 +15,10 @@ type Settings struct {
 	Durability string            `json:"durability" enum:"full,relaxed" doc:"What is on disk before an agent gets its reply"`
 	Archive    map[string]string `json:"archive" doc:"Where finished logs are kept, for people"`
 	// ArchiveKind is the same for programs.
-	ArchiveKind string            `json:"archive_kind" enum:"database,data_directory,directory,bucket" doc:"Where finished logs are kept"`
-	Retention   map[string]string `json:"retention" doc:"What is kept, and for how long, for people; empty if nothing is deleted"`
-	Keep        Keep              `json:"keep" doc:"What is kept, and for how long; 0 is no limit"`
+	ArchiveKind string `json:"archive_kind" enum:"database,data_directory,directory,bucket" doc:"Where finished logs are kept"`
+	Keep        Keep   `json:"keep" doc:"What is kept, and for how long, as this server was started; 0 is no limit"`
+	// KeepPending are the limits that do not apply yet.
+	KeepPending []api.PendingKeep `json:"keep_pending,omitempty" doc:"Limits of any server on the database, and of policies, that wait because they would delete more than a tenth of all ended runs at once"`
 	PublicURL   string            `json:"public_url,omitempty"`
 	Address     string            `json:"address" doc:"The address that the server listens on"`
 	TLS         bool              `json:"tls" doc:"The server speaks TLS itself"`
@@ -31,8 +34,13 @@ type Keep struct {
 }
 
 // getSettings responds with the settings of this server.
-func (s *Server) getSettings(context.Context, *struct{}) (*route.Response[Settings], error) {
+func (s *Server) getSettings(ctx context.Context, _ *struct{}) (*route.Response[Settings], error) {
 	out := s.cfg.Settings
+	pending, err := s.cfg.Store.PendingLimits(ctx)
+	if err != nil {
+		return nil, s.finder.ProblemOf(ctx, "read which limits of retention wait", err)
+	}
+	out.KeepPending = healthapi.PendingKeeps(pending, s.now())
 	out.Version, out.PublicURL = s.cfg.Version, s.cfg.PublicURL
 	return route.OK(out)
 }

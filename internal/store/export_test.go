@@ -23,6 +23,12 @@ func (s *Store) SetClock(now func() time.Time) { s.Now = now }
 // SetKeep makes the store keep less or more.
 func (s *Store) SetKeep(keep maintenance.Keep) { s.Keep, s.RunLog = keep, keep.RunLog }
 
+// CountRunsOf returns how many runs a job has.
+func (s *Store) CountRunsOf(ctx context.Context, name string) (n int64, err error) {
+	err = s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM runs WHERE job = $1`, name).Scan(&n)
+	return n, err
+}
+
 // RefreshTroubles reads the troubled items again, as each tidying does.
 func (s *Store) RefreshTroubles(ctx context.Context) error { return s.Refresh(ctx) }
 

@@ -19,6 +19,7 @@ import (
 
 // onBoth runs a test on both databases with an archive.
 func onBoth(t *testing.T, keep store.Keep, test func(t *testing.T, s *store.Store, objects string)) {
+	keep.AtOnce = true
 	t.Run("SQLite", func(t *testing.T) {
 		a, path := openArchive(t)
 		test(t, openWith(t, store.Options{Dir: t.TempDir(), Archive: a, Keep: keep, SecretKeyFile: filepath.Join(t.TempDir(), "secret.key")}), path)
@@ -129,7 +130,7 @@ func TestKeepByCountAndSize(t *testing.T) {
 func TestDeletionsAreReported(t *testing.T) {
 	var reported []string
 	s := openWith(t, store.Options{
-		Dir: t.TempDir(), Keep: store.Keep{Age: 24 * time.Hour, Runs: 2},
+		Dir: t.TempDir(), Keep: store.Keep{Age: 24 * time.Hour, Runs: 2, AtOnce: true},
 		Deleted: func(d *keep.Deleted) {
 			reported = append(reported, fmt.Sprintf("%d runs of %d jobs, %d bytes: %s", d.Runs, d.Jobs(), d.Bytes, d.Counts()))
 		},

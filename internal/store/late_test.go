@@ -220,7 +220,7 @@ func lateFromHosts(t *testing.T, s *store.Store) {
 
 // A run of long ago that is delivered today is kept as long as one of today.
 func lateAndOld(t *testing.T, s *store.Store) {
-	s.SetKeep(store.Keep{Age: 24 * time.Hour})
+	s.SetKeep(store.Keep{Age: 24 * time.Hour, AtOnce: true})
 	deliver(t, s, journal.Attempt{Job: "backup"}, 0, noon, noon)
 	old := deliver(t, s, journal.Attempt{Job: "backup"}, 1, noon.AddDate(0, -1, 0), noon)
 	must(t, s.Tidy(t.Context(), noon.Add(time.Hour)))

@@ -45,7 +45,7 @@ var endOfRows = map[string]string{
 	"job_due": byPeople, "job_due_missed_times": byPeople + ", with the expectation; or " + byTime, "job_due_days": byPeople + ", with the expectation; or " + byTime, "due_watch": bounded,
 	"job_pulses": byPeople + ", with the expectation", "wire_runs": withRuns,
 	"schedules": byPeople, "occurrences": withRuns + "; without one " + byTime,
-	"stored_bytes": bounded, "installation": bounded, "schema_version": ofSchema,
+	"keep_limits": bounded, "stored_bytes": bounded, "installation": bounded, "schema_version": ofSchema,
 }
 
 // mostBounded is the most rows of a table that is bounded in number, in this test.

@@ -72,6 +72,7 @@ func onBothMoody(t *testing.T, keep store.Keep, test func(t *testing.T, s *store
 			a := &moodyArchive{Archive: dir, calls: map[string]int{}}
 			now := noon
 			o := options(t)
+			keep.AtOnce = true
 			o.Archive, o.Keep = a, keep
 			s := openWith(t, o)
 			s.SetClock(func() time.Time { return now })

@@ -27,6 +27,7 @@ import (
 	"stint.dev/stint/internal/store/outbox"
 	"stint.dev/stint/internal/store/queue"
 	"stint.dev/stint/internal/store/refs"
+	"stint.dev/stint/internal/store/retention"
 	"stint.dev/stint/internal/store/runs"
 	"stint.dev/stint/internal/store/schedules"
 	"stint.dev/stint/internal/store/troubled"
@@ -76,6 +77,7 @@ type Store struct {
 	*intake.Intake
 	*jobfigures.PerJob
 	*maintenance.Maintenance
+	*retention.Retention
 	*groups.Places
 	*queue.Queue
 	*matcher.Matcher
@@ -164,12 +166,14 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 	waiting.UseWorkers(given.LiveWorkers)
 	expected := due.New(d, items)
 	taken.UseExpectations(expected)
+	limits := retention.New(d, judged.Policies)
 	return &Store{
 		DB: d, Items: items, Journals: journals, Queries: asked, Refs: refs.New(d),
 		Access: access.New(d), Claims: given, Definitions: definitions.New(d), Expectations: expected, Outbox: actions, Health: judged, Intake: taken, Places: groups.New(d), Queue: waiting, Matcher: matcher.New(d, waiting),
 		PerJob:      jobfigures.New(d),
+		Retention:   limits,
 		Schedules:   schedules.New(d, waiting, items, outbox.Enqueue),
-		Maintenance: maintenance.New(d, items, journals, parts{Queries: asked, Health: judged, Outbox: actions, Intake: taken}, dir, o.Keep, o.Deleted),
+		Maintenance: maintenance.New(d, items, journals, parts{Queries: asked, Health: judged, Outbox: actions, Intake: taken}, limits, dir, o.Keep, o.Deleted),
 		dir:         dir, release: func() error { return nil },
 	}
 }

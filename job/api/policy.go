@@ -46,6 +46,8 @@ type JobPolicy struct {
 	SetBy   string     `json:"set_by"`
 	// Effective is every figure that holds, those of the default included.
 	Effective map[string]any `json:"effective"`
+	// KeepPending are limits of keep that do not apply yet, because they would delete many runs at once.
+	KeepPending []PendingKeep `json:"keep_pending,omitempty"`
 }
 
 // PolicyTest is what a policy would have done over stored runs.

@@ -65,7 +65,7 @@ export const hard = {
     await page.goto(`${other.base}runs/${first.id}`)
     await seen(line(page, 1))
     await other.stop()
-    await other.begin('--keep-runs', '1')
+    await other.begin('--keep-runs', '1', '--keep-now')
     await world.until(async () => (await fetch(`${other.base}api/v1/runs/${first.id}`)).status === 404, 'retention to remove the run')
     await page.keyboard.press('/')
     await page.keyboard.type('first')

@@ -23,6 +23,7 @@ func keepRows() []option.Option {
 		{Name: "keep-days", Kind: option.Number, Value: "N", Help: "delete runs that ended more than N days ago"},
 		{Name: "keep-bytes", Kind: option.Size, Value: "BYTES", Help: "delete the oldest runs when all journals together are larger"},
 		{Name: "keep-runs", Kind: option.Number, Value: "N", Help: "keep only the last N ended runs of each job"},
+		{FlagOnly: true, Name: "keep-now", Kind: option.Switch, Help: "apply keep-days, keep-runs and keep of policies at once, also where they delete more than a tenth of all ended runs and would wait for 24 hours"},
 	}
 }
 
@@ -43,7 +44,7 @@ func (p *program) keepOptions(ctx context.Context, opts *option.Set, so *store.O
 	}
 	so.Keep = store.Keep{
 		Age: time.Duration(days * float64(24*time.Hour)), Bytes: opts.Size("keep-bytes"), Runs: int(runs),
-		RunLog: opts.Size("run-log-limit"),
+		RunLog: opts.Size("run-log-limit"), AtOnce: opts.On("keep-now"),
 	}
 	a, err := p.openArchive(ctx, opts.Text("archive"), so, func(err error) {
 		log.Warn("the archive cannot be reached; logs are packed once it can", "error", err)

@@ -1,18 +1,16 @@
 package servercmd
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/internal/store"
-	"stint.dev/stint/job"
 )
 
 // settingsOf describes the options of the store. archive is its place as given.
 func settingsOf(o store.Options, archive string) server.Settings {
-	out := server.Settings{Database: "sqlite", Durability: "full", Archive: map[string]string{}, Retention: map[string]string{}}
+	out := server.Settings{Database: "sqlite", Durability: "full", Archive: map[string]string{}}
 	if o.URL != "" {
 		out.Database = "postgres"
 	}
@@ -30,18 +28,6 @@ func settingsOf(o store.Options, archive string) server.Settings {
 	}
 	out.Keep = server.Keep{
 		AgeSeconds: int64(o.Keep.Age / time.Second), RunsOfJob: o.Keep.Runs, TotalBytes: o.Keep.Bytes, RunLogBytes: o.Keep.RunLog,
-	}
-	if k := o.Keep; k.Age > 0 {
-		out.Retention["age"] = fmt.Sprintf("%g days", float64(k.Age)/float64(24*time.Hour))
-	}
-	if o.Keep.Runs > 0 {
-		out.Retention["runs of each job"] = fmt.Sprint(o.Keep.Runs)
-	}
-	if o.Keep.Bytes > 0 {
-		out.Retention["all journals"] = job.Bytes(o.Keep.Bytes)
-	}
-	if o.Keep.RunLog > 0 {
-		out.Retention["log of a run"] = job.Bytes(o.Keep.RunLog)
 	}
 	return out
 }

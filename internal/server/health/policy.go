@@ -118,6 +118,9 @@ func (s *Routes) GetPolicy(ctx context.Context, in *route.JobPath) (*route.Respo
 		return nil, s.ProblemOf(ctx, "read the policy of job "+in.Job, err)
 	}
 	out, err := jobPolicy(p, stored)
+	if err == nil {
+		out.KeepPending, err = s.pendingOf(ctx, in.Job)
+	}
 	if err != nil {
 		return nil, s.ProblemOf(ctx, "show the policy of job "+in.Job, err)
 	}

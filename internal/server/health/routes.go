@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/health/diagnose"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/keep"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/queue"
@@ -41,6 +42,8 @@ type QueueStore interface {
 type PolicyStore interface {
 	// Policy returns the policy of a job.
 	Policy(ctx context.Context, name string) (policy.Stored, error)
+	// PendingLimits returns the limits of retention that wait.
+	PendingLimits(ctx context.Context) ([]keep.Pending, error)
 	SetPolicy(ctx context.Context, p policy.Stored, actions []byte) error
 	DeletePolicy(ctx context.Context, name string) error
 }

@@ -5,10 +5,17 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"stint.dev/stint/internal/keep"
 )
 
 // counter counts a deleted run of a job, whose journals took bytes.
 type counter func(job string, bytes int64)
+
+// counterOf returns the counter of what a setting deletes.
+func counterOf(deleted *keep.Deleted, by keep.Setting) counter {
+	return func(job string, bytes int64) { deleted.Add(by, job, bytes) }
+}
 
 // storedOf returns the job of a run, and the bytes that its journals take; nothing if the run is gone.
 func (s *Maintenance) storedOf(ctx context.Context, id string) (job string, bytes int64, err error) {

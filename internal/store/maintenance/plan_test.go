@@ -24,6 +24,7 @@ func TestRetentionReadsNoTableWhole(t *testing.T) {
 				indexes     []string
 			}{
 				{"old runs", oldRuns, []any{db.Micros(now.Add(-time.Hour)), 20, db.Micros(now)}, []string{"runs_newest"}},
+				{"old runs of a job", oldRunsOf, []any{db.Micros(now.Add(-time.Hour)), 20, db.Micros(now), "job1"}, []string{"runs_"}},
 				{"oldest run", oldestRun, []any{db.Micros(now)}, []string{"runs_newest"}},
 				{"oldest run with a later one", oldestWithLater, []any{db.Micros(now)}, []string{"runs_newest"}},
 				{"all but the last runs", beyondLastRuns, []any{"job1", 20, 5, db.Micros(now)}, []string{"runs_of_job"}},

@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/keep"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/retention"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
 )
@@ -19,6 +20,7 @@ type Keep struct {
 	Bytes  int64         // the oldest runs are deleted while journals take more, as they are stored
 	Runs   int           // of each job, older ended runs than the last so many are deleted
 	RunLog int64         // of longer journals only the beginning and the end are kept
+	AtOnce bool          // Age and Runs never wait, however many runs they delete at once
 }
 
 const (
@@ -29,8 +31,7 @@ const (
 	maxDeletedBlocks = 2000
 )
 
-// endedStates are the states of runs that have ended.
-const endedStates = `('succeeded', 'failed', 'canceled', 'timed_out', 'lost')`
+const endedStates = retention.EndedStates
 
 // otherStates are all other states. A condition on the states that a run may have uses an index, one on
 // those that it may not have does not.
@@ -44,11 +45,13 @@ func deletable(now int) string {
 	return `(state IN ` + endedStates + `) IS TRUE AND` + troubled.NotPaused(troubled.Remove, "runs.id", now)
 }
 
+var endedBefore = `start_at < $1 AND created_at < $1 AND ` + deletable(3) + ` AND (ended_at < $1 OR reported_at < $1)`
+
 // The queries of retention run once a minute. Each reads an index, however many runs there are.
 var (
-	// oldRuns selects runs that ended, or reported last, before a time.
-	oldRuns = `SELECT id FROM runs WHERE start_at < $1 AND created_at < $1 AND ` + deletable(3) + `
-		AND (ended_at < $1 OR reported_at < $1) ORDER BY start_at, id LIMIT $2`
+	// oldRuns selects runs that ended, or reported last, before a time, of jobs that have no age of their own; oldRunsOf those of a job.
+	oldRuns   = `SELECT id FROM runs WHERE ` + endedBefore + ` AND NOT` + retention.Own(keep.Days) + ` ORDER BY start_at, id LIMIT $2`
+	oldRunsOf = `SELECT id FROM runs WHERE job = $4 AND ` + endedBefore + ` ORDER BY start_at, id LIMIT $2`
 	// oldestRun selects the oldest ended run, and oldestWithLater the oldest one that is not the last
 	// one of its job.
 	oldestRun       = `SELECT id FROM runs WHERE ` + deletable(1) + ` ORDER BY start_at, id LIMIT 1`
@@ -62,38 +65,53 @@ var (
 		WHERE codec <> 2 AND run_id IN (SELECT id FROM runs WHERE state IN ` + otherStates + `)`
 )
 
-// applyRetention deletes the runs that exceed the limits of Keep, in small steps.
-func (s *Maintenance) applyRetention(ctx context.Context, now time.Time) error {
+// ApplyRetention deletes the runs that exceed the limits of Keep and of policies, in small steps.
+func (s *Maintenance) ApplyRetention(ctx context.Context, now time.Time) error {
+	limits, err := s.limits.Follow(ctx, now, retention.Server(s.Keep.Age, s.Keep.Runs), s.Keep.AtOnce)
+	if err != nil {
+		return err
+	}
 	var deleted keep.Deleted
-	by := func(rule keep.Rule) counter {
-		return func(job string, bytes int64) { deleted.Add(rule, job, bytes) }
-	}
-	var errs [3]error
-	if s.Keep.Age > 0 {
-		if err := s.deleteOlder(ctx, by(keep.Days), now.Add(-s.Keep.Age)); err != nil {
-			errs[0] = fmt.Errorf("delete runs older than %s: %w", s.Keep.Age, err)
+	var errs []error
+	for _, by := range limits.Sorted() {
+		if limits[by] == 0 {
+			continue
 		}
-	}
-	if s.Keep.Runs > 0 {
-		if err := s.deleteBeyondLast(ctx, by(keep.Runs), s.Keep.Runs); err != nil {
-			errs[1] = fmt.Errorf("delete all but the last %d runs of each job: %w", s.Keep.Runs, err)
+		if err := s.deleteBy(ctx, by, limits[by], now, counterOf(&deleted, by)); err != nil {
+			errs = append(errs, fmt.Errorf("delete the runs that %s of %s does not keep: %w", by.Name(), by.Text(limits[by]), err))
 		}
 	}
 	if s.Keep.Bytes > 0 {
-		if err := s.deleteToSize(ctx, by(keep.Bytes), s.Keep.Bytes); err != nil {
-			errs[2] = fmt.Errorf("delete the oldest runs until journals take %d bytes: %w", s.Keep.Bytes, err)
+		if err := s.deleteToSize(ctx, counterOf(&deleted, keep.Setting{Rule: keep.Bytes}), s.Keep.Bytes); err != nil {
+			errs = append(errs, fmt.Errorf("delete the oldest runs until journals take %d bytes: %w", s.Keep.Bytes, err))
 		}
 	}
 	if deleted.Runs > 0 && s.onDeleted != nil {
 		s.onDeleted(&deleted)
 	}
-	return errors.Join(errs[:]...)
+	return errors.Join(errs...)
 }
 
-// deleteOlder deletes the runs that ended before a time. Because an agent's clock may be years ahead, a
-// run that has not reported since has ended, too.
-func (s *Maintenance) deleteOlder(ctx context.Context, count counter, before time.Time) error {
+// deleteBy deletes the runs that one limit does not keep: of one job, or of all that have none of their own.
+func (s *Maintenance) deleteBy(ctx context.Context, by keep.Setting, limit int64, now time.Time, count counter) error {
+	switch {
+	case by.Rule == keep.Runs && by.Job == "":
+		return s.deleteBeyondLast(ctx, count, int(limit))
+	case by.Rule == keep.Runs:
+		return s.deleteBeyondLastOf(ctx, count, by.Job, int(limit))
+	case by.Job == "":
+		return s.deleteOlder(ctx, count, now.Add(-time.Duration(limit)*time.Microsecond))
+	}
+	return s.deleteOlder(ctx, count, now.Add(-time.Duration(limit)*time.Microsecond), by.Job)
+}
+
+// deleteOlder deletes the runs that ended before a time, of one job or of all that have no limit of their own. Because an agent's
+// clock may be years ahead, a run that has not reported since has ended, too.
+func (s *Maintenance) deleteOlder(ctx context.Context, count counter, before time.Time, job ...string) error {
 	return s.deleteBatches(ctx, count, func() ([]string, error) {
+		if len(job) > 0 {
+			return s.ReadTexts(ctx, oldRunsOf, db.Micros(before), maxDeletedRuns, db.Micros(s.Now()), job[0])
+		}
 		return s.ReadTexts(ctx, oldRuns, db.Micros(before), maxDeletedRuns, db.Micros(s.Now()))
 	})
 }
@@ -138,20 +156,25 @@ func (s *Maintenance) activeBytes(ctx context.Context) (int64, error) {
 	return bytes, nil
 }
 
+// deleteBeyondLast deletes all but the last runs of each job that has no limit of its own.
 func (s *Maintenance) deleteBeyondLast(ctx context.Context, count counter, n int) error {
-	jobs, err := s.ReadTexts(ctx, `SELECT job FROM run_counts WHERE state IN `+endedStates+` GROUP BY job HAVING SUM(n) > $1`, n)
+	jobs, err := s.ReadTexts(ctx, `SELECT job FROM run_counts AS runs WHERE state IN `+endedStates+` AND NOT`+retention.Own(keep.Runs)+` GROUP BY job HAVING SUM(n) > $1`, n)
 	if err != nil {
 		return err
 	}
 	for _, name := range jobs {
-		err := s.deleteBatches(ctx, count, func() ([]string, error) {
-			return s.ReadTexts(ctx, beyondLastRuns, name, maxDeletedRuns, n, db.Micros(s.Now()))
-		})
-		if err != nil {
+		if err := s.deleteBeyondLastOf(ctx, count, name, n); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// deleteBeyondLastOf deletes all but the last runs of a job.
+func (s *Maintenance) deleteBeyondLastOf(ctx context.Context, count counter, name string, n int) error {
+	return s.deleteBatches(ctx, count, func() ([]string, error) {
+		return s.ReadTexts(ctx, beyondLastRuns, name, maxDeletedRuns, n, db.Micros(s.Now()))
+	})
 }
 
 // deleteBatches deletes the runs that next returns, until it returns none, and counts them.

@@ -18,6 +18,7 @@ import (
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/retention"
 	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job/api"
 )
@@ -42,6 +43,7 @@ type Maintenance struct {
 	*troubled.Items
 	*blocks.Journals
 	others    StoreParts
+	limits    *retention.Retention
 	dir       string // the data directory; empty for PostgreSQL
 	Keep      Keep
 	onDeleted func(*keep.Deleted) // may be nil
@@ -60,8 +62,8 @@ type StoreParts interface {
 
 // New returns the Maintenance of a store. deleted, unless it is nil, is called after each pass of retention that deleted
 // something.
-func New(d *db.DB, items *troubled.Items, j *blocks.Journals, others StoreParts, dir string, limits Keep, deleted func(*keep.Deleted)) *Maintenance {
-	return &Maintenance{DB: d, Items: items, Journals: j, others: others, dir: dir, Keep: limits, onDeleted: deleted}
+func New(d *db.DB, items *troubled.Items, j *blocks.Journals, others StoreParts, limits *retention.Retention, dir string, most Keep, deleted func(*keep.Deleted)) *Maintenance {
+	return &Maintenance{DB: d, Items: items, Journals: j, others: others, limits: limits, dir: dir, Keep: most, onDeleted: deleted}
 }
 
 // Maintain maintains the store until ctx ends: it deletes runs by retention, makes new runs searchable,
@@ -84,7 +86,7 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 		periodic.Loop{Every: tidyInterval, Now: s.Now}.Run(ctx, func(now time.Time) error {
 			retention, versions, journals := ages.due(now, s.SinceBoot()-begin)
 			if retention {
-				reported(s.applyRetention(ctx, now))
+				reported(s.ApplyRetention(ctx, now))
 			}
 			if versions {
 				reported(s.sweepVersions(ctx, now))
@@ -139,7 +141,7 @@ func (a *ages) due(now time.Time, after time.Duration) (retention, versions, jou
 // Tidy does all maintenance that is due now. It pauses between two steps for as long as the last one took,
 // so that it takes at most half of one core.
 func (s *Maintenance) Tidy(ctx context.Context, now time.Time) error {
-	err := errors.Join(s.applyRetention(ctx, now), s.sweepVersions(ctx, now), s.Expire(ctx, attemptExpiry, now), s.tidyRows(ctx, now))
+	err := errors.Join(s.ApplyRetention(ctx, now), s.sweepVersions(ctx, now), s.Expire(ctx, attemptExpiry, now), s.tidyRows(ctx, now))
 	_, archived := s.tidyArchive(ctx, now, func() bool { return true })
 	return errors.Join(err, archived, s.tidySegments(ctx, now))
 }

@@ -802,6 +802,7 @@ export interface components {
             effective: {
                 [key: string]: unknown;
             };
+            keep_pending?: components["schemas"]["PendingKeep"][] | null;
             /** Format: date-time */
             set_at: string | null;
             set_by: string;
@@ -1085,6 +1086,32 @@ export interface components {
             by?: string;
             /** @description In their words. */
             why?: string;
+        };
+        PendingKeep: {
+            /**
+             * Format: date-time
+             * @description When it applies if a server runs until then
+             */
+            applies_at: string;
+            /**
+             * Format: int64
+             * @description After so much time in which a server runs it applies
+             */
+            in_seconds: number;
+            /** @description Whose policy sets it */
+            job?: string;
+            /** Format: double */
+            keep: number;
+            /** Format: double */
+            keep_now: number;
+            /** Format: int64 */
+            of: number;
+            /** Format: int64 */
+            runs: number;
+            /** Format: date-time */
+            seen_at: string;
+            /** @description --keep-days or --keep-runs of a server, keep.days or keep.runs of a policy */
+            setting: string;
         };
         Percentiles: {
             /** Format: double */
@@ -1586,15 +1613,13 @@ export interface components {
              * @enum {string}
              */
             durability: "full" | "relaxed";
-            /** @description What is kept, and for how long; 0 is no limit */
+            /** @description What is kept, and for how long, as this server was started; 0 is no limit */
             keep: components["schemas"]["Keep"];
+            /** @description Limits of any server on the database, and of policies, that wait because they would delete more than a tenth of all ended runs at once */
+            keep_pending?: components["schemas"]["PendingKeep"][] | null;
             /** @description Tokens and logs are sent over a network without TLS */
             plain_http: boolean;
             public_url?: string;
-            /** @description What is kept, and for how long, for people; empty if nothing is deleted */
-            retention: {
-                [key: string]: string;
-            };
             /** @description The server speaks TLS itself */
             tls: boolean;
             version: string;
