@@ -25,6 +25,7 @@ func (c *Client) readAppendReply(resp *http.Response, run string, attempt int) (
 		reply.Identity
 		Size    *int64 `json:"size"`
 		Watched bool   `json:"watched"`
+		Number  int64  `json:"number"`
 	}
 	if err := c.readReply(resp, &r, func() string {
 		switch {
@@ -37,7 +38,7 @@ func (c *Client) readAppendReply(resp *http.Response, run string, attempt int) (
 	}); err != nil {
 		return job.AppendReply{}, err
 	}
-	return job.AppendReply{Run: run, Attempt: attempt, Server: r.Server, Size: *r.Size, Watched: r.Watched}, nil
+	return job.AppendReply{Run: run, Attempt: attempt, Server: r.Server, Size: *r.Size, Watched: r.Watched, Number: max(0, r.Number)}, nil
 }
 
 // readHeartbeatReply reads the reply to a heartbeat for a run and attempt.

@@ -59,6 +59,9 @@ func CheckWorker(name string) error {
 	return checkWord("worker name", name, MaxNameBytes, "#/\\")
 }
 
+// CheckHost refuses the name of a host that is empty, too long, or has characters that are not printable.
+func CheckHost(name string) error { return checkWord("host name", name, MaxNameBytes, "") }
+
 // CheckLabel refuses a label whose key is empty or whose key or value is too long or has
 // control characters.
 func CheckLabel(key, value string) error {

@@ -332,6 +332,8 @@ type AppendReply struct {
 	Server  string `json:"server"`
 	Size    int64  `json:"size"` // bytes of the journal that are durable on the server
 	Watched bool   `json:"watched"`
+	// Number is that of the run among those of its job; 0 where the reply does not have it.
+	Number int64 `json:"number,omitempty"`
 }
 
 // Kinds of events that change neither state nor health: the agent has stopped itself and

@@ -34,7 +34,7 @@ func (a *attempt) clearUp(ctx context.Context) {
 		return
 	}
 	if err == nil && !a.stop.Begun() {
-		a.rec.Note(a.current, member.LeftText(members))
+		a.rec.Note(a.current, member.LeftText(members)+"; the agent ends what is left")
 	}
 	a.stop.AskLeftOver()
 	for !a.waitUntilEmpty(ctx, 0) {

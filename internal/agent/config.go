@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -122,8 +123,10 @@ type Config struct {
 	Notes []string
 
 	Version string
-	Host    string
+	Host    string // name of this host, by which its journals and locks are known
 	BootID  string
+	// ReportedHost is the name of the host that the run is reported under; empty for Host.
+	ReportedHost string
 
 	// Signals are those that the process received: see signals.Take. SIGPIPE must be among
 	// those taken, so that a reader of our output that goes away is an error of that write.
@@ -134,6 +137,9 @@ type Config struct {
 	// Cores is called with the number of cores that the agent can make use of, when that
 	// changes; may be nil. It is called from several goroutines.
 	Cores func(n int)
+	// Ended is called with the outcome of the last attempt when its output is passed on, before the wait for
+	// the server; not where a further attempt may follow, nor where the run did not begin. It may be nil.
+	Ended func(job.Outcome)
 	// Print prints one line for people. It is called from several goroutines, which it must
 	// not make wait: the reader of these lines may have stopped reading.
 	Print func(line string)
@@ -177,6 +183,7 @@ func (c Config) withDefaults() Config {
 	if c.FirstAttempt == 0 {
 		c.FirstAttempt = c.Attempt
 	}
+	c.ReportedHost = cmp.Or(c.ReportedHost, c.Host)
 	if c.Print == nil {
 		c.Print = func(string) {}
 	}

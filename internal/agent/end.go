@@ -81,6 +81,9 @@ func (e *ending) passOutputOn() {
 		e.result.Dropped = true
 	}
 	e.a.streams.CloseKeyboard()
+	if ended := e.a.cfg.Ended; ended != nil && e.a.retryUntil.Load() == nil {
+		ended(e.result.Outcome)
+	}
 }
 
 // deliver waits until the server has the whole journal, within the flush timeout.

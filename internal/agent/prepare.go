@@ -19,6 +19,7 @@ import (
 	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/internal/agent/stdio"
+	"stint.dev/stint/internal/agent/text"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -181,7 +182,7 @@ func (a *attempt) identify() error {
 	c := a.cfg
 	id := journal.Attempt{
 		Run: c.Run, Attempt: c.Attempt, Job: c.Job, Args: c.Args, Install: c.Install, Dir: c.DirPath,
-		Labels: c.Labels, EnvNames: c.EnvNames, Host: c.Host, BootID: c.BootID,
+		Labels: c.Labels, EnvNames: c.EnvNames, Host: c.ReportedHost, BootID: c.BootID,
 		AgentPID: os.Getpid(), AgentVersion: c.Version, Containment: a.group.Level(),
 		HeartbeatPeriodMS: c.heartbeatPeriod().Milliseconds(), TimeoutMS: c.Timeout.Milliseconds(),
 		InstallTimeoutMS: c.InstallTimeout.Milliseconds(), NoOutputTimeoutMS: c.NoOutputTimeout.Milliseconds(),
@@ -196,7 +197,7 @@ func (a *attempt) identify() error {
 		return nil
 	}
 	// Only a command line longer than a record can be the reason: its beginning is enough.
-	id.Args, id.Install = []string{shorten(job.CommandLine(a.rec.Secrets().Strings(c.Args)))}, nil
+	id.Args, id.Install = []string{text.Beginning(job.CommandLine(a.rec.Secrets().Strings(c.Args)), maxCommand)}, nil
 	if err := a.rec.Record(journal.TypeAttempt, a.begun, id); err != nil {
 		return fmt.Errorf("describe the run in its journal: %w", err)
 	}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/redact"
+	"stint.dev/stint/internal/agent/text"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -44,20 +44,13 @@ func commandStep(index int, c Config) step {
 	return step{index: index, name: "command", kind: job.CommandStep, args: c.Args}
 }
 
-func shorten(s string) string {
-	if len(s) <= maxCommand {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxCommand], "") + " …"
-}
-
 // shownCommand returns a step's command line in the journal. It is masked before it is quoted
 // and cut, which could leave a part of a value that is not recognised.
 func shownCommand(secrets *redact.Set, s step) string {
 	if s.kind == job.InstallStep {
-		return shorten(secrets.String(s.args[len(s.args)-1])) // sh -c COMMAND
+		return text.Beginning(secrets.String(s.args[len(s.args)-1]), maxCommand) // sh -c COMMAND
 	}
-	return shorten(job.CommandLine(secrets.Strings(s.args)))
+	return text.Beginning(job.CommandLine(secrets.Strings(s.args)), maxCommand)
 }
 
 // runSteps runs the steps in order and returns the outcome of the one that decides.

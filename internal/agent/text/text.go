@@ -26,3 +26,11 @@ func Clean(s string, most int) string {
 	const mark = "…"
 	return strings.TrimSpace(strings.ToValidUTF8(s[:most-len(mark)], "")) + mark
 }
+
+// Beginning returns a text of at most so many bytes as it is, and of a longer one so much, with an ellipsis.
+func Beginning(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + " …"
+}

@@ -36,3 +36,11 @@ func FuzzClean(f *testing.F) {
 		}
 	})
 }
+
+func TestBeginning(t *testing.T) {
+	for in, want := range map[string]string{"": "", "abcd": "abcd", "abcde": "abcd …", "abcé": "abc …"} {
+		if got := Beginning(in, 4); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}

@@ -21,6 +21,7 @@ import (
 	"stint.dev/stint/internal/agent/process/watch"
 	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/signals"
+	"stint.dev/stint/internal/agent/stop"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
@@ -71,8 +72,9 @@ func (a *agentProgram) run() *cobra.Command {
 		defer cfg.Overlap.Release()
 		defer unstoppable(&cfg.Config, a.In, a.Out, a.Err)()
 		cfg.Cores = fewCores()
+		lines := a.announce(&cfg.Config, opts)
 		result := agent.Supervise(cmd.Context(), cfg.Config)
-		return a.endError(cfg.Config, result)
+		return a.endError(cfg.Config, lines, result)
 	}
 	return cmd
 }
@@ -168,8 +170,8 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 		return cfg, err
 	}
 	if opts.Given("stop-signal") {
-		if c.StopSignal, err = stopSignal(opts.Text("stop-signal")); err != nil {
-			return cfg, err
+		if c.StopSignal, err = stop.SignalNamed(opts.Text("stop-signal")); err != nil {
+			return cfg, option.Usagef("--stop-signal: %v", err)
 		}
 	}
 	if err := setContainment(c, opts); err != nil {
@@ -212,7 +214,7 @@ func (a *agentProgram) runEnv(nested bool) func(string) string {
 	}
 }
 
-// identity fills in which run of which job this is.
+// identity fills in which run of which job this is, and where.
 func (a *agentProgram) identity(c *agent.Config, opts *option.Set, args []string, nested bool) error {
 	c.Job = opts.Text("job")
 	if c.Job == "" {
@@ -232,6 +234,9 @@ func (a *agentProgram) identity(c *agent.Config, opts *option.Set, args []string
 		return option.Usagef("--run-id: %v", err)
 	}
 	var err error
+	if c.ReportedHost, err = command.ReportedHost(opts); err != nil {
+		return err
+	}
 	if c.Labels, err = pairs("label", opts.List("label"), job.CheckLabel); err != nil {
 		return err
 	}
@@ -255,6 +260,9 @@ func (a *agentProgram) jobEnvironment(c *agent.Config, opts *option.Set) error {
 	c.Env = environment.Without(a.environ(), c.EnvNames)
 	for _, name := range c.EnvNames {
 		c.Env = append(c.Env, name+"="+vars[name])
+	}
+	if opts.Flagged("host") && vars["STINT_HOST"] == "" {
+		c.Env = append(environment.Without(c.Env, []string{"STINT_HOST"}), "STINT_HOST="+c.ReportedHost) // also of runs inside of the job
 	}
 	if c.Redact, err = variableNames(opts, "redact"); err != nil {
 		return err

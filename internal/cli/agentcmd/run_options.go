@@ -48,8 +48,10 @@ func RunRows() []option.Option {
 		{Name: "ignore-closed-output", Kind: option.Switch, Help: "go on running and recording when the reader of stint run's stdout or stderr goes away, instead of closing that stream for the job"},
 		{Name: "merge-output", Kind: option.Switch, Help: "give the command one pipe for stdout and stderr, so that their order is kept; recorded and passed on as stdout"},
 		{Name: "run-id", Value: "UUID", Help: "id of the run (default: a new one)"},
+		{Name: "print-run", Value: "FILE", Help: "write the id of the run, its job and the server to FILE before the first step starts, as one line of JSON; the job runs also if that fails"},
 		{Name: "flush-timeout", Kind: option.Duration, Value: "D", Default: "30s", Help: "how long to deliver after the job's end before the journal is left in the spool"},
 		spoolRow(),
+		command.HostRow(),
 		{Name: "report-to", Value: "URL", Help: "report status and heartbeats to this server by PUT URL/status and PUT URL/heartbeat, or with hc+ before the URL start and exit code as Healthchecks takes them; the tracking server is then used only if --server is given too"},
 	}...)
 }

@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"stint.dev/stint/internal/agent"
 	"stint.dev/stint/internal/agent/environment"
 	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/cli/announce"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/exitcode"
 	"stint.dev/stint/internal/cli/systemlog"
@@ -122,8 +124,11 @@ type notStartedError struct{ error }
 func (e *notStartedError) Unwrap() error { return e.error }
 
 // endError returns the error with which stint run ends after its last attempt.
-func (a *agentProgram) endError(c agent.Config, r agent.Result) error {
-	exit := &console.ExitError{Code: r.ExitCode, Signal: r.Signal, Err: cmp.Or(r.Err, unexplainedEnd(r.Outcome))}
+func (a *agentProgram) endError(c agent.Config, lines *announce.Lines, r agent.Result) error {
+	exit := &console.ExitError{Code: r.ExitCode, Signal: r.Signal, Err: r.Err}
+	if r.Err == nil && !lines.End(r.Outcome, time.Now()) {
+		exit.Err = unexplainedEnd(r.Outcome)
+	}
 	if a.shell == nil {
 		return exit
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // anyText are the options of stint run of which every value makes sense.
-var anyText = []string{"script", "install"}
+var anyText = []string{"script", "install", "print-run"}
 
 // connectionValues are bad values of options about the connection. They keep no job from
 // running, which a test of the whole program shows; stint flush refuses them. --report-to is
@@ -44,6 +44,7 @@ var badValues = map[string][]string{
 	"containment":   {"docker"},
 	"oom-score-adj": {"1001", "-1001", "high", "1.5"},
 	"overlap":       {"never", "Skip"},
+	"host":          {" ", "a\x01b", strings.Repeat("n", 10_000)},
 	"run-id":        {"7", "nightly"},
 	"spool-limit":   {"1K"},
 }

@@ -3,7 +3,31 @@ package command
 import (
 	"os"
 	"strings"
+
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/job"
 )
+
+// HostRow returns the option that names the host that runs are reported under.
+func HostRow() option.Option {
+	return option.Option{
+		Name: "host", Value: "NAME", Inherited: true,
+		Help: "name of the host that runs are reported under, for containers, whose own is a random id (default: the name of the host)",
+	}
+}
+
+// ReportedHost returns the name of the host that runs are reported under. Locks and journals of this host
+// go by HostName all the same.
+func ReportedHost(opts *option.Set) (string, error) {
+	name := opts.Text("host")
+	if name == "" {
+		return HostName(), nil
+	}
+	if err := job.CheckHost(name); err != nil {
+		return "", option.Usagef("%s: %v", opts.Source("host"), err)
+	}
+	return name, nil
+}
 
 // HostName is the name of this host.
 func HostName() string {

@@ -52,6 +52,7 @@ func RunRows() []option.Option {
 		{Name: "allow", Kind: option.List, Value: "JOB", Help: "take runs of this job only (repeatable)"},
 		{Name: "definitions", Value: "DIR", Help: "run a job only by its definition in this directory of the host (JOB.yaml), and only if that is the version that was submitted"},
 		{Name: "allow-commands", Kind: option.Switch, Help: "take commands that were submitted without a definition, too"},
+		command.HostRow(),
 		{Name: "pass-env", Kind: option.List, Value: "NAME", Help: "variable of the worker's environment that jobs get, too (repeatable)"},
 	}...)
 }
@@ -111,10 +112,13 @@ func (p *program) notify(state string) {
 // config turns options into what a worker needs.
 func (p *program) config(opts *option.Set) (cfg worker.Config, err error) {
 	cfg = worker.Config{
-		Name: opts.Text("name"), Host: command.HostName(), BootID: command.BootID(), Version: p.Version,
+		Name: opts.Text("name"), BootID: command.BootID(), Version: p.Version,
 		Managed: p.Getenv("NOTIFY_SOCKET") != "", Getenv: p.Getenv,
 		Print: func(line string) { p.Say("%s", line) },
 		Trust: worker.Trust{Allow: opts.List("allow"), Commands: opts.On("allow-commands")},
+	}
+	if cfg.Host, err = command.ReportedHost(opts); err != nil {
+		return cfg, err
 	}
 	if cfg.Name == "" {
 		cfg.Name = cfg.Host
@@ -165,7 +169,7 @@ func (p *program) connect(cfg *worker.Config, opts *option.Set) error {
 	cfg.Server = own
 	state := cfg.StateDir
 	cfg.Flush = func(ctx context.Context) error { return deliver(ctx, own, state) }
-	cfg.Settings = worker.Settings{Variables: map[string]string{"STINT_STATE": state}}
+	cfg.Settings = worker.Settings{Variables: map[string]string{"STINT_STATE": state, "STINT_HOST": cfg.Host}}
 	for _, row := range command.ServerRows() {
 		if row.Name == "token" {
 			continue

@@ -51,7 +51,7 @@ func (s *Intake) PostJournal(w http.ResponseWriter, r *http.Request) {
 		s.answerPermit(w, r, a, b.cut != nil)
 		return
 	}
-	size, err := s.appendBody(r, a)
+	done, err := s.appendBody(r, a)
 	switch {
 	case b.cut != nil:
 		s.Log.Debug("the body of an append was cut off; the bytes received were stored",
@@ -63,31 +63,30 @@ func (s *Intake) PostJournal(w http.ResponseWriter, r *http.Request) {
 	default:
 		httpio.OK(w, job.AppendReply{
 			Run: run, Attempt: attempt, Server: s.Store.Installation(),
-			Size: size, Watched: s.Followers.Watched(run),
+			Size: done.Size, Watched: s.Followers.Watched(run), Number: done.Run.Number,
 		})
 	}
 }
 
-// appendBody passes an append to the committer and returns the durable size of the journal. An
-// empty append changes nothing but the journal's writer.
-func (s *Intake) appendBody(r *http.Request, a index.Append) (size int64, err error) {
+// appendBody passes an append to the committer and returns the durable size of the journal, and the run where
+// the append changed it. An empty append changes nothing but the journal's writer.
+func (s *Intake) appendBody(r *http.Request, a index.Append) (done index.Appended, err error) {
 	if len(a.Data) > 0 || a.Writer > 0 {
 		// The request's context ends with the client, but the bytes received are stored.
-		done, err := s.committer.append(context.WithoutCancel(r.Context()), a)
+		done, err = s.committer.append(context.WithoutCancel(r.Context()), a)
 		if err != nil {
-			return 0, fmt.Errorf("append to run %s, attempt %d: %w", a.Run, a.Attempt, err)
+			return done, fmt.Errorf("append to run %s, attempt %d: %w", a.Run, a.Attempt, err)
 		}
-		size = done.Size
-	} else if size, err = s.Store.JournalSize(r.Context(), a.Run, a.Attempt); err != nil {
-		return 0, fmt.Errorf("look up journal of run %s, attempt %d: %w", a.Run, a.Attempt, err)
+	} else if done.Size, err = s.Store.JournalSize(r.Context(), a.Run, a.Attempt); err != nil {
+		return done, fmt.Errorf("look up journal of run %s, attempt %d: %w", a.Run, a.Attempt, err)
 	}
-	if len(a.Data) == 0 && size != a.Offset {
+	if len(a.Data) == 0 && done.Size != a.Offset {
 		if err := s.refuseWhole(r.Context(), a.Run, a.Attempt); err != nil {
-			return 0, err
+			return done, err
 		}
-		return 0, &index.OffsetError{Offset: a.Offset, Size: size}
+		return done, &index.OffsetError{Offset: a.Offset, Size: done.Size}
 	}
-	return size, nil
+	return done, nil
 }
 
 // MayReadBack returns an error unless the caller of a request may read the journal of an attempt, which it writes.

@@ -78,6 +78,8 @@ export interface components {
         AppendReply: {
             /** Format: int64 */
             attempt: number;
+            /** Format: int64 */
+            number?: number;
             run: string;
             server: string;
             /** Format: int64 */

@@ -1,15 +1,15 @@
-package agentcmd
+package stop
 
 import (
+	"fmt"
 	"strings"
 	"syscall"
 
-	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
 )
 
-// stopSignals are the signals that can ask a job to end.
-var stopSignals = []struct {
+// requests are the signals that can ask a job to end.
+var requests = []struct {
 	name string
 	sig  syscall.Signal
 }{
@@ -25,15 +25,15 @@ var stopSignals = []struct {
 	{"KILL", syscall.SIGKILL},
 }
 
-// stopSignal reads a signal's name, with or without SIG, in any case.
-func stopSignal(text string) (syscall.Signal, error) {
+// SignalNamed returns a signal that can ask a job to end by its name, with or without SIG, in any case.
+func SignalNamed(text string) (syscall.Signal, error) {
 	want := strings.TrimPrefix(strings.ToUpper(strings.TrimSpace(text)), "SIG")
-	names := make([]string, 0, len(stopSignals))
-	for _, s := range stopSignals {
+	names := make([]string, 0, len(requests))
+	for _, s := range requests {
 		if s.name == want {
 			return s.sig, nil
 		}
 		names = append(names, s.name)
 	}
-	return 0, option.Usagef("--stop-signal: %s is none of %s", job.Quote(text), strings.Join(names, ", "))
+	return 0, fmt.Errorf("%s is none of %s", job.Quote(text), strings.Join(names, ", "))
 }
