@@ -1,7 +1,6 @@
 package defcmd
 
 import (
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -188,35 +187,4 @@ func pairs(name string, list []string, check func(k, v string) error) (map[strin
 		all[k] = v
 	}
 	return all, nil
-}
-
-// endedText says in one line how a run ended.
-func endedText(r job.Run) string {
-	switch {
-	case neverStarted(r):
-		return fmt.Sprintf("%s never started: %s", runName(r), whyNot(r))
-	case r.Outcome != nil && r.Outcome.Message != "":
-		return fmt.Sprintf("%s is %s: %s", runName(r), r.State, r.Outcome.Message)
-	}
-	return fmt.Sprintf("%s is %s", runName(r), r.State)
-}
-
-// neverStarted reports whether a run ended without a start.
-func neverStarted(r job.Run) bool {
-	return r.State.Terminal() && (r.Attempt == 0 || r.StartedAt == nil && r.Outcome == nil)
-}
-
-// whyNot is why a run never started.
-func whyNot(r job.Run) string {
-	switch {
-	case r.Submitted != nil && r.Submitted.Reason != "":
-		return r.Submitted.Reason
-	case r.Outcome != nil && r.Outcome.Message != "":
-		return r.Outcome.Message
-	case r.Cancel != nil && r.Cancel.Why != "":
-		return "canceled by " + r.Cancel.By + ": " + r.Cancel.Why
-	case r.Cancel != nil:
-		return "canceled by " + r.Cancel.By
-	}
-	return "it is " + string(r.State)
 }

@@ -128,33 +128,3 @@ func TestWrongSubmissions(t *testing.T) {
 		}
 	}
 }
-
-func TestExitCodes(t *testing.T) {
-	number := func(n int) *int { return &n }
-	started := &noon
-	for name, c := range map[string]struct {
-		run  job.Run
-		code int
-		says string
-	}{
-		"succeeded": {job.Run{State: job.Succeeded, Attempt: 1, StartedAt: started, Outcome: &job.Outcome{State: job.Succeeded, ExitCode: number(0)}}, 0, "succeeded"},
-		"failed": {
-			job.Run{State: job.Failed, Attempt: 2, StartedAt: started, Outcome: &job.Outcome{State: job.Failed, ExitCode: number(3), Message: "exit code 3"}}, 3, "is failed: exit code 3",
-		},
-		"killed":    {job.Run{State: job.Failed, Attempt: 1, StartedAt: started, Outcome: &job.Outcome{State: job.Failed, SignalNumber: 9}}, 137, "failed"},
-		"timed out": {job.Run{State: job.TimedOut, Attempt: 1, StartedAt: started, Outcome: &job.Outcome{State: job.TimedOut, Reason: job.Timeout}}, 124, "timed_out"},
-		"canceled":  {job.Run{State: job.Canceled, Attempt: 1, StartedAt: started, Outcome: &job.Outcome{State: job.Canceled, Reason: job.ByCancel, SignalNumber: 15}}, 143, "canceled"},
-		"lost":      {job.Run{State: job.Lost, Attempt: 1, StartedAt: started}, 125, "is lost"},
-		"no such command": {
-			job.Run{State: job.Failed, Attempt: 1, StartedAt: started, Outcome: &job.Outcome{State: job.Failed, Reason: job.CouldNotStart, Errno: "ENOENT"}}, 127, "failed",
-		},
-		"expired":            {job.Run{State: job.Canceled, Submitted: &job.Submission{Reason: "expired"}}, 125, "never started: expired"},
-		"canceled before":    {job.Run{State: job.Canceled, Cancel: &job.Cancel{By: "ada", Why: "wrong day"}}, 125, "never started: canceled by ada: wrong day"},
-		"could not start":    {job.Run{State: job.Failed, Outcome: &job.Outcome{State: job.Failed, Reason: job.CouldNotStart, Message: "no directory /srv"}}, 125, "never started: no directory /srv"},
-		"ended without word": {job.Run{State: job.Canceled}, 125, "never started: it is canceled"},
-	} {
-		if code, text := exitCode(c.run), endedText(c.run); code != c.code || !strings.Contains(text, c.says) {
-			t.Errorf("%s: %d and %q, want %d and %q", name, code, text, c.code, c.says)
-		}
-	}
-}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"stint.dev/stint/client"
+	"stint.dev/stint/internal/cli/await"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
@@ -135,7 +136,7 @@ func (p *program) submitRun(ctx context.Context, c *client.Client, opts *option.
 		return err
 	}
 	if opts.On("wait") || opts.On("follow") {
-		return p.await(ctx, c, run, awaitOptions{follow: opts.On("follow"), json: opts.On("json")})
+		return await.Runs(ctx, p.Console, c, []job.Run{run}, await.Options{Follow: opts.On("follow"), JSON: opts.On("json")})
 	}
 	if opts.On("json") {
 		return p.PrintJSON(run)

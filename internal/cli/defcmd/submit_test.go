@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/goleak"
 
+	"stint.dev/stint/internal/cli/await"
 	"stint.dev/stint/internal/cli/clitest"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
@@ -179,6 +180,9 @@ func TestSubmitAndWait(t *testing.T) {
 			t.Errorf("%s: %v", ref, err)
 		}
 	}
+	if _, stderr, err = ask(t, s, "wait", "report", "none"); err == nil || !strings.Contains(err.Error(), "run was not found") || stderr != "" {
+		t.Errorf("%q, %v", stderr, err)
+	}
 	s.states = []job.Run{{State: job.Canceled, Submitted: &job.Submission{Reason: "expired"}}}
 	_, stderr, err = ask(t, s, "wait", "report")
 	if code(t, err) != console.ExitNoStart || !strings.Contains(stderr, "report#12 never started: expired") {
@@ -224,7 +228,7 @@ func TestInterruptedWaiting(t *testing.T) {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGINT)
 	}()
 	_, stderr, err := ask(t, s, "submit", "report", "--wait")
-	if code(t, err) != detached || !strings.Contains(stderr, "report#12 goes on without this command") || !strings.Contains(stderr, "stint cancel "+s.id) {
+	if code(t, err) != await.Interrupted || !strings.Contains(stderr, "report#12 goes on without this command") || !strings.Contains(stderr, "stint cancel "+s.id) {
 		t.Errorf("%q, %v", stderr, err)
 	}
 }

@@ -41,9 +41,10 @@ var (
 		{"2", badUsage},
 	}, false}
 	wait = Group{"Commands that wait for a run", []Row{
-		{"0 to 255", "how the run ended, as stint run would have"},
+		{"0 to 255", "how the run ended, as stint run would have; of several, 0 if all of them are 0, else the first other one in the order of the arguments"},
 		{"1", "there is no such run, or it cannot be asked for"},
 		{"2", badUsage},
+		{"124", "a time limit ended the run, or --timeout the waiting"},
 		{"125", "the run is lost or never started"},
 		{"130", "Ctrl-C ended the waiting; the run goes on"},
 	}, false}
