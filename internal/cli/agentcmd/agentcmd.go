@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/completion"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/croncmd"
 	"stint.dev/stint/internal/cli/exitcode"
@@ -41,13 +42,13 @@ func Root(c *console.Console, taken *signals.Taker, version, name, short, long s
 	root := &cobra.Command{
 		Use: name, Short: short, Long: short + ".\n\n" + long,
 		SilenceUsage: true, SilenceErrors: true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	help.Set(root, c)
 	a := &agentProgram{Console: c, version: version, signals: taken}
 	root.AddCommand(a.run(), a.flush(), a.attempt(), a.finishAttempt(), a.cacheCommand(), a.doctor(), a.versionCommand())
 	p := &command.Program{Console: c, Version: version}
-	root.AddCommand(workercmd.Command(p), croncmd.Command(p))
+	root.AddCommand(workercmd.Command(p), croncmd.Command(p), completion.Command(p, name))
 	return root
 }
 
@@ -58,6 +59,9 @@ func Execute(root *cobra.Command, c *console.Console, args []string) int {
 		own[i] = strings.Clone(arg)
 	}
 	root.SetArgs(own)
+	if completion.Asked(own) {
+		completion.Set(root, &command.Program{Console: c})
+	}
 	cmd, err := runCommand(root, args)
 	c.Report(root.Name(), err)
 	c.Flush()

@@ -145,7 +145,7 @@ func setRows() []option.Option {
 		{FlagOnly: true, Name: "url", Value: "URL", Help: "the receiver: " + strings.Join(notify.Schemes(), "://, ") + "://"},
 		{FlagOnly: true, Name: "secret", Value: "SECRET", Help: "secret for signing webhooks, whsec_ and base64 (default: a new one)"},
 		{FlagOnly: true, Name: "unsigned", Kind: option.Switch, Help: "do not sign webhooks"},
-		{FlagOnly: true, Name: "event", Kind: option.List, Value: "NAME", Help: "take only this event (repeatable): " + strings.Join(notify.Events(), ", ")},
+		{FlagOnly: true, Name: "event", Kind: option.List, Value: "NAME", Values: notify.Events(), Help: "take only this event (repeatable): " + strings.Join(notify.Events(), ", ")},
 		{FlagOnly: true, Name: "severity", Value: "LEVEL", Help: "the least severity: warning or critical; events of severity info are sent only to routes that name them"},
 		{FlagOnly: true, Name: "match-job", Value: "GLOB", Help: "take only runs of jobs named like this"},
 		{FlagOnly: true, Name: "match-label", Kind: option.List, Value: "K=V", Help: "take only runs with this label (repeatable)"},

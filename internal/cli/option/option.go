@@ -30,6 +30,8 @@ type Option struct {
 	Default string
 	Value   string // how help names the value: "URL"
 	Help    string // one line
+	// Values are those that it can have, for completion; nil where that is decided by its name (internal/cli/completion).
+	Values []string
 	// FlagOnly options have no name in the environment: they belong to one call, and a name
 	// such as STINT_JOB means something else to a job.
 	FlagOnly bool
@@ -95,12 +97,12 @@ func Register(fs *pflag.FlagSet, rows []Option) *Set {
 		}
 		switch o.Kind {
 		case List:
-			fs.VarP(&listFlag{&v.list, o.Value}, o.Name, o.Short, help)
+			fs.VarP(&listFlag{&v.list, o.Value, o.Values}, o.Name, o.Short, help)
 		case Switch:
 			fs.BoolVarP(&v.on, o.Name, o.Short, false, help)
 		default:
 			v.text = o.Default
-			fs.VarP(&textFlag{&v.text, o.Value}, o.Name, o.Short, help)
+			fs.VarP(&textFlag{&v.text, o.Value, o.Values}, o.Name, o.Short, help)
 		}
 	}
 	fs.SortFlags = false
@@ -162,22 +164,33 @@ func (v *value) parse(o Option) (err error) {
 
 // textFlag and listFlag are flags whose help names their value as the table does.
 type textFlag struct {
-	text *string
-	name string
+	text   *string
+	name   string
+	values []string
 }
+
+// Values are those that the flag can have; nil for any.
+func (f *textFlag) Values() []string { return f.values }
 
 func (f *textFlag) Set(s string) error { *f.text = s; return nil }
 func (f *textFlag) String() string     { return *f.text }
 func (f *textFlag) Type() string       { return f.name }
 
 type listFlag struct {
-	list *[]string
-	name string
+	list   *[]string
+	name   string
+	values []string
 }
+
+// Values are those that the flag can have; nil for any.
+func (f *listFlag) Values() []string { return f.values }
 
 func (f *listFlag) Set(s string) error { *f.list = append(*f.list, s); return nil }
 func (f *listFlag) String() string     { return strings.Join(*f.list, ",") }
 func (f *listFlag) Type() string       { return f.name }
+
+// GetSlice says to Cobra that the flag may be given again, so that completion offers it.
+func (f *listFlag) GetSlice() []string { return *f.list }
 
 // Text returns the value of a Text option.
 func (s *Set) Text(name string) string { return s.get(name).text }
