@@ -173,15 +173,6 @@ func (c *Client) Overview(ctx context.Context) (api.Overview, error) {
 	return out, err
 }
 
-// DeleteJob deletes a job with its runs, and returns how many those were.
-func (c *Client) DeleteJob(ctx context.Context, name string) (runs int64, err error) {
-	var out struct {
-		Runs int64 `json:"runs"`
-	}
-	err = c.do(ctx, c.calls, http.MethodDelete, jobPath(name), "", nil, &out)
-	return out.Runs, err
-}
-
 // Ready asks whether the server can do its work.
 func (c *Client) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)

@@ -26,7 +26,6 @@ const (
 	// ProblemJournalRefused is an append that the server can never take.
 	ProblemJournalRefused = problemPrefix + "journal-refused"
 	// ProblemRunDeleted is a call for a run that was deleted: its journal is not needed.
-	// It is reserved; no server sends it yet.
 	ProblemRunDeleted = problemPrefix + "run-deleted"
 
 	ProblemInvalid          = problemPrefix + "invalid"

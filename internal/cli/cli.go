@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/defcmd"
+	"stint.dev/stint/internal/cli/deletecmd"
 	"stint.dev/stint/internal/cli/importcmd"
 	"stint.dev/stint/internal/cli/jobcmd"
 	"stint.dev/stint/internal/cli/notifycmd"
@@ -40,6 +41,7 @@ func newRoot(c *console.Console, taken *signals.Taker, version string) *cobra.Co
 	root.AddCommand(runcmd.Commands(p)...)
 	root.AddCommand(jobcmd.Commands(p, defcmd.JobCommands(p)...)...)
 	root.AddCommand(notifycmd.Command(p))
+	root.AddCommand(deletecmd.Command(p))
 	root.AddCommand(importcmd.Command(p))
 	root.AddCommand(servercmd.Commands(p, func(ctx context.Context, args []string) error {
 		again := newRoot(c, nil, version)

@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"stint.dev/stint/job"
 )
@@ -60,3 +61,27 @@ type ActiveJobError struct {
 func (e *ActiveJobError) Error() string {
 	return fmt.Sprintf("%d runs of job %s are active: cancel them first", e.Runs, job.Quote(e.Job))
 }
+
+// ActiveRunError is the error of a run that cannot be deleted, because it has not ended.
+type ActiveRunError struct {
+	Run   string
+	State job.State
+}
+
+func (e *ActiveRunError) Error() string {
+	return fmt.Sprintf("run %s is %s: cancel it first", e.Run, e.State)
+}
+
+// DeletedRunError is the error of a run that somebody has deleted: nothing of it is stored, or will be. It is also a
+// *NotFoundError.
+type DeletedRunError struct {
+	Run string
+	At  time.Time
+	By  string
+}
+
+func (e *DeletedRunError) Error() string {
+	return fmt.Sprintf("run %s was deleted by %s at %s", e.Run, job.Quote(e.By), job.TimeText(e.At))
+}
+
+func (e *DeletedRunError) Unwrap() error { return &NotFoundError{What: "run " + e.Run} }

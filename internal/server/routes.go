@@ -77,6 +77,7 @@ func (s *Server) runRoutes() []route.Row {
 		// Changing.
 		{Method: "POST", Pattern: all + "/cancel", Scope: access.Write, Typed: route.Typed(s.outbox.CancelRuns), Summary: "Ask several runs to stop"},
 		{Method: "POST", Pattern: run + "/cancel", Scope: access.Write, Typed: route.Typed(s.outbox.CancelRun), Summary: "Ask a run to stop"},
+		{Method: "DELETE", Pattern: run, Scope: access.Admin, Typed: route.Typed(s.runs.DeleteRun), Stream: true, Summary: "Delete a run that has ended, with its log"},
 	}
 }
 

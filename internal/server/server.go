@@ -192,7 +192,7 @@ func (s *Server) makeParts() {
 		Stopping: s.stopping, Turns: s.turns, MayReadBack: s.intake.MayReadBack,
 	})
 	s.runs = runs.New(runs.Config{
-		Finder: s.finder, Store: s.store, Now: s.now, Ingest: s.intake.Ingested, Readers: s.broker.Readers,
+		Finder: s.finder, Store: s.store, Now: s.now, Ingest: s.intake.Ingested, Readers: s.broker.Readers, Notify: s.broker.Notify,
 		Degraded: s.degraded, HeavyRead: s.logs.SearchTurn,
 	})
 	s.outbox = &outboxapi.Outbox{

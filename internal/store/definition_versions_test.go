@@ -86,7 +86,7 @@ func TestVersionsOfDefinitionsEnd(t *testing.T) {
 		want("31 days later", "gone")
 		want("31 days later", "many")
 		want("with a run", "few", few)
-		if _, err := s.DeleteJob(t.Context(), "few"); err != nil {
+		if _, err := s.DeleteJob(t.Context(), "few", "mia"); err != nil {
 			t.Fatal(err)
 		}
 		want("the job is deleted", "few")

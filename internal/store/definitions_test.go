@@ -136,7 +136,7 @@ func definitionsOfJobs(t *testing.T, s *store.Store) {
 	if _, err := s.DefinitionVersion(t.Context(), "backup", first.Version); err != nil {
 		t.Errorf("a version is gone with the definition: %v", err)
 	}
-	if n, err := s.DeleteJob(t.Context(), "backup"); err != nil || n != 0 {
+	if n, err := s.DeleteJob(t.Context(), "backup", "mia"); err != nil || n != 0 {
 		t.Errorf("delete the job: %d, %v", n, err)
 	}
 	if _, err := s.DefinitionVersions(t.Context(), "backup", 10); !errors.As(err, &none) {

@@ -131,3 +131,17 @@ func (s *Store) FillQueue(ctx context.Context, like string, n int) error {
 		return nil
 	})
 }
+
+// PostgresDirectory returns the data directory of the PostgreSQL server.
+func (s *Store) PostgresDirectory(ctx context.Context) (dir string, err error) {
+	err = s.Reader.QueryRowContext(ctx, `SELECT current_setting('data_directory')`).Scan(&dir)
+	return dir, err
+}
+
+// IntegrityCheck returns what SQLite finds wrong with the database; "ok" for nothing.
+func (s *Store) IntegrityCheck(ctx context.Context) (found string) {
+	if err := s.Reader.QueryRowContext(ctx, `PRAGMA integrity_check`).Scan(&found); err != nil {
+		return err.Error()
+	}
+	return found
+}

@@ -85,13 +85,13 @@ func deleteJob(t *testing.T, s *store.Store) {
 	}
 	live := running(t, s, journal.Attempt{Job: "gone"})
 	var active *query.ActiveJobError
-	if n, err := s.DeleteJob(t.Context(), "gone"); !errors.As(err, &active) || active.Runs != 1 || n != 0 {
+	if n, err := s.DeleteJob(t.Context(), "gone", "mia"); !errors.As(err, &active) || active.Runs != 1 || n != 0 {
 		t.Fatalf("a job with an active run: %d, %v", n, err)
 	}
 	live.end(0)
 	offset, data := live.take()
 	one(t, s, live.id, 1, offset, data)
-	if n, err := s.DeleteJob(t.Context(), "gone"); err != nil || n != 26 {
+	if n, err := s.DeleteJob(t.Context(), "gone", "mia"); err != nil || n != 26 {
 		t.Fatalf("deleted %d runs: %v", n, err)
 	}
 	var missing *query.NotFoundError
@@ -101,7 +101,7 @@ func deleteJob(t *testing.T, s *store.Store) {
 	if _, err := s.Policy(t.Context(), "gone"); !errors.As(err, &missing) {
 		t.Errorf("its policy: %v", err)
 	}
-	if _, err := s.DeleteJob(t.Context(), "gone"); !errors.As(err, &missing) {
+	if _, err := s.DeleteJob(t.Context(), "gone", "mia"); !errors.As(err, &missing) {
 		t.Errorf("again: %v", err)
 	}
 	page, err := s.Jobs(t.Context(), query.Jobs{})
@@ -127,7 +127,7 @@ func deleteJobThatGoesOn(t *testing.T, s *store.Store) {
 		must(t, s.Exec(t.Context(), `CREATE TRIGGER ask_for_retry AFTER DELETE ON runs BEGIN `+retry+`; END`))
 	}
 	var active *query.ActiveJobError
-	if n, err := s.DeleteJob(t.Context(), "nightly"); !errors.As(err, &active) || active.Runs != 1 || n != 1 {
+	if n, err := s.DeleteJob(t.Context(), "nightly", "mia"); !errors.As(err, &active) || active.Runs != 1 || n != 1 {
 		t.Errorf("deleted %d runs: %v; want 1, and the other one is active", n, err)
 	}
 	if !gone(t, s, deleted) || gone(t, s, stays) {
@@ -137,7 +137,7 @@ func deleteJobThatGoesOn(t *testing.T, s *store.Store) {
 		t.Errorf("its policy: %v", err)
 	}
 	must(t, s.Exec(t.Context(), `UPDATE runs SET state = 'failed' WHERE id = '`+stays+`'`))
-	if n, err := s.DeleteJob(t.Context(), "nightly"); err != nil || n != 1 {
+	if n, err := s.DeleteJob(t.Context(), "nightly", "mia"); err != nil || n != 1 {
 		t.Errorf("once it has ended: %d, %v", n, err)
 	}
 	var missing *query.NotFoundError
@@ -149,7 +149,7 @@ func deleteJobThatGoesOn(t *testing.T, s *store.Store) {
 // A job that has a policy and no runs can be deleted, and ends with its policy.
 func deleteJobWithoutRuns(t *testing.T, s *store.Store) {
 	for name, remove := range map[string]func(string) error{
-		"deleted":        func(name string) error { _, err := s.DeleteJob(t.Context(), name); return err },
+		"deleted":        func(name string) error { _, err := s.DeleteJob(t.Context(), name, "mia"); return err },
 		"without policy": func(name string) error { return s.DeletePolicy(t.Context(), name) },
 	} {
 		must(t, s.SetPolicy(t.Context(), policy.Stored{Job: name, YAML: "rules: {}", SetAt: noon}, []byte(`{}`)))

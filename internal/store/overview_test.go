@@ -214,7 +214,7 @@ func overviewAttention(t *testing.T, s *store.Store) {
 	// A lost run that comes back goes on, and a job that is deleted needs nothing.
 	lost.output("still here\n")
 	lost.send(s, at(101))
-	if _, err := s.DeleteJob(t.Context(), "failed"); err != nil {
+	if _, err := s.DeleteJob(t.Context(), "failed", "mia"); err != nil {
 		t.Fatal(err)
 	}
 	wantAttention(t, s, at(102), "again#1 failed", "overtaken#2 failed", "stopped#1 timed_out", "slow#1 running warning")

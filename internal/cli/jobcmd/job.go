@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/client"
+	"stint.dev/stint/client/deletion"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
@@ -51,9 +52,10 @@ func (p *program) jobShow() *cobra.Command {
 
 func (p *program) jobDelete() *cobra.Command {
 	type deleted struct {
-		Job        string `json:"job"`
-		Runs       int64  `json:"runs"`
-		Definition bool   `json:"definition,omitempty"` // only that
+		Job        string   `json:"job"`
+		Runs       int64    `json:"runs"`
+		Definition bool     `json:"definition,omitempty"` // only that
+		NotReached []string `json:"not_reached,omitempty"`
 	}
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "delete [flags] NAME",
@@ -78,8 +80,8 @@ be submitted any more, and its runs stay, also those that wait. That needs the s
 				return deleted{}, err
 			}
 		}
-		runs, err := r.DeleteJob(ctx, name)
-		return deleted{Job: name, Runs: runs}, err
+		done, err := deletion.Job(ctx, r.Client, name)
+		return deleted{Job: name, Runs: done.Runs, NotReached: done.NotReached}, err
 	}, func(d deleted) string {
 		if d.Definition {
 			return console.Clean("the definition of the job "+d.Job+" is deleted; its runs stay") + "\n"

@@ -76,6 +76,8 @@ func AsProblem(err error) *Problem {
 		state     *job.RefusedError
 		early     *index.TooEarlyError
 		active    *query.ActiveJobError
+		going     *query.ActiveRunError
+		deleted   *query.DeletedRunError
 		noKey     *outbox.SecretKeyError
 	)
 	if errors.As(err, &p) {
@@ -87,6 +89,10 @@ func AsProblem(err error) *Problem {
 	switch {
 	case errors.As(err, &inner):
 		return &Problem{*inner}
+	case errors.As(err, &deleted):
+		out := NewProblem(http.StatusGone, "%s", deleted)
+		out.Type = job.ProblemRunDeleted
+		return out
 	case errors.As(err, &notFound):
 		return NewProblem(http.StatusNotFound, "%s", notFound)
 	case errors.As(err, &ambiguous):
@@ -101,6 +107,8 @@ func AsProblem(err error) *Problem {
 		return Busy(http.StatusServiceUnavailable, time.Second, "%s", early)
 	case errors.As(err, &active):
 		return NewProblem(http.StatusConflict, "%s", active)
+	case errors.As(err, &going):
+		return NewProblem(http.StatusConflict, "%s", going)
 	case errors.As(err, &noKey):
 		return NewProblem(http.StatusConflict, "%s", noKey)
 	case errors.As(err, &state):

@@ -63,21 +63,3 @@ func (s *Runs) GetJob(ctx context.Context, in *route.JobPath) (*route.Response[a
 	sum.Expected = expected[in.Job]
 	return route.OK(sum)
 }
-
-type deletedJob struct {
-	Job  string `json:"job"`
-	Runs int64  `json:"runs" doc:"How many runs were deleted with it."`
-}
-
-// DeleteJob deletes a job with all its runs. A deletion that was interrupted continues when it is
-// requested again.
-func (s *Runs) DeleteJob(ctx context.Context, in *route.JobPath) (*route.Response[deletedJob], error) {
-	if err := job.CheckName(in.Job); err != nil {
-		return nil, httpio.AsProblem(err)
-	}
-	runs, err := s.Store.DeleteJob(ctx, in.Job)
-	if err != nil {
-		return nil, s.ProblemOf(ctx, "delete job "+job.Quote(in.Job), err)
-	}
-	return route.OK(deletedJob{in.Job, runs})
-}

@@ -23,7 +23,7 @@ type Store interface {
 	SampleStore
 }
 
-// RunStore reads runs.
+// RunStore reads runs, and deletes them.
 type RunStore interface {
 	Run(ctx context.Context, id string) (job.Run, error)
 	// RunAttempt returns the run as one attempt, which may not be the last, shows it.
@@ -37,6 +37,9 @@ type RunStore interface {
 	Overview(ctx context.Context, q query.Overview) (api.Overview, error)
 	// LiveAgents returns the active attempts with their last heartbeats.
 	LiveAgents(ctx context.Context) ([]lease.LiveAgent, error)
+	// EraseRun deletes an ended run because by asked for it, and returns when. The error of an active one is
+	// *query.ActiveRunError.
+	EraseRun(ctx context.Context, run, by string) (at time.Time, err error)
 	// Troubled returns items that could not be processed and are tried again later.
 	Troubled(ctx context.Context, limit int) ([]job.TroubledItem, error)
 }
@@ -45,8 +48,9 @@ type RunStore interface {
 type JobStore interface {
 	Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error)
 	Job(ctx context.Context, name string) (api.Summary, error)
-	// DeleteJob deletes a job with its runs, of which none may be active, and returns how many they were.
-	DeleteJob(ctx context.Context, name string) (runs int64, err error)
+	// DeleteJob deletes a job with its runs, of which none may be active, because by asked for it, and returns how many they
+	// were.
+	DeleteJob(ctx context.Context, name, by string) (runs int64, err error)
 	// Expected returns what is usual for jobs, by name; without names for all.
 	Expected(ctx context.Context, names ...string) (map[string]*job.Expected, error)
 	// GoodRunsBefore returns the last runs of the same job that succeeded and started before a run, the
@@ -70,6 +74,8 @@ type Config struct {
 	// Ingest returns how many journal bytes and heartbeats this server has received, and how long the
 	// last commit took.
 	Ingest func() (bytes, beats uint64, lag time.Duration)
+	// Notify wakes the live streams of a run.
+	Notify func(run string)
 	// Readers returns how many live streams are open.
 	Readers func() int
 	// Degraded returns a sentence for each thing that is impaired on this server.

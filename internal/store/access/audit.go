@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
 )
 
@@ -59,6 +60,9 @@ func (s *Access) AssignOwner(ctx context.Context, run, token string, now time.Ti
 			if err := refuseSubmitted(ctx, t, run); err != nil {
 				return err
 			}
+			if err := refuseDeleted(ctx, t, run); err != nil {
+				return err
+			}
 			var exists int
 			err := t.QueryRowContext(ctx, `SELECT 1 FROM attempts WHERE run_id = $1 LIMIT 1`, run).Scan(&exists)
 			if err == nil {
@@ -77,6 +81,21 @@ func (s *Access) AssignOwner(ctx context.Context, run, token string, now time.Ti
 			RETURNING token_id`, run, token, db.Micros(now), before).Scan(&owner)
 	})
 	return owner, err
+}
+
+// refuseDeleted returns *query.DeletedRunError for a run that somebody has deleted.
+func refuseDeleted(ctx context.Context, t *db.Tx, run string) error {
+	gone := query.DeletedRunError{Run: run}
+	var at int64
+	err := t.QueryRowContext(ctx, `SELECT deleted_at, deleted_by FROM deleted_runs WHERE run_id = $1`, run).Scan(&at, &gone.By)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("check whether run %s was deleted: %w", run, err)
+	}
+	gone.At = db.FromMicros(at)
+	return &gone
 }
 
 // refuseSubmitted returns *index.SubmittedError for a submitted run, which has no owner.

@@ -42,7 +42,11 @@ func (s *Journals) JournalSize(ctx context.Context, run string, attempt int) (in
 	var size int64
 	err := s.Reader.QueryRowContext(ctx, `SELECT size FROM attempts WHERE run_id = $1 AND attempt = $2`, run, attempt).Scan(&size)
 	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
+		deleted, err := tables.DeletedRuns(ctx, s.Reader, s.Dialect, []string{run})
+		if gone := deleted[run]; err == nil && gone != nil {
+			err = gone
+		}
+		return 0, err
 	}
 	if err != nil {
 		return 0, fmt.Errorf("size of the journal of run %s attempt %d: %w", run, attempt, err)

@@ -65,3 +65,33 @@ func (s *DB) KeepInstallation(ctx context.Context, replaced string) (err error) 
 	s.installation = id
 	return nil
 }
+
+// KeepDeletedRuns copies from a database that is replaced which runs somebody has deleted, as far as it can be read, so that
+// they do not come back.
+func (s *DB) KeepDeletedRuns(ctx context.Context, replaced string) (err error) {
+	if _, err := os.Stat(replaced); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	old, err := OpenReadOnly(replaced)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, old.Close()) }()
+	rows, err := old.QueryContext(ctx, `SELECT run_id, deleted_at, deleted_by FROM deleted_runs`)
+	if err != nil {
+		return ctx.Err() // damaged, or of an older schema
+	}
+	defer rows.Close() //nolint:errcheck // the rest of a damaged table cannot be read
+	for rows.Next() {
+		var run, by string
+		var at int64
+		if rows.Scan(&run, &at, &by) != nil {
+			break
+		}
+		// Of pending rows, so that what segments still have is erased.
+		if _, err := s.Writer.ExecContext(ctx, `INSERT INTO deleted_runs (run_id, deleted_at, deleted_by, pending) VALUES ($1, $2, $3, 1)`, run, at, by); err != nil {
+			return fmt.Errorf("keep that run %s was deleted: %w", run, err)
+		}
+	}
+	return ctx.Err()
+}

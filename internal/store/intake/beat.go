@@ -54,6 +54,9 @@ func (g *Group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResu
 		if err := g.LoadRuns(ctx, slices.Sorted(maps.Keys(missing))); err != nil {
 			return nil, err
 		}
+		if err := g.loadDeleted(ctx, missing); err != nil {
+			return nil, err
+		}
 	}
 	for i, b := range beats {
 		if out[i].Err != nil {
@@ -132,8 +135,8 @@ func beatLists(beats map[tables.AttemptKey]lease.Beat) []db.Column {
 // beat applies one heartbeat. Its error is one of the database, which ends the group.
 func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error) {
 	row, known := g.Runs[b.Run]
-	if bad := g.unreadable[b.Run]; !known && bad != nil {
-		return lease.BeatResult{Err: bad.err}, nil
+	if err := g.refused(b.Run); !known && err != nil {
+		return lease.BeatResult{Err: err}, nil
 	}
 	now := db.FromMicros(db.Micros(b.At))
 	events, err := g.recall(ctx, row, b.Attempt, b.Incarnation, now)

@@ -12,6 +12,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/db"
@@ -116,6 +117,7 @@ type Group struct {
 	beatRuns      map[string]bool // of which only the lease has changed
 	dirtyAttempts map[tables.AttemptKey]bool
 	unreadable    map[string]*unreadableRow // by run; appends and heartbeats of it are refused
+	deleted       map[string]*query.DeletedRunError
 	Blocks        *blocks.Writer
 	owners        map[tables.AttemptKey]owner // of active runs of the group
 	// submissions is nil where the appends were admitted before, as those of a journal that is rebuilt.
@@ -155,8 +157,8 @@ func (g *Group) append(ctx context.Context, a index.Append) (index.Appended, err
 	if err := index.CheckAddress(a.Run, a.Attempt); err != nil {
 		return index.Appended{Err: err}, nil
 	}
-	if bad := g.unreadable[a.Run]; bad != nil {
-		return index.Appended{Err: bad.err}, nil
+	if err := g.refused(a.Run); err != nil {
+		return index.Appended{Err: err}, nil
 	}
 	key := tables.AttemptKey{Run: a.Run, Attempt: a.Attempt}
 	attempt, ok := g.attempts[key]

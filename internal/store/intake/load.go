@@ -28,6 +28,9 @@ func (g *Group) load(ctx context.Context, appends []index.Append) error {
 	if err := g.LoadRuns(ctx, slices.Sorted(maps.Keys(runs))); err != nil {
 		return err
 	}
+	if err := g.loadDeleted(ctx, runs); err != nil {
+		return err
+	}
 	if err := g.loadAttempts(ctx, slices.SortedFunc(maps.Keys(keys), tables.CompareKeys)); err != nil {
 		return err
 	}
@@ -55,6 +58,24 @@ func (g *Group) LoadRuns(ctx context.Context, ids []string) error {
 		}
 	}
 	return rows.Err()
+}
+
+// loadDeleted reads which of some runs somebody has deleted. It follows LoadRuns: those that were found are not.
+func (g *Group) loadDeleted(ctx context.Context, ids map[string]bool) (err error) {
+	missing := slices.DeleteFunc(slices.Sorted(maps.Keys(ids)), func(id string) bool { return g.Runs[id] != nil })
+	g.deleted, err = tables.DeletedRuns(ctx, g.Tx, g.Tx.Dialect, missing)
+	return err
+}
+
+// refused returns why the group takes nothing of a run: its row cannot be read, or it was deleted.
+func (g *Group) refused(run string) error {
+	if bad := g.unreadable[run]; bad != nil {
+		return bad.err
+	}
+	if gone := g.deleted[run]; gone != nil {
+		return gone
+	}
+	return nil
 }
 
 func (g *Group) loadAttempts(ctx context.Context, keys []tables.AttemptKey) error {

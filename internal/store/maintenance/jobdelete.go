@@ -11,10 +11,10 @@ import (
 	"stint.dev/stint/job"
 )
 
-// DeleteJob deletes the runs of a job, its definition, its policy, its expectation and its figures. It returns the number of runs
-// that it has deleted, also with an error. A job with active runs is not deleted, because their agents would
-// begin it again.
-func (s *Maintenance) DeleteJob(ctx context.Context, name string) (runs int64, err error) {
+// DeleteJob deletes the runs of a job, as EraseRun does, its definition, its policy, its expectation and its figures, because
+// by asked for it. It returns the number of runs that it has deleted, also with an error. A job with active runs is not
+// deleted, because their agents would begin it again.
+func (s *Maintenance) DeleteJob(ctx context.Context, name, by string) (runs int64, err error) {
 	sum, err := s.others.Job(ctx, name)
 	var missing *query.NotFoundError
 	if errors.As(err, &missing) {
@@ -39,7 +39,7 @@ func (s *Maintenance) DeleteJob(ctx context.Context, name string) (runs int64, e
 		return 0, &query.ActiveJobError{Job: name, Runs: sum.Active}
 	}
 	for {
-		deleted, err := s.deleteRunsOf(ctx, name)
+		deleted, err := s.deleteRunsOf(ctx, name, by)
 		runs += deleted
 		if err != nil {
 			return runs, err
@@ -55,19 +55,20 @@ func (s *Maintenance) DeleteJob(ctx context.Context, name string) (runs int64, e
 }
 
 // deleteRunsOf deletes the runs of a job that have ended, and returns how many.
-func (s *Maintenance) deleteRunsOf(ctx context.Context, name string) (runs int64, err error) {
+func (s *Maintenance) deleteRunsOf(ctx context.Context, name, by string) (runs int64, err error) {
 	for {
 		ids, err := s.ReadTexts(ctx, `SELECT id FROM runs WHERE job = $1 AND state IN `+endedStates+` ORDER BY start_at, id LIMIT $2`, name, maxDeletedRuns)
 		if err != nil || len(ids) == 0 {
 			return runs, err
 		}
 		for _, id := range ids {
-			deleted, err := s.DeleteEndedRun(ctx, id)
-			if err != nil {
-				return runs, fmt.Errorf("delete run %s of job %s: %w", id, job.Quote(name), err)
-			}
-			if deleted {
+			var active *query.ActiveRunError
+			var gone *query.NotFoundError
+			switch _, err := s.EraseRun(ctx, id, by); {
+			case err == nil:
 				runs++
+			case !errors.As(err, &active) && !errors.As(err, &gone): // else another attempt began, or somebody else deleted it
+				return runs, fmt.Errorf("delete run %s of job %s: %w", id, job.Quote(name), err)
 			}
 		}
 	}
@@ -92,7 +93,10 @@ func (s *Maintenance) deleteWithoutRuns(ctx context.Context, name string) (runs,
 				return fmt.Errorf("delete what %s has of job %s: %w", table, job.Quote(name), err)
 			}
 		}
-		return tables.DeleteUnusedJob(ctx, t, name)
+		if err := tables.DeleteUnusedJob(ctx, t, name); err != nil {
+			return err
+		}
+		return requestErase(ctx, t)
 	})
 	return runs, active, err
 }

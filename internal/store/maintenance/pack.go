@@ -78,7 +78,36 @@ func (s *Maintenance) pack(ctx context.Context, p *packing, now time.Time) error
 		return err
 	}
 	p.skip = int64(len(note))
-	return s.packed(ctx, p, frames, object, now)
+	err = s.packed(ctx, p, frames, object, now)
+	if errors.Is(err, errBlocksChanged) {
+		return errors.Join(err, s.dropObject(ctx, object, p.objectName()))
+	}
+	return err
+}
+
+// dropObject releases an object that was written and is not used. If it was released meanwhile, it may have been deleted
+// before it was written, so it is deleted again.
+func (s *Maintenance) dropObject(ctx context.Context, object int64, name string) error {
+	var n int64
+	err := s.Write(ctx, db.None, func(t *db.Tx) error {
+		result, err := t.ExecContext(ctx, `UPDATE objects SET state = 'dead' WHERE id = $1 AND state <> 'live'`, object)
+		if err == nil {
+			n, err = result.RowsAffected()
+		}
+		return err
+	})
+	if err == nil && n == 0 {
+		err = s.Archive.Delete(ctx, name)
+	}
+	if err != nil {
+		return fmt.Errorf("release object %s: %w", name, err)
+	}
+	return nil
+}
+
+// objectName returns the name of the object of a step. It begins with the run.
+func (p *packing) objectName() string {
+	return fmt.Sprintf("%s/%d/%016d-%s", p.key.Run, p.key.Attempt, p.from, p.packer[:8])
 }
 
 // packBlocks reads the blocks of the step: those from its start on that lie
@@ -163,7 +192,7 @@ func (s *Maintenance) joined(ctx context.Context, key tables.AttemptKey, found [
 
 // putObject stores frames as one object of the archive.
 func (s *Maintenance) putObject(ctx context.Context, p *packing, note []byte, frames []frame, size int64, now time.Time) (object int64, err error) {
-	name := fmt.Sprintf("%s/%d/%016d-%s", p.key.Run, p.key.Attempt, p.from, p.packer[:8])
+	name := p.objectName()
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
 		return t.QueryRowContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'writing', $2, $3) RETURNING id`,
 			name, size, db.Micros(now)).Scan(&object)

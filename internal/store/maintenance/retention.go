@@ -217,32 +217,46 @@ func (s *Maintenance) DeleteEndedRun(ctx context.Context, id string) (deleted bo
 			if err != nil || !ended {
 				return err
 			}
-			table := `(SELECT run_id, attempt, start FROM blocks WHERE run_id = $1 ORDER BY attempt, start LIMIT $2)`
-			if err := s.DeleteBlocks(ctx, t, `(run_id, attempt, start) IN `+table, id, maxDeletedBlocks); err != nil {
+			if more, err = s.deleteSomeBlocks(ctx, t, id); err != nil || more {
 				return err
 			}
-			var left int64
-			err = t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM blocks WHERE run_id = $1 LIMIT 1) AS one`, id).Scan(&left)
-			if more = left > 0; err != nil || more {
-				return err
-			}
-			for _, query := range []string{`DELETE FROM attempts WHERE run_id = $1`, `DELETE FROM run_owners WHERE run_id = $1`, `DELETE FROM wire_runs WHERE run_id = $1`} {
-				if _, err := t.ExecContext(ctx, query, id); err != nil {
-					return err
-				}
-			}
-			var of string
-			if err := t.QueryRowContext(ctx, `DELETE FROM runs WHERE id = $1 RETURNING job`, id).Scan(&of); err != nil {
+			if _, err := t.ExecContext(ctx, `DELETE FROM attempts WHERE run_id = $1`, id); err != nil {
 				return err
 			}
 			deleted = true
-			return tables.DeleteUnusedJob(ctx, t, of)
+			_, err = deleteRunRow(ctx, t, id)
+			return err
 		})
 		if err != nil {
 			return false, err
 		}
 	}
 	return deleted, nil
+}
+
+// deleteSomeBlocks deletes blocks of a run, and reports whether it has more.
+func (s *Maintenance) deleteSomeBlocks(ctx context.Context, t *db.Tx, run string) (more bool, err error) {
+	const some = `(SELECT run_id, attempt, start FROM blocks WHERE run_id = $1 ORDER BY attempt, start LIMIT $2)`
+	if err := s.DeleteBlocks(ctx, t, `(run_id, attempt, start) IN `+some, run, maxDeletedBlocks); err != nil {
+		return false, err
+	}
+	var left int64
+	err = t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM blocks WHERE run_id = $1 LIMIT 1) AS one`, run).Scan(&left)
+	return left > 0, err
+}
+
+// deleteRunRow deletes a run with all its rows except attempts and blocks, and returns its job, which goes with its last run
+// unless something else is stored of it.
+func deleteRunRow(ctx context.Context, t *db.Tx, id string) (of string, err error) {
+	for _, query := range []string{`DELETE FROM run_owners WHERE run_id = $1`, `DELETE FROM wire_runs WHERE run_id = $1`} {
+		if _, err := t.ExecContext(ctx, query, id); err != nil {
+			return "", err
+		}
+	}
+	if err := t.QueryRowContext(ctx, `DELETE FROM runs WHERE id = $1 RETURNING job`, id).Scan(&of); err != nil {
+		return "", err
+	}
+	return of, tables.DeleteUnusedJob(ctx, t, of)
 }
 
 // lockEnded locks a run and reports whether it has ended.

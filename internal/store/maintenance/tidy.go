@@ -18,6 +18,7 @@ import (
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/erase"
 	"stint.dev/stint/internal/store/retention"
 	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job/api"
@@ -47,6 +48,7 @@ type Maintenance struct {
 	dir       string // the data directory; empty for PostgreSQL
 	Keep      Keep
 	onDeleted func(*keep.Deleted) // may be nil
+	eraser    *erase.Eraser
 }
 
 // StoreParts are the methods of other parts of a store that maintenance calls.
@@ -63,11 +65,12 @@ type StoreParts interface {
 // New returns the Maintenance of a store. deleted, unless it is nil, is called after each pass of retention that deleted
 // something.
 func New(d *db.DB, items *troubled.Items, j *blocks.Journals, others StoreParts, limits *retention.Retention, dir string, most Keep, deleted func(*keep.Deleted)) *Maintenance {
-	return &Maintenance{DB: d, Items: items, Journals: j, others: others, limits: limits, dir: dir, Keep: most, onDeleted: deleted}
+	return &Maintenance{DB: d, Items: items, Journals: j, others: others, limits: limits, dir: dir, Keep: most, onDeleted: deleted, eraser: erase.New(d)}
 }
 
 // Maintain maintains the store until ctx ends: it deletes runs by retention, makes new runs searchable,
-// trims and packs journals, and deletes unused segments and objects. The archive, which may be slow,
+// trims and packs journals, deletes unused segments and objects, and erases the bytes of runs that somebody
+// deleted. The archive, which may be slow,
 // holds up nothing else. An item that fails is skipped and tried again. A round that fails is reported,
 // and followed by the next one. Several servers may maintain one database.
 func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
@@ -113,6 +116,7 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 			return nil
 		})
 	})
+	all.Go(func() { s.eraseLoop(ctx) })
 	all.Wait()
 }
 
@@ -192,8 +196,8 @@ func (s *Maintenance) sweepObjects(ctx context.Context, now time.Time) error {
 		name string
 	}
 	rows, err := s.Reader.QueryContext(ctx, `SELECT id, name FROM objects
-		WHERE (state = 'dead' OR state = 'writing' AND changed_at < $1) AND`+troubled.NotPaused(troubled.Object, "objects.name", 3)+`
-		ORDER BY changed_at, id LIMIT $2`, db.Micros(now.Add(-objectWriteTimeout)), tidyBatch, db.Micros(s.Now()))
+		WHERE (state = 'dead' OR state = 'writing' AND (changed_at < $1 OR changed_at < $4 AND EXISTS (SELECT 1 FROM deleted_runs WHERE run_id = substr(objects.name, 1, 36)))) AND`+troubled.NotPaused(troubled.Object, "objects.name", 3)+`
+		ORDER BY changed_at, id LIMIT $2`, db.Micros(now.Add(-objectWriteTimeout)), tidyBatch, db.Micros(s.Now()), db.Micros(now.Add(-packTimeout)))
 	if err != nil {
 		return fmt.Errorf("select objects to delete: %w", err)
 	}

@@ -87,8 +87,9 @@ type submitting struct {
 // before returns the run that the same request has made.
 func (s *submitting) before(ctx context.Context) (job.Run, bool, error) {
 	row, err := tables.LockRun(ctx, s.t, s.id)
+	var deleted *query.DeletedRunError
 	var none *query.NotFoundError
-	if errors.As(err, &none) {
+	if errors.As(err, &none) && !errors.As(err, &deleted) {
 		return job.Run{}, false, nil
 	}
 	if err != nil {

@@ -87,10 +87,11 @@ func (c *checker) found(f Finding) {
 	c.report(f)
 }
 
-// next returns the attempts after one.
+// next returns the attempts after one, without those of deleted runs, which a server is about to delete.
 func (c *checker) next(ctx context.Context, last tables.AttemptKey) ([]tables.AttemptKey, error) {
 	rows, err := c.store.Reader.QueryContext(ctx, `SELECT run_id, attempt FROM attempts
-		WHERE (run_id, attempt) > ($1, CAST($2 AS BIGINT)) ORDER BY run_id, attempt LIMIT 200`, last.Run, last.Attempt)
+		WHERE (run_id, attempt) > ($1, CAST($2 AS BIGINT)) AND NOT EXISTS (SELECT 1 FROM deleted_runs d WHERE d.run_id = attempts.run_id)
+		ORDER BY run_id, attempt LIMIT 200`, last.Run, last.Attempt)
 	if err != nil {
 		return nil, fmt.Errorf("list attempts: %w", err)
 	}

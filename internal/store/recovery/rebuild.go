@@ -66,6 +66,9 @@ func Rebuild(ctx context.Context, o store.Options, objects Objects, report func(
 	if err == nil && o.Dir != "" {
 		err = s.KeepInstallation(ctx, filepath.Join(o.Dir, datadir.DatabaseName))
 	}
+	if err == nil && o.Dir != "" {
+		err = s.KeepDeletedRuns(ctx, filepath.Join(o.Dir, datadir.DatabaseName))
+	}
 	if err == nil {
 		sum, err = rebuildAll(ctx, s, objects, report)
 	}

@@ -52,6 +52,7 @@ type rebuilder struct {
 	pieces  map[tables.AttemptKey][]piece
 	notes   map[tables.AttemptKey]blocks.Note
 	objects []*foundObject
+	deleted map[string]bool // runs that somebody has deleted
 }
 
 func (r *rebuilder) found(f Finding) {
@@ -130,8 +131,8 @@ func (r *rebuilder) findInSegment(one segment.Info) error {
 	return segment.Walk(f, one.Size, func(fr segment.Frame, at int64, data []byte) error {
 		reportBad()
 		key := tables.AttemptKey{Run: fr.Run, Attempt: fr.Attempt}
-		if index.CheckAddress(fr.Run, fr.Attempt) != nil {
-			return nil // no server writes such a frame
+		if index.CheckAddress(fr.Run, fr.Attempt) != nil || r.deleted[fr.Run] {
+			return nil // no server writes such a frame, or it is to be erased
 		}
 		if fr.Kind == segment.Note {
 			r.note(key, data)
@@ -171,6 +172,10 @@ func (r *rebuilder) findInObject(ctx context.Context, name string, size int64) e
 		return err
 	}
 	o := &foundObject{name: name, size: size, key: key}
+	if r.deleted[key.Run] {
+		r.objects = append(r.objects, o) // to be deleted
+		return nil
+	}
 	for at := 0; at < len(data); {
 		f, err := parsePacked(data[at:])
 		if err != nil {

@@ -25,6 +25,14 @@ func rebuildAll(ctx context.Context, s *store.Store, objects Objects, report fun
 	if s.Archive == nil {
 		objects = nil
 	}
+	deleted, err := s.ReadTexts(ctx, `SELECT run_id FROM deleted_runs`)
+	if err != nil {
+		return r.sum, fmt.Errorf("read which runs were deleted: %w", err)
+	}
+	r.deleted = make(map[string]bool, len(deleted))
+	for _, id := range deleted {
+		r.deleted[id] = true
+	}
 	if err := r.find(ctx, objects); err != nil {
 		return r.sum, err
 	}
@@ -59,14 +67,16 @@ func (r *rebuilder) finish(ctx context.Context, ids map[string]int64) error {
 			if ids[o.name] != 0 {
 				continue
 			}
-			size, err := s.JournalSize(ctx, o.key.Run, o.key.Attempt)
-			if err != nil {
-				return err
+			if !r.deleted[o.key.Run] {
+				size, err := s.JournalSize(ctx, o.key.Run, o.key.Attempt)
+				if err != nil {
+					return err
+				}
+				if o.end > size {
+					continue // a finding was reported for it
+				}
 			}
-			if o.end > size {
-				continue // a finding was reported for it
-			}
-			_, err = t.ExecContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'dead', $2, $3)`, o.name, o.size, db.Micros(s.Now()))
+			_, err := t.ExecContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'dead', $2, $3)`, o.name, o.size, db.Micros(s.Now()))
 			if err != nil {
 				return err
 			}

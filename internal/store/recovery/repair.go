@@ -139,10 +139,13 @@ func rewriteRun(ctx context.Context, t *db.Tx, key tables.AttemptKey, r *replay,
 // cannot be read it returns what its columns have. A lease that is not known begins now.
 func lockRun(ctx context.Context, t *db.Tx, key tables.AttemptKey, r *replay, now time.Time) (row tables.RunRow, missing bool, err error) {
 	row, err = tables.LockRun(ctx, t, key.Run)
+	var deleted *query.DeletedRunError
 	var gone *query.NotFoundError
 	var unreadable *query.UnreadableError
 	started := *r.state.View.StartedAt // an attempt that is known has one
 	switch {
+	case errors.As(err, &deleted):
+		return row, false, err
 	case errors.As(err, &gone):
 		row, missing = intake.NewRun(&r.state, 0, started), true
 	case errors.As(err, &unreadable):

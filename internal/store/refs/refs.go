@@ -12,6 +12,7 @@ import (
 
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/ref"
 )
@@ -156,6 +157,12 @@ func (s *Refs) byPrefix(ctx context.Context, r ref.Ref) (string, error) {
 
 // missing returns the error for a reference by none of whose readings there is a run.
 func (s *Refs) missing(ctx context.Context, r ref.Ref) error {
+	if r.ID != "" {
+		var deleted *query.DeletedRunError
+		if err := tables.MissingRun(ctx, s.Reader, s.Dialect, r.ID); errors.As(err, &deleted) {
+			return err
+		}
+	}
 	e := &query.NotFoundError{What: "run " + shown(r.Text)}
 	switch {
 	case r.InState != "":

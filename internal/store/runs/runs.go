@@ -40,7 +40,7 @@ func (s *Queries) Run(ctx context.Context, id string) (job.Run, error) {
 	}
 	row, err := tables.ScanRun(s.Reader.QueryRowContext(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE id = $1`, id))
 	if errors.Is(err, sql.ErrNoRows) {
-		return job.Run{}, &query.NotFoundError{What: "run " + id}
+		return job.Run{}, tables.MissingRun(ctx, s.Reader, s.Dialect, id)
 	}
 	if err != nil {
 		return job.Run{}, fmt.Errorf("read run %s: %w", id, err)

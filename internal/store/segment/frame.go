@@ -24,10 +24,11 @@ const (
 	Plain  Kind = iota // bytes of a journal, as they arrived
 	Packed             // bytes of a journal, compressed
 	Note               // what the caller stores beside the journal
+	erased             // zeros: the bytes were erased
 )
 
-// magics are the first bytes of the frames of each kind: SEG1, SEGZ and SEGN.
-var magics = [...]uint32{Plain: 0x31474553, Packed: 0x5a474553, Note: 0x4e474553}
+// magics are the first bytes of the frames of each kind: SEG1, SEGZ, SEGN and SEGE.
+var magics = [...]uint32{Plain: 0x31474553, Packed: 0x5a474553, Note: 0x4e474553, erased: 0x45474553}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 

@@ -39,8 +39,10 @@ func Scan(r io.Reader, fn func(f Frame, offset int64, data []byte) error) (good 
 		if crc32.Checksum(data, castagnoli) != f.sum {
 			return good, nil
 		}
-		if err := fn(f, at+FrameSize, data); err != nil {
-			return good, err
+		if f.Kind != erased {
+			if err := fn(f, at+FrameSize, data); err != nil {
+				return good, err
+			}
 		}
 		at += FrameSize + f.Size
 		good = at

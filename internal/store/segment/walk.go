@@ -29,6 +29,10 @@ func Walk(r io.ReaderAt, size int64, fn func(f Frame, offset int64, data []byte)
 			bad(at, size)
 			return nil
 		}
+		if f.Kind == erased {
+			at = end
+			continue
+		}
 		if data, err = readN(io.NewSectionReader(r, at+FrameSize, f.Size), data[:0], f.Size); err != nil {
 			return endOf(err)
 		}

@@ -225,7 +225,7 @@ func SetHost(ctx context.Context, t *db.Tx, r *job.Run) error {
 func LockRun(ctx context.Context, t *db.Tx, id string) (RunRow, error) {
 	row, err := ScanRun(t.QueryRowContext(ctx, `SELECT `+RunColumns+` FROM runs WHERE id = $1`+t.Dialect.Lock, id))
 	if errors.Is(err, sql.ErrNoRows) {
-		return RunRow{}, &query.NotFoundError{What: "run " + id}
+		return RunRow{}, MissingRun(ctx, t, t.Dialect, id)
 	}
 	if err != nil {
 		return RunRow{}, fmt.Errorf("read run %s: %w", id, err)

@@ -240,6 +240,9 @@ export const api = {
   suggestedDue: (name: string, zone: string, signal?: AbortSignal) => json<{ suggested: t.SuggestedDue | null }>(jobPath(name, '/due/suggestion'), { zone }, { signal }),
   dismissSuggestion: (name: string) => json<unknown>(jobPath(name, '/due/suggestion'), {}, { method: 'DELETE' }),
 
+  deleteRun: (id: string) => json<unknown>(run(id), {}, { method: 'DELETE' }),
+  deleteJob: (name: string) => json<unknown>(jobPath(name), {}, { method: 'DELETE' }),
+
   cancel: (id: string, why: string) => send<unknown>('POST', run(id, '/cancel'), { by: 'the page', why }),
   cancelMany: (runs: string[], reason: string) =>
     send<{ results: { run: string; canceled?: boolean; error?: string }[] }>('POST', 'runs/cancel', { runs, reason }),

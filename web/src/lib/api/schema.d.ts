@@ -443,11 +443,16 @@ export interface components {
         };
         DeletedJob: {
             job: string;
-            /**
-             * Format: int64
-             * @description How many runs were deleted with it.
-             */
+            not_reached: string[];
+            /** Format: int64 */
             runs: number;
+        };
+        DeletedRun: {
+            /** Format: date-time */
+            deleted_at: string;
+            deleted_by: string;
+            not_reached: string[];
+            run: string;
         };
         Dependency: {
             run: string;
