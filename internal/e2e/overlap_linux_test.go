@@ -103,7 +103,7 @@ func TestOverlapSkip(t *testing.T) {
 		t.Errorf("the second ends with %d", code)
 	}
 	r := o.runOnceKnown(t)
-	if text := second.Stderr.(*bytes.Buffer).String(); !strings.HasPrefix(text, "stint-agent: job nightly was not started (--overlap skip): run "+r.ID+" has been at work since ") ||
+	if text := second.Stderr.(*bytes.Buffer).String(); !strings.HasPrefix(text, "stint-agent: job nightly was not started (--overlap skip): run "+r.ID+" has been running since ") ||
 		!strings.HasSuffix(text, "(pid "+strconv.Itoa(first.Process.Pid)+")\n") || strings.Count(text, "\n") != 1 {
 		t.Errorf("the second says %q", text)
 	}

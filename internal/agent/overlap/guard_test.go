@@ -165,7 +165,7 @@ func TestSkip(t *testing.T) {
 	for range 2 {
 		_, err = Take(t.Context(), config(state, Skip, "second"))
 		var not *NotStartedError
-		if !errors.As(err, &not) || not.Code != 75 || not.Die != 0 || !strings.HasPrefix(not.Text, "job nightly was not started (--overlap skip): run first has been at work since ") {
+		if !errors.As(err, &not) || not.Code != 75 || not.Die != 0 || !strings.HasPrefix(not.Text, "job nightly was not started (--overlap skip): run first has been running since ") {
 			t.Fatalf("the second: %v", err)
 		}
 	}
@@ -239,7 +239,7 @@ func TestKilledHolder(t *testing.T) {
 	}()
 	holder.says(t, "has it")
 	skipped := startProcess(t, Skip, state, "skipped")
-	if line := skipped.says(t, "job nightly was not started"); !strings.Contains(line, fmt.Sprintf("run holder has been at work since %s", time.Now().Format("2006-"))) || !strings.HasSuffix(line, fmt.Sprintf("(pid %d)", holder.cmd.Process.Pid)) {
+	if line := skipped.says(t, "job nightly was not started"); !strings.Contains(line, fmt.Sprintf("run holder has been running since %s", time.Now().Format("2006-"))) || !strings.HasSuffix(line, fmt.Sprintf("(pid %d)", holder.cmd.Process.Pid)) {
 		t.Errorf("the second start says %q", line)
 	}
 	waiting := startProcess(t, Queue, state, "waiting")
@@ -478,7 +478,7 @@ func TestTicketWithoutContent(t *testing.T) {
 	if err := g.File().Truncate(0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Take(t.Context(), config(state, Skip, "second")); err == nil || err.Error() != "job nightly was not started (--overlap skip): another run is at work" {
+	if _, err := Take(t.Context(), config(state, Skip, "second")); err == nil || err.Error() != "job nightly was not started (--overlap skip): another run is going on" {
 		t.Errorf("the second: %v", err)
 	}
 	g.Release()

@@ -152,19 +152,20 @@ func TestSkipsOfAnEarlierRun(t *testing.T) {
 
 func TestTexts(t *testing.T) {
 	at := time.Date(2026, 11, 29, 3, 0, 0, 0, time.Local)
+	shown := at.Format("2006-01-02 15:04:05 -07:00")
 	c := Config{Mode: Skip, Job: "backup"}
 	runs := Holder{Run: "R1", PID: 12, Asked: at, Since: &at}
 	waits := Holder{Run: "R2", PID: 13, Asked: at}
 	for _, texts := range [][2]string{
-		{c.skippedText(runs), "job backup was not started (--overlap skip): run R1 has been at work since 2026-11-29 03:00:00 (pid 12)"},
-		{c.skippedText(waits), "job backup was not started (--overlap skip): run R2 has waited to start since 2026-11-29 03:00:00 (pid 13)"},
-		{c.skippedText(Holder{}), "job backup was not started (--overlap skip): another run is at work"},
-		{c.waitsText([]Holder{runs}), "job backup waits (--overlap queue): run R1 has been at work since 2026-11-29 03:00:00 (pid 12)"},
-		{c.waitsText([]Holder{runs, waits}), "job backup waits (--overlap queue): run R1 has been at work since 2026-11-29 03:00:00 (pid 12), and another start waits before this one"},
-		{c.waitsText([]Holder{runs, waits, waits}), "job backup waits (--overlap queue): run R1 has been at work since 2026-11-29 03:00:00 (pid 12), and 2 others wait before this one"},
+		{c.skippedText(runs), "job backup was not started (--overlap skip): run R1 has been running since TIME (pid 12)"},
+		{c.skippedText(waits), "job backup was not started (--overlap skip): run R2 has waited to start since TIME (pid 13)"},
+		{c.skippedText(Holder{}), "job backup was not started (--overlap skip): another run is going on"},
+		{c.waitsText([]Holder{runs}), "job backup waits (--overlap queue): run R1 has been running since TIME (pid 12)"},
+		{c.waitsText([]Holder{runs, waits}), "job backup waits (--overlap queue): run R1 has been running since TIME (pid 12), and another start waits before this one"},
+		{c.waitsText([]Holder{runs, waits, waits}), "job backup waits (--overlap queue): run R1 has been running since TIME (pid 12), and 2 others wait before this one"},
 	} {
-		if texts[0] != texts[1] {
-			t.Errorf("%s\nwant %s", texts[0], texts[1])
+		if want := strings.ReplaceAll(texts[1], "TIME", shown); texts[0] != want {
+			t.Errorf("%s\nwant %s", texts[0], want)
 		}
 	}
 }

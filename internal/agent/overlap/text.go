@@ -3,7 +3,7 @@ package overlap
 import "fmt"
 
 // clock is how times are shown to a person on this host.
-const clock = "2006-01-02 15:04:05"
+const clock = "2006-01-02 15:04:05 -07:00"
 
 // name returns how a run is named that has a ticket.
 func (h Holder) name() string {
@@ -17,11 +17,11 @@ func (h Holder) name() string {
 func (h Holder) state() string {
 	switch {
 	case h.Run == "":
-		return "is at work"
+		return "is going on"
 	case h.Since == nil:
 		return fmt.Sprintf("has waited to start since %s (pid %d)", h.Asked.Local().Format(clock), h.PID)
 	}
-	return fmt.Sprintf("has been at work since %s (pid %d)", h.Since.Local().Format(clock), h.PID)
+	return fmt.Sprintf("has been running since %s (pid %d)", h.Since.Local().Format(clock), h.PID)
 }
 
 func (c Config) skippedText(h Holder) string {
