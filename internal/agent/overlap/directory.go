@@ -32,6 +32,7 @@ const (
 type Holder struct {
 	Job          string     `json:"job"`
 	Run          string     `json:"run"`
+	Number       int64      `json:"number,omitempty"` // of the run, if the server has given it one
 	PID          int        `json:"pid"`
 	StartedTicks uint64     `json:"started_ticks,omitempty"` // of the process, since the boot
 	Asked        time.Time  `json:"asked"`                   // when it took the ticket

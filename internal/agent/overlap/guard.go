@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"stint.dev/stint/internal/agent/bounded"
@@ -27,7 +28,9 @@ type Guard struct {
 	pending     []string // notes for the first attempt
 	noted       int      // how many skipped starts are in the journal
 	hangs       bool     // the state directory did not answer, and a goroutine waits for it
-	endFollower func()   // nil while no attempt goes on
+	holder      Holder   // what the ticket has
+	number      atomic.Int64
+	endFollower func() // nil while no attempt goes on
 
 	mu   sync.Mutex
 	note func(text string) // of the attempt that goes on; nil between two
@@ -40,6 +43,14 @@ func (g *Guard) File() *os.File {
 		return nil
 	}
 	return g.file
+}
+
+// SetNumber takes the number that the server has given the run, for those who are skipped because of it. It
+// does not wait for the disk.
+func (g *Guard) SetNumber(n int64) {
+	if g != nil {
+		g.number.Store(n)
+	}
 }
 
 // Follow begins to note in the journal of an attempt which starts are skipped because of the run, until
@@ -73,6 +84,10 @@ func (g *Guard) follow(ctx context.Context) {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
+		}
+		if n := g.number.Load(); n != g.holder.Number {
+			g.holder.Number = n
+			_ = g.dir.locked(func() error { writeHolder(g.file, g.holder); return nil }) // its id is there
 		}
 		if s := g.dir.readSkips(g.key); s.Run == g.run && noteIsDue(max(s.Noted, g.noted), s.Count, false) {
 			_ = g.dir.locked(func() error { return g.noteSkips(false) }) // at the next tick, or at the end
@@ -139,6 +154,10 @@ func (g *Guard) end(goesOn bool) {
 		err := g.noteSkips(true)
 		if goesOn {
 			return err
+		}
+		if n := g.number.Load(); n != g.holder.Number {
+			g.holder.Number = n
+			_ = g.dir.locked(func() error { writeHolder(g.file, g.holder); return nil }) // its id is there
 		}
 		if s := g.dir.readSkips(g.key); s.of(g.run).unnoted() == 0 {
 			err = errors.Join(err, g.dir.removeSkips(g.key))

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"stint.dev/stint/internal/agent/spool/owner"
@@ -493,4 +494,53 @@ func TestTicketWithoutContent(t *testing.T) {
 		t.Errorf("notes %q", notes)
 	}
 	wantFree(t, state)
+}
+
+// A run that goes on notes what is skipped at its next tick, and writes its number where those who are skipped find
+// it. What ends with it is its goroutine.
+func TestFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state := t.TempDir()
+		g, err := Take(t.Context(), config(state, Skip, "first"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var notes []string
+		g.Follow(func(text string) { notes = append(notes, text) })
+		g.SetNumber(7)
+		skip := func() string {
+			t.Helper()
+			_, err := Take(t.Context(), config(state, Skip, "second"))
+			if err == nil {
+				t.Fatal("the second started")
+			}
+			return err.Error()
+		}
+		tick := func() {
+			<-time.After(notePeriod)
+			synctest.Wait()
+		}
+		skip()
+		tick()
+		if len(notes) != 1 || !strings.HasPrefix(notes[0], "another start of the job was skipped at ") {
+			t.Errorf("notes %q", notes)
+		}
+		if text := skip(); !strings.Contains(text, ": run first (nightly#7) has been running since ") {
+			t.Errorf("the second: %s", text)
+		}
+		for range 7 {
+			skip()
+		}
+		tick()
+		if len(notes) != 2 || !strings.HasPrefix(notes[1], "9 starts were skipped so far") {
+			t.Errorf("notes %q", notes)
+		}
+		for range 2 {
+			skip()
+		}
+		g.Attempted(false)
+		if len(notes) != 3 || !strings.HasPrefix(notes[2], "11 starts were skipped so far") {
+			t.Errorf("notes %q", notes)
+		}
+	})
 }

@@ -159,6 +159,7 @@ func TestTexts(t *testing.T) {
 	for _, texts := range [][2]string{
 		{c.skippedText(runs), "job backup was not started (--overlap skip): run R1 has been running since TIME (pid 12)"},
 		{c.skippedText(waits), "job backup was not started (--overlap skip): run R2 has waited to start since TIME (pid 13)"},
+		{c.skippedText(Holder{Job: "backup", Run: "R3", Number: 4, PID: 12, Since: &at}), "job backup was not started (--overlap skip): run R3 (backup#4) has been running since TIME (pid 12)"},
 		{c.skippedText(Holder{}), "job backup was not started (--overlap skip): another run is going on"},
 		{c.waitsText([]Holder{runs}), "job backup waits (--overlap queue): run R1 has been running since TIME (pid 12)"},
 		{c.waitsText([]Holder{runs, waits}), "job backup waits (--overlap queue): run R1 has been running since TIME (pid 12), and another start waits before this one"},

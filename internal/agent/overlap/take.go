@@ -189,8 +189,8 @@ func (p *place) findBefore(now time.Time) error {
 		}
 	}
 	since := now.UTC()
-	writeHolder(p.file, p.holder(&since))
-	p.guard = &Guard{dir: p.dir, key: p.key, run: p.Run, ticket: p.name, file: p.file}
+	p.guard = &Guard{dir: p.dir, key: p.key, run: p.Run, ticket: p.name, file: p.file, holder: p.holder(&since)}
+	writeHolder(p.file, p.guard.holder)
 	s := p.dir.readSkips(p.key).of(p.Run)
 	if text := s.earlierText(); text != "" {
 		p.guard.pending = append(p.guard.pending, text)

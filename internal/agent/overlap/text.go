@@ -10,6 +10,9 @@ func (h Holder) name() string {
 	if h.Run == "" {
 		return "another run"
 	}
+	if h.Number > 0 {
+		return fmt.Sprintf("run %s (%s#%d)", h.Run, h.Job, h.Number)
+	}
 	return "run " + h.Run
 }
 

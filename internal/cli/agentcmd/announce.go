@@ -23,18 +23,21 @@ func (a *agentProgram) announce(c *agent.Config, opts *option.Set) *announce.Lin
 			c.Notes = append(c.Notes, text)
 		}
 	}
-	if c.Quiet || c.TTY || a.shell != nil || !term.IsTerminal(int(a.Err.Fd())) {
-		return nil
-	}
 	own, known := c.Server.(*client.Client)
-	address := ""
-	if known {
-		address = own.URL()
+	var lines *announce.Lines
+	if !c.Quiet && !c.TTY && a.shell == nil && term.IsTerminal(int(a.Err.Fd())) {
+		address := ""
+		if known {
+			address = own.URL()
+		}
+		lines = announce.Begin(a.Say, c.Job, c.Run, address, time.Now())
+		c.Ended = func(o job.Outcome) { lines.End(o, time.Now()) }
 	}
-	lines := announce.Begin(a.Say, c.Job, c.Run, address, time.Now())
-	c.Ended = func(o job.Outcome) { lines.End(o, time.Now()) }
-	if known {
-		c.Server = announce.Server{Client: own, Number: func(n int64) { lines.Number(c.Job, n) }}
+	if known && (lines != nil || c.Overlap != nil) {
+		c.Server = announce.Server{Client: own, Number: func(n int64) {
+			lines.Number(c.Job, n)
+			c.Overlap.SetNumber(n)
+		}}
 	}
 	return lines
 }
