@@ -83,7 +83,7 @@ test-page: build
 	else echo "test: the page's browser tests need Node 20 with npm, and Chromium; not run"; fi
 
 .PHONY: lint
-lint: ## gofumpt, go vet, staticcheck; svelte-check with Node
+lint: ## gofumpt, go vet, staticcheck; svelte-check and api-lint with Node
 	@unformatted=$$($(TOOL) gofumpt -l $$(git ls-files -co --exclude-standard '*.go')) || exit 1; \
 	if [ -n "$$unformatted" ]; then printf 'not formatted (make format):\n%s\n' "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
@@ -91,6 +91,13 @@ lint: ## gofumpt, go vet, staticcheck; svelte-check with Node
 	$(TOOL) staticcheck ./...
 	@if command -v npm >/dev/null && [ -d web/node_modules ]; then cd web && npm run --silent check; \
 	else echo "lint: svelte-check needs Node 20 with npm and 'make ui'; not run"; fi
+	@$(MAKE) --no-print-directory api-lint
+
+# The linters have a package of their own, so that the page's has only what builds and tests it.
+.PHONY: api-lint
+api-lint: ## Check the OpenAPI document with Redocly and Spectral (with Node; the first time, npm ci takes 83 MB)
+	@if command -v npm >/dev/null; then scripts/api-lint; \
+	else echo "lint: the linters of the OpenAPI document need Node 20 with npm; not run"; fi
 
 .PHONY: format
 format: ## Format the Go files
@@ -182,5 +189,5 @@ bench-go: ## Run the Go benchmarks of the packages
 
 .PHONY: clean
 clean: ## Remove what the build made
-	rm -rf bin web/node_modules
+	rm -rf bin web/node_modules tools/api-lint/node_modules
 	find internal/web/dist -mindepth 1 -not -name .keep -delete

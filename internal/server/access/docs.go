@@ -1,6 +1,10 @@
 package access
 
-import "stint.dev/stint/internal/server/route"
+import (
+	"net/http"
+
+	"stint.dev/stint/internal/server/route"
+)
 
 // Descriptions of the calls.
 var (
@@ -16,9 +20,9 @@ var (
 	}
 	DocLogout    = route.Doc{Text: "Ends the session of the cookie.", Answers: []route.Content{route.JSON(meAnswer{})}}
 	DocOIDCStart = route.Doc{
-		Text:    "Redirects a browser to the identity provider, if the server has one.",
-		Params:  []route.Param{route.Query("return_to", "The path to which the login returns.", "string")},
-		Answers: []route.Content{route.Media("text/html", nil)}, Errors: []int{404, 429},
+		Text:   "Redirects a browser to the identity provider, if the server has one.",
+		Params: []route.Param{route.Query("return_to", "The path to which the login returns.", "string")},
+		Status: http.StatusFound, Answers: []route.Content{route.Media("text/html", nil)}, Errors: []int{404, 429},
 	}
 	DocOIDCCallback = route.Doc{
 		Text: "Receives the browser from the identity provider. A failed login redirects to the web page with ?login_error=.",
@@ -28,6 +32,6 @@ var (
 			route.Query("error", "Why the provider refused the login.", "string"),
 			route.Query("error_description", "The same as text.", "string"),
 		},
-		Answers: []route.Content{route.Media("text/html", nil)}, Errors: []int{404},
+		Status: http.StatusSeeOther, Answers: []route.Content{route.Media("text/html", nil)}, Errors: []int{404},
 	}
 )

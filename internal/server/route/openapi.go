@@ -77,7 +77,12 @@ func Describe(table []Row, version string) (map[string]http.HandlerFunc, []byte,
 	config := huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
-			Info:    &huma.Info{Title: "Stint", Version: version, Description: apiText},
+			Info: &huma.Info{
+				Title: "Stint", Version: DocumentVersion(version), Description: apiText,
+				License: &huma.License{Name: "Apache License 2.0", Identifier: "Apache-2.0"},
+				Contact: &huma.Contact{Name: "Stint", URL: "https://stint.dev"},
+			},
+			Servers: []*huma.Server{{URL: "/", Description: "The server that has this document."}},
 			Components: &huma.Components{SecuritySchemes: map[string]*huma.SecurityScheme{
 				"token": {Type: "http", Scheme: "bearer", Description: "A token made by stint token create."},
 			}},
@@ -97,6 +102,8 @@ func Describe(table []Row, version string) (map[string]http.HandlerFunc, []byte,
 		rt.Doc.describe(api, &op)
 		api.OpenAPI().AddOperation(&op)
 	}
+	addRefusals(api.OpenAPI(), table)
+	api.OpenAPI().Tags = tagsOf(table)
 	allowNull(api.OpenAPI().Components.Schemas)
 	spec, err := json.MarshalIndent(api.OpenAPI(), "", "  ")
 	if err != nil {
@@ -128,10 +135,11 @@ func (rt Row) operation() huma.Operation {
 	op := huma.Operation{
 		Method: rt.Method, Path: rt.Pattern, Summary: rt.Summary,
 		OperationID: operationID(rt), Tags: []string{tagOf(rt)},
-		Description:     rt.Doc.Text,
+		Description:     rt.description(),
 		MaxBodyBytes:    httpio.MaxJSONBody,
 		BodyReadTimeout: -1, // the server sets the deadlines of all bodies
 	}
+	op.Security = []map[string][]string{} // none
 	if rt.Scope != access.Public {
 		op.Security = []map[string][]string{{"token": {}}}
 		op.Extensions = map[string]any{"x-scope": string(rt.Scope)}
@@ -148,25 +156,6 @@ func operationID(rt Row) string {
 		words = append(words, part)
 	}
 	return strings.Join(words, "-")
-}
-
-// tagOf returns the section of the documentation to which a route belongs.
-func tagOf(rt Row) string {
-	switch {
-	case strings.HasPrefix(rt.Pattern, "/ping/"):
-		return "ping"
-	case strings.HasPrefix(rt.Pattern, "/compat/"):
-		return "compat"
-	case strings.Contains(rt.Pattern, "/attempts/"):
-		return "agents"
-	case strings.HasPrefix(rt.Pattern, "/api/v1/jobs"):
-		return "jobs"
-	case strings.HasPrefix(rt.Pattern, "/api/v1/definitions"):
-		return "definitions"
-	case strings.HasPrefix(rt.Pattern, "/api/v1/"):
-		return "runs"
-	}
-	return "server"
 }
 
 // describe adds the documentation of a plain handler to an operation.
@@ -188,11 +177,14 @@ func (d Doc) describe(api huma.API, op *huma.Operation) {
 			Name: p.name, In: p.in, Description: p.text, Schema: &huma.Schema{Type: p.kind},
 		})
 	}
+	status, headers := max(d.Status, http.StatusOK), map[string]*huma.Param(nil)
+	if status >= http.StatusMultipleChoices {
+		headers = map[string]*huma.Param{"Location": {Description: "Where the browser goes.", Schema: &huma.Schema{Type: "string", Format: "uri-reference"}}}
+	}
 	if d.Request != "" {
 		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{d.Request: schemaOf(d.Body)}}
 	}
-	status := max(d.Status, http.StatusOK)
-	ok := &huma.Response{Description: http.StatusText(status), Content: map[string]*huma.MediaType{}}
+	ok := &huma.Response{Description: http.StatusText(status), Headers: headers, Content: map[string]*huma.MediaType{}}
 	for _, c := range d.Answers {
 		one := schemaOf(c.value)
 		if before := ok.Content[c.mediaType]; before != nil { // NDJSON with several kinds of lines

@@ -119,22 +119,11 @@ type (
 	docsRef struct{ Before, Name, After, Link string }
 )
 
-// sectionOrder is the order of the sections.
-var sectionOrder = []struct{ tag, name string }{
-	{"runs", "Runs"},
-	{"jobs", "Jobs"},
-	{"definitions", "Definitions"},
-	{"agents", "Agents"},
-	{"ping", "Pings"},
-	{"compat", "The API of the original tiny agent"},
-	{"server", "The server itself"},
-}
-
 // view returns the content of the page.
 func (d apiDocument) view() docsView {
 	v := docsView{Title: d.Info.Title, Version: d.Info.Version, Text: d.Info.Description}
-	for _, section := range sectionOrder {
-		s := docsSection{Name: section.name}
+	for _, section := range sections {
+		s := docsSection{Name: section.title}
 		for path, methods := range d.Paths {
 			for method, op := range methods {
 				if slices.Contains(op.Tags, section.tag) {
