@@ -544,3 +544,36 @@ func TestFollow(t *testing.T) {
 		}
 	})
 }
+
+// A queue that is full takes no more starts, and the run that goes on notes those that came in vain.
+func TestFullQueue(t *testing.T) {
+	state := t.TempDir()
+	g, err := Take(t.Context(), config(state, Queue, "first"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, waiting := directory(filepath.Join(state, "overlap")), []*place{}
+	for range mostWaiting {
+		p := &place{Config: config(state, Queue, "waiting"), key: keyOf("nightly", testHost)}
+		if ahead, err := p.arrive(time.Now()); err != nil || len(ahead) != len(waiting)+1 {
+			t.Fatalf("%d ahead, %v", len(ahead), err)
+		}
+		waiting = append(waiting, p)
+	}
+	var not *NotStartedError
+	if _, err := Take(t.Context(), config(state, Queue, "one too many")); !errors.As(err, &not) || not.Code != Skipped || !strings.Contains(not.Text, ": 100 starts of it wait already for run first, which has been running since ") {
+		t.Errorf("one too many: %v", err)
+	}
+	for _, p := range waiting {
+		if err := errors.Join(dir.giveBack(p.name, p.file), p.before.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var notes []string
+	g.Follow(func(text string) { notes = append(notes, text) })
+	g.Attempted(false)
+	if len(notes) != 1 {
+		t.Errorf("notes %q", notes)
+	}
+	wantFree(t, state)
+}

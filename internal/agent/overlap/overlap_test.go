@@ -107,7 +107,7 @@ func TestSkips(t *testing.T) {
 	if s.Count != 1000 || len(s.Last) != mostShown || s.Last[mostShown-1].PID != 1099 || s.unnoted() != 1000 {
 		t.Fatalf("%+v", s)
 	}
-	const why = ", because this run has the lock of its job (--overlap skip)"
+	const why = ", because this run has the lock of its job"
 	one := skips{}.add("r", start{at, 7, "ana"})
 	for _, c := range []struct {
 		name  string
@@ -161,6 +161,8 @@ func TestTexts(t *testing.T) {
 		{c.skippedText(waits), "job backup was not started (--overlap skip): run R2 has waited to start since TIME (pid 13)"},
 		{c.skippedText(Holder{Job: "backup", Run: "R3", Number: 4, PID: 12, Since: &at}), "job backup was not started (--overlap skip): run R3 (backup#4) has been running since TIME (pid 12)"},
 		{c.skippedText(Holder{}), "job backup was not started (--overlap skip): another run is going on"},
+		{c.fullText(make([]Holder, mostWaiting+1)), "job backup was not started (--overlap queue): 100 starts of it wait already for another run, which is going on"},
+		{c.fullText(append([]Holder{runs}, make([]Holder, mostWaiting)...)), "job backup was not started (--overlap queue): 100 starts of it wait already for run R1, which has been running since TIME (pid 12)"},
 		{c.waitsText([]Holder{runs}), "job backup waits (--overlap queue): run R1 has been running since TIME (pid 12)"},
 		{c.waitsText([]Holder{runs, waits}), "job backup waits (--overlap queue): run R1 has been running since TIME (pid 12), and another start waits before this one"},
 		{c.waitsText([]Holder{runs, waits, waits}), "job backup waits (--overlap queue): run R1 has been running since TIME (pid 12), and 2 others wait before this one"},

@@ -82,7 +82,7 @@ func nextNote(noted int) int {
 
 // text returns the note about the starts that were not noted before.
 func (s skips) text(noted int) string {
-	const why = "because this run has the lock of its job (--overlap skip)"
+	const why = "because this run has the lock of its job"
 	last := s.Last[max(0, len(s.Last)-(s.Count-noted)):]
 	if s.Count-noted == 1 && len(last) == 1 {
 		text := fmt.Sprintf("another start of the job was skipped at %s, %s", last[0], why)

@@ -69,14 +69,24 @@ func Take(ctx context.Context, c Config) (*Guard, error) {
 			return nil, &NotStartedError{Code: nested, Text: c.nestedText(h)}
 		}
 	}
-	if c.Mode == Skip {
+	switch {
+	case c.Mode == Skip:
 		return nil, &NotStartedError{Code: Skipped, Text: c.skippedText(ahead[0]) + p.unrecorded}
+	case isFull(len(ahead)):
+		return nil, &NotStartedError{Code: Skipped, Text: c.fullText(ahead) + p.unrecorded}
 	}
 	if c.Waits != nil {
 		c.Waits(c.waitsText(ahead))
 	}
 	return p.await(ctx, ahead[0])
 }
+
+// mostWaiting is how many starts of a job may wait. A job that hangs, with a start each minute, would else fill the
+// host with processes.
+const mostWaiting = 100
+
+// isFull reports whether no further start may wait behind as many, of which the first does not wait.
+func isFull(ahead int) bool { return ahead > mostWaiting }
 
 // place is the place of a start among those of its job.
 type place struct {
@@ -93,8 +103,8 @@ type place struct {
 	unrecorded string // what a skipped start says if it cannot be recorded for the run with the lock
 }
 
-// arrive takes a ticket, and returns who is ahead, the holder of the lock first. A start that is to be skipped, or that
-// is inside of one of them, takes no ticket then.
+// arrive takes a ticket, and returns who is ahead, the holder of the lock first. A start that is to be skipped, that
+// finds too many, or that is inside of one of them, takes no ticket then.
 func (p *place) arrive(now time.Time) (ahead []Holder, err error) {
 	if p.dir, err = openDirectory(p.StateDir); err != nil {
 		return nil, err
@@ -113,7 +123,7 @@ func (p *place) arrive(now time.Time) (ahead []Holder, err error) {
 		switch {
 		case len(list) > 0 && inside:
 			return nil
-		case len(list) > 0 && p.Mode == Skip:
+		case len(list) > 0 && p.Mode == Skip, isFull(len(list)):
 			p.recordSkip(ahead[0].Run, now)
 			return nil
 		}

@@ -31,6 +31,10 @@ func (c Config) skippedText(h Holder) string {
 	return fmt.Sprintf("job %s was not started (--overlap skip): %s %s", c.Job, h.name(), h.state())
 }
 
+func (c Config) fullText(ahead []Holder) string {
+	return fmt.Sprintf("job %s was not started (--overlap queue): %d starts of it wait already for %s, which %s", c.Job, len(ahead)-1, ahead[0].name(), ahead[0].state())
+}
+
 func (c Config) nestedText(h Holder) string {
 	return fmt.Sprintf("--overlap %s: job %s is started inside of its own %s, which has the lock until it ends; give the inner one another name with --job, or leave --overlap out there",
 		c.Mode, c.Job, h.name())

@@ -34,7 +34,7 @@ var (
 		{"124", "a time limit"},
 		{"its code or 128+N", "canceled through the server or by policy, or superseded: the code of the job if it is not 0, else by the last signal sent; 143 between two attempts"},
 		{"a signal", "SIGINT or SIGTERM to stint run, and the job died of a signal or was killed: stint run dies of the signal that it got; as PID 1 it exits with 128+N"},
-		{"75", "not started, because another run of the job goes on (--overlap skip)"},
+		{"75", "not started, because another run of the job goes on (--overlap)"},
 		{"125", "output for stdout or stderr was lost, and the code would be 0; or stint could not do its own work before the job started"},
 		{"126", "the command is not executable"},
 		{"127", "the command was not found"},
