@@ -26,6 +26,7 @@ func (c *Client) readAppendReply(resp *http.Response, run string, attempt int) (
 		Size    *int64 `json:"size"`
 		Watched bool   `json:"watched"`
 		Number  int64  `json:"number"`
+		Notice  string `json:"notice"`
 	}
 	if err := c.readReply(resp, &r, func() string {
 		switch {
@@ -38,7 +39,7 @@ func (c *Client) readAppendReply(resp *http.Response, run string, attempt int) (
 	}); err != nil {
 		return job.AppendReply{}, err
 	}
-	return job.AppendReply{Run: run, Attempt: attempt, Server: r.Server, Size: *r.Size, Watched: r.Watched, Number: max(0, r.Number)}, nil
+	return job.AppendReply{Run: run, Attempt: attempt, Server: r.Server, Size: *r.Size, Watched: r.Watched, Number: max(0, r.Number), Notice: r.Notice}, nil
 }
 
 // readHeartbeatReply reads the reply to a heartbeat for a run and attempt.

@@ -334,6 +334,8 @@ type AppendReply struct {
 	Watched bool   `json:"watched"`
 	// Number is that of the run among those of its job; 0 where the reply does not have it.
 	Number int64 `json:"number,omitempty"`
+	// Notice is a sentence for the person who started the run; empty for none.
+	Notice string `json:"notice,omitempty"`
 }
 
 // Kinds of events that change neither state nor health: the agent has stopped itself and

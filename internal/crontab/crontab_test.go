@@ -124,6 +124,28 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
+func TestEarlierName(t *testing.T) {
+	for _, c := range []struct {
+		args       []string
+		name, want string
+	}{
+		{[]string{"/usr/bin/python3", "train.py"}, "train", "python3"},
+		{[]string{"/usr/bin/python3", "train.py"}, "nightly", ""},
+		{[]string{"/usr/bin/python3", "train.py"}, "python3", ""},
+		{[]string{"nice", "backup"}, "backup", "nice"},
+		{[]string{"backup"}, "backup", ""},
+		{[]string{"sh", "-c", "exit 3"}, "sh", ""},
+		{[]string{"/bin/sh", "-c", "cd /etl && nice python3 load.py"}, "load", "python3"},
+		{[]string{"/bin/sh", "-c", "flock /l -c 'python3 load.py'"}, "load", "python3"},
+		{[]string{"/bin/sh", "-c", "backup --all"}, "backup", ""},
+		{nil, "backup", ""},
+	} {
+		if got := EarlierName(c.args, c.name); got != c.want {
+			t.Errorf("%q as %s: got %q, want %q", c.args, c.name, got, c.want)
+		}
+	}
+}
+
 // texts draws crontabs of lines that mean something, in any order and with any line ends.
 func texts() *rapid.Generator[string] {
 	lines := []string{

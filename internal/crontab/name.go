@@ -15,6 +15,8 @@ type Command struct {
 	Name string
 	// Set are the variables STINT_… that are set at the beginning of the text for its first command.
 	Set map[string]string
+	// program is the base name of that program, which was the name of the job in earlier versions.
+	program string
 	// Stint is true if the text runs stint by itself: stint run, a server, stint flush.
 	Stint bool
 }
@@ -40,6 +42,24 @@ func Describe(script string) Command {
 	}
 	c.Name = jobname.Valid(fallback)
 	return c
+}
+
+// EarlierName returns the name that the job of a command had in versions that named it after its program, if
+// name is what the command gives it now, as stint run or as a line of a crontab, and differs; else nothing.
+func EarlierName(args []string, name string) string {
+	before := ""
+	switch {
+	case jobname.Of(args) == name:
+		before = jobname.Before(args)
+	case len(args) == 3 && args[1] == "-c":
+		if c := Describe(args[2]); c.Name == name {
+			before = jobname.Valid(c.program)
+		}
+	}
+	if before == name {
+		return ""
+	}
+	return before
 }
 
 // takeVariables removes the assignments before a command, and records those for Stint.
@@ -84,11 +104,12 @@ func (c *Command) nameOf(words []string) (name string, done bool) {
 			return base, true
 		case script != "":
 			described := Describe(script)
-			c.Stint = described.Stint
+			c.Stint, c.program = described.Stint, described.program
 			return described.Name, true
 		case len(inner) > 0:
 			words = inner
 		default:
+			c.program = base
 			return jobname.Program(words), true
 		}
 	}

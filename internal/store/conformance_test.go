@@ -115,6 +115,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"a job that goes on is not deleted", deleteJobThatGoesOn},
 		{"jobs without runs are deleted", deleteJobWithoutRuns},
 		{"known jobs only", knownJobsOnly},
+		{"settings of one job and not of another", settingsLeft},
 		{"cancel", cancel},
 		{"leases and verdicts", leases},
 		{"leases of a clock that was ahead", leasesOfAClockAhead},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -183,6 +184,30 @@ func TestJobsWithoutRunsAreForgotten(t *testing.T) {
 			}
 		}
 	})
+}
+
+func settingsLeft(t *testing.T, s *store.Store) {
+	want := func(want ...string) {
+		t.Helper()
+		if left, err := s.SettingsLeft(t.Context(), "python", "train"); err != nil || !slices.Equal(left, want) {
+			t.Errorf("got %q, %v; want %q", left, err, want)
+		}
+	}
+	set := func(name string) {
+		t.Helper()
+		if err := s.SetPolicy(t.Context(), policy.Stored{Job: name, YAML: "rules: {}", SetAt: noon}, []byte(`{}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want()
+	set("python")
+	want("policy")
+	if err := s.SetDue(t.Context(), "python", job.Expectation{EverySeconds: 3600, GraceSeconds: 60}, "ada", noon); err != nil {
+		t.Fatal(err)
+	}
+	want("policy", "expectation")
+	set("train")
+	want("expectation")
 }
 
 // Who has begun too many jobs goes on with those that there are.

@@ -34,9 +34,9 @@ func (a *agentProgram) announce(c *agent.Config, opts *option.Set) *announce.Lin
 		c.Ended = func(o job.Outcome) { lines.End(o, time.Now()) }
 	}
 	if known && (lines != nil || c.Overlap != nil) {
-		c.Server = announce.Server{Client: own, Number: func(n int64) {
-			lines.Number(c.Job, n)
-			c.Overlap.SetNumber(n)
+		c.Server = announce.Server{Client: own, Replied: func(r job.AppendReply) {
+			lines.Replied(c.Job, r)
+			c.Overlap.SetNumber(r.Number)
 		}}
 	}
 	return lines

@@ -20,7 +20,7 @@ import (
 )
 
 // Lines are the lines of a run on a terminal: when it starts, when the server has given it a number, and
-// when it has ended. A nil *Lines prints none. Number and End are safe for concurrent use.
+// when it has ended. A nil *Lines prints none. Replied and End are safe for concurrent use.
 type Lines struct {
 	say   func(format string, args ...any)
 	name  string // of the run, as each line has it
@@ -47,11 +47,17 @@ func Begin(say func(format string, args ...any), jobName, run, server string, no
 	return l
 }
 
-// Number prints the number of the run, once.
-func (l *Lines) Number(jobName string, number int64) {
-	if l != nil && number > 0 {
+// Replied prints what a reply of the server has for a person: the number of the run, once, and a notice.
+func (l *Lines) Replied(jobName string, r job.AppendReply) {
+	if l == nil {
+		return
+	}
+	if r.Notice != "" {
+		l.say("%s", r.Notice)
+	}
+	if r.Number > 0 {
 		l.number.Do(func() {
-			l.say("%s is %s#%d", l.name, jobName, number)
+			l.say("%s is %s#%d", l.name, jobName, r.Number)
 			close(l.numbered)
 		})
 	}
@@ -86,11 +92,11 @@ func EndText(o job.Outcome, took time.Duration) string {
 	return text + ": " + o.Message
 }
 
-// Server is the tracking server of a run, whose replies have the number of the run.
+// Server is the tracking server of a run.
 type Server struct {
 	*client.Client
-	// Number is called with that number, more than once.
-	Number func(int64)
+	// Replied is called with each reply to an append.
+	Replied func(job.AppendReply)
 }
 
 // Append is as of the client, and so are the others.
@@ -110,7 +116,7 @@ func (s Server) AppendCompressed(ctx context.Context, run string, attempt int, o
 
 func (s Server) noted(r job.AppendReply, err error) (job.AppendReply, error) {
 	if err == nil {
-		s.Number(r.Number)
+		s.Replied(r)
 	}
 	return r, err
 }

@@ -61,9 +61,10 @@ func TestLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p printed
 		l := Begin(p.say, "train", testRun, "http://user:secret@host/stint/", time.Now())
-		l.Number("train", 0)
-		l.Number("train", 12)
-		l.Number("train", 12)
+		l.Replied("train", job.AppendReply{})
+		l.Replied("train", job.AppendReply{Notice: "this command was job python"})
+		l.Replied("train", job.AppendReply{Number: 12})
+		l.Replied("train", job.AppendReply{Number: 12})
 		if !l.End(succeeded, time.Now().Add(12*time.Second)) {
 			t.Error("there are no lines")
 		}
@@ -71,6 +72,7 @@ func TestLines(t *testing.T) {
 		p.want(
 			t,
 			"run train 01a2b3c4-d5e6 http://host/stint/runs/01a2b3c4-d5e6",
+			"this command was job python",
 			"run train 01a2b3c4-d5e6 is train#12",
 			"run train 01a2b3c4-d5e6 succeeded after 12 s",
 		)
@@ -82,7 +84,7 @@ func TestNumberOfAShortRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p printed
 		l := Begin(p.say, "train", testRun, "http://host", time.Now())
-		time.AfterFunc(numberWait/2, func() { l.Number("train", 1) })
+		time.AfterFunc(numberWait/2, func() { l.Replied("train", job.AppendReply{Number: 1}) })
 		l.End(succeeded, time.Now())
 		p.want(
 			t,
@@ -109,7 +111,7 @@ func TestRunWithoutANumber(t *testing.T) {
 
 func TestNoLines(t *testing.T) {
 	var l *Lines
-	l.Number("train", 1)
+	l.Replied("train", job.AppendReply{Number: 1})
 	if l.End(succeeded, time.Now()) {
 		t.Error("nil has lines")
 	}
@@ -128,7 +130,7 @@ func TestServerReportsTheNumber(t *testing.T) {
 	}
 	defer c.Close()
 	var numbers []int64
-	server := Server{Client: c, Number: func(n int64) { numbers = append(numbers, n) }}
+	server := Server{Client: c, Replied: func(r job.AppendReply) { numbers = append(numbers, r.Number) }}
 	_, err1 := server.Append(t.Context(), testRun, 1, 0, []byte("abc"))
 	_, err2 := server.AppendFrom(t.Context(), testRun, 1, 0, 3, strings.NewReader("abc"))
 	_, err3 := server.AppendCompressed(t.Context(), testRun, 1, 0, []byte("abc"))

@@ -63,7 +63,7 @@ func (s *Intake) PostJournal(w http.ResponseWriter, r *http.Request) {
 	default:
 		httpio.OK(w, job.AppendReply{
 			Run: run, Attempt: attempt, Server: s.Store.Installation(),
-			Size: done.Size, Watched: s.Followers.Watched(run), Number: done.Run.Number,
+			Size: done.Size, Watched: s.Followers.Watched(run), Number: done.Run.Number, Notice: s.nameNotice(r.Context(), done),
 		})
 	}
 }

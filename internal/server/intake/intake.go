@@ -37,6 +37,8 @@ type Store interface {
 	// BlockData returns the bytes of the block that begins at start, and more when it was merged
 	// since its head was read.
 	BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error)
+	// SettingsLeft names what is set for a job and not for another one.
+	SettingsLeft(ctx context.Context, job, other string) ([]string, error)
 	// Installation returns the id of the database, a UUID that all its servers share.
 	Installation() string
 }

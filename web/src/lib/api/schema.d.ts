@@ -78,6 +78,7 @@ export interface components {
         AppendReply: {
             /** Format: int64 */
             attempt: number;
+            notice?: string;
             /** Format: int64 */
             number?: number;
             run: string;
