@@ -2,10 +2,12 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,6 +22,7 @@ import (
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/erase"
 	"stint.dev/stint/internal/store/postgrestest"
+	"stint.dev/stint/internal/store/recovery"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/ref"
 	"stint.dev/stint/journal"
@@ -257,5 +260,74 @@ func erasedTables(t *testing.T, s *store.Store) {
 		if !slices.Contains(nothing, table) && !slices.Contains(erase.Tables(), table) {
 			t.Errorf("the table %s is not written anew: add it to those of package erase, or here if it has nothing of a job", table)
 		}
+	}
+}
+
+// deletesWhilePut is an archive during whose Put a run is deleted, by another server.
+type deletesWhilePut struct {
+	store.Archive
+	erase func()
+}
+
+func (d *deletesWhilePut) Put(ctx context.Context, key string, r io.Reader, size int64) error {
+	err := d.Archive.Put(ctx, key, r, size)
+	if d.erase != nil {
+		d.erase()
+	}
+	return err
+}
+
+// An object that is written while its run is deleted does not stay.
+func TestErasedWhilePacked(t *testing.T) {
+	for name, o := range map[string]func() store.Options{
+		"SQLite":     func() store.Options { return store.Options{Dir: t.TempDir()} },
+		"PostgreSQL": func() store.Options { return store.Options{URL: postgrestest.URL(t)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, objects := openArchive(t)
+			d := &deletesWhilePut{Archive: a}
+			o := o()
+			o.Archive = d
+			s := openWith(t, o)
+			second := s
+			if o.URL != "" {
+				second = openWith(t, o)
+			}
+			id, _ := longRun(t, s, true)
+			d.erase = func() {
+				d.erase = nil
+				if _, err := second.EraseRun(t.Context(), id, "mia"); err != nil {
+					t.Error(err)
+				}
+			}
+			tidy(t, s, noon.Add(time.Hour))
+			tidy(t, second, noon.Add(time.Hour+time.Minute))
+			if left := filesIn(t, objects); len(left) > 0 || d.erase != nil || !gone(t, s, id) {
+				t.Errorf("objects are left: %q", left)
+			}
+		})
+	}
+}
+
+// A rebuild does not bring back a run of which segments still have the bytes.
+func TestRebuildLeavesErasedRuns(t *testing.T) {
+	dir := t.TempDir()
+	o := store.Options{Dir: dir}
+	s, err := store.Open(t.Context(), o)
+	must(t, err)
+	id := ended(t, s, "train")
+	_, err = s.EraseRun(t.Context(), id, "mia")
+	must(t, errors.Join(err, s.Close()))
+	sum, err := recovery.Rebuild(t.Context(), o, nil, func(f recovery.Finding) { t.Errorf("found: %+v", f) })
+	if err != nil || sum.Runs != 0 {
+		t.Fatalf("rebuilt %+v: %v", sum, err)
+	}
+	s = openWith(t, o)
+	var deleted *query.DeletedRunError
+	if _, err := s.Run(t.Context(), id); !errors.As(err, &deleted) || deleted.By != "mia" {
+		t.Errorf("after the rebuild: %v", err)
+	}
+	if n, err := s.Erase(t.Context()); err != nil || n != 1 {
+		t.Errorf("erased %d runs: %v", n, err)
 	}
 }
