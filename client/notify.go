@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
@@ -45,19 +44,6 @@ func (c *Client) TestRoute(ctx context.Context, name string) (refused string, er
 		return "", err
 	}
 	return out.Error, nil
-}
-
-// Actions lists up to limit actions, newest first; of all runs when ref is empty.
-func (c *Client) Actions(ctx context.Context, ref string, limit int) ([]api.Action, error) {
-	path := "/api/v1/actions"
-	if ref != "" {
-		path = runPath(ref) + "/actions"
-	}
-	var out struct {
-		Actions []api.Action `json:"actions"`
-	}
-	err := c.Get(ctx, path+"?limit="+strconv.Itoa(limit), &out)
-	return out.Actions, err
 }
 
 // Retry asks the waiting agent of a run that has ended for another attempt.

@@ -21,6 +21,9 @@ type RunsQuery struct {
 	Health []string
 	Labels []string // KEY=VALUE
 	Text   string
+	Host   string
+	Since  time.Time // started then or later
+	Until  time.Time // started before
 	Limit  int
 	Cursor string
 }
@@ -41,6 +44,7 @@ func (c *Client) Runs(ctx context.Context, q RunsQuery) (RunsPage, error) {
 	}
 	set("job", q.Job)
 	set("q", q.Text)
+	set("host", q.Host)
 	set("cursor", q.Cursor)
 	for _, s := range q.State {
 		set("state", s)
@@ -50,6 +54,11 @@ func (c *Client) Runs(ctx context.Context, q RunsQuery) (RunsPage, error) {
 	}
 	for _, l := range q.Labels {
 		set("label", l)
+	}
+	for name, at := range map[string]time.Time{"since": q.Since, "until": q.Until} {
+		if !at.IsZero() {
+			set(name, at.UTC().Format(time.RFC3339Nano))
+		}
 	}
 	if q.Limit > 0 {
 		set("limit", strconv.Itoa(q.Limit))

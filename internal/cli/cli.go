@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/agent/signals"
+	"stint.dev/stint/internal/cli/accesscmd"
 	"stint.dev/stint/internal/cli/agentcmd"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
@@ -42,6 +43,7 @@ func newRoot(c *console.Console, taken *signals.Taker, version string) *cobra.Co
 	root.AddCommand(jobcmd.Commands(p, defcmd.JobCommands(p)...)...)
 	root.AddCommand(notifycmd.Command(p))
 	root.AddCommand(deletecmd.Command(p))
+	root.AddCommand(accesscmd.Commands(p)...)
 	root.AddCommand(importcmd.Command(p))
 	root.AddCommand(servercmd.Commands(p, func(ctx context.Context, args []string) error {
 		again := newRoot(c, nil, version)

@@ -56,6 +56,18 @@ type JobPage struct {
 type Actions struct {
 	Run    string // empty for all
 	Status string // empty for all
-	Limit  int    // 1 to 500
-	Before int64  // only those with a smaller id; 0 for the newest
+	Since  time.Time
+	Until  time.Time // not included; zero times do not filter
+	Limit  int       // 1 to 500
+	Before int64     // only those with a smaller id; 0 for the newest
+}
+
+// Audit is a query for a page of the audit log, the newest entries first. Zero fields do not filter.
+type Audit struct {
+	Who    string
+	Text   string // in action, target or detail
+	Since  time.Time
+	Until  time.Time // not included
+	Limit  int
+	Before int64 // only those with a smaller id
 }

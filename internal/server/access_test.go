@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server"
 )
 
@@ -169,7 +170,7 @@ func TestRefusedRequestsChangeNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		audit, err := l.store.AuditLog(t.Context(), 0, 500)
+		audit, err := l.store.AuditLog(t.Context(), query.Audit{Limit: 500})
 		if err != nil {
 			t.Fatal(err)
 		}

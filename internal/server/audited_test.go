@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 )
@@ -74,7 +75,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 
 func (l *live) auditLog() []access.AuditEntry {
 	l.t.Helper()
-	entries, err := l.store.AuditLog(l.t.Context(), 0, 1000)
+	entries, err := l.store.AuditLog(l.t.Context(), query.Audit{Limit: 1000})
 	if err != nil {
 		l.t.Fatal(err)
 	}

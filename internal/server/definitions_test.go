@@ -13,6 +13,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/definition"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
@@ -241,7 +242,7 @@ func TestDefinitionsAreAudited(t *testing.T) {
 	headers := []string{"Authorization", "Bearer " + secret, "Content-Type", "application/json"}
 	l.do("POST", "/api/v1/definitions", body, headers...).ok(t, nil)
 	l.do("PUT", "/api/v1/definitions/etl?force=true", []byte("job: etl\nscript: y\n"), headers...).ok(t, nil)
-	entries, err := l.store.AuditLog(t.Context(), 0, 10)
+	entries, err := l.store.AuditLog(t.Context(), query.Audit{Limit: 10})
 	if err != nil || len(entries) != 2 {
 		t.Fatalf("%+v, %v", entries, err)
 	}

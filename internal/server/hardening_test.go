@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server"
 	accessapi "stint.dev/stint/internal/server/access"
 )
@@ -185,7 +186,7 @@ func TestRefusalsAreReported(t *testing.T) {
 	lines := &logLines{}
 	l := start(t, server.Config{RequireToken: true, Now: c.now, Log: slog.New(slog.NewTextHandler(lines, nil))})
 	entries := func() (got []string) {
-		all, err := l.store.AuditLog(t.Context(), 0, 100)
+		all, err := l.store.AuditLog(t.Context(), query.Audit{Limit: 100})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -295,7 +296,7 @@ func TestEveryRefusalIsReported(t *testing.T) {
 		if got := tt.try(address + ":1000"); got != tt.status {
 			t.Errorf("%s: answered %d, want %d", tt.name, got, tt.status)
 		}
-		all, err := l.store.AuditLog(t.Context(), 0, 1000)
+		all, err := l.store.AuditLog(t.Context(), query.Audit{Limit: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}

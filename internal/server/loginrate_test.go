@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server"
 	accessapi "stint.dev/stint/internal/server/access"
 )
@@ -91,7 +92,7 @@ func TestLoginsWithATokenAreBounded(t *testing.T) {
 	if got := logIn("stint_wrong"); got != http.StatusUnauthorized {
 		t.Errorf("a wrong token: %d", got)
 	}
-	if n, err := l.store.AuditLog(t.Context(), 0, 1000); err != nil || len(n) > ofAddress+2 {
+	if n, err := l.store.AuditLog(t.Context(), query.Audit{Limit: 1000}); err != nil || len(n) > ofAddress+2 {
 		t.Errorf("%d entries of the audit log, %v", len(n), err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
@@ -174,7 +175,7 @@ func TestSubmitCommands(t *testing.T) {
 	if run.Submitted == nil || run.Submitted.By != "for author" || strings.Contains(run.Command, "hunter2") {
 		t.Errorf("%+v", run)
 	}
-	entries, err := l.store.AuditLog(t.Context(), 0, 10)
+	entries, err := l.store.AuditLog(t.Context(), query.Audit{Limit: 10})
 	if err != nil || len(entries) != 2 || entries[0].Detail != "command of job ad-hoc" {
 		t.Errorf("%+v, %v", entries, err)
 	}

@@ -114,19 +114,34 @@ func auditLog(t *testing.T, s *store.Store) {
 			Action: "POST /api/v1/runs/{run}/cancel", Target: "/x\x1b[2J", Status: 200 + i,
 		}))
 	}
-	first, err := s.AuditLog(ctx, 0, 3)
+	first, err := s.AuditLog(ctx, query.Audit{Limit: 3})
 	must(t, err)
 	if len(first) != 3 || first[0].Status != 204 || first[2].Status != 202 {
 		t.Fatalf("first page: %+v", first)
 	}
-	rest, err := s.AuditLog(ctx, first[2].ID, 3)
+	rest, err := s.AuditLog(ctx, query.Audit{Before: first[2].ID, Limit: 3})
 	must(t, err)
 	if len(rest) != 2 || rest[1].Status != 200 || !rest[1].At.Equal(noon) {
 		t.Fatalf("second page: %+v", rest)
 	}
+	must(t, s.Audit(ctx, access.AuditEntry{At: noon.Add(5 * time.Second), Who: "ci", Action: "PUT /api/v1/jobs/{job}/policy", Target: "/api/v1/jobs/100%_a", Status: 200, Detail: "Version 7"}))
+	for name, q := range map[string]query.Audit{
+		"ci": {Who: "ci"}, "target": {Text: "100%_A"}, "detail": {Text: "version"}, "since": {Since: noon.Add(5 * time.Second)}, "all": {Who: "ci", Text: "7", Since: noon, Until: noon.Add(time.Hour)},
+	} {
+		q.Limit = 10
+		if found, err := s.AuditLog(ctx, q); err != nil || len(found) != 1 || found[0].Who != "ci" {
+			t.Errorf("%s: %+v, %v; want the change by ci", name, found, err)
+		}
+	}
+	for name, q := range map[string]query.Audit{"who": {Who: "c"}, "pattern": {Text: "100__a"}, "until": {Until: noon}} {
+		q.Limit = 10
+		if found, err := s.AuditLog(ctx, q); err != nil || len(found) != 0 {
+			t.Errorf("%s: %+v, %v; want nothing", name, found, err)
+		}
+	}
 	must(t, s.SweepAccess(ctx, noon.AddDate(0, 0, 400).Add(2*time.Second)))
-	if left, err := s.AuditLog(ctx, 0, 10); err != nil || len(left) != 3 {
-		t.Errorf("after 400 days: %d entries, %v; want the 3 that are younger", len(left), err)
+	if left, err := s.AuditLog(ctx, query.Audit{Limit: 10}); err != nil || len(left) != 4 {
+		t.Errorf("after 400 days: %d entries, %v; want the 4 that are younger", len(left), err)
 	}
 }
 

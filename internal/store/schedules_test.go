@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/calendar"
 	"stint.dev/stint/internal/definition"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
@@ -267,12 +268,28 @@ func refusedOccurrences(t *testing.T, s *store.Store) {
 	wantText(t, dueTimes(t, s, "report"), "1 0 0 * * * 03T00:00:00")
 }
 
+// nextStart returns when the list of jobs says that schedules start the only job next; empty for never.
+func nextStart(t *testing.T, s *store.Store) string {
+	t.Helper()
+	page, err := s.Jobs(t.Context(), query.Jobs{})
+	must(t, err)
+	if len(page.Jobs) != 1 {
+		t.Fatalf("%d jobs, want 1, also before its first run", len(page.Jobs))
+	}
+	if page.Jobs[0].NextAt == nil {
+		return ""
+	}
+	return page.Jobs[0].NextAt.UTC().Format("15:04")
+}
+
 func pausedSchedules(t *testing.T, s *store.Store) {
 	set := clockOf(s)
 	set("01T12:05:00")
 	scheduled(t, s, "report", "overlap: allow", `cron: "* * * * *"`, `cron: "0 * * * *", spread: 30m`)
+	wantText(t, nextStart(t, s), "12:06")
 	_, err := s.PauseJob(t.Context(), "report", &api.Pause{At: noon, By: "bob"})
 	must(t, err)
+	wantText(t, nextStart(t, s), "")
 	set("01T12:07:10")
 	tick(t, s)
 	// Whatever was due until the end of the pause was due while it was paused, even if nobody looked.
@@ -289,6 +306,9 @@ func pausedSchedules(t *testing.T, s *store.Store) {
 	tick(t, s)
 	if got := occurrences(t, s, "report"); !strings.HasSuffix(got, "1 12:10 paused (the schedule was paused)") {
 		t.Error(got)
+	}
+	if got := nextStart(t, s); got < "13:00" || got > "13:30" {
+		t.Errorf("next start at %s, want that of the schedule that is not paused", got)
 	}
 }
 

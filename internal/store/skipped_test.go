@@ -44,9 +44,7 @@ func notified(t *testing.T, s *store.Store) string {
 		a := all[i]
 		of := a.Job
 		if a.Run != "" {
-			run, err := s.Run(t.Context(), a.Run)
-			must(t, err)
-			of = fmt.Sprintf("%s#%d", run.Job, run.Number)
+			of = a.RunName
 		}
 		out = append(out, strings.Join(strings.Fields(fmt.Sprintf("%s %s %s %s", a.What, a.Ends, a.Severity, of)), " "))
 	}
@@ -104,6 +102,16 @@ func skippedSchedules(t *testing.T, s *store.Store) {
 		t.Error(got)
 	}
 	wantText(t, notified(t, s), "skipped warning report#1")
+	at := func(text string) time.Time { set(text); return s.Now() }
+	for _, c := range []struct {
+		since, until string
+		want         int
+	}{{"01T13:00:00", "01T14:00:01", 0}, {"01T14:00:01", "01T14:00:02", 1}, {"01T14:00:02", "01T16:00:00", 0}} {
+		all, err := s.Actions(t.Context(), query.Actions{Since: at(c.since), Until: at(c.until), Limit: 10})
+		if err != nil || len(all) != c.want {
+			t.Errorf("from %s to %s: %d actions, %v; want %d", c.since, c.until, len(all), err, c.want)
+		}
+	}
 	// A start by hand ends it, without a schedule that is due.
 	set("01T15:10:00")
 	startByHand(t, s, "report", true)

@@ -51,7 +51,8 @@ type Action struct {
 	ID       int64      `json:"id"`
 	Kind     string     `json:"kind"` // notify, cancel or retry
 	Run      string     `json:"run,omitempty"`
-	Job      string     `json:"job,omitempty"` // if it is about a job that has no run
+	RunName  string     `json:"run_name,omitempty"` // job#number, in lists
+	Job      string     `json:"job,omitempty"`      // if it is about a job that has no run
 	Attempt  int        `json:"attempt,omitempty"`
 	What     string     `json:"what"`
 	Severity job.Health `json:"severity,omitempty"`

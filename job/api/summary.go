@@ -18,6 +18,8 @@ type Summary struct {
 	Expected *job.Expected `json:"expected,omitempty"`
 	// Duration and peak memory over the last 20 runs that succeeded; nil before the first.
 	Usual *job.Usual `json:"usual"`
+	// NextAt is when a schedule starts the job next; nil if none does.
+	NextAt *time.Time `json:"next_at,omitempty"`
 	// Due is when the job is expected to be started; nil if nobody expects that.
 	Due *Due `json:"due,omitempty"`
 	// Findings are those about the job: that it was missed, and schedules that do not start it.

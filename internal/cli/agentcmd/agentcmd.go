@@ -45,6 +45,7 @@ func Root(c *console.Console, taken *signals.Taker, version, name, short, long s
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	help.Set(root, c)
+	addVersionFlag(root, c, version)
 	a := &agentProgram{Console: c, version: version, signals: taken}
 	root.AddCommand(a.run(), a.flush(), a.attempt(), a.finishAttempt(), a.cacheCommand(), a.doctor(), a.versionCommand())
 	p := &command.Program{Console: c, Version: version}
@@ -114,8 +115,24 @@ func (a *agentProgram) versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return console.WriteAll(a.Out, fmt.Sprintf("%s %s (%s, %s/%s)\n",
-				cmd.Root().Name(), a.version, runtime.Version(), runtime.GOOS, runtime.GOARCH))
+			return printVersion(a.Console, cmd.Root().Name(), a.version)
 		},
 	}
+}
+
+// addVersionFlag makes program --version the same as program version.
+func addVersionFlag(root *cobra.Command, c *console.Console, version string) {
+	asked := root.Flags().BoolP("version", "v", false, "print the version")
+	root.Flags().Lookup("version").Hidden = true // the command is listed
+	run := root.RunE
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if *asked && len(args) == 0 {
+			return printVersion(c, root.Name(), version)
+		}
+		return run(cmd, args)
+	}
+}
+
+func printVersion(c *console.Console, program, version string) error {
+	return console.WriteAll(c.Out, fmt.Sprintf("%s %s (%s, %s/%s)\n", program, version, runtime.Version(), runtime.GOOS, runtime.GOARCH))
 }

@@ -34,6 +34,7 @@ const (
 	Commands    Kind = "commands"
 	states      Kind = "states"
 	healths     Kind = "healths"
+	statuses    Kind = "statuses"
 	severities  Kind = "severities"
 	Own         Kind = "its own" // the option lists its values
 	scopes      Kind = "scopes"
@@ -62,6 +63,8 @@ var fixed = map[Kind][]item{
 	Nothing: {},
 	states:  stateItems(),
 	healths: values(string(job.Healthy), "", string(job.Warning), "", string(job.Critical), ""),
+	statuses: values(
+		"pending", "still to be done", "done", "", "failed", "given up", "dropped", "no longer needed"),
 	severities: values(
 		string(job.Warning), "and worse", string(job.Critical), ""),
 	scopes: values(
@@ -75,7 +78,7 @@ var fixed = map[Kind][]item{
 	levels:     values("auto", "the best there is", "cgroup2", "", "cgroup1", "", "process-group", "without cgroups"),
 	durability: values("full", "survives a power cut", "relaxed", "survives a crash of the server"),
 	formats:    values("text", "", "json", ""),
-	times:      values("10m", "ten minutes ago", "2h", "two hours ago"),
+	times:      values("10m", "ten minutes ago", "2h", "two hours ago", "today", "since midnight", "yesterday", "since its midnight"),
 	durations:  values("30s", "seconds", "5m", "minutes", "1h", "hours", "1d", "days"),
 	sizes:      values("512M", "MiB", "2G", "GiB"),
 }
@@ -102,7 +105,7 @@ var ofOption = map[string]Kind{
 	"run --no-redact": Nothing, "run --host": Nothing, "schedule test --lasts": durations,
 
 	"--job": Jobs, "--state": states, "--health": healths, "--severity": severities, "--scope": scopes, "--priority": priorities,
-	"--stream": streams, "--step": Steps, "--attempt": Attempts, "--overlap": overlaps, "--stop-signal": signals,
+	"--stream": streams, "--status": statuses, "--who": Tokens, "--step": Steps, "--attempt": Attempts, "--overlap": overlaps, "--stop-signal": signals,
 	"--containment": levels, "--durability": durability, "--log": formats, "--group": Groups, "--host": Hosts, "--allow": Jobs,
 	"--label": Labels, "--match-label": Labels, "--param": Parameters, "--after": Runs, "--again": Runs, "--worker": Workers,
 	"--since": times, "--until": times, "--script": Nothing, "--definition": Versions, "--source": Nothing, "--left": Nothing,

@@ -59,14 +59,15 @@ func layTable(columns []Column, rows [][]Cell, width int, s Style) string {
 	}
 	var b strings.Builder
 	line := func(cells []Cell) {
+		var row strings.Builder
 		for i, at := range t.shown {
 			last := i == len(t.shown)-1
-			b.WriteString(laid(cells[at], t.widths[at], t.columns[at].Right, last))
+			row.WriteString(laid(cells[at], t.widths[at], t.columns[at].Right, last))
 			if !last {
-				b.WriteString(gap)
+				row.WriteString(gap)
 			}
 		}
-		b.WriteByte('\n')
+		b.WriteString(strings.TrimRight(row.String(), " ") + "\n")
 	}
 	head := make([]Cell, len(columns))
 	for i := range columns {
@@ -173,10 +174,14 @@ const narrow = 8
 func (t *table) fit(width int) {
 	within := func(limit int) func(int) int {
 		return func(i int) int {
-			if low := t.columns[i].Min; low > 0 {
-				return min(max(low, Cells(t.head(i))), limit, t.widths[i])
+			low, head := t.columns[i].Min, t.head(i)
+			if low == 0 {
+				return t.widths[i]
 			}
-			return t.widths[i]
+			if low = max(low, Cells(head)); head == t.columns[i].Head { // else it names a zone, which stays whole
+				low = min(low, limit)
+			}
+			return min(low, t.widths[i])
 		}
 	}
 	for !t.shrink(width, within(width)) {

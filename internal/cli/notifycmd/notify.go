@@ -29,7 +29,7 @@ service URLs of chats, such as slack://…, teams://…, discord://…, ntfy://�
   stint notify set oncall --url https://example.org/hook --severity critical --repeat 1h
   stint notify set mail --url 'smtp://mail.example.org/?from=stint@example.org&to=ada@example.org' --quiet-cron '0 22 * * *' --quiet-for 9h
   stint notify test team`,
-	}, p.notifyList(), p.notifySet(), p.notifyDelete(), p.notifyTest(), p.notifyLog())
+	}, p.notifyList(), p.notifySet(), p.notifyDelete(), p.notifyTest(), p.log())
 }
 
 func oneName(cmd *cobra.Command, args []string) error {
@@ -212,52 +212,4 @@ func (p *program) notifyTest() *cobra.Command {
 		return console.WriteAll(p.Out, fmt.Sprintf("the receiver of route %s has taken the message\n", console.Clean(args[0])))
 	})
 	return cmd
-}
-
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
-}
-
-func (p *program) notifyLog() *cobra.Command {
-	type list struct {
-		Actions []api.Action `json:"actions"`
-	}
-	return command.Reply(p.Program, &cobra.Command{
-		Use: "log [flags] [RUN]", Short: "List notifications and actions, newest first",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return command.OneRun(cmd, args)
-			}
-			return nil
-		},
-	}, nil, func(ctx context.Context, r command.Request) (list, error) {
-		run := ""
-		if len(r.Args) > 0 {
-			named, err := command.FindRun(ctx, r.Client, r.Args[0])
-			if err != nil {
-				return list{}, err
-			}
-			run = named.ID
-		}
-		actions, err := r.Actions(ctx, run, 100)
-		return list{actions}, err
-	}, func(l list) string { return p.actionsTable(l.Actions) })
-}
-
-func (p *program) actionsTable(actions []api.Action) string {
-	if len(actions) == 0 {
-		p.Say("no notifications and actions yet; stint notify list shows the routes")
-		return ""
-	}
-	var rows [][]console.Cell
-	for _, a := range actions {
-		rows = append(rows, []console.Cell{
-			console.At(a.CreatedAt, "01-02 15:04:05"), console.T(command.ShortID(a.Run)), console.T(a.Kind), console.T(a.What), console.T(orDash(a.Route)),
-			console.T(a.Status), console.T(fmt.Sprint(a.Tries)), console.T(orDash(a.LastError)), console.T(a.Message),
-		})
-	}
-	return p.Table([]console.Column{{Head: "AT"}, {Head: "RUN", Min: 20}, {Head: "KIND", Drop: 2}, {Head: "WHAT", Min: 8}, {Head: "ROUTE", Min: 8, Drop: 4}, {Head: "STATUS"}, {Head: "TRIES", Right: true, Drop: 1}, {Head: "RESULT", Min: 12, Drop: 3}, {Head: "MESSAGE", Min: 20}}, rows)
 }

@@ -79,9 +79,9 @@ type value struct {
 	source   string // the flag or variable that it came from
 }
 
-// Any reports whether flags hold an option besides --help.
+// Any reports whether flags hold an option besides --help that help lists.
 func Any(flags *pflag.FlagSet) (found bool) {
-	flags.VisitAll(func(f *pflag.Flag) { found = found || f.Name != "help" })
+	flags.VisitAll(func(f *pflag.Flag) { found = found || f.Name != "help" && !f.Hidden })
 	return found
 }
 

@@ -150,11 +150,7 @@ func logQuery(opts *option.Set) (client.LogQuery, error) {
 		into(int64(n))
 	}
 	var err error
-	now := time.Now()
-	if q.FromTime, err = moment("since", opts.Text("since"), now); err != nil {
-		return q, err
-	}
-	if q.ToTime, err = moment("until", opts.Text("until"), now); err != nil {
+	if q.FromTime, q.ToTime, err = command.Period(opts, time.Now()); err != nil {
 		return q, err
 	}
 	timed := !q.FromTime.IsZero() || !q.ToTime.IsZero()

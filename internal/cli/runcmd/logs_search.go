@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"time"
 
 	"stint.dev/stint/client"
 	"stint.dev/stint/internal/cli/console"
@@ -20,7 +19,7 @@ func searchRows() []option.Option {
 		{FlagOnly: true, Name: "ignore-case", Short: "i", Kind: option.Switch, Help: "with --grep: ignore case"},
 		{FlagOnly: true, Name: "context", Short: "C", Value: "N", Kind: option.Number, Help: "with --grep: N lines around each match too, up to 100"},
 		{FlagOnly: true, Name: "count", Kind: option.Switch, Help: "with --grep: print only how many lines match"},
-		{FlagOnly: true, Name: "since", Value: "TIME", Help: "only lines printed then or later: a time (RFC 3339), or how long ago, such as 10m"},
+		{FlagOnly: true, Name: "since", Value: "TIME", Help: "only lines printed then or later: " + option.Moments},
 		{FlagOnly: true, Name: "until", Value: "TIME", Help: "only lines printed up to then"},
 	}
 }
@@ -82,19 +81,4 @@ func searchLogs(ctx context.Context, c *client.Client, run string, q client.Sear
 		return &console.ExitError{Code: 1}
 	}
 	return brokenPipe(err)
-}
-
-// moment reads a time, or how long ago it was.
-func moment(name, text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
-		return now.Add(-ago).UTC(), nil
-	}
-	at, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return time.Time{}, option.Usagef("--%s: %q is neither a time such as 2006-01-02T15:04:05Z nor how long ago, such as 10m", name, text)
-	}
-	return at, nil
 }

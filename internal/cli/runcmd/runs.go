@@ -1,8 +1,10 @@
 package runcmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,24 +19,45 @@ import (
 // runs lists runs, newest first.
 func (p *program) runs() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
-		Use:   "runs [flags]",
+		Use:   "runs [flags] [JOB]",
 		Short: "List runs, newest first",
-		Args:  command.NoArgs,
-	}, []option.Option{
-		{FlagOnly: true, Name: "job", Value: "NAME", Help: "only runs of this job"},
-		{FlagOnly: true, Name: "state", Kind: option.List, Value: "STATE", Help: "only runs in this state (repeatable)"},
-		{FlagOnly: true, Name: "label", Kind: option.List, Value: "K=V", Help: "only runs with this label (repeatable)"},
+		Long: `List runs, those that started last first: all, or those that all filters match. Times of day and dates
+are those of this machine's time zone.`,
+		Example: `  stint runs backup --state failed --since 1w
+  stint runs --host node7 --since yesterday --until today
+  stint runs --state failed --all --json`,
+		Args: perhapsJob,
+	}, slices.Concat([]option.Option{
+		{FlagOnly: true, Name: "job", Value: "NAME", Help: "only runs of this job; the same as the argument JOB"},
+		{FlagOnly: true, Name: "state", Kind: option.List, Value: "STATE", Help: "only runs in this state (repeatable): " + stateNames()},
+		{FlagOnly: true, Name: "health", Kind: option.List, Value: "HEALTH", Help: "only runs with this health (repeatable): " + healthNames},
+		{FlagOnly: true, Name: "label", Kind: option.List, Value: "K=V", Help: "only runs with this label (repeatable: all must match)"},
+		{FlagOnly: true, Name: "host", Value: "NAME", Help: "only runs on this host"},
 		{FlagOnly: true, Name: "search", Short: "q", Value: "TEXT", Help: "only runs with this text in job, command, host, id or a label"},
-		{FlagOnly: true, Name: "limit", Value: "N", Default: "20", Kind: option.Number, Help: "how many at most (1 to 500)"},
-	}, func(ctx context.Context, r command.Request) (listed, error) {
-		q, err := runsQuery(r.Opts)
+	}, command.PeriodRows("runs that started"), command.PageRows("20")), func(ctx context.Context, r command.Request) (listed, error) {
+		q, err := runsQuery(r.Opts, r.Args, time.Now())
+		if err != nil {
+			return listed{}, err
+		}
+		part, err := command.ReadPage(r.Opts)
 		if err != nil {
 			return listed{}, err
 		}
 		wait := p.Wait("asking %s", r.URL())
 		defer wait.Done()
-		page, err := r.Runs(ctx, q)
-		return listed{page, q}, err
+		runs, next, err := command.ReadPages(part, func(part command.Page) ([]job.Run, string, error) {
+			q.Limit, q.Cursor = part.Limit, part.Cursor
+			page, err := r.Runs(ctx, q)
+			if err != nil || page.NextCursor == nil {
+				return page.Runs, "", err
+			}
+			return page.Runs, *page.NextCursor, nil
+		})
+		out := listed{RunsPage: client.RunsPage{Runs: runs}, query: q}
+		if next != "" {
+			out.NextCursor = &next
+		}
+		return out, err
 	}, func(l listed) string {
 		if len(l.Runs) == 0 {
 			p.Say("%s", noRunsText(l.query))
@@ -44,24 +67,56 @@ func (p *program) runs() *cobra.Command {
 	})
 }
 
+// perhapsJob takes the name of a job, or nothing.
+func perhapsJob(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return option.Usagef("%s takes the name of one JOB, or none", cmd.CommandPath())
+	}
+	if len(args) == 1 {
+		if job.CheckName(args[0]) != nil && strings.ContainsAny(args[0], "#@") {
+			return option.Usagef("%s is one run: stint show %s shows it", job.Quote(args[0]), args[0])
+		}
+		return job.CheckName(args[0])
+	}
+	return nil
+}
+
 // listed is a page of runs, and the query that it answers.
 type listed struct {
 	client.RunsPage
 	query client.RunsQuery
 }
 
-// runsQuery reads which runs the options ask for.
-func runsQuery(opts *option.Set) (client.RunsQuery, error) {
-	q := client.RunsQuery{
-		Job: opts.Text("job"), State: opts.List("state"), Labels: opts.List("label"),
-		Text: opts.Text("search"), Limit: int(opts.Number("limit")),
+// More says that there are more runs than were printed.
+func (l listed) More() string {
+	if l.NextCursor == nil {
+		return ""
 	}
-	if limit := opts.Number("limit"); limit < 1 || limit > 500 || limit != float64(q.Limit) {
-		return q, option.Usagef("--limit: %v is not a whole number from 1 to 500", limit)
+	return command.More(*l.NextCursor, "runs")
+}
+
+const healthNames = "healthy, warning, critical"
+
+// runsQuery reads which runs the options and the argument ask for at the time now.
+func runsQuery(opts *option.Set, args []string, now time.Time) (client.RunsQuery, error) {
+	q := client.RunsQuery{
+		Job: opts.Text("job"), State: words(opts.List("state")), Health: words(opts.List("health")), Labels: opts.List("label"),
+		Host: opts.Text("host"), Text: opts.Text("search"),
+	}
+	if len(args) > 0 {
+		if q.Job != "" && q.Job != args[0] {
+			return q, option.Usagef("--job: %s is another job than the argument %s", job.Quote(q.Job), job.Quote(args[0]))
+		}
+		q.Job = args[0]
 	}
 	for _, s := range q.State {
 		if !job.State(s).Valid() {
 			return q, option.Usagef("--state: %s is not a state; the states are %s", job.Quote(s), stateNames())
+		}
+	}
+	for _, h := range q.Health {
+		if !job.Health(h).Valid() {
+			return q, option.Usagef("--health: %s is none of %s", job.Quote(h), healthNames)
 		}
 	}
 	for _, kv := range q.Labels {
@@ -69,12 +124,22 @@ func runsQuery(opts *option.Set) (client.RunsQuery, error) {
 			return q, option.Usagef("--label: %s is not K=V", job.Quote(kv))
 		}
 	}
-	return q, nil
+	var err error
+	q.Since, q.Until, err = command.Period(opts, now)
+	return q, err
+}
+
+// words returns the words of lists that are separated by commas.
+func words(lists []string) (out []string) {
+	for _, list := range lists {
+		out = append(out, strings.Split(list, ",")...)
+	}
+	return out
 }
 
 // noRunsText distinguishes a server without runs from a filter that matches none.
 func noRunsText(q client.RunsQuery) string {
-	if q.Job+q.Text != "" || len(q.State)+len(q.Labels) > 0 {
+	if q.Job+q.Text+q.Host != "" || len(q.State)+len(q.Health)+len(q.Labels) > 0 || !q.Since.IsZero() || !q.Until.IsZero() {
 		return "no run matches; stint runs without filters lists all"
 	}
 	return "no runs yet; start one with: stint run -- COMMAND"
@@ -92,7 +157,7 @@ func (p *program) runsTable(runs []job.Run, now time.Time) string {
 			console.RunCell(r.Job, r.Number, s.Bold), console.StateCell(r.State, s), healthCell(r, s),
 			startedCell(r, now), console.T(durationText(r, now)),
 			console.T(cpu), console.T(peak),
-			console.T(r.Host), console.P(command.ShortID(r.ID), s.Muted), console.T(console.Cut(r.Command, maxCommand)),
+			console.T(r.Host), console.P(command.ShortID(r.ID), s.Muted), console.T(cmp.Or(console.Cut(r.Command, maxCommand), "-")),
 		})
 	}
 	return p.Table([]console.Column{

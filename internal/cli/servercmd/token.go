@@ -233,5 +233,9 @@ func namedToken(all []client.Token, which string) (client.Token, error) {
 	case 0:
 		return client.Token{}, fmt.Errorf("no token has the id or the name %s; stint token list shows them", job.Quote(which))
 	}
-	return client.Token{}, fmt.Errorf("%d tokens have the name %s: give the id; stint token list shows them", len(found), job.Quote(which))
+	var ids []string
+	for _, t := range found {
+		ids = append(ids, fmt.Sprintf("%s (%s…, made %s)", t.ID, t.Prefix, t.CreatedAt.Local().Format("2006-01-02 15:04 MST")))
+	}
+	return client.Token{}, option.Usagef("%d tokens have the name %s: give the id of one: %s", len(found), job.Quote(which), strings.Join(ids, ", "))
 }

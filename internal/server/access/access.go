@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/httpio"
 )
 
@@ -50,7 +51,7 @@ type SessionStore interface {
 // AuditStore stores the audit log.
 type AuditStore interface {
 	Audit(ctx context.Context, e access.AuditEntry) error
-	AuditLog(ctx context.Context, before int64, limit int) ([]access.AuditEntry, error)
+	AuditLog(ctx context.Context, q query.Audit) ([]access.AuditEntry, error)
 }
 
 // Config configures a Guard.

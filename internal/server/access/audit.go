@@ -4,10 +4,15 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/route"
+	"stint.dev/stint/job"
 )
 
 // statusWriter records the status of a response.
@@ -45,8 +50,12 @@ func (s *Guard) HandleAudited(rt route.Row, h http.HandlerFunc, w http.ResponseW
 }
 
 type auditIn struct {
-	Limit  int   `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"The most entries to return"`
-	Cursor int64 `query:"cursor" minimum:"0" doc:"next_cursor of the page before"`
+	Who    string    `query:"who" maxLength:"200" doc:"Only changes by this token or person"`
+	Q      string    `query:"q" maxLength:"256" doc:"Only entries with this text in action, target or detail"`
+	Since  time.Time `query:"since" doc:"Only changes at this time or later; RFC 3339"`
+	Until  time.Time `query:"until" doc:"Only changes before this time; RFC 3339"`
+	Limit  int       `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"The most entries to return"`
+	Cursor int64     `query:"cursor" minimum:"0" doc:"next_cursor of the page before"`
 }
 
 type auditPage struct {
@@ -56,13 +65,19 @@ type auditPage struct {
 
 // ListAudit responds with a page of the audit log, newest entries first.
 func (s *Guard) ListAudit(ctx context.Context, in *auditIn) (*route.Response[auditPage], error) {
-	entries, err := s.Store.AuditLog(ctx, in.Cursor, in.Limit)
+	for _, text := range []string{in.Who, in.Q} {
+		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+			return nil, httpio.NewProblem(http.StatusBadRequest, "%s is not text", job.Quote(text))
+		}
+	}
+	entries, err := s.Store.AuditLog(ctx, query.Audit{Who: in.Who, Text: in.Q, Since: in.Since, Until: in.Until, Before: in.Cursor, Limit: in.Limit + 1})
 	if err != nil {
 		return nil, s.ProblemOf(ctx, "read the audit log", err)
 	}
 	page := auditPage{Entries: entries}
-	if len(entries) == in.Limit {
-		page.NextCursor = entries[len(entries)-1].ID
+	if len(entries) > in.Limit {
+		page.Entries = entries[:in.Limit]
+		page.NextCursor = page.Entries[in.Limit-1].ID
 	}
 	return route.OK(page)
 }

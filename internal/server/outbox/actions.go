@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"time"
 
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/route"
@@ -9,15 +10,20 @@ import (
 )
 
 type runActionsIn struct {
-	Run    string `path:"run" maxLength:"900" doc:"A run's id, job#number (write # as %23), the name of a job, which is its last run, or another name of a run: docs/api.md." example:"train%2312"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"The most actions to return"`
-	Cursor int64  `query:"cursor" minimum:"0" doc:"next_cursor of the previous page"`
+	Run    string    `path:"run" maxLength:"900" doc:"A run's id, job#number (write # as %23), the name of a job, which is its last run, or another name of a run: docs/api.md." example:"train%2312"`
+	Status string    `query:"status" enum:"pending,done,failed,dropped" doc:"Only actions with this status"`
+	Since  time.Time `query:"since" doc:"Only those made at this time or later; RFC 3339"`
+	Until  time.Time `query:"until" doc:"Only those made before this time; RFC 3339"`
+	Limit  int       `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"The most actions to return"`
+	Cursor int64     `query:"cursor" minimum:"0" doc:"next_cursor of the previous page"`
 }
 
 type actionsIn struct {
-	Status string `query:"status" enum:"pending,done,failed,dropped" doc:"Only actions with this status"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"The most actions to return"`
-	Cursor int64  `query:"cursor" minimum:"0" doc:"next_cursor of the previous page"`
+	Status string    `query:"status" enum:"pending,done,failed,dropped" doc:"Only actions with this status"`
+	Since  time.Time `query:"since" doc:"Only those made at this time or later; RFC 3339"`
+	Until  time.Time `query:"until" doc:"Only those made before this time; RFC 3339"`
+	Limit  int       `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"The most actions to return"`
+	Cursor int64     `query:"cursor" minimum:"0" doc:"next_cursor of the previous page"`
 }
 
 type actionPage struct {
@@ -31,12 +37,12 @@ func (s *Outbox) ListRunActions(ctx context.Context, in *runActionsIn) (*route.R
 	if err != nil {
 		return nil, err
 	}
-	return s.actions(ctx, query.Actions{Run: id, Limit: in.Limit, Before: in.Cursor})
+	return s.actions(ctx, query.Actions{Run: id, Status: in.Status, Since: in.Since, Until: in.Until, Limit: in.Limit, Before: in.Cursor})
 }
 
 // ListActions responds with a page of the notifications and actions of all runs.
 func (s *Outbox) ListActions(ctx context.Context, in *actionsIn) (*route.Response[actionPage], error) {
-	return s.actions(ctx, query.Actions{Status: in.Status, Limit: in.Limit, Before: in.Cursor})
+	return s.actions(ctx, query.Actions{Status: in.Status, Since: in.Since, Until: in.Until, Limit: in.Limit, Before: in.Cursor})
 }
 
 // actions responds with a page of actions.

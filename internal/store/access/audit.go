@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"stint.dev/stint/internal/access"
@@ -21,11 +23,24 @@ func (s *Access) Audit(ctx context.Context, e access.AuditEntry) error {
 		db.Micros(e.At), index.CleanText(e.Who, 200), e.Via, index.CleanText(e.Address, 100), index.CleanText(e.Action, 200), index.CleanText(e.Target, 500), e.Status, index.CleanText(e.Detail, 2000))
 }
 
-// AuditLog returns up to limit entries with ids below before, the newest first. With before 0 it begins
-// at the newest one.
-func (s *Access) AuditLog(ctx context.Context, before int64, limit int) ([]access.AuditEntry, error) {
-	rows, err := s.Reader.QueryContext(ctx, `SELECT id, at, who, via, address, action, target, status, detail FROM audit
-		WHERE $1 = 0 OR id < $1 ORDER BY id DESC LIMIT $2`, before, limit)
+// likeText escapes what has a meaning in patterns of LIKE.
+var likeText = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_")
+
+// AuditLog returns the entries of the audit log that a query asks for, the newest first.
+func (s *Access) AuditLog(ctx context.Context, q query.Audit) ([]access.AuditEntry, error) {
+	statement, args := `SELECT id, at, who, via, address, action, target, status, detail FROM audit WHERE 1 = 1`, []any{}
+	add := func(given bool, condition string, value any) {
+		if given {
+			args = append(args, value)
+			statement += fmt.Sprintf(condition, len(args))
+		}
+	}
+	add(q.Before > 0, ` AND id < $%d`, q.Before)
+	add(q.Who != "", ` AND who = $%d`, q.Who)
+	add(q.Text != "", ` AND lower(action || ' ' || target || ' ' || detail) LIKE $%d ESCAPE '!'`, "%"+likeText.Replace(strings.ToLower(q.Text))+"%")
+	add(!q.Since.IsZero(), ` AND at >= $%d`, db.Micros(q.Since))
+	add(!q.Until.IsZero(), ` AND at < $%d`, db.Micros(q.Until))
+	rows, err := s.Reader.QueryContext(ctx, statement+` ORDER BY id DESC LIMIT `+strconv.Itoa(q.Limit), args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the audit log: %w", err)
 	}

@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -24,9 +23,6 @@ import (
 func (s *Outbox) Announce(ctx context.Context, entries []outbox.Entry) error {
 	return s.AddOutbox(ctx, entries)
 }
-
-const outboxColumns = `id, kind, run_id, attempt, what, severity, route, status, tries, next_at,
-	created_at, done_at, cause, repeats, batch, last_error, message, by_whom, ends, late, job`
 
 // Outbox holds notifications, actions and routes.
 type Outbox struct {
@@ -113,45 +109,9 @@ func (s *Outbox) AddOutbox(ctx context.Context, entries []outbox.Entry) error {
 	return s.Write(ctx, db.None, func(t *db.Tx) error { return insertEntries(ctx, t, entries) })
 }
 
-func scanAction(from db.Scanner) (api.Action, error) {
-	var a api.Action
-	var run sql.NullString
-	var severity string
-	var next, created int64
-	var done sql.NullInt64
-	var late []byte
-	err := from.Scan(&a.ID, &a.Kind, &run, &a.Attempt, &a.What, &severity, &a.Route, &a.Status, &a.Tries, &next,
-		&created, &done, &a.Cause, &a.Repeat, &a.Batch, &a.LastError, &a.Message, &a.By, &a.Ends, &late, &a.Job)
-	if err == nil && late != nil {
-		err = json.Unmarshal(late, &a.Late)
-	}
-	a.Run, a.Severity = run.String, job.Health(severity)
-	a.CreatedAt, a.DoneAt = db.FromMicros(created), db.FromNullableMicros(done)
-	if a.Cause == 0 {
-		a.Cause = a.ID
-	}
-	if at := db.FromMicros(next); a.Status == outbox.Pending {
-		a.NextAt = &at
-	}
-	return a, err
-}
-
-func scanActions(rows *sql.Rows) ([]api.Action, error) {
-	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	actions := []api.Action{}
-	for rows.Next() {
-		a, err := scanAction(rows)
-		if err != nil {
-			return nil, err
-		}
-		actions = append(actions, a)
-	}
-	return actions, rows.Err()
-}
-
 // Actions returns outbox rows, newest first.
 func (s *Outbox) Actions(ctx context.Context, q query.Actions) ([]api.Action, error) {
-	statement, args := `SELECT `+outboxColumns+` FROM outbox WHERE 1 = 1`, []any{}
+	statement, args := `SELECT `+tables.ActionColumns+` FROM outbox WHERE 1 = 1`, []any{}
 	add := func(condition string, value any) {
 		args = append(args, value)
 		statement += condition + "$" + strconv.Itoa(len(args))
@@ -165,12 +125,18 @@ func (s *Outbox) Actions(ctx context.Context, q query.Actions) ([]api.Action, er
 	if q.Before > 0 {
 		add(` AND id < `, q.Before)
 	}
+	if !q.Since.IsZero() {
+		add(` AND created_at >= `, db.Micros(q.Since))
+	}
+	if !q.Until.IsZero() {
+		add(` AND created_at < `, db.Micros(q.Until))
+	}
 	statement += ` ORDER BY id DESC LIMIT ` + strconv.Itoa(min(max(q.Limit, 1), 501))
 	rows, err := s.Reader.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list actions: %w", err)
 	}
-	actions, err := scanActions(rows)
+	actions, err := tables.ScanActions(rows)
 	if err != nil {
 		return nil, fmt.Errorf("list actions: %w", err)
 	}
@@ -178,17 +144,17 @@ func (s *Outbox) Actions(ctx context.Context, q query.Actions) ([]api.Action, er
 		actions[i].ByPolicy = actions[i].By == job.PolicyAuthor
 		actions[i].SentenceTimes = job.TimesIn(actions[i].CreatedAt, actions[i].Message)
 	}
-	return actions, nil
+	return actions, tables.NameRuns(ctx, s.Reader, s.Dialect, actions)
 }
 
 // DueActions returns pending cancels and retries that are due, those that are due longest first.
 func (s *Outbox) DueActions(ctx context.Context, now time.Time, limit int) ([]api.Action, error) {
-	rows, err := s.Reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
+	rows, err := s.Reader.QueryContext(ctx, `SELECT `+tables.ActionColumns+` FROM outbox
 		WHERE status = 'pending' AND route = '' AND kind <> 'notify' AND next_at <= $1 ORDER BY next_at, id LIMIT $2`, db.Micros(now), limit)
 	if err != nil {
 		return nil, fmt.Errorf("read due actions: %w", err)
 	}
-	actions, err := scanActions(rows)
+	actions, err := tables.ScanActions(rows)
 	if err != nil {
 		return nil, fmt.Errorf("read due actions: %w", err)
 	}
@@ -259,12 +225,12 @@ func (s *Outbox) Dispatch(ctx context.Context, now time.Time, limit int, to func
 // dispatchSome dispatches up to limit causes and returns them, also if that fails.
 func dispatchSome(ctx context.Context, t *db.Tx, now, resting time.Time, limit int, to func(api.Action, *job.Run) ([]string, string)) ([]api.Action, error) {
 	// Locked rows are not skipped, so that the messages about a run stay in order.
-	rows, err := t.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox WHERE status = 'pending' AND route = '' AND kind = 'notify'
+	rows, err := t.QueryContext(ctx, `SELECT `+tables.ActionColumns+` FROM outbox WHERE status = 'pending' AND route = '' AND kind = 'notify'
 		AND`+troubled.NotPaused(troubled.Notify, "CAST(outbox.id AS TEXT)", 1)+` ORDER BY id LIMIT `+strconv.Itoa(limit)+t.Dialect.Lock, db.Micros(resting))
 	if err != nil {
 		return nil, err
 	}
-	causes, err := scanActions(rows)
+	causes, err := tables.ScanActions(rows)
 	if err != nil {
 		return nil, err
 	}
@@ -307,12 +273,12 @@ func dispatchOne(ctx context.Context, t *db.Tx, now time.Time, c api.Action, to 
 
 // RouteRows returns the pending rows of a route, the oldest first.
 func (s *Outbox) RouteRows(ctx context.Context, route string, limit int) ([]api.Action, error) {
-	rows, err := s.Reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
+	rows, err := s.Reader.QueryContext(ctx, `SELECT `+tables.ActionColumns+` FROM outbox
 		WHERE status = 'pending' AND route = $1 ORDER BY id LIMIT $2`, route, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the rows of route %s: %w", route, err)
 	}
-	actions, err := scanActions(rows)
+	actions, err := tables.ScanActions(rows)
 	if err != nil {
 		return nil, fmt.Errorf("read the rows of route %s: %w", route, err)
 	}

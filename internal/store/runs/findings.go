@@ -11,8 +11,19 @@ import (
 	"stint.dev/stint/job/api"
 )
 
-// foundAfter selects the names of jobs whose schedules do not start them.
-const foundAfter = `SELECT DISTINCT job FROM schedules WHERE found_at IS NOT NULL AND job > $1 ORDER BY job LIMIT $2`
+// scheduledAfter selects the names of jobs that have schedules.
+const scheduledAfter = `SELECT DISTINCT job FROM schedules WHERE job > $1 ORDER BY job LIMIT $2`
+
+// addStarts adds when schedules start a range of jobs next. A job without runs gets a summary.
+func (s *Queries) addStarts(ctx context.Context, first, last string, found []api.Summary) ([]api.Summary, error) {
+	next, err := tables.NextStarts(ctx, s.Reader, first, last)
+	for name, at := range next {
+		var sum *api.Summary
+		found, sum = summaryOf(found, name)
+		sum.NextAt = at
+	}
+	return found, err
+}
 
 // maxFound is how many findings of schedules are read for a page of jobs.
 const maxFound = 10 * maxJobs

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/tables"
@@ -44,11 +43,11 @@ func (s *Queries) Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error)
 	if err != nil {
 		return query.JobPage{}, fmt.Errorf("list jobs that are expected to run: %w", err)
 	}
-	skipped, err := s.ReadTexts(ctx, foundAfter, after, limit+1)
+	scheduled, err := s.ReadTexts(ctx, scheduledAfter, after, limit+1)
 	if err != nil {
-		return query.JobPage{}, fmt.Errorf("list jobs whose schedules do not start them: %w", err)
+		return query.JobPage{}, fmt.Errorf("list jobs that schedules start: %w", err)
 	}
-	names = append(append(names, expected...), skipped...)
+	names = append(append(names, expected...), scheduled...)
 	slices.Sort(names)
 	names = slices.Compact(names)
 	if len(names) == 0 {
@@ -61,23 +60,9 @@ func (s *Queries) Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error)
 	}
 	page.Jobs, err = s.summaries(ctx, names[0], names[len(names)-1])
 	for i := range page.Jobs {
-		page.Jobs[i].LastRun = listedRun(page.Jobs[i].LastRun)
+		page.Jobs[i].LastRun = query.ListedRun(page.Jobs[i].LastRun)
 	}
 	return page, err
-}
-
-// listedRun returns a run without its long parts, because a page of jobs has many runs.
-func listedRun(r *job.Run) *job.Run {
-	if r == nil {
-		return nil
-	}
-	short := *r
-	short.Labels, short.Args, short.Steps, short.Notes = map[string]string{}, []string{}, []job.Step{}, []string{}
-	short.Findings, short.Output.Gaps = []job.Finding{}, []job.Gap{}
-	short.StoppedProcesses = nil
-	short.Command, short.Status, short.Dir = index.Truncate(r.Command, 200), index.Truncate(r.Status, 200), ""
-	short.SetDerived()
-	return &short
 }
 
 func jobCursor(name string) string { return base64.RawURLEncoding.EncodeToString([]byte(name)) }
@@ -123,6 +108,9 @@ func (s *Queries) summaries(ctx context.Context, first, last string) ([]api.Summ
 		return nil, fmt.Errorf("read the last good runs of jobs: %w", err)
 	}
 	if found, err = s.addDue(ctx, first, last, found); err != nil {
+		return nil, err
+	}
+	if found, err = s.addStarts(ctx, first, last, found); err != nil {
 		return nil, err
 	}
 	return s.addFindings(ctx, first, last, found)

@@ -39,6 +39,7 @@ export interface components {
             repeat?: number;
             route?: string;
             run?: string;
+            run_name?: string;
             sentence_times?: components["schemas"]["SentenceTime"][] | null;
             severity?: string;
             status: string;
@@ -1778,6 +1779,8 @@ export interface components {
             /** Format: date-time */
             last_success_at: string | null;
             name: string;
+            /** Format: date-time */
+            next_at?: string;
             /** Format: int64 */
             runs: number;
             /** Format: int64 */

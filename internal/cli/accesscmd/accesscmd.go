@@ -1,0 +1,16 @@
+// Package accesscmd holds the commands that say who the server thinks one is, and what was changed by whom.
+package accesscmd
+
+import (
+	"github.com/spf13/cobra"
+
+	"stint.dev/stint/internal/cli/command"
+)
+
+type program struct{ *command.Program }
+
+// Commands returns the commands of this package.
+func Commands(c *command.Program) []*cobra.Command {
+	p := &program{c}
+	return []*cobra.Command{p.whoami(), p.audit()}
+}

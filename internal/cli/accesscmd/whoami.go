@@ -1,0 +1,67 @@
+package accesscmd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"stint.dev/stint/client/lists"
+	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/console"
+)
+
+// identity is who the server thinks the caller is, and which server that is.
+type identity struct {
+	lists.Caller
+	Server        string `json:"server"`
+	ServerVersion string `json:"server_version"`
+	tokenFrom     string // the option or variable; empty for no token
+}
+
+// whoami prints as whom a server takes the caller.
+func (p *program) whoami() *cobra.Command {
+	return command.Reply(p.Program, &cobra.Command{
+		Use:   "whoami [flags]",
+		Short: "Print as whom the server takes you, with which scope, and which server that is",
+		Args:  command.NoArgs,
+	}, nil, func(ctx context.Context, r command.Request) (id identity, err error) {
+		id.Server = r.URL()
+		if r.Opts.Text("token") != "" {
+			id.tokenFrom = r.Opts.Source("token")
+		}
+		if id.Caller, err = lists.Me(ctx, r.Client); err != nil {
+			return id, err
+		}
+		about, err := r.About(ctx)
+		id.ServerVersion = about.Version
+		return id, err
+	}, p.identityText)
+}
+
+func (p *program) identityText(id identity) string {
+	s := p.StyleFor(p.Out)
+	var b strings.Builder
+	row := func(name, text string) {
+		fmt.Fprintf(&b, "%s  %s\n", s.Muted(fmt.Sprintf("%-6s", name)), console.Clean(text))
+	}
+	who, scope := id.Name, id.Scope
+	switch {
+	case scope == "" && id.tokenFrom == "":
+		who, scope = "nobody: the server asks for a token; give it as STINT_TOKEN", "none"
+	case scope == "":
+		who, scope = "nobody: the server does not accept the token of "+id.tokenFrom, "none"
+	case id.Via == "none":
+		who = "anybody: the server asks nobody here for a token"
+	case id.Via != "":
+		who += ", by " + id.Via
+	}
+	row("who", who)
+	row("scope", scope)
+	row("server", id.Server+", version "+id.ServerVersion)
+	if id.CopiedAt != nil {
+		row("", "its database is a copy, restored from a backup of "+id.CopiedAt.Local().Format("2006-01-02 15:04:05 MST"))
+	}
+	return b.String()
+}
