@@ -61,7 +61,7 @@ func (p *program) identityText(id identity) string {
 	row("scope", scope)
 	row("server", id.Server+", version "+id.ServerVersion)
 	if id.CopiedAt != nil {
-		row("", "its database is a copy, restored from a backup of "+id.CopiedAt.Local().Format("2006-01-02 15:04:05 MST"))
+		row("", "its database is a copy, restored from a backup of "+console.LocalTime(*id.CopiedAt))
 	}
 	return b.String()
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"stint.dev/stint/client"
+	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/ref"
@@ -96,7 +97,7 @@ func FindUnended(ctx context.Context, c *client.Client, text string) (job.Run, e
 func candidates(of []job.Candidate) string {
 	texts := make([]string, len(of))
 	for i, c := range of {
-		texts[i] = fmt.Sprintf("%s#%d (%s, %s, started %s)", c.Job, c.Number, ShortID(c.ID), c.State, c.StartAt.Local().Format("2006-01-02 15:04:05"))
+		texts[i] = fmt.Sprintf("%s#%d (%s, %s, started %s)", c.Job, c.Number, ShortID(c.ID), c.State, console.LocalTime(c.StartAt))
 	}
 	return strings.Join(texts, "; ")
 }

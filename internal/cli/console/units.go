@@ -55,6 +55,9 @@ func Ago(t, now time.Time) string {
 	return Duration(d.Truncate(time.Second)) + " ago"
 }
 
+// LocalTime writes a time in the zone of the terminal, which it names, for a text; tables have At.
+func LocalTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }
+
 // RunCell returns the name of a run, of which a narrow table cuts that of the job and keeps the number.
 func RunCell(name string, number int64, paint func(string) string) Cell {
 	return Cell{Text: name, Tail: fmt.Sprintf("#%d", number), Paint: paint}

@@ -1,6 +1,7 @@
 package defcmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -153,7 +154,7 @@ that a change of the clocks moves are marked.`,
 // periodRows are the options of a period.
 func periodRows() []option.Option {
 	return []option.Option{
-		{FlagOnly: true, Name: "from", Value: "TIME", Help: "the first time: 2006-01-02, 2006-01-02 15:04 or 2006-01-02T15:04:05Z"},
+		{FlagOnly: true, Name: "from", Value: "TIME", Help: "the first time: " + option.Moments},
 		{FlagOnly: true, Name: "to", Value: "TIME", Help: "the end of the period"},
 	}
 }
@@ -165,11 +166,8 @@ func period(opts *option.Set, from, to string, zone *time.Location) (begin, end 
 		if text == "" {
 			return begin, end, option.Usagef("give the period: --%s TIME --%s TIME", from, to)
 		}
-		if *at, err = time.ParseInLocation(time.DateOnly, text, zone); err == nil {
-			continue
-		}
-		if *at, err = startTime(text, time.Now().In(zone)); err != nil {
-			return begin, end, option.Usagef("--%s: %s is no time; write 2006-01-02, 2006-01-02 15:04 or 2006-01-02T15:04:05Z", name, job.Quote(text))
+		if *at, err = option.ParseMoment(text, time.Now().In(zone)); err != nil {
+			return begin, end, option.Usagef("--%s: %v", name, err)
 		}
 	}
 	if !begin.Before(end) {
@@ -263,6 +261,30 @@ func rehearse(d definition.Definition, opts *option.Set) (rows [][]console.Cell,
 
 type occurrencesReply struct {
 	Occurrences []api.OccurrenceRecord `json:"occurrences"`
+	zones       zones
+}
+
+// zones are the time zones of the schedules of a job by their numbers; 0 has that of the first one.
+type zones map[int]*time.Location
+
+func zonesOf(all []api.Schedule) zones {
+	z := zones{}
+	for _, s := range all {
+		at, err := time.LoadLocation(s.Zone)
+		if err != nil {
+			continue // the server knows zones that this host does not
+		}
+		z[s.Number] = at
+		if z[0] == nil {
+			z[0] = at
+		}
+	}
+	return z
+}
+
+// of returns the zone of a schedule; that of the terminal for one that does not exist any more.
+func (z zones) of(number int) *time.Location {
+	return cmp.Or(z[number], z[0], time.Local)
 }
 
 func (p *program) backfill() *cobra.Command {
@@ -270,7 +292,8 @@ func (p *program) backfill() *cobra.Command {
 		Use:   "backfill [flags] JOB --from TIME --to TIME",
 		Short: "Make the runs of times of a job's schedules that have passed and have none",
 		Long: `Make the runs of all times of a job's schedules in a period that have passed and have no run: what was
-missed, skipped, paused or refused, and what was before the schedule. Defaults such as yesterday are
+missed, skipped, paused or refused, and what was before the schedule. Times without a zone are in that of
+the schedule, or of the job's first one, and so are those that are printed. Defaults such as yesterday are
 those of the times. Unless the definition allows overlaps, each run waits for the end of the one
 before. Asking again makes no run twice. At most 1,000 times at once.`,
 		Args: oneJob,
@@ -279,12 +302,17 @@ before. Asking again makes no run twice. At most 1,000 times at once.`,
 		if err != nil {
 			return occurrencesReply{}, err
 		}
-		from, to, err := period(r.Opts, "from", "to", time.Local)
+		all, err := schedules.List(ctx, r.Client, r.Args[0])
 		if err != nil {
 			return occurrencesReply{}, err
 		}
-		all, err := schedules.Backfill(ctx, r.Client, r.Args[0], api.Backfill{Schedule: number, From: from, To: to, By: command.UserName()})
-		return occurrencesReply{all}, err
+		zones := zonesOf(all)
+		from, to, err := period(r.Opts, "from", "to", zones.of(number))
+		if err != nil {
+			return occurrencesReply{}, err
+		}
+		made, err := schedules.Backfill(ctx, r.Client, r.Args[0], api.Backfill{Schedule: number, From: from, To: to, By: command.UserName()})
+		return occurrencesReply{made, zones}, err
 	}, func(l occurrencesReply) string {
 		var rows [][]console.Cell
 		for _, o := range l.Occurrences {
@@ -293,7 +321,7 @@ before. Asking again makes no run twice. At most 1,000 times at once.`,
 				run = fmt.Sprintf("#%d %s", o.Number, o.State)
 			}
 			rows = append(rows, []console.Cell{
-				console.T(o.At.Local().Format(timeFormat)), console.T(fmt.Sprint(o.Schedule)), console.T(o.Result), console.T(run), console.T(o.Why),
+				console.T(o.At.In(l.zones.of(o.Schedule)).Format(timeFormat)), console.T(fmt.Sprint(o.Schedule)), console.T(o.Result), console.T(run), console.T(o.Why),
 			})
 		}
 		return p.Table([]console.Column{{Head: "TIME"}, {Head: "SCHEDULE", Right: true, Drop: 1}, {Head: "RESULT"}, {Head: "RUN"}, {Head: "WHY", Min: 12}}, rows)

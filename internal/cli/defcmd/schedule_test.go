@@ -1,14 +1,21 @@
 package defcmd
 
 import (
+	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"stint.dev/stint/internal/cli/clitest"
+	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/definition"
+	"stint.dev/stint/job/api"
 )
 
 // A test of schedules prints every time, with what becomes of it and why.
@@ -51,5 +58,38 @@ func TestRehearse(t *testing.T) {
 	}
 	if at := zoned(time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC), "Europe/Berlin"); at != "Sun 2026-03-29 03:00:00 +02:00" {
 		t.Error(at)
+	}
+}
+
+// Times without a zone are in that of the schedule, and so are those that backfill prints: as those of resume.
+func TestBackfillUsesTheZoneOfTheSchedule(t *testing.T) {
+	defer func(was *time.Location) { time.Local = was }(time.Local)
+	time.Local = time.FixedZone("EST", -5*3600)
+	var asked api.Backfill
+	server := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			clitest.Answer(t, w, map[string]any{"schedules": []api.Schedule{{Job: "report", Number: 1, Zone: "Europe/Berlin"}, {Job: "report", Number: 2, Zone: "UTC"}}, "next_cursor": nil})
+			return
+		}
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+			t.Error(err)
+		}
+		clitest.Answer(t, w, map[string]any{"occurrences": []api.OccurrenceRecord{
+			{Schedule: 1, At: time.Date(2026, 1, 1, 23, 0, 0, 0, time.UTC), Result: "ran"}, {Schedule: 2, At: time.Date(2026, 1, 1, 23, 0, 0, 0, time.UTC), Result: "ran"},
+		}})
+	})
+	for args, want := range map[string]string{
+		"--from 2026-01-01 --to 2026-01-02T03:00":        "2025-12-31T23:00:00Z to 2026-01-02T02:00:00Z",
+		"--from 2026-01-01 --to 2026-01-02 --schedule 2": "2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z",
+	} {
+		stdout, stderr, err := clitest.Ask(t, server, func(c *console.Console) *cobra.Command {
+			return (&program{&command.Program{Console: c}}).backfill()
+		}, append(strings.Fields(args), "report")...)
+		if got := asked.From.UTC().Format(time.RFC3339) + " to " + asked.To.UTC().Format(time.RFC3339); err != nil || got != want {
+			t.Errorf("%s: %s, %v, %s; want %s", args, got, err, stderr, want)
+		}
+		if !strings.Contains(stdout, "Fri 2026-01-02 00:00:00 +01:00") || !strings.Contains(stdout, "Thu 2026-01-01 23:00:00 +00:00") {
+			t.Errorf("%s prints\n%s", args, stdout)
+		}
 	}
 }

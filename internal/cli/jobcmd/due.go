@@ -203,7 +203,7 @@ func expectedText(e job.Expectation) string {
 func dueLine(d api.Due, now time.Time) string {
 	next := ""
 	if d.NextDueAt != nil {
-		next = ", next at " + d.NextDueAt.Local().Format(time.DateTime)
+		next = ", next at " + console.LocalTime(*d.NextDueAt)
 	}
 	switch d.State {
 	case api.DueNew:
@@ -213,7 +213,7 @@ func dueLine(d api.Due, now time.Time) string {
 	case api.DueOK:
 		return "as expected" + next
 	case api.DueNow:
-		return fmt.Sprintf("due since %s, missed at %s", d.NextDueAt.Local().Format(time.DateTime), d.MissedAt.Local().Format(time.DateTime))
+		return fmt.Sprintf("due since %s, missed at %s", console.LocalTime(*d.NextDueAt), console.LocalTime(*d.MissedAt))
 	case api.DueMissed:
 		return fmt.Sprintf("missed: due %s%s", console.Ago(*d.MissedSince, now), timesText(d.MissedTimes)) + next
 	}
@@ -264,12 +264,12 @@ func (p *program) duePage(d namedDue, now time.Time) string {
 	}
 	b.WriteString("\nMissed:\n")
 	for _, m := range d.Missed[:min(len(d.Missed), 10)] {
-		line := m.DueAt.Local().Format(time.DateTime)
+		line := console.LocalTime(m.DueAt)
 		if m.Times > 1 {
-			line += fmt.Sprintf(" to %s (%d times)", m.LastAt.Local().Format(time.DateTime), m.Times)
+			line += fmt.Sprintf(" to %s (%d times)", console.LocalTime(m.LastAt), m.Times)
 		}
 		if m.StartedAt != nil {
-			line += "  started at " + m.StartedAt.Local().Format(time.DateTime)
+			line += "  started at " + console.LocalTime(*m.StartedAt)
 		}
 		fmt.Fprintf(&b, "  %s\n", line)
 	}

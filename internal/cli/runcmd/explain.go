@@ -39,7 +39,7 @@ start; of one that a schedule made, for which time. ` + command.RunHelp,
 		e.changes, err = r.Changes(ctx, run.ID, "")
 		return e, err
 	}, func(e explained) string {
-		return p.explanation(e.run, e.Explanation, e.changes, time.Now())
+		return p.explanation(localRun(e.run), localExplanation(e.Explanation), e.changes, time.Now())
 	})
 }
 

@@ -25,7 +25,7 @@ func (p *program) show() *cobra.Command {
 		defer wait.Done()
 		run, _, err := command.FindAttempt(ctx, r.Client, r.Args[0])
 		return run, err
-	}, func(r job.Run) string { return p.runPage(r, time.Now()) })
+	}, func(r job.Run) string { return p.runPage(localRun(r), time.Now()) })
 }
 
 // runPage returns a run as text.

@@ -235,7 +235,7 @@ func namedToken(all []client.Token, which string) (client.Token, error) {
 	}
 	var ids []string
 	for _, t := range found {
-		ids = append(ids, fmt.Sprintf("%s (%s…, made %s)", t.ID, t.Prefix, t.CreatedAt.Local().Format("2006-01-02 15:04 MST")))
+		ids = append(ids, fmt.Sprintf("%s (%s…, made %s)", t.ID, t.Prefix, console.LocalTime(t.CreatedAt)))
 	}
 	return client.Token{}, option.Usagef("%d tokens have the name %s: give the id of one: %s", len(found), job.Quote(which), strings.Join(ids, ", "))
 }

@@ -136,7 +136,7 @@ stop them: reason evicted, tried again by default.`,
 			text += fmt.Sprintf("; active: %d", w.Active)
 		}
 		if w.Drain != nil && w.Drain.StopBy != nil {
-			text += "; they are asked to stop at " + w.Drain.StopBy.Local().Format("2006-01-02 15:04:05")
+			text += "; they are asked to stop at " + console.LocalTime(*w.Drain.StopBy)
 		}
 		return console.Clean(text) + "\n"
 	})
