@@ -16,7 +16,7 @@ func LocalTimes(sentence string, times []job.SentenceTime) string {
 	var pairs []string
 	for _, t := range times {
 		layout := "15:04:05 MST"
-		if local := t.At.Local(); len(t.Text) > len(layout) || local.YearDay() != t.At.UTC().YearDay() {
+		if len(t.Text) > len(layout) {
 			layout = "2006-01-02 " + layout
 		}
 		pairs = append(pairs, t.Text, t.At.Local().Format(layout))

@@ -166,42 +166,59 @@ func (t *table) total() int {
 	return sum
 }
 
-// narrow is the width down to which a column that may be cut is cut before one that may not.
+// narrow is the width down to which a column is cut before it is left out, and before one is cut that has no least width.
 const narrow = 8
 
 // fit makes the table no wider than width: it cuts columns down to their least widths, leaves columns out in their order,
 // and in the end cuts any column and leaves out the last ones.
 func (t *table) fit(width int) {
-	within := func(limit int) func(int) int {
-		return func(i int) int {
-			low, head := t.columns[i].Min, t.head(i)
-			if low == 0 {
-				return t.widths[i]
+	fits := t.shrink(width, t.least)
+	for next := t.next(); !fits && next >= 0; next = t.next() {
+		fits = t.shrink(width, func(i int) int {
+			if i == next {
+				return t.narrowed(i)
 			}
-			if low = max(low, Cells(head)); head == t.columns[i].Head { // else it names a zone, which stays whole
-				low = min(low, limit)
-			}
-			return min(low, t.widths[i])
+			return t.least(i)
+		})
+		if !fits {
+			t.leaveOut(next)
+			fits = t.shrink(width, t.least)
 		}
 	}
-	for !t.shrink(width, within(width)) {
-		next := -1
-		for _, i := range t.shown {
-			if d := t.columns[i].Drop; d > 0 && (next < 0 || d < t.columns[next].Drop) {
-				next = i
-			}
-		}
-		if next < 0 {
-			break
-		}
-		t.leaveOut(next)
-	}
-	if t.shrink(width, within(narrow)) {
+	if fits || t.shrink(width, t.narrowed) {
 		return
 	}
 	for !t.shrink(width, func(int) int { return 1 }) && len(t.shown) > 1 {
 		t.leaveOut(t.shown[len(t.shown)-1])
 	}
+}
+
+// least returns the least width of a column, in which its head is whole.
+func (t *table) least(column int) int {
+	if low := t.columns[column].Min; low > 0 {
+		return min(max(low, Cells(t.head(column))), t.widths[column])
+	}
+	return t.widths[column]
+}
+
+// narrowed returns the width of a column that is cut as far as it can be read. The name of a zone stays whole.
+func (t *table) narrowed(column int) int {
+	low := t.least(column)
+	if t.columns[column].Min == 0 || t.head(column) != t.columns[column].Head {
+		return low
+	}
+	return min(low, narrow)
+}
+
+// next returns the column that is left out next; -1 for none.
+func (t *table) next() int {
+	next := -1
+	for _, i := range t.shown {
+		if d := t.columns[i].Drop; d > 0 && (next < 0 || d < t.columns[next].Drop) {
+			next = i
+		}
+	}
+	return next
 }
 
 func (t *table) leaveOut(column int) {

@@ -97,7 +97,7 @@ func (p *program) schedulesText(l scheduleReply) string {
 		}
 		rows = append(rows, []console.Cell{console.T(s.Job), console.T(fmt.Sprint(s.Number)), console.T(s.When), console.T(s.Zone), console.T(next)})
 	}
-	return p.Table([]console.Column{{Head: "JOB", Min: 16}, {Head: "SCHEDULE", Right: true, Drop: 1}, {Head: "WHEN", Min: 10}, {Head: "ZONE", Min: 8, Drop: 2}, {Head: "NEXT", Min: 16}}, rows)
+	return p.Table([]console.Column{{Head: "JOB", Min: 16}, {Head: "SCHEDULE", Right: true, Drop: 1}, {Head: "WHEN", Min: 10}, {Head: "ZONE", Min: 8, Drop: 2}, {Head: "NEXT", Min: 30}}, rows)
 }
 
 // pausedText says who paused what, and why.

@@ -161,7 +161,7 @@ func (p *program) runsTable(runs []job.Run, now time.Time) string {
 		})
 	}
 	return p.Table([]console.Column{
-		{Head: "RUN", Min: 20},
+		{Head: "RUN", Min: 16},
 		{Head: "STATE"},
 		{Head: "HEALTH", Min: 8},
 		{Head: "STARTED", Min: 8},
@@ -170,7 +170,7 @@ func (p *program) runsTable(runs []job.Run, now time.Time) string {
 		{Head: "PEAK", Right: true, Drop: 2},
 		{Head: "HOST", Min: 8, Drop: 4},
 		{Head: "ID", Drop: 1},
-		{Head: "COMMAND", Min: 16, Drop: 5},
+		{Head: "COMMAND", Min: 24, Drop: 5},
 	}, rows)
 }
 

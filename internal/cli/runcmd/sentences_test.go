@@ -35,7 +35,7 @@ func TestShowNamesOneTimeZone(t *testing.T) {
 	if strings.Contains(shown, "UTC") {
 		t.Errorf("names UTC:\n%s", shown)
 	}
-	for _, want := range []string{"Killed at 2026-11-27 23:10:47 EST.", "Peak 50 MiB at 2026-11-27 23:10:47 EST.", "Full since 01:10:47 EST.", "Seen at 2026-11-27 23:10:47 EST.", "2026-11-27 23:10:47.000 -05:00"} {
+	for _, want := range []string{"Killed at 23:10:47 EST.", "Peak 50 MiB at 23:10:47 EST.", "Full since 01:10:47 EST.", "Seen at 2026-11-27 23:10:47 EST.", "2026-11-27 23:10:47.000 -05:00"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("has no %q:\n%s", want, shown)
 		}

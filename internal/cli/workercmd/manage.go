@@ -59,7 +59,7 @@ func (p *program) workersTable(all []job.WorkerInfo, now time.Time) string {
 			console.T(w.Host), console.T(w.Version), console.T(freeText(w)), console.T(takesText(w)),
 		})
 	}
-	table := p.Table([]console.Column{{Head: "WORKER", Min: 12}, {Head: "STATE", Min: 12}, {Head: "SLOTS", Right: true}, {Head: "HOST", Min: 8, Drop: 2}, {Head: "VERSION", Min: 8, Drop: 1}, {Head: "FREE", Min: 12, Drop: 3}, {Head: "TAKES", Min: 8}}, rows)
+	table := p.Table([]console.Column{{Head: "WORKER", Min: 12}, {Head: "STATE", Min: 20}, {Head: "SLOTS", Right: true}, {Head: "HOST", Min: 8, Drop: 2}, {Head: "VERSION", Min: 8, Drop: 1}, {Head: "FREE", Min: 12, Drop: 3}, {Head: "TAKES", Min: 8}}, rows)
 	for _, w := range all {
 		for _, work := range w.Withheld {
 			table += s.Yellow(console.Clean(work.Text)) + "\n"
