@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"stint.dev/stint/internal/faulttest/deadfs"
 	"stint.dev/stint/job"
 )
 
@@ -291,5 +292,22 @@ func TestOverlapInside(t *testing.T) {
 	}
 	if got := outer("$STINT run --job nightly -- echo fine"); got.code != 0 || got.stdout != "fine\n" {
 		t.Errorf("with the variable alone: %+v", got)
+	}
+}
+
+// A state directory that does not answer keeps no job from running, and a line and a note report that there is no lock.
+func TestOverlapOnADeadFileSystem(t *testing.T) {
+	dir, _ := deadfs.Mount(t)
+	s := startServer(t)
+	h := &host{t: t, state: filepath.Join(dir, "state")}
+	for _, overlap := range []string{"skip", "queue"} {
+		got := h.run("run", "--server", s.url, "--job", overlap, "--overlap", overlap, "--", "sh", "-c", "echo out; exit 3")
+		want := "the job starts without the lock of its name (--overlap " + overlap + "), and may run beside another one: state directory " + h.state + ": no answer within 2s"
+		if got.code != 3 || got.stdout != "out\n" || strings.Count(got.stderr, want) != 1 {
+			t.Errorf("%+v", got)
+		}
+		if r := s.ended(overlap + "#1"); !hasNote(r, want) {
+			t.Errorf("notes %q", r.Notes)
+		}
 	}
 }

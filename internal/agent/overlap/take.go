@@ -2,6 +2,7 @@ package overlap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -238,6 +239,10 @@ func (p *place) recordSkip(run string, now time.Time) {
 
 // unguarded returns the guard of a job that starts because the directory cannot be used.
 func (p *place) unguarded(err error) *Guard {
+	var none *bounded.NoAnswerError
+	if errors.As(err, &none) {
+		err = fmt.Errorf("state directory %s: %w", p.StateDir, err)
+	}
 	text := fmt.Sprintf("the job starts without the lock of its name (--overlap %s), and may run beside another one: %v", p.Mode, err)
 	p.Print(text)
 	return &Guard{pending: []string{text}}
