@@ -160,8 +160,8 @@ const (
 	// eraseInterval is the interval between two looks for bytes to erase.
 	eraseInterval = 10 * time.Second
 	// erasePause is the pause after they were erased, because that may cost as much as all other work of a database: runs
-	// that are deleted meanwhile are erased together.
-	erasePause = time.Minute
+	// that are deleted meanwhile are erased together, within the 10 minutes that are promised.
+	erasePause = 4 * time.Minute
 )
 
 // eraseLoop erases until ctx ends.
