@@ -36,7 +36,9 @@ func (a *agentProgram) announce(c *agent.Config, opts *option.Set) *announce.Lin
 	if known && (lines != nil || c.Overlap != nil) {
 		c.Server = announce.Server{Client: own, Replied: func(r job.AppendReply) {
 			lines.Replied(c.Job, r)
-			c.Overlap.SetNumber(r.Number)
+			if r.Number > 0 { // some replies are without
+				c.Overlap.SetNumber(r.Number)
+			}
 		}}
 	}
 	return lines
