@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -104,8 +105,8 @@ func ParseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		var inner *url.Error
-		why := "it cannot be read"
-		if errors.As(err, &inner) && shown == raw {
+		why := "it cannot be read as an address that begins with http:// or https://"
+		if errors.As(err, &inner) && shown == raw && strings.Contains(raw, "://") {
 			why = inner.Err.Error()
 		}
 		return nil, &URLError{shown, why}
@@ -245,6 +246,8 @@ func unreachableHint(err error) string {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
 	switch {
+	case errors.As(err, new(*net.DNSError)):
+		return "is the name of the host right?"
 	case errors.As(err, &authority):
 		return "name the authority that issued its certificate with --tls-ca FILE"
 	case errors.As(err, &name):

@@ -90,7 +90,13 @@ func checkWord(what, s string, most int, forbidden string) error {
 			return &InvalidError{what, s, fmt.Sprintf("has the character %U, which is not printable", r)}
 		}
 		if strings.ContainsRune(forbidden, r) {
-			return &InvalidError{what, s, fmt.Sprintf("has the character %q", r)}
+			return &InvalidError{what, s, fmt.Sprintf("has the character %q; all but %s may be used, as in %s", r,
+				strings.Join(strings.Split(forbidden, ""), " "), strings.Map(func(r rune) rune {
+					if strings.ContainsRune(forbidden, r) {
+						return '-'
+					}
+					return r
+				}, s))}
 		}
 	}
 	return nil

@@ -67,7 +67,7 @@ func judgeCertificate(chain []*x509.Certificate, host string, roots *x509.CertPo
 	case now.Before(leaf.NotBefore):
 		return Finding{"tls", "error", "the certificate is valid only from " + leaf.NotBefore.UTC().Format(time.RFC3339), "check this host's clock"}
 	case errors.As(err, &unknown):
-		return Finding{"tls", "error", "the certificate is issued by " + issuer + ", which this host does not trust", "add that authority to the system's certificates, or name its file in SSL_CERT_FILE"}
+		return Finding{"tls", "error", "the certificate is issued by " + issuer + ", which this host does not trust", "name the file of that authority with --tls-ca (STINT_TLS_CA), or add it to the system's certificates"}
 	case errors.As(err, &name):
 		return Finding{"tls", "error", "the certificate is for " + strings.Join(leaf.DNSNames, ", ") + " and not for " + host, "use one of its names in --server"}
 	case err != nil:

@@ -93,8 +93,7 @@ be submitted any more, and its runs stay, also those that wait. That needs the s
 // confirmDeletion asks whether to delete a job. It returns an error if the answer is no.
 func (p *program) confirmDeletion(ctx context.Context, c *client.Client, name string) error {
 	sum, err := c.Job(ctx, name)
-	var missing *job.Problem
-	if errors.As(err, &missing) && missing.Status == http.StatusNotFound {
+	if isMissing(err) {
 		sum, err = api.Summary{}, nil // it may have a policy or definition only
 	}
 	if err != nil {
@@ -167,19 +166,37 @@ policy test replays one over the stored runs.`,
 	}, []option.Option{
 		{FlagOnly: true, Name: "policy", Value: "FILE", Help: "the policy (YAML); - reads standard input"},
 		{FlagOnly: true, Name: "default", Kind: option.Switch, Help: "remove the job's policy: the default applies again"},
-	}, p.setPolicy, func(p namedPolicy) string {
-		text := "the policy of " + p.job + " is set"
-		if p.Default {
-			text = "the default policy applies to " + p.job
+	}, p.setPolicy, func(set namedPolicy) string {
+		text := "the policy of " + set.job + " is set"
+		if set.Default {
+			text = "the default policy applies to " + set.job
+		}
+		if set.unknown {
+			p.Say("no job %s is known, so the policy waits for its first run; if the name is a mistake, remove the policy with: stint job set --default %s", job.Quote(set.job), set.job)
 		}
 		return console.Clean(text) + "\n"
 	})
 }
 
+// unknown reports whether the server has neither runs nor a definition of a job, if it says so.
+func unknown(ctx context.Context, c *client.Client, name string) bool {
+	_, err := c.Job(ctx, name)
+	if isMissing(err) {
+		_, err = c.Definition(ctx, name, "")
+	}
+	return isMissing(err)
+}
+
+func isMissing(err error) bool {
+	var missing *job.Problem
+	return errors.As(err, &missing) && missing.Status == http.StatusNotFound
+}
+
 // namedPolicy is a policy, and the job that has it.
 type namedPolicy struct {
 	api.JobPolicy
-	job string
+	job     string
+	unknown bool // no job of this name has a run or a definition
 }
 
 func (p *program) setPolicy(ctx context.Context, r command.Request) (set namedPolicy, err error) {
@@ -196,6 +213,9 @@ func (p *program) setPolicy(ctx context.Context, r command.Request) (set namedPo
 	if err != nil {
 		return set, err
 	}
-	set.JobPolicy, err = r.SetPolicy(ctx, set.job, text)
-	return set, inFile(file, err)
+	if set.JobPolicy, err = r.SetPolicy(ctx, set.job, text); err != nil {
+		return set, inFile(file, err)
+	}
+	set.unknown = unknown(ctx, r.Client, set.job)
+	return set, nil
 }

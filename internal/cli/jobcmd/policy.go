@@ -1,6 +1,7 @@
 package jobcmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -80,6 +81,9 @@ func (p *program) readPolicy(file string) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(from, policy.MaxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the policy %s: %w", file, err)
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, option.Usagef("--policy: %s is empty; stint job set NAME --default removes the policy of a job", file)
 	}
 	if len(text) > policy.MaxSize {
 		return nil, fmt.Errorf("the policy %s has more than %d bytes", file, policy.MaxSize)

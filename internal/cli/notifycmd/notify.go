@@ -120,6 +120,9 @@ func (p *program) notifySet() *cobra.Command {
 is shown once, unless one is given or --unsigned.`,
 	}, setRows(), func(ctx context.Context, r command.Request) (api.Route, error) {
 		route, err := routeOf(r.Args[0], r.Opts)
+		if err == nil {
+			err = check(route)
+		}
 		if err != nil {
 			return route, err
 		}
