@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -246,8 +245,6 @@ func unreachableHint(err error) string {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
 	switch {
-	case errors.As(err, new(*net.DNSError)):
-		return "is the name of the host right?"
 	case errors.As(err, &authority):
 		return "name the authority that issued its certificate with --tls-ca FILE"
 	case errors.As(err, &name):
@@ -255,7 +252,7 @@ func unreachableHint(err error) string {
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return "it does not speak TLS: does the address begin with http:// instead?"
 	}
-	return "is the server running there? (stint server starts one)"
+	return "is the address right, and is the server running there? (stint server starts one)"
 }
 
 func (e *UnreachableError) Unwrap() error { return e.Err }

@@ -4,8 +4,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"stint.dev/stint/internal/cli/option"
 )
 
 // Row is an exit code and what it means.
@@ -40,7 +38,7 @@ var (
 		{"127", "the command was not found"},
 		{"2", badUsage},
 	}, false}
-	wait = Group{"Commands that wait for a run", []Row{
+	wait = Group{"stint wait", []Row{
 		{"0 to 255", "how the run ended, as stint run would have; of several, 0 if all of them are 0, else the first other one in the order of the arguments"},
 		{"1", "there is no such run, or it cannot be asked for"},
 		{"2", badUsage},
@@ -121,27 +119,13 @@ func GroupOf(cmd *cobra.Command) Group {
 // closedPipe holds for every command that prints.
 const closedPipe = "A command whose reader closes the pipe ends with 141, as one that SIGPIPE ended."
 
-// Markdown returns the documentation of all groups, with the commands below root that are in each.
-func Markdown(root *cobra.Command) string {
-	commands := map[string][]string{}
-	var visit func(*cobra.Command)
-	visit = func(cmd *cobra.Command) {
-		if cmd.Runnable() && !cmd.Hidden && cmd.Name() != "help" && (!cmd.HasSubCommands() || option.Any(cmd.LocalFlags())) {
-			name := GroupOf(cmd).Name
-			commands[name] = append(commands[name], "`"+cmd.CommandPath()+"`")
-		}
-		for _, sub := range cmd.Commands() {
-			if !sub.Hidden {
-				visit(sub)
-			}
-		}
-	}
-	visit(root)
+// Markdown returns the documentation of all groups.
+func Markdown() string {
 	var b strings.Builder
 	for _, g := range Groups() {
 		b.WriteString("## " + g.Name + "\n\n")
-		if all := commands[g.Name]; len(all) != 1 || all[0] != "`"+g.Name+"`" {
-			b.WriteString(strings.Join(all, ", ") + "\n\n")
+		if g.Name == query.Name {
+			b.WriteString("Every command with the option `--server` that is not named below.\n\n")
 		}
 		b.WriteString("| code | meaning |\n|---|---|\n")
 		for _, r := range g.Rows {
