@@ -41,6 +41,10 @@ func (s Setting) Text(limit int64) string {
 	switch {
 	case limit == 0:
 		return "no limit"
+	case s.Rule == Runs && limit == 1:
+		return "1 run"
+	case s.Rule == Days && InDays(limit) == 1:
+		return "1 day"
 	case s.Rule == Days:
 		return strconv.FormatFloat(InDays(limit), 'g', 6, 64) + " days"
 	}
@@ -79,6 +83,11 @@ type Table []Row
 
 func (t Table) find(s Setting, limit int64) int {
 	return slices.IndexFunc(t, func(r Row) bool { return r.Setting == s && r.Limit == limit })
+}
+
+// Has reports whether a setting has any row.
+func (t Table) Has(s Setting) bool {
+	return slices.ContainsFunc(t, func(r Row) bool { return r.Setting == s })
 }
 
 // InForce returns the strictest limit of a setting that is in force. A job without one has that of all jobs.

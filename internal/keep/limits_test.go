@@ -182,6 +182,8 @@ func TestLimitsAsText(t *testing.T) {
 		{allDays, OfDays(1.5), "--keep-days", "1.5 days"},
 		{allRuns, 100, "--keep-runs", "100 runs"},
 		{ofA, 0, "keep.runs", "no limit"},
+		{ofA, 1, "keep.runs", "1 run"},
+		{allDays, OfDays(1), "--keep-days", "1 day"},
 		{Setting{Job: "a", Rule: Days}, OfDays(400), "keep.days", "400 days"},
 	} {
 		if c.setting.Name() != c.name || c.setting.Text(c.limit) != c.text {

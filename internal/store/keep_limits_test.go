@@ -108,6 +108,21 @@ func TestKeepNow(t *testing.T) {
 	})
 }
 
+// What a limit would delete is counted without the jobs that have one of their own, also if that is as new.
+func TestJobsOfTheirOwnAreNotCounted(t *testing.T) {
+	onBothKeeping(t, store.Keep{Runs: 2}, func(t *testing.T, s *store.Store, now *time.Time) {
+		runsOf(t, s, "a", 6, noon)
+		runsOf(t, s, "b", 6, noon)
+		must(t, s.SetPolicy(t.Context(), policy.Stored{Job: "a", YAML: "keep: {runs: 0}", SetAt: *now}, []byte(`{}`)))
+		tidy(t, s, *now)
+		pending, err := s.PendingLimits(t.Context())
+		must(t, err)
+		if len(pending) != 1 || pending[0].Runs != 4 || pending[0].Of != 12 {
+			t.Errorf("%+v", pending)
+		}
+	})
+}
+
 // A policy keeps the runs of its job for longer or less long than the server keeps others.
 func TestJobsKeepTheirRuns(t *testing.T) {
 	onBothKeeping(t, store.Keep{Age: 24 * time.Hour, Runs: 4, AtOnce: true}, func(t *testing.T, s *store.Store, now *time.Time) {

@@ -3,12 +3,11 @@ package servercmd
 import (
 	"context"
 	"log/slog"
-	"math"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"stint.dev/stint/internal/archive"
+	"stint.dev/stint/internal/cli/keepopts"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/keep"
 	"stint.dev/stint/internal/store"
@@ -16,15 +15,10 @@ import (
 
 // keepRows returns the options about what the server keeps, and where.
 func keepRows() []option.Option {
-	return []option.Option{
+	return append([]option.Option{
 		{Name: "durability", Value: "LEVEL", Default: "full", Help: "what is on disk before an append is acknowledged: full (survives a power cut) or relaxed (survives a crash of the server)"},
 		{Name: "archive", Value: "PLACE", Help: "where finished logs are kept: a directory, or s3://BUCKET/PREFIX?endpoint=URL (default: archive/ in the data directory; with PostgreSQL, the database)"},
-		{Name: "run-log-limit", Kind: option.Size, Value: "BYTES", Help: "keep only the beginning and the end of longer logs; the gap is shown with its size"},
-		{Name: "keep-days", Kind: option.Number, Value: "N", Help: "delete runs that ended more than N days ago"},
-		{Name: "keep-bytes", Kind: option.Size, Value: "BYTES", Help: "delete the oldest runs when all journals together are larger"},
-		{Name: "keep-runs", Kind: option.Number, Value: "N", Help: "keep only the last N ended runs of each job"},
-		{FlagOnly: true, Name: "keep-now", Kind: option.Switch, Help: "apply keep-days, keep-runs and keep of policies at once, also where they delete more than a tenth of all ended runs and would wait for 24 hours"},
-	}
+	}, keepopts.Rows()...)
 }
 
 // keepOptions reads keepRows into the options of the store.
@@ -35,17 +29,11 @@ func (p *program) keepOptions(ctx context.Context, opts *option.Set, so *store.O
 	default:
 		return option.Usagef("--durability: %q is neither full nor relaxed", durability)
 	}
-	days, runs := opts.Number("keep-days"), opts.Number("keep-runs")
-	if days < 0 || days > 100_000 || math.IsNaN(days) {
-		return option.Usagef("--keep-days: %g is not a number of days", days)
+	limits, err := keepopts.Limits(opts)
+	if err != nil {
+		return err
 	}
-	if runs < 0 || runs > 1e9 || runs != math.Trunc(runs) {
-		return option.Usagef("--keep-runs: %g is not a number of runs", runs)
-	}
-	so.Keep = store.Keep{
-		Age: time.Duration(days * float64(24*time.Hour)), Bytes: opts.Size("keep-bytes"), Runs: int(runs),
-		RunLog: opts.Size("run-log-limit"), AtOnce: opts.On("keep-now"),
-	}
+	so.Keep = limits
 	a, err := p.openArchive(ctx, opts.Text("archive"), so, func(err error) {
 		log.Warn("the archive cannot be reached; logs are packed once it can", "error", err)
 	})

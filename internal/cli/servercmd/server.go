@@ -88,6 +88,9 @@ a PostgreSQL database.`,
 		syscall.Umask(0o077) // what a server writes is for its user only
 		ctx, stop := command.Interruptible(cmd)
 		defer stop()
+		if opts.On("keep-dry-run") {
+			return p.keepDryRun(ctx, opts)
+		}
 		log, err := p.logger(opts.Text("log"))
 		if err != nil {
 			return err

@@ -50,7 +50,7 @@ func (s *Retention) Follow(ctx context.Context, now time.Time, server keep.Limit
 	}
 	jobs := s.jobsOf(table)
 	check := keep.Check{Now: now, Wanted: table.Wanted(server, jobs), AtOnce: atOnce, Forgets: s.SinceBoot()-s.begun >= forgetsAfter}
-	if check.Counts, err = s.counts(ctx, now, table.Unseen(check.Wanted), check.Wanted); err != nil {
+	if check.Counts, err = s.counts(ctx, now, table, check.Wanted); err != nil {
 		return nil, err
 	}
 	change := table.Decide(check)
@@ -60,12 +60,20 @@ func (s *Retention) Follow(ctx context.Context, now time.Time, server keep.Limit
 	}
 	for _, r := range change.Begun {
 		s.Log.Warn("a setting of retention waits, because it would delete many runs at once; --keep-now applies it now",
-			"setting", r.Name(), "job", r.Job, "keeps", r.Text(r.Limit), "until_then", r.Text(change.Limits[r.Setting]), "runs", r.Runs, "of", r.Of, "waits", r.Left())
+			"setting", settingName(r.Setting), "keeps", r.Text(r.Limit), "until_then", r.Text(change.Limits[r.Setting]), "runs", r.Runs, "of", r.Of, "waits", r.Left())
 	}
 	for _, r := range change.Applied {
-		s.Log.Info("a setting of retention that waited applies now", "setting", r.Name(), "job", r.Job, "keeps", r.Text(r.Limit))
+		s.Log.Info("a setting of retention that waited applies now", "setting", settingName(r.Setting), "keeps", r.Text(r.Limit))
 	}
 	return change.Limits, nil
+}
+
+// settingName names a setting in the log, as in "keep.runs of job train".
+func settingName(s keep.Setting) string {
+	if s.Job == "" {
+		return s.Name()
+	}
+	return s.Name() + " of job " + s.Job
 }
 
 // readPolicies reads the limits of policies again if one was set or deleted.
@@ -176,13 +184,22 @@ func Own(rule keep.Rule) string {
 	return ` EXISTS (SELECT 1 FROM keep_limits k WHERE k.job = runs.job AND k.rule = '` + string(rule) + `')`
 }
 
-// counts returns how many runs limits would delete.
-func (s *Retention) counts(ctx context.Context, now time.Time, settings []keep.Setting, limits keep.Limits) (map[keep.Setting]keep.Count, error) {
+// counts returns how many runs the limits would delete that matter.
+func (s *Retention) counts(ctx context.Context, now time.Time, table keep.Table, wanted keep.Limits) (map[keep.Setting]keep.Count, error) {
 	out := map[keep.Setting]keep.Count{}
-	for _, setting := range settings {
-		n, err := s.count(ctx, now, setting, limits[setting])
+	for _, setting := range table.Unseen(wanted) {
+		n, err := s.count(ctx, now, setting, wanted[setting])
+		for _, other := range wanted.Sorted() {
+			if err != nil || setting.Job != "" || other.Job == "" || other.Rule != setting.Rule || table.Has(other) {
+				continue
+			}
+			// The job has a limit of its own from now on, of which no row says so yet.
+			var own keep.Count
+			own, err = s.count(ctx, now, other, wanted[setting])
+			n.Runs -= own.Runs
+		}
 		if err != nil {
-			return nil, fmt.Errorf("count the runs that %s of %s would delete: %w", setting.Name(), setting.Text(limits[setting]), err)
+			return nil, fmt.Errorf("count the runs that %s of %s would delete: %w", setting.Name(), setting.Text(wanted[setting]), err)
 		}
 		out[setting] = n
 	}
