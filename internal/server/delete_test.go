@@ -23,6 +23,9 @@ func TestDeleteRun(t *testing.T) {
 	part := len(s.bytes())
 	s.finish(0)
 	l.do("POST", journalPath(s.id, 1, int64(part)), s.bytes()[part:]).ok(t, nil)
+	for _, name := range []string{"j", "j@succeeded"} { // whoever names a job may mean all of it
+		l.do("DELETE", "/api/v1/runs/"+name, nil).problem(t, http.StatusBadRequest)
+	}
 	var gone api.DeletedRun
 	l.do("DELETE", "/api/v1/runs/"+url.PathEscape("j#1"), nil).ok(t, &gone)
 	if gone.Run != s.id || gone.DeletedBy == "" || gone.DeletedAt.IsZero() || len(gone.NotReached) == 0 {

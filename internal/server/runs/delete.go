@@ -3,7 +3,9 @@ package runs
 import (
 	"cmp"
 	"context"
+	"net/http"
 	"slices"
+	"strings"
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server/httpio"
@@ -25,6 +27,9 @@ func (s *Runs) DeleteRun(ctx context.Context, in *route.RunPath) (*route.Respons
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
+	}
+	if !strings.Contains(in.Run, "#") && !strings.HasPrefix(id, strings.ToLower(in.Run)) {
+		return nil, httpio.NewProblem(http.StatusBadRequest, "%s is not the id of a run: to delete one, write its id or job#number", job.Quote(in.Run))
 	}
 	by := deleter(ctx)
 	at, err := s.Store.EraseRun(ctx, id, by)

@@ -62,7 +62,7 @@ func (e *Eraser) erasePostgres(ctx context.Context, request int64) (erased bool,
 		if e.rewritten[table] {
 			continue
 		}
-		if _, err := conn.ExecContext(ctx, `VACUUM (FULL, ANALYZE) `+table); err != nil {
+		if err := rewrite(ctx, conn, `VACUUM (FULL, ANALYZE)`, table); err != nil {
 			return false, fmt.Errorf("write table %s anew without deleted rows: %w", table, err)
 		}
 		e.rewritten[table] = true
@@ -70,11 +70,30 @@ func (e *Eraser) erasePostgres(ctx context.Context, request int64) (erased bool,
 	if err := e.eraseLog(ctx, conn); err != nil {
 		if !e.warned {
 			e.Log.Warn("deleted runs are erased from the tables; the write-ahead log of PostgreSQL and its statistics have their bytes until PostgreSQL overwrites them, "+
-				"because the server may not do that: docs/operations.md says which rights it needs", "error", err)
+				"because the server may not do that: docs/retention.md says which rights it needs", "error", err)
 			e.warned = true
 		}
 	}
 	return true, nil
+}
+
+// rewrite writes a table anew. PostgreSQL only warns, and does nothing, if the role may not do that: then the file of the
+// table is the same as before.
+func rewrite(ctx context.Context, conn *sql.Conn, statement, table string) error {
+	var before, after int64
+	if err := conn.QueryRowContext(ctx, `SELECT pg_relation_filenode($1::regclass)`, table).Scan(&before); err != nil {
+		return err
+	}
+	if _, err := conn.ExecContext(ctx, statement+` `+table); err != nil {
+		return err
+	}
+	if err := conn.QueryRowContext(ctx, `SELECT pg_relation_filenode($1::regclass)`, table).Scan(&after); err != nil {
+		return err
+	}
+	if before == after {
+		return errors.New("the role of the server may not do that: make it the owner of the table")
+	}
+	return nil
 }
 
 // checkReaders returns an error if a transaction that began before may still read what was deleted: then the rows would be
@@ -95,7 +114,10 @@ func (e *Eraser) checkReaders(ctx context.Context, conn *sql.Conn) error {
 
 // eraseLog erases from the statistics, and overwrites the files of the write-ahead log that were used before.
 func (e *Eraser) eraseLog(ctx context.Context, conn *sql.Conn) error {
-	for _, one := range []string{`VACUUM FULL pg_catalog.pg_statistic`, `SELECT pg_switch_wal()`, `CHECKPOINT`} {
+	if err := rewrite(ctx, conn, `VACUUM (FULL)`, `pg_catalog.pg_statistic`); err != nil {
+		return fmt.Errorf("write the statistics anew: %w", err)
+	}
+	for _, one := range []string{`SELECT pg_switch_wal()`, `CHECKPOINT`} {
 		if _, err := conn.ExecContext(ctx, one); err != nil {
 			return fmt.Errorf("%s: %w", one, err)
 		}

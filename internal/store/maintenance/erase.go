@@ -175,7 +175,7 @@ func (s *Maintenance) eraseLoop(ctx context.Context) {
 		if err != nil || runs == 0 {
 			return eraseInterval, err
 		}
-		s.Log.Info("deleted runs are erased: none of their bytes is left in the database and its files", "runs", runs, "took", s.SinceBoot()-began)
+		s.Log.Info("deleted runs are erased", "runs", runs, "took", s.SinceBoot()-began)
 		return erasePause, nil
 	})
 }
