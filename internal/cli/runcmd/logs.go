@@ -44,6 +44,9 @@ A reader may pause for as long as it likes: stint logs RUN | less.
 	}))
 	cmd.RunE = p.WithClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
 		q, err := logQuery(opts)
+		if err == nil {
+			_, _, err = searchQuery(opts, q)
+		}
 		if err != nil {
 			return err
 		}

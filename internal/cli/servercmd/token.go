@@ -115,6 +115,9 @@ func (p *program) tokenCreate() *cobra.Command {
 // token, too, unless that has another.
 func tokenNames(opts *option.Set) (name string, of client.TokenWorker, err error) {
 	name, of.Worker = cmp.Or(opts.Text("name"), opts.Text("worker")), opts.Text("worker")
+	if name == "" || opts.Text("scope") == "" {
+		return name, of, option.Usagef("a token needs --name, what it is for, and --scope, what it may do")
+	}
 	for _, kv := range opts.List("label") {
 		k, v, found := strings.Cut(kv, "=")
 		if !found || k == "" {
