@@ -30,13 +30,19 @@ type site struct {
 
 func newSite(t *testing.T) site {
 	t.Helper()
+	return newSiteWith(t, server.Config{Insecure: true})
+}
+
+func newSiteWith(t *testing.T, cfg server.Config) site {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	db, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), SecretKeyFile: filepath.Join(t.TempDir(), "secret.key"), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	srv, err := server.New(server.Config{Store: db, Log: log, Insecure: true})
+	cfg.Store, cfg.Log = db, log
+	srv, err := server.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,6 +199,12 @@ func TestPagesOfRuns(t *testing.T) {
 }
 
 func TestWhoami(t *testing.T) {
+	closed := newSiteWith(t, server.Config{RequireToken: true})
+	for _, c := range [][2]string{{"", "asks for a token: give it as STINT_TOKEN"}, {"stint_wrong", "does not accept the token of --token"}} {
+		if code, stdout, stderr := closed.stint("whoami", "--token", c[0]); code != 3 || stdout != "" || !strings.Contains(stderr, c[1]) {
+			t.Errorf("with the token %q: %d, %q, %q; want 3 and %q", c[0], code, stdout, stderr, c[1])
+		}
+	}
 	s := newSite(t)
 	code, stdout, stderr := s.stint("whoami")
 	if code != 0 || !strings.Contains(stdout, "asks nobody") || !strings.Contains(stdout, "scope   admin") || !strings.Contains(stdout, s.url+", version ") {

@@ -10,6 +10,7 @@ import (
 	"stint.dev/stint/client/lists"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/exitcode"
 )
 
 // identity is who the server thinks the caller is, and which server that is.
@@ -34,10 +35,22 @@ func (p *program) whoami() *cobra.Command {
 		if id.Caller, err = lists.Me(ctx, r.Client); err != nil {
 			return id, err
 		}
+		switch {
+		case id.Scope != "":
+		case id.tokenFrom == "":
+			return id, refused("%s asks for a token: give it as STINT_TOKEN", id.Server)
+		default:
+			return id, refused("%s does not accept the token of %s: it is wrong, expired or revoked", id.Server, id.tokenFrom)
+		}
 		about, err := r.About(ctx)
 		id.ServerVersion = about.Version
 		return id, err
 	}, p.identityText)
+}
+
+// refused is the error of a server that knows nobody here.
+func refused(format string, args ...any) error {
+	return &console.ExitError{Code: exitcode.Refused, Err: fmt.Errorf(format, args...)}
 }
 
 func (p *program) identityText(id identity) string {
@@ -46,19 +59,15 @@ func (p *program) identityText(id identity) string {
 	row := func(name, text string) {
 		fmt.Fprintf(&b, "%s  %s\n", s.Muted(fmt.Sprintf("%-6s", name)), console.Clean(text))
 	}
-	who, scope := id.Name, id.Scope
+	who := id.Name
 	switch {
-	case scope == "" && id.tokenFrom == "":
-		who, scope = "nobody: the server asks for a token; give it as STINT_TOKEN", "none"
-	case scope == "":
-		who, scope = "nobody: the server does not accept the token of "+id.tokenFrom, "none"
 	case id.Via == "none":
 		who = "anybody: the server asks nobody here for a token"
 	case id.Via != "":
 		who += ", by " + id.Via
 	}
 	row("who", who)
-	row("scope", scope)
+	row("scope", id.Scope)
 	row("server", id.Server+", version "+id.ServerVersion)
 	if id.CopiedAt != nil {
 		row("", "its database is a copy, restored from a backup of "+console.LocalTime(*id.CopiedAt))
