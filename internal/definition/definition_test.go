@@ -256,12 +256,12 @@ func TestKeysOfLaterVersionsAreRefused(t *testing.T) {
 }
 
 func TestPolicyHasItsOwnText(t *testing.T) {
-	d := mustParse(t, "job: a\ncommand: [b]\npolicy:\n  rules: {stalled: {after: 2h}, memory: {percent: 80%}, quiet: }\n  actions:\n    lost: {notify: no}\n")
+	d := mustParse(t, "job: a\ncommand: [b]\npolicy:\n  rules: {stalled: {after: 2h}, memory: {percent: 80%}, quiet: }\n  actions:\n    lost: {notify: no}\n  keep: {days: 0.5, runs: 500}\n")
 	got, err := policy.Parse([]byte(d.PolicyText()))
 	if err != nil {
 		t.Fatalf("%s: %v", d.PolicyText(), err)
 	}
-	want, err := policy.Parse([]byte("rules: {stalled: {after: 2h}, memory: {percent: 80}}\nactions: {lost: {notify: false}}\n"))
+	want, err := policy.Parse([]byte("rules: {stalled: {after: 2h}, memory: {percent: 80}}\nactions: {lost: {notify: false}}\nkeep: {days: 0.5, runs: 500}\n"))
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error("(-want +got)", diff, err)
 	}

@@ -33,7 +33,7 @@ type Mistake = yaml.Mistake
 var later = map[string]string{
 	"secrets": "this version has no secrets yet: leave the key out, and have the job read them from its host",
 	"engine":  "this version runs jobs on its own workers only: leave the key out",
-	"keep":    "this version does not delete runs by job yet: leave the key out, and set the retention of the server",
+	"keep":    "it is a part of the policy: write policy: {keep: {days: 90, runs: 500}}",
 }
 
 // PolicyCheck reads a health policy and returns its first mistake.

@@ -169,7 +169,7 @@ func TestSchemaAgreesWithTheReader(t *testing.T) {
 	s := schema(t, schemaText)
 	good := []string{
 		everything, everythingCanonical,
-		"job: a\nscript: |\n  x\n  y\n",
+		"job: a\nscript: |\n  x\n  y\n", "job: a\nscript: x\npolicy: {keep: {days: 0.5, runs: 500}}\n",
 		"job: a\ncommand: [sleep, 5]\nenv: {X: 1.5, B: true}\nparameters: [{name: A, type: boolean, default: true}]\nretries: {limit: 0}\nlimits: {memory: 1048576, timeout: 1d12h}\n",
 	}
 	for _, text := range good {
@@ -185,7 +185,7 @@ func TestSchemaAgreesWithTheReader(t *testing.T) {
 		head + "parameters: [{name: A}]\n", head + "parameters: [{name: a, type: text}]\n", head + "parameters: [{name: A, type: secret}]\n",
 		head + "parameters: [{name: A, type: text, must: 1}]\n", head + "limits: {timeout: 5}\n", head + "limits: {timeout: soon}\n", head + "limits: {cpu: 0}\n",
 		head + "retries: {backoff: 1m}\n", head + "retries: {limit: 101}\n", head + "retries: {limit: 1, on: [canceled]}\n", head + "retries: {limit: 1, on: [signal, signal]}\n",
-		head + "priority: urgent\n", head + "overlap: replace\n", head + "keep: {days: 0}\n", head + "schedules: [{window: 1h}]\n", head + "policy: {ruls: {}}\n",
+		head + "priority: urgent\n", head + "overlap: replace\n", head + "keep: {days: 0}\n", head + "schedules: [{window: 1h}]\n", head + "policy: {ruls: {}}\n", head + "policy: {keep: {day: 4}}\n",
 	} {
 		if _, mistakes := parse([]byte(text), nil, policy.Check); len(mistakes) == 0 {
 			t.Errorf("the reader takes %q", text)
