@@ -131,8 +131,18 @@ func TestSubmitToAWorker(t *testing.T) {
 		}
 		wantResult(t, a.run("show", "ad-hoc"), 0, "ad-hoc#2")
 		wantResult(t, a.run("logs", "ad-hoc"), 0)
-		wantResult(t, a.run("cancel", "ad-hoc"), 2, "no run that can be canceled")
-		wantResult(t, a.run("retry", "ad-hoc"), 2, "name one of them: ad-hoc#2, is failed, ad-hoc#1, is canceled")
+		wantResult(t, a.run("cancel", "ad-hoc"), 1, "job ad-hoc has no run that has not ended: the last one, ad-hoc#2, is failed")
+		wantResult(t, a.run("show", "ad-hoc@failed"), 0, "ad-hoc#2")
+		wantResult(t, a.run("show", "ad-hoc@canceled"), 0, "ad-hoc#1")
+		wantResult(t, a.run("show", "ad-hoc#-2"), 0, "ad-hoc#1")
+		wantResult(t, a.run("logs", "ad-hoc#2.1"), 0)
+		wantResult(t, a.run("logs", "ad-hoc#2", "--attempt", "2"), 2, "has 1 attempt")
+		wantResult(t, a.run("explain", "ad-hoc#2.1"), 2, "names attempt 1")
+		wantResult(t, a.run("show", "ad-hoc@lost"), 1, "no run of the job is lost")
+		wantResult(t, a.run("wait", "report#1", "ad-hoc@failed", "ad-hoc@canceled"), 7)
+		wantResult(t, a.run("wait", "report#1", "ad-hoc@canceled", "ad-hoc@failed"), 125)
+		wantResult(t, a.run("events", "ad-hoc@failed"), 0, "Attempt 1 began", "failed")
+		wantResult(t, a.run("retry", "ad-hoc"), 0, "ad-hoc#2 is ")
 	})
 }
 

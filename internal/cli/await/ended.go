@@ -25,6 +25,11 @@ func EndedText(r job.Run) string {
 	switch {
 	case neverStarted(r):
 		return fmt.Sprintf("%s never started: %s", Name(r), whyNot(r))
+	case r.State == job.Succeeded:
+		if took, known := r.Took(); known {
+			return fmt.Sprintf("%s succeeded after %s", Name(r), console.Duration(took))
+		}
+		return Name(r) + " succeeded"
 	case r.Outcome != nil && r.Outcome.Message != "":
 		return fmt.Sprintf("%s is %s: %s", Name(r), r.State, r.Outcome.Message)
 	}

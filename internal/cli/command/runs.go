@@ -80,7 +80,11 @@ func FindUnended(ctx context.Context, c *client.Client, text string) (job.Run, e
 	case len(page.Runs) == 1:
 		return page.Runs[0], nil
 	case len(page.Runs) == 0:
-		return FindRun(ctx, c, text)
+		run, err := FindRun(ctx, c, text)
+		if err == nil && run.Job == text {
+			return run, &console.ExitError{Code: console.ExitFailed, Err: fmt.Errorf("job %s has no run that has not ended: the last one, %s, is %s", text, RunName(run), run.State)}
+		}
+		return run, err
 	}
 	var found []job.Candidate
 	for _, r := range page.Runs {

@@ -106,9 +106,10 @@ func TestFindUnended(t *testing.T) {
 		text   string
 		want   int64
 		says   string // of a wrong use, instead
+		no     string // of a refusal, beside the run
 	}{
 		"one":      {states: []job.State{job.Succeeded, job.Running, job.Failed}, want: 2},
-		"none":     {states: []job.State{job.Succeeded, job.Failed}, want: 2},
+		"none":     {states: []job.State{job.Succeeded, job.Failed}, want: 2, no: "job report has no run that has not ended: the last one, report#2, is succeeded"},
 		"several":  {states: []job.State{job.Queued, job.Failed, job.Retrying}, says: "name one of them: report#3 (000, queued, started "},
 		"a number": {states: []job.State{job.Succeeded, job.Running}, text: "report#1", want: 1},
 		"an id":    {states: []job.State{job.Succeeded, job.Running}, text: "00", want: 2},
@@ -119,6 +120,12 @@ func TestFindUnended(t *testing.T) {
 		}
 		got, err := FindUnended(t.Context(), c, tc.text)
 		var usage *option.UsageError
+		if tc.no != "" {
+			if err == nil || err.Error() != tc.no {
+				t.Errorf("%s: %v", name, err)
+			}
+			err = nil
+		}
 		if tc.says != "" && (!errors.As(err, &usage) || !strings.Contains(err.Error(), tc.says)) || tc.says == "" && err != nil || got.Number != tc.want {
 			t.Errorf("%s: #%d, %v", name, got.Number, err)
 		}

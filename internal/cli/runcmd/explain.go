@@ -74,27 +74,31 @@ func (p *program) explanation(run job.Run, e api.Explanation, changes api.Change
 		b.WriteString(waitingText(*e.Waiting, now, s))
 	}
 	for _, r := range e.Rules {
-		mark, paint := "no ", s.Muted
+		mark, paint := "ok", s.Muted
 		switch {
 		case !r.On:
 			mark = "off"
 		case r.Fires && r.Health == job.Critical:
-			mark, paint = "YES", s.Red
+			mark, paint = string(job.Critical), s.Red
 		case r.Fires:
-			mark, paint = "YES", s.Yellow
+			mark, paint = string(job.Warning), s.Yellow
 		}
-		fmt.Fprintf(&b, "%s %s %s\n", paint(mark), s.Bold(fmt.Sprintf("%-10s", r.Rule)), console.Clean(strings.TrimPrefix(r.Sentence, ended)))
+		fmt.Fprintf(&b, "%s %s %s\n", s.Bold(fmt.Sprintf("%-10s", r.Rule)), paint(fmt.Sprintf("%-8s", mark)), console.Clean(strings.TrimPrefix(r.Sentence, ended)))
 		if text := inputsText(r.Inputs); text != "" && r.On {
-			fmt.Fprintf(&b, "               %s\n", s.Muted(console.Clean(text)))
+			fmt.Fprintf(&b, "%20s%s\n", "", s.Muted(console.Clean(text)))
 		}
 		if r.Fires && r.On && r.Next != "" {
-			fmt.Fprintf(&b, "               next: %s\n", console.Clean(nextText(r.Next, r.NextAt, now)))
+			fmt.Fprintf(&b, "%20snext: %s\n", "", console.Clean(nextText(r.Next, r.NextAt, now)))
 		}
 	}
 	if run.Diagnosis != nil {
 		fmt.Fprintf(&b, "\n%s", diagnosisText(run.Diagnosis, "", s))
 		for _, c := range run.Diagnosis.Causes {
-			fmt.Fprintf(&b, "  %3.0f %%  %s  %s\n", c.Weight*100, console.Clean(c.Cause), s.Muted(console.Clean(c.Evidence)))
+			evidence := c.Evidence
+			if evidence == run.Diagnosis.Sentence {
+				evidence = ""
+			}
+			fmt.Fprintf(&b, "  %3.0f %%  %s  %s\n", c.Weight*100, console.Clean(c.Cause), s.Muted(console.Clean(evidence)))
 		}
 	}
 	if changes.Since != nil && len(changes.Changes) > 0 {
@@ -151,6 +155,9 @@ func inputsText(inputs map[string]any) string {
 			if strings.HasSuffix(name, "bytes") {
 				value = job.Bytes(int64(f))
 			}
+		}
+		if name == "bytes" { // the field of a policy
+			name = "limit_bytes"
 		}
 		parts = append(parts, name+"="+value)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/client"
+	"stint.dev/stint/internal/cli/await"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
@@ -24,7 +25,8 @@ func (p *program) logs() *cobra.Command {
 		Use:   "logs [flags] RUN",
 		Short: "Print what a run printed; -f follows it live",
 		Long: `Print what the last attempt of a run printed, or another attempt, byte for byte. With -f it goes on
-until the run has ended, across restarts of the server.
+until the run has ended, across restarts of the server, and then says on stderr how it ended.
+Output that could not be kept is named on stderr, and so is a log that is not proved complete.
 On a terminal only text and its colours are shown; --raw shows everything as it is.
 A reader may pause for as long as it likes: stint logs RUN | less.
 
@@ -60,10 +62,17 @@ A reader may pause for as long as it likes: stint logs RUN | less.
 		if cerr := out.Close(); err == nil {
 			err = brokenPipe(cerr)
 		}
-		if err == nil && printed.bytes == 0 {
+		if err != nil {
+			return err
+		}
+		if opts.On("follow") {
+			return p.sayEnd(ctx, c, run, q.Attempt)
+		}
+		if printed.bytes == 0 {
 			p.sayIfNotStarted(run)
 		}
-		return err
+		p.sayMissing(run)
+		return nil
 	})
 	return cmd
 }
@@ -103,6 +112,8 @@ func findLog(ctx context.Context, c *client.Client, text string, q *client.LogQu
 		q.Attempt = attempt
 	case q.Attempt > run.Attempt:
 		return run, option.Usagef("--attempt: %s has %s", command.RunName(run), console.Count(int64(run.Attempt), "attempt"))
+	case q.Attempt > 0 && q.Attempt < run.Attempt:
+		return c.Run(ctx, attemptName(run, q.Attempt))
 	}
 	return run, nil
 }
@@ -123,9 +134,8 @@ func (p *program) printLogs(ctx context.Context, c *client.Client, run string, o
 		return option.Usagef("--from-line, --lines, --since and --until select a fixed part of the log and cannot be combined with --follow; use --tail")
 	}
 	f := &follower{out: bufio.NewWriterSize(out, 64<<10), json: opts.On("json")}
-	err = c.Follow(ctx, run, q, f.event, func(why error) {
-		p.Say("%v; waiting for the server", why)
-	})
+	f.outage = await.NewOutage(p.Say)
+	err = c.Follow(ctx, run, q, f.event, f.outage.Began)
 	if ferr := f.out.Flush(); err == nil {
 		err = ferr
 	}
@@ -168,11 +178,13 @@ func logQuery(opts *option.Set) (client.LogQuery, error) {
 
 // follower writes the output that live events carry.
 type follower struct {
-	out  *bufio.Writer
-	json bool
+	out    *bufio.Writer
+	json   bool
+	outage *await.Outage
 }
 
 func (f *follower) event(ev client.StreamEvent) error {
+	f.outage.Ended()
 	if f.json {
 		line, err := json.Marshal(map[string]any{"type": ev.Type, "id": ev.ID, "data": json.RawMessage(ev.Data)})
 		if err != nil {

@@ -13,5 +13,5 @@ type program struct{ *command.Program }
 // Commands returns the commands of this package.
 func Commands(c *command.Program) []*cobra.Command {
 	p := &program{c}
-	return []*cobra.Command{p.runs(), p.show(), p.logs(), p.cancel(), p.retry(), p.acknowledge(), p.explain()}
+	return []*cobra.Command{p.runs(), p.show(), p.logs(), p.cancel(), p.retry(), p.acknowledge(), p.explain(), p.events()}
 }

@@ -31,7 +31,7 @@ func TestShowNamesOneTimeZone(t *testing.T) {
 	p := &program{&command.Program{Console: c}}
 	rule := api.RuleResult{Rule: "memory", On: true, Fires: true, Health: job.Critical, Sentence: "Full since " + job.TimeText(at) + "."}
 	rule.SentenceTimes = job.TimesIn(at, rule.Sentence)
-	shown := p.runPage(localRun(run), at) + p.explanation(localRun(run), localExplanation(api.Explanation{Rules: []api.RuleResult{rule}}), api.Changes{}, at)
+	shown := p.runPage(shown{Run: localRun(run)}, at) + p.explanation(localRun(run), localExplanation(api.Explanation{Rules: []api.RuleResult{rule}}), api.Changes{}, at)
 	if strings.Contains(shown, "UTC") {
 		t.Errorf("names UTC:\n%s", shown)
 	}

@@ -18,18 +18,21 @@ func (p *program) show() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "show [flags] RUN",
 		Short: "Show one run: state, steps, outcome, usage",
-		Long:  "Show one run. " + command.AttemptHelp,
+		Long:  "Show one run, with all its attempts, or one of them.\n\n" + command.AttemptHelp,
 		Args:  command.OneRun,
-	}, nil, func(ctx context.Context, r command.Request) (job.Run, error) {
+	}, nil, func(ctx context.Context, r command.Request) (shown, error) {
 		wait := p.Wait("asking %s", r.URL())
 		defer wait.Done()
-		run, _, err := command.FindAttempt(ctx, r.Client, r.Args[0])
-		return run, err
-	}, func(r job.Run) string { return p.runPage(localRun(r), time.Now()) })
+		return showRun(ctx, r.Client, r.Args[0])
+	}, func(r shown) string {
+		r.Run = localRun(r.Run)
+		return p.runPage(r, time.Now())
+	})
 }
 
 // runPage returns a run as text.
-func (p *program) runPage(r job.Run, now time.Time) string {
+func (p *program) runPage(of shown, now time.Time) string {
+	r := of.Run
 	s := p.StyleFor(p.Out)
 	var b strings.Builder
 	state := console.StateCell(r.State, s)
@@ -47,22 +50,38 @@ func (p *program) runPage(r job.Run, now time.Time) string {
 	if r.Diagnosis != nil {
 		b.WriteString(diagnosisText(r.Diagnosis, message, s))
 	}
+	if isBeingDiagnosed(r, now) {
+		b.WriteString(s.Muted("why is not known yet: the server looks for the cause") + "\n")
+	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "%s\n", s.Yellow(console.Clean(f.Rule+": "+f.Evidence)))
 	}
 	b.WriteByte('\n')
 	for _, f := range runFacts(r, now) {
-		fmt.Fprintf(&b, "%s%s\n", s.Muted(fmt.Sprintf("%-11s", f[0])), console.Clean(f[1]))
+		fmt.Fprintf(&b, "%s%s\n", s.Muted(fmt.Sprintf("%-13s", f[0])), console.Clean(f[1]))
+	}
+	if len(of.Attempts) > 0 {
+		b.WriteString("\n" + p.attemptsTable(of, now, s))
 	}
 	if len(r.Steps) > 0 {
 		b.WriteString("\n" + p.stepsTable(r, now, s))
 	}
 	for _, g := range r.Output.Gaps {
-		fmt.Fprintf(&b, "%s\n", s.Yellow(fmt.Sprintf("gap in step %d, %s: %d bytes (%d lines) after byte %d: %s",
-			g.Step, g.Stream, g.Bytes, g.Lines, g.AtBytes, console.Clean(g.Reason))))
+		fmt.Fprintf(&b, "%s\n", s.Yellow(console.Clean("missing: "+gapText(r, g))))
 	}
 	for _, n := range r.Notes {
-		fmt.Fprintf(&b, "%s %s\n", s.Muted("note"), console.Clean(n))
+		b.WriteString(noteText(n, s))
+	}
+	return b.String()
+}
+
+// noteText returns a note, each of its lines on a line.
+func noteText(note string, s console.Style) string {
+	var b strings.Builder
+	mark := s.Muted("note") + " "
+	for line := range strings.Lines(note) {
+		b.WriteString(mark + console.Clean(strings.TrimRight(line, "\n")) + "\n")
+		mark = "     "
 	}
 	return b.String()
 }
@@ -98,6 +117,7 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 	if r.Attempt > 1 {
 		add("attempt", fmt.Sprint(r.Attempt))
 	}
+	add("next", nextAttemptText(r, now))
 	add("started", agentTime(r.StartedAt))
 	add("delivered", strings.TrimPrefix(lateText(r), "delivered "))
 	add("ended", agentTime(r.EndedAt))
@@ -122,9 +142,7 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 	}
 	add("output", outputText(r))
 	add("status", r.Status)
-	if r.Cancel != nil {
-		add("cancel", fmt.Sprintf("requested by %s %s", r.Cancel.By, console.Ago(r.Cancel.At, now)))
-	}
+	add("cancel", cancelText(r.Cancel, now))
 	add("acknowledged", acknowledgementText(r.Acknowledged, now))
 	keys := make([]string, 0, len(r.Labels))
 	for k := range r.Labels {
@@ -136,6 +154,18 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 	}
 	add("labels", strings.Join(keys, " "))
 	return facts
+}
+
+// cancelText says who requested a stop, when and why; empty for none.
+func cancelText(c *job.Cancel, now time.Time) string {
+	if c == nil {
+		return ""
+	}
+	text := fmt.Sprintf("requested by %s %s", c.By, console.Ago(c.At, now))
+	if c.Why != "" {
+		text += ": " + c.Why
+	}
+	return text
 }
 
 // agentTime returns a time of the agent's clock; empty for none.
@@ -163,7 +193,11 @@ func outputText(r job.Run) string {
 	case r.Output.Complete:
 		text += ", complete"
 	case len(r.Output.Gaps) > 0:
-		text += ", with " + console.Count(int64(len(r.Output.Gaps)), "gap")
+		missing := int64(0)
+		for _, g := range r.Output.Gaps {
+			missing += g.Bytes
+		}
+		text += ", with " + console.Count(int64(len(r.Output.Gaps)), "gap") + " of " + job.Bytes(missing) + " in all"
 	case r.State.Terminal():
 		text += ", not verified as complete"
 	}

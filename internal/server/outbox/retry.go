@@ -47,7 +47,8 @@ func (s *Outbox) RetryRun(ctx context.Context, in *actionRequest) (*route.Respon
 	if errors.As(err, &no) {
 		detail := no.Why
 		if no.Run.State.Terminal() {
-			detail += "; start the job again on " + hostText(no.Run.Host) + " with: " + restartCommand(&no.Run)
+			detail += "; start the job again on " + hostText(no.Run.Host) + " with: " + restartCommand(&no.Run) +
+				" (that is another run; give it the limits, retries, caches and variables that this one had: the server does not know them)"
 		}
 		return nil, httpio.NewProblem(http.StatusConflict, "%s", detail)
 	}
