@@ -13,5 +13,5 @@ type program struct{ *command.Program }
 // Commands returns the commands of this package. Those below the command job are joined with ofJobs.
 func Commands(c *command.Program, ofJobs ...*cobra.Command) []*cobra.Command {
 	p := &program{c}
-	return []*cobra.Command{p.jobs(), p.job(ofJobs), p.policy()}
+	return []*cobra.Command{p.job(ofJobs), p.jobs(), p.policy()}
 }
