@@ -11,6 +11,7 @@ import (
 	"stint.dev/stint/internal/cli/accesscmd"
 	"stint.dev/stint/internal/cli/agentcmd"
 	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/completion"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/defcmd"
 	"stint.dev/stint/internal/cli/deletecmd"
@@ -29,7 +30,15 @@ func Main(args []string, version string) int {
 	}
 	taken := agentcmd.TakeSignals(args)
 	c := &console.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
-	return agentcmd.Execute(newRoot(c, taken, version), c, args)
+	return execute(newRoot(c, taken, version), c, args, version)
+}
+
+// execute runs the command that args name, or completes them.
+func execute(root *cobra.Command, c *console.Console, args []string, version string) int {
+	if completion.Asked(args) {
+		completion.Set(root, &command.Program{Console: c, Version: version})
+	}
+	return agentcmd.Execute(root, c, args)
 }
 
 // newRoot makes the command stint with everything below it.
@@ -44,7 +53,7 @@ func newRoot(c *console.Console, taken *signals.Taker, version string) *cobra.Co
 	root.AddCommand(notifycmd.Command(p))
 	root.AddCommand(deletecmd.Command(p))
 	root.AddCommand(accesscmd.Commands(p)...)
-	root.AddCommand(importcmd.Command(p))
+	root.AddCommand(importcmd.Command(p), completion.Command(p))
 	root.AddCommand(servercmd.Commands(p, func(ctx context.Context, args []string) error {
 		again := newRoot(c, nil, version)
 		again.SetArgs(args)

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/cli/command"
-	"stint.dev/stint/internal/cli/completion"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/croncmd"
 	"stint.dev/stint/internal/cli/exitcode"
@@ -49,7 +48,7 @@ func Root(c *console.Console, taken *signals.Taker, version, name, short, long s
 	a := &agentProgram{Console: c, version: version, signals: taken}
 	root.AddCommand(a.run(), a.flush(), a.attempt(), a.finishAttempt(), a.cacheCommand(), a.doctor(), a.versionCommand())
 	p := &command.Program{Console: c, Version: version}
-	root.AddCommand(workercmd.Command(p), croncmd.Command(p), completion.Command(p, name))
+	root.AddCommand(workercmd.Command(p), croncmd.Command(p))
 	return root
 }
 
@@ -60,9 +59,6 @@ func Execute(root *cobra.Command, c *console.Console, args []string) int {
 		own[i] = strings.Clone(arg)
 	}
 	root.SetArgs(own)
-	if completion.Asked(own) {
-		completion.Set(root, &command.Program{Console: c})
-	}
 	cmd, err := runCommand(root, args)
 	c.Report(root.Name(), err)
 	c.Flush()

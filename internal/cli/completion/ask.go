@@ -19,15 +19,17 @@ import (
 )
 
 const (
-	// limit bounds the wait for whatever is offered, and askLimit that for the server: what is kept is offered then.
+	// limit bounds the wait for all that is offered, and askLimit that for the server: what is kept is offered then.
 	limit    = 300 * time.Millisecond
 	askLimit = 240 * time.Millisecond
+	// keptLimit bounds the wait for what is kept when all the time has gone to other questions.
+	keptLimit = 20 * time.Millisecond
 )
 
 // answer returns what a server answers to a question, or what is kept of its last answer; nothing if neither is to
 // be had in time.
 func (r request) answer(question string, ask func(context.Context, *client.Client) ([]item, error)) []item {
-	items, err := bounded.Call(limit, func() ([]item, error) {
+	items, err := bounded.Call(max(limit-time.Since(r.began), keptLimit), func() ([]item, error) {
 		c, token, err := r.client()
 		if err != nil {
 			return nil, err
@@ -39,7 +41,7 @@ func (r request) answer(question string, ask func(context.Context, *client.Clien
 		if fresh {
 			return old, nil
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), askLimit)
+		ctx, cancel := context.WithDeadline(context.Background(), r.began.Add(askLimit))
 		defer cancel()
 		items, err := ask(ctx, c)
 		if err != nil {

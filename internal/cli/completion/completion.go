@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -28,7 +29,8 @@ var fish string
 var scripts = map[string]string{"bash": bash, "zsh": zsh, "fish": fish}
 
 // Command returns the command that prints the script of a shell.
-func Command(p *command.Program, program string) *cobra.Command {
+func Command(p *command.Program) *cobra.Command {
+	const program = "stint" // stint-agent, which is kept small, has no completion
 	shells := slices.Sorted(maps.Keys(scripts))
 	return &cobra.Command{
 		Use:   "completion " + strings.Join(shells, "|"),
@@ -73,7 +75,7 @@ func Set(root *cobra.Command, p *command.Program) {
 	}
 	if cmd := root; cmd.ValidArgs == nil && cmd.ValidArgsFunction == nil {
 		cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			return complete(request{p, cmd, args, typed}, argument(cmd, args))
+			return complete(request{p, cmd, args, typed, time.Now()}, argument(cmd, args))
 		}
 	}
 	root.LocalFlags().VisitAll(func(f *pflag.Flag) {
@@ -86,7 +88,7 @@ func Set(root *cobra.Command, p *command.Program) {
 				}
 				return offered(items, typed), cobra.ShellCompDirectiveNoFileComp
 			}
-			return complete(request{p, cmd, args, typed}, OptionKind(cmd, f))
+			return complete(request{p, cmd, args, typed, time.Now()}, OptionKind(cmd, f))
 		})
 	})
 }
@@ -97,6 +99,7 @@ type request struct {
 	cmd   *cobra.Command
 	args  []string // before the word
 	typed string   // the beginning of the word
+	began time.Time
 }
 
 // item is a value that can be typed, and what it is.
