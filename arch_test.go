@@ -166,7 +166,7 @@ var table = []row{
 	{"internal/worker", "job internal/agent/bounded internal/agent/filelock internal/clock internal/agent/process/children internal/agent/process/member internal/agent/process/procfs internal/agent/spool internal/agent/statedir", "github.com/google/uuid golang.org/x/sys", "takes runs and starts agents; what an agent does, and which server it is, others know"},
 
 	{"internal/cli/option", "", "github.com/spf13/pflag", "options: flag, environment and help from one row"},
-	{"internal/cli/console", "job internal/agent/sink", "github.com/rivo/uniseg golang.org/x/term golang.org/x/sys", "tables, colours and progress for people; how wide a text is says a table of Unicode"},
+	{"internal/cli/console", "job internal/agent/sink", "golang.org/x/term golang.org/x/sys golang.org/x/text", "tables, colours and progress for people; how wide a text is says a table of Unicode"},
 	{"internal/cli/clitest", "internal/cli/console", "github.com/spf13/cobra", "runs commands, for tests"},
 	{"internal/cli/await", "job client internal/agent/exit internal/cli/console", "", "waits for runs over the API; the exit codes are those of the agent"},
 	{"internal/cli/command", "internal/due job job/ref client internal/agent/bounded internal/agent/process internal/cli/option internal/cli/console", "github.com/spf13/cobra", "the options that lead to a server, the client made of them, and checks of arguments, for both programs"},

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/rivo/uniseg"
 )
 
 // Column is a column of a table. Widths are in cells of a terminal.
@@ -265,34 +263,4 @@ func (c Cell) cut(n int) string {
 		return Cut(c.Text, n-tail) + c.Tail
 	}
 	return Cut(c.Text+c.Tail, n)
-}
-
-// Cells returns how many cells of a terminal a text takes.
-func Cells(text string) int {
-	for i := range len(text) {
-		if text[i] >= 0x80 {
-			return uniseg.StringWidth(text)
-		}
-	}
-	return len(text) // texts are cleaned, so that each character of ASCII takes one
-}
-
-// Cut shortens text to n cells of a terminal and marks the cut with an ellipsis. It never parts a character from marks
-// that combine with it.
-func Cut(text string, n int) string {
-	if n < 1 || Cells(text) <= n {
-		return text
-	}
-	kept, used, state := 0, 0, -1
-	for rest := text; rest != ""; {
-		var cluster string
-		var w int
-		cluster, rest, w, state = uniseg.FirstGraphemeClusterInString(rest, state)
-		if used+w > n-1 {
-			break
-		}
-		used += w
-		kept += len(cluster)
-	}
-	return text[:kept] + "…"
 }
