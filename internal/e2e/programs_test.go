@@ -59,7 +59,12 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	for name, flags := range map[string][]string{"stint": nil, "stint-agent": {"-tags", "nethttpomithttp2", "-gcflags=crypto/...=-l"}} { // as make build
+	agent := []string{
+		"-tags", "nethttpomithttp2", "-gcflags=crypto/...=-l", "-gcflags=github.com/spf13/...=-l", "-gcflags=github.com/netresearch/...=-l",
+		"-gcflags=stint.dev/stint/internal/cli/...=-l", "-gcflags=stint.dev/stint/internal/definition=-l", "-gcflags=stint.dev/stint/internal/policy=-l",
+		"-gcflags=stint.dev/stint/internal/yaml=-l",
+	} // AGENT_FLAGS of the Makefile
+	for name, flags := range map[string][]string{"stint": nil, "stint-agent": agent} {
 		args := append([]string{"build", "-trimpath", "-ldflags", "-s -w -X main.version=e2e"}, flags...)
 		build := exec.Command("go", append(args, "-o", dir+"/", "stint.dev/stint/cmd/"+name)...)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")

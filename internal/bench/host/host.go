@@ -59,7 +59,11 @@ func (h *Host) build() error {
 	if err := os.Chmod(h.Dir, 0o755); err != nil { // the ordinary user of one measurement runs them too
 		return err
 	}
-	agent := []string{"-tags", "nethttpomithttp2", "-gcflags=crypto/...=-l"} // as make build
+	agent := []string{
+		"-tags", "nethttpomithttp2", "-gcflags=crypto/...=-l", "-gcflags=github.com/spf13/...=-l", "-gcflags=github.com/netresearch/...=-l",
+		"-gcflags=stint.dev/stint/internal/cli/...=-l", "-gcflags=stint.dev/stint/internal/definition=-l", "-gcflags=stint.dev/stint/internal/policy=-l",
+		"-gcflags=stint.dev/stint/internal/yaml=-l",
+	} // AGENT_FLAGS of the Makefile
 	for name, flags := range map[string][]string{"cmd/stint": nil, "cmd/stint-agent": agent, "internal/bench/wrapper": nil, "internal/bench/noop": nil, "internal/bench/loop": nil} {
 		args := append([]string{"build", "-trimpath", "-ldflags", "-s -w"}, flags...)
 		build := exec.Command("go", append(args, "-o", h.Dir+"/", "stint.dev/stint/"+name)...)
