@@ -84,6 +84,8 @@ func TestWrongUses(t *testing.T) {
 		{"run --stop-signal BOO -- true", 2, `--stop-signal: "BOO" is none of TERM`},
 		{"run --job team/backup -- true", 2, "as in team-backup"},
 		{"run --job a#1 -- true", 2, "as in a-1"},
+		{"runs --job team/backup", 2, "--job: "},
+		{"queue --job team/backup", 2, "--job: "},
 		{"runs --limit x", 2, `--limit: "x" is not a number`},
 		{"runs --state run", 2, "the states are queued"},
 		{"logs x --tail 0", 2, "--tail: 0 is not a whole number from 1"},

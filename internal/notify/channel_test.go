@@ -324,6 +324,7 @@ func TestCheckRefusesWithPlaceAndReason(t *testing.T) {
 		"url: it has no":        func(r *api.Route) { r.URL = "example.org" },
 		"url: the scheme":       func(r *api.Route) { r.URL = "gopher://example.org" },
 		"url: it has no host":   func(r *api.Route) { r.URL = "https:///x" },
+		"url: teams: host":      func(r *api.Route) { r.URL = "teams://" },
 		"url: it is not":        func(r *api.Route) { r.URL = "https://a b\x7f/" },
 		"url: it has asterisks": func(r *api.Route) { r.URL = "smtp://u:*****@h/?from=a@b.c&to=a@b.c" },
 		"url: from":             func(r *api.Route) { r.URL = "smtp://example.org/?to=a@b.c" },

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/discord"
@@ -101,7 +102,7 @@ func newChat(scheme, raw string, g guard) (*chat, error) {
 		u.RawQuery = q.Encode()
 	}
 	c := &chat{make: make, url: u, guard: g}
-	if _, err := c.begin(&http.Client{Transport: noNetwork{}}); err != nil {
+	if _, err := c.begin(&http.Client{Transport: &noNetwork{}}); err != nil {
 		return nil, fmt.Errorf("url: %s", cause(err))
 	}
 	return c, nil
@@ -110,9 +111,27 @@ func newChat(scheme, raw string, g guard) (*chat, error) {
 // errNoNetwork is the error for a service that uses the network while its URL is checked.
 var errNoNetwork = errors.New("a route is checked without the network")
 
-type noNetwork struct{}
+// noNetwork fails every request, and counts them.
+type noNetwork struct{ requests atomic.Int64 }
 
-func (noNetwork) RoundTrip(*http.Request) (*http.Response, error) { return nil, errNoNetwork }
+func (n *noNetwork) RoundTrip(*http.Request) (*http.Response, error) {
+	n.requests.Add(1)
+	return nil, errNoNetwork
+}
+
+// check returns an error for a URL with which the service would send no request, for what it lacks: some services
+// find that out only when they send.
+func (c *chat) check() error {
+	var n noNetwork
+	s, err := c.begin(&http.Client{Transport: &n})
+	if err != nil {
+		return fmt.Errorf("url: %s", cause(err))
+	}
+	if err := deliver(s, "check", ""); err != nil && n.requests.Load() == 0 {
+		return fmt.Errorf("url: %s: %s", strings.ToLower(c.url.Scheme), cause(err))
+	}
+	return nil
+}
 
 // begin returns the service for the URL, which uses only the given client.
 func (c *chat) begin(client *http.Client) (s service, err error) {

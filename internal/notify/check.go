@@ -43,8 +43,14 @@ func Check(r api.Route, o Options) error {
 	if strings.Contains(r.URL, mask) {
 		return errors.New("url: it has asterisks in place of the password; give the whole URL")
 	}
-	if _, err := open(r, guard{o.PrivateTargets}); err != nil {
+	channel, err := open(r, guard{o.PrivateTargets})
+	if err != nil {
 		return err
+	}
+	if c, ok := channel.(*chat); ok {
+		if err := c.check(); err != nil {
+			return err
+		}
 	}
 	if err := checkMatch(r.Match); err != nil {
 		return err

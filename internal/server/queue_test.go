@@ -143,13 +143,14 @@ func TestSubmitAgain(t *testing.T) {
 	byHand := newSketch(t, "nightly", nil).command().finish(0)
 	l.send(byHand)
 	for says, bad := range map[string]job.SubmitRequest{
-		"not of":         {Job: "report", Again: "ad-hoc#1"},
-		"PASSWORD":       {Job: "ad-hoc", Again: "ad-hoc#2"},
-		"on its host":    {Job: "nightly", Again: byHand.id},
-		"leave":          {Job: "ad-hoc", Again: "ad-hoc#1", Command: &job.Spec{Args: []string{"false"}}},
-		"neither":        {Job: "ad-hoc", Again: "ad-hoc#1", Parameters: map[string]string{"A": "1"}},
-		"NIGHT":          {Job: "report", Again: "report#1", Parameters: map[string]string{"NIGHT": "1"}},
-		"wants a number": {Job: "report", Again: "x#y#z"},
+		"not of":            {Job: "report", Again: "ad-hoc#1"},
+		"PASSWORD":          {Job: "ad-hoc", Again: "ad-hoc#2"},
+		"on its host":       {Job: "nightly", Again: byHand.id},
+		"leave":             {Job: "ad-hoc", Again: "ad-hoc#1", Command: &job.Spec{Args: []string{"false"}}},
+		"neither":           {Job: "ad-hoc", Again: "ad-hoc#1", Parameters: map[string]string{"A": "1"}},
+		"NIGHT":             {Job: "report", Again: "report#1", Parameters: map[string]string{"NIGHT": "1"}},
+		"wants a number":    {Job: "report", Again: "report#z"},
+		"has the character": {Job: "report", Again: "x#y#z"},
 	} {
 		p := l.submit(newID(), bad).problem(t, http.StatusBadRequest)
 		if !strings.Contains(p.Detail, says) || strings.Contains(p.Detail, "hunter2") {

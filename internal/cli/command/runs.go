@@ -32,6 +32,17 @@ func OneRun(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// CheckJobOption refuses a value of --job that no job can be named; "" is no value.
+func CheckJobOption(name string) error {
+	if name == "" {
+		return nil
+	}
+	if err := job.CheckName(name); err != nil {
+		return option.Usagef("--job: %v", err)
+	}
+	return nil
+}
+
 // FindRun returns the run that a person names. The name of an attempt is refused.
 func FindRun(ctx context.Context, c *client.Client, text string) (job.Run, error) {
 	run, attempt, err := FindAttempt(ctx, c, text)

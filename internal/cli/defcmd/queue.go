@@ -32,6 +32,9 @@ func (p *program) queue() *cobra.Command {
 		if limit < 1 || limit > 500 || limit != float64(int(limit)) {
 			return job.QueuePage{}, option.Usagef("--limit: %v is not a whole number from 1 to 500", limit)
 		}
+		if err := command.CheckJobOption(r.Opts.Text("job")); err != nil {
+			return job.QueuePage{}, err
+		}
 		return r.Queue(ctx, client.QueueQuery{Job: r.Opts.Text("job"), Group: r.Opts.Text("group"), Held: r.Opts.On("held"), Limit: int(limit)})
 	}, func(page job.QueuePage) string { return p.queueText(page, time.Now()) })
 	cmd.AddCommand(p.queueRelease(), p.queueMove())
@@ -107,6 +110,9 @@ the backup. stint queue --held lists them with the reason.`,
 	}, []option.Option{
 		{FlagOnly: true, Name: "job", Value: "NAME", Help: "only runs of this job"},
 	}, func(ctx context.Context, r command.Request) (job.QueueReleaseReply, error) {
+		if err := command.CheckJobOption(r.Opts.Text("job")); err != nil {
+			return job.QueueReleaseReply{}, err
+		}
 		n, err := r.ReleaseQueue(ctx, r.Opts.Text("job"), command.UserName())
 		return job.QueueReleaseReply{Released: n}, err
 	}, func(r job.QueueReleaseReply) string {

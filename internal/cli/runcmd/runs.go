@@ -109,6 +109,9 @@ func runsQuery(opts *option.Set, args []string, now time.Time) (client.RunsQuery
 		}
 		q.Job = args[0]
 	}
+	if err := command.CheckJobOption(q.Job); err != nil {
+		return q, err
+	}
 	for _, s := range q.State {
 		if !job.State(s).Valid() {
 			return q, option.Usagef("--state: %s is not a state; the states are %s", job.Quote(s), stateNames())
