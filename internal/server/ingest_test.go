@@ -28,7 +28,7 @@ func TestAppendsBecomeARun(t *testing.T) {
 
 	var first, again, last job.AppendReply
 	l.do("POST", journalPath(s.id, 1, 0), data[:half]).ok(t, &first)
-	if first != (job.AppendReply{Run: s.id, Attempt: 1, Server: l.store.Installation(), Size: half}) {
+	if first != (job.AppendReply{Run: s.id, Attempt: 1, Server: l.store.Installation(), Size: half, Number: 1}) {
 		t.Errorf("reply %+v", first)
 	}
 	if first.Size != half {
