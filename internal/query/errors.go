@@ -54,12 +54,23 @@ func (e *AmbiguousError) Error() string {
 
 // ActiveJobError is the error of a job that cannot be deleted, because it has active runs.
 type ActiveJobError struct {
-	Job  string
-	Runs int64
+	Job     string
+	Runs    int64 // that are active
+	Deleted int64 // that had ended, and were deleted before a run of the job began
 }
 
 func (e *ActiveJobError) Error() string {
-	return fmt.Sprintf("%d runs of job %s are active: cancel them first", e.Runs, job.Quote(e.Job))
+	text := fmt.Sprintf("%d runs of job %s are active: cancel them first", e.Runs, job.Quote(e.Job))
+	if e.Runs == 1 {
+		text = fmt.Sprintf("1 run of job %s is active: cancel it first", job.Quote(e.Job))
+	}
+	switch {
+	case e.Deleted == 1:
+		text += "; 1 that had ended was deleted before"
+	case e.Deleted > 1:
+		text += fmt.Sprintf("; %d that had ended were deleted before", e.Deleted)
+	}
+	return text
 }
 
 // ActiveRunError is the error of a run that cannot be deleted, because it has not ended.

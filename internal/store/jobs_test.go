@@ -128,7 +128,7 @@ func deleteJobThatGoesOn(t *testing.T, s *store.Store) {
 		must(t, s.Exec(t.Context(), `CREATE TRIGGER ask_for_retry AFTER DELETE ON runs BEGIN `+retry+`; END`))
 	}
 	var active *query.ActiveJobError
-	if n, err := s.DeleteJob(t.Context(), "nightly", "mia"); !errors.As(err, &active) || active.Runs != 1 || n != 1 {
+	if n, err := s.DeleteJob(t.Context(), "nightly", "mia"); !errors.As(err, &active) || active.Runs != 1 || active.Deleted != 1 || n != 1 {
 		t.Errorf("deleted %d runs: %v; want 1, and the other one is active", n, err)
 	}
 	if !gone(t, s, deleted) || gone(t, s, stays) {

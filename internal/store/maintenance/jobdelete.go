@@ -49,7 +49,7 @@ func (s *Maintenance) DeleteJob(ctx context.Context, name, by string) (runs int6
 		case err != nil || left == 0:
 			return runs, err
 		case active > 0:
-			return runs, &query.ActiveJobError{Job: name, Runs: active}
+			return runs, &query.ActiveJobError{Job: name, Runs: active, Deleted: runs}
 		}
 	}
 }
