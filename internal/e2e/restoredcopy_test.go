@@ -87,6 +87,12 @@ func TestRestoredCopy(t *testing.T) {
 		if resp.StatusCode != http.StatusConflict || still.count() != 0 {
 			t.Errorf("a test message of the restored copy: HTTP %d, %d messages", resp.StatusCode, still.count())
 		}
+		if r := a.run("delete", "--server", one.url, "--yes", "ended#1"); r.code != 0 {
+			t.Fatalf("%+v", r)
+		}
+		eventually(t, "the bytes of a run that was deleted on the copy are erased", func() bool {
+			return strings.Contains(one.stderr.String(), "deleted runs are erased")
+		})
 		if strings.Contains(string(two.get("/readyz")), "restored") || strings.Contains(string(s.get("/readyz")), "restored") {
 			t.Error("an original says that it is a copy")
 		}

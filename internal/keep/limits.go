@@ -137,6 +137,9 @@ type Check struct {
 	Wanted Limits
 	Counts map[Setting]Count // of the limits that are Unseen
 	AtOnce bool              // --keep-now
+	// Alone says that no other server uses the database: what this one does not use any more is forgotten at once. So are
+	// limits of policies, which are the same for all servers.
+	Alone bool
 	// Forgets says that the server has run for long enough to forget what no other one uses.
 	Forgets bool
 }
@@ -197,7 +200,7 @@ func (t Table) Decide(l Check) Change {
 		}
 	}
 	for _, r := range t {
-		if !used[r] && l.Forgets && l.Now.Sub(r.UsedAt) > staleAfter {
+		if !used[r] && (l.Alone || r.Job != "" || l.Forgets && l.Now.Sub(r.UsedAt) > staleAfter) {
 			c.Forget = append(c.Forget, r)
 		}
 	}

@@ -128,20 +128,22 @@ func TestTheDelayEnds(t *testing.T) {
 	}
 }
 
-// A limit that no server has used for an hour is forgotten by one that has run for long enough, and then waits again.
+// A limit that no server has used for an hour is forgotten by one that has run for long enough, and then waits again. The only
+// server of a database forgets at once what it does not use any more.
 func TestUnusedLimitsAreForgotten(t *testing.T) {
 	table := Table{inForce(allRuns, 4), inForce(allRuns, 40)}
 	for _, c := range []struct {
-		name    string
-		after   time.Duration
-		forgets bool
-		want    int
+		name           string
+		after          time.Duration
+		alone, forgets bool
+		want           int
 	}{
-		{"soon", time.Hour, true, 0},
-		{"by a server that has just started", 2 * time.Hour, false, 0},
-		{"later", 2 * time.Hour, true, 1},
+		{"soon", time.Hour, false, true, 0},
+		{"by a server that has just started", 2 * time.Hour, false, false, 0},
+		{"later", 2 * time.Hour, false, true, 1},
+		{"by the only server", time.Hour, true, false, 1},
 	} {
-		change := table.Decide(Check{Now: noon.Add(c.after), Wanted: Limits{allRuns: 40}, Forgets: c.forgets})
+		change := table.Decide(Check{Now: noon.Add(c.after), Wanted: Limits{allRuns: 40}, Alone: c.alone, Forgets: c.forgets})
 		if len(change.Forget) != c.want || len(change.Store) != 1 {
 			t.Errorf("%s: %+v", c.name, change)
 		}
@@ -149,6 +151,25 @@ func TestUnusedLimitsAreForgotten(t *testing.T) {
 			if r.Limit != 4 {
 				t.Errorf("%s: %+v is forgotten", c.name, r)
 			}
+		}
+	}
+}
+
+// Whoever makes a limit looser and then stricter again by mistake is not caught by the one of before: also of policies, which
+// all servers share.
+func TestALooserLimitReplacesTheOneInForce(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		of    Setting
+		alone bool
+	}{{"of the only server", allRuns, true}, {"of a policy", ofA, false}} {
+		table := Table{inForce(c.of, 5)}
+		table = table.apply(table.Decide(Check{Now: noon, Wanted: Limits{c.of: 50}, Alone: c.alone}))
+		change := table.Decide(Check{
+			Now: noon.Add(time.Minute), Wanted: Limits{c.of: 6}, Alone: c.alone, Counts: map[Setting]Count{c.of: {Runs: 13, Of: 29}},
+		})
+		if len(change.Begun) != 1 || change.Limits[c.of] != 50 {
+			t.Errorf("%s: %+v", c.name, change)
 		}
 	}
 }

@@ -149,6 +149,11 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 			act(watch, db, monitor, outbox, s, cfg.Access.TokenFiles, cfg.Log)
 			return nil
 		})
+	} else {
+		group.Go(func() error {
+			db.EraseDeleted(watch)
+			return nil
+		})
 	}
 	group.Go(func() error {
 		defer stopWatch()

@@ -19,6 +19,7 @@ var notReached = []string{
 	"Backups of the server have a copy until they are deleted; a database that is restored from one has it again.",
 	"A host that has not delivered its journal keeps it until its agent or stint flush reaches the server.",
 	"Notifications that were sent may quote the last lines of the output.",
+	"The audit log and the log of the server have the reasons of cancellations.",
 	"A bucket that keeps versions of objects, and copies of PostgreSQL such as replicas and archived write-ahead log, keep theirs.",
 }
 

@@ -164,8 +164,8 @@ const (
 	erasePause = 4 * time.Minute
 )
 
-// eraseLoop erases until ctx ends.
-func (s *Maintenance) eraseLoop(ctx context.Context) {
+// EraseDeleted erases what was deleted by request until ctx ends. Maintain does so too.
+func (s *Maintenance) EraseDeleted(ctx context.Context) {
 	failures := periodic.Failures{
 		Log: s.Log, Failing: "the bytes of deleted runs could not be erased yet; it is tried again", Working: "the bytes of deleted runs are erased again",
 	}

@@ -116,7 +116,7 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 			return nil
 		})
 	})
-	all.Go(func() { s.eraseLoop(ctx) })
+	all.Go(func() { s.EraseDeleted(ctx) })
 	all.Wait()
 }
 

@@ -49,7 +49,10 @@ func (s *Retention) Follow(ctx context.Context, now time.Time, server keep.Limit
 		return nil, err
 	}
 	jobs := s.jobsOf(table)
-	check := keep.Check{Now: now, Wanted: table.Wanted(server, jobs), AtOnce: atOnce, Forgets: s.SinceBoot()-s.begun >= forgetsAfter}
+	check := keep.Check{
+		Now: now, Wanted: table.Wanted(server, jobs), AtOnce: atOnce,
+		Alone: !s.Dialect.Postgres, Forgets: s.SinceBoot()-s.begun >= forgetsAfter,
+	}
 	if check.Counts, err = s.counts(ctx, now, table, check.Wanted); err != nil {
 		return nil, err
 	}
