@@ -340,7 +340,7 @@ type AppendReply struct {
 
 // Kinds of events that change neither state nor health: the agent has stopped itself and
 // the job, or both go on; a person acknowledged the run, or undid that; the server found out
-// why the run ended badly; a worker that had a claim of the run did not start it.
+// why the run ended badly; a worker that had a claim of the run did not start it; the agent noted something.
 const (
 	EventSuspended      = "suspended"
 	EventResumed        = "resumed"
@@ -348,6 +348,7 @@ const (
 	EventUnacknowledged = "unacknowledged"
 	EventDiagnosed      = "diagnosed"
 	EventClaimEnded     = "claim_ended"
+	EventNote           = "note"
 )
 
 // RunEvent is one change of state or health, as the history keeps it.

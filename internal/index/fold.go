@@ -18,6 +18,12 @@ type Fact struct {
 	Evidence string
 }
 
+// Note is a note of the agent that the append had.
+type Note struct {
+	At   time.Time // the agent's clock
+	Text string
+}
+
 // FoldResult is the result of folding an append.
 type FoldResult struct {
 	State State
@@ -25,6 +31,7 @@ type FoldResult struct {
 	Head    BlockHead
 	Samples []job.Sample
 	Facts   []Fact
+	Notes   []Note
 	// Tail is the number of bytes at the end of the data that are not a whole record yet. They are not part
 	// of State.Size, and the next data must begin with them.
 	Tail int

@@ -258,7 +258,8 @@ func (f *folder) note(rec journal.Record) error {
 	v := &f.State.View
 	f.stoppedProcesses(p)
 	if len(v.Notes) < maxNotes {
-		v.Notes = append(v.Notes, CleanText(p.Text, maxText))
+		text := CleanText(p.Text, maxText)
+		v.Notes, f.Notes = append(v.Notes, text), append(f.Notes, Note{rec.At, text})
 		return nil
 	}
 	f.State.DroppedNotes++

@@ -15,6 +15,7 @@ import (
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
+	"stint.dev/stint/journal"
 )
 
 type runPage struct {
@@ -193,6 +194,37 @@ func TestCancel(t *testing.T) {
 	}
 	if want := []string{"starting", "running", "stopping"}; !slices.Equal(tos, want) {
 		t.Errorf("states %v, want %v", tos, want)
+	}
+}
+
+// Notes of the agent are events, at the place and time at which it wrote them, and as few as the run has notes.
+func TestNotesAreEvents(t *testing.T) {
+	l := start(t, server.Config{})
+	s := newSketch(t, "train", nil).command()
+	s.add(journal.TypeNote, journal.Note{Step: -1, Text: "first\x1b[2J"})
+	at := s.at
+	done := l.deliver(s, 0, 1<<20)
+	var got struct{ Events []job.RunEvent }
+	l.get("/api/v1/runs/"+s.id+"/events").ok(t, &got)
+	if n := len(got.Events); n != 3 {
+		t.Fatalf("while it runs: %+v", got.Events)
+	}
+	if e := got.Events[2]; e.Kind != job.EventNote || e.From != "running" || e.To != e.From || e.Attempt != 1 || e.Clock != "agent" ||
+		!e.At.Equal(at.Truncate(time.Microsecond)) || !strings.HasPrefix(e.Evidence, "first") || strings.Contains(e.Evidence, "\x1b") {
+		t.Errorf("%+v, and the note is of %s", e, at)
+	}
+	for range 300 {
+		s.add(journal.TypeNote, journal.Note{Step: -1, Text: "more"})
+	}
+	l.deliver(s.finish(0), done, 1<<20)
+	l.get("/api/v1/runs/"+s.id+"/events?limit=1000").ok(t, &got)
+	var kinds []string
+	for _, e := range got.Events {
+		kinds = append(kinds, e.Kind)
+	}
+	want := "state state" + strings.Repeat(" note", len(l.run(s.id).Notes)) + " state"
+	if text := strings.Join(kinds, " "); text != want {
+		t.Errorf("events %s, want %s", text, want)
 	}
 }
 

@@ -21,7 +21,7 @@ func (p *program) events() *cobra.Command {
 		Use:   "events [flags] RUN",
 		Short: "List what happened to a run, in order",
 		Long: `List what happened to a run, in order: its attempts, states and findings, cancels, retries and
-acknowledgements with who and why, its diagnosis, and which messages were sent about it. Times are
+acknowledgements with who and why, its diagnosis, what its agent noted, and which messages were sent about it. Times are
 those of the server, where it saw what happened, else those of the agent; --json says which.
 
 ` + command.RunHelp,

@@ -53,6 +53,7 @@ func joinFolded(whole, f *index.FoldResult) {
 	whole.Work += f.Work
 	whole.Samples = append(whole.Samples, f.Samples...)
 	whole.Facts = append(whole.Facts, f.Facts...)
+	whole.Notes = append(whole.Notes, f.Notes...)
 	switch {
 	case f.Head.Size == 0:
 	case whole.Head.Size == 0:

@@ -258,10 +258,7 @@ func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables
 		}
 	}
 	if !known || applied.begins {
-		if err := g.expect(ctx, applied.row.Run.Job, f.State.Due, now); err != nil {
-			return job.Run{}, nil, err
-		}
-		if err := tables.NoteStart(ctx, g.Tx, applied.row.Run.Job, applied.row.Run.StartAt, now); err != nil {
+		if err := g.noteStart(ctx, &applied.row.Run, f, now); err != nil {
 			return job.Run{}, nil, err
 		}
 	}
@@ -270,7 +267,8 @@ func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables
 			return job.Run{}, nil, err
 		}
 	}
-	if err := tables.QueueEvents(ctx, g.Tx, applied.events); err != nil {
+	events := withNotes(&applied.row.Run, applied.events, f.Notes)
+	if err := tables.QueueEvents(ctx, g.Tx, events); err != nil {
 		return job.Run{}, nil, err
 	}
 	if err := g.afterAppend(ctx, row.Run.Status, &applied, f, now); err != nil {
@@ -290,7 +288,15 @@ func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables
 	applied.row.Run = tables.WithCut(applied.row.Run, attempt.Cut)
 	g.Runs[a.Run] = &applied.row
 	g.DirtyRuns[a.Run] = true
-	return applied.row.Run, applied.events, nil
+	return applied.row.Run, events, nil
+}
+
+// noteStart stores when the job of a run that starts is expected, if its agent says so, and that it started.
+func (g *Group) noteStart(ctx context.Context, run *job.Run, f *index.FoldResult, now time.Time) error {
+	if err := g.expect(ctx, run.Job, f.State.Due, now); err != nil {
+		return err
+	}
+	return tables.NoteStart(ctx, g.Tx, run.Job, run.StartAt, now)
 }
 
 // insertRun creates a run, which w identifies on a wire unless it is nil.
