@@ -144,17 +144,14 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	watch, stopWatch := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatch()
 	var group errgroup.Group
-	if copied.IsZero() {
-		group.Go(func() error {
+	group.Go(func() error {
+		if copied.IsZero() {
 			act(watch, db, monitor, outbox, s, cfg.Access.TokenFiles, cfg.Log)
-			return nil
-		})
-	} else {
-		group.Go(func() error {
-			db.EraseDeleted(watch)
-			return nil
-		})
-	}
+		} else {
+			db.EraseDeleted(watch) // what somebody deletes from the copy
+		}
+		return nil
+	})
 	group.Go(func() error {
 		defer stopWatch()
 		return s.Serve(ctx, cfg.Listener)
