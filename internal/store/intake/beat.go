@@ -126,7 +126,7 @@ func beatLists(beats map[tables.AttemptKey]lease.Beat) []db.Column {
 		add(3, b.Lease.Microseconds())
 		add(4, db.Micros(now.Add(b.Lease)))
 		add(5, beatPeriod(b.Heartbeat).Microseconds())
-		columns[6].Texts = append(columns[6].Texts, encodeBeat(b.Heartbeat))
+		columns[6].Texts = append(columns[6].Texts, lease.Encode(b.Heartbeat))
 		columns[7].Texts = append(columns[7].Texts, b.Incarnation)
 	}
 	return columns

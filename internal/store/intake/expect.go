@@ -81,18 +81,9 @@ func beginEvidence(ctx context.Context, t *db.Tx, run *job.Run, usual []band.Goo
 
 // noteBeat stores the heartbeat of a run that is updated apart.
 func noteBeat(ctx context.Context, t *db.Tx, b lease.Beat) error {
-	_, err := t.ExecContext(ctx, `UPDATE runs SET beat = $2, disconnected_at = 0 WHERE id = $1`, b.Run, encodeBeat(b.Heartbeat))
+	_, err := t.ExecContext(ctx, `UPDATE runs SET beat = $2, disconnected_at = 0 WHERE id = $1`, b.Run, lease.Encode(b.Heartbeat))
 	if err != nil {
 		return fmt.Errorf("store a heartbeat of run %s: %w", b.Run, err)
 	}
 	return nil
-}
-
-// encodeBeat returns a heartbeat as JSON; an empty object if a figure is not a number.
-func encodeBeat(hb job.Heartbeat) string {
-	text, err := json.Marshal(hb)
-	if err != nil {
-		return "{}"
-	}
-	return string(text)
 }

@@ -267,7 +267,7 @@ func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables
 			return job.Run{}, nil, err
 		}
 	}
-	events := withNotes(&applied.row.Run, applied.events, f.Notes)
+	events := index.WithNotes(&applied.row.Run, applied.events, f.Notes)
 	if err := tables.QueueEvents(ctx, g.Tx, events); err != nil {
 		return job.Run{}, nil, err
 	}

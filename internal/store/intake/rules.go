@@ -84,31 +84,6 @@ func applyAppend(row tables.RunRow, before *index.State, orphaned bool, f *index
 	return out, nil
 }
 
-// withNotes returns the events of an append with one for each of its notes, before the first event that is later.
-func withNotes(run *job.Run, events []job.RunEvent, notes []index.Note) []job.RunEvent {
-	if len(notes) == 0 {
-		return events
-	}
-	all := make([]job.RunEvent, 0, len(events)+len(notes))
-	add := func(n index.Note) {
-		all = append(all, job.RunEvent{
-			Run: run.ID, Attempt: run.Attempt, At: n.At.UTC(), Clock: index.AgentClock, Kind: job.EventNote,
-			From: string(run.State), To: string(run.State), Rule: job.EventNote, Evidence: n.Text,
-		})
-	}
-	for _, e := range events {
-		for len(notes) > 0 && notes[0].At.Before(e.At) {
-			add(notes[0])
-			notes = notes[1:]
-		}
-		all = append(all, e)
-	}
-	for _, n := range notes {
-		add(n)
-	}
-	return all
-}
-
 // allowAttempt moves a run to a state in which another attempt may begin. An agent may retry a run that
 // failed or timed out, but not one that was canceled or has succeeded. If the attempt before has not
 // ended, the error is *index.TooEarlyError, and the agent tries again later.
