@@ -185,7 +185,7 @@ func TestCronDue(t *testing.T) {
 	if got := string(s.get("/api/v1/jobs/backup/due")); !strings.Contains(got, `"cron":"@daily"`) || !strings.Contains(got, `"next_due_at"`) {
 		t.Errorf("the expectation is %s", got)
 	}
-	if got := h.run("cron", "due", "--zone", "Nowhere/At", "--server", s.url, file); got.code != 1 || !strings.Contains(got.stderr, "Nowhere/At") {
+	if got := h.run("cron", "due", "--zone", "Nowhere/At", "--server", s.url, file); got.code != 2 || !strings.Contains(got.stderr, "Nowhere/At") {
 		t.Errorf("%+v", got)
 	}
 }

@@ -34,7 +34,7 @@ func TestLogsGrep(t *testing.T) {
 				t.Errorf("stint logs %s: exit %d, %q %q; want %d, %q", tt.args, got.code, got.stdout, got.stderr, tt.code, tt.want)
 			}
 		}
-		for _, bad := range []string{"--count", "--grep x --tail 3", "--grep x -C 101", "--since yesterday", "--from-line 3 --since 1h"} {
+		for _, bad := range []string{"--count", "--grep x --tail 3", "--grep x -C 101", "--since sometime", "--from-line 3 --since 1h"} {
 			if got := h.run(append([]string{"logs", "--server", s.url, "long#1"}, strings.Fields(bad)...)...); got.code != 2 {
 				t.Errorf("stint logs %s: exit %d, %q", bad, got.code, got.stderr)
 			}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -82,8 +81,31 @@ func Parse(text string) (Expression, error) {
 	return e, nil
 }
 
-// values are what commas separate in a field: * or a value or a range, with a step or without.
-var values = regexp.MustCompile(`^(?:\*|([0-9A-Za-z]+)(-[0-9A-Za-z]+)?)(/[0-9]+)?$`)
+// value is what commas separate in a field: * or a value or a range, with a step or not.
+type value struct {
+	begin, end string // empty for *; end is empty for one value
+	step       string
+}
+
+// parseValue takes a value of a field apart. ok is false for what is none.
+func parseValue(text string) (v value, ok bool) {
+	text, step, hasStep := strings.Cut(text, "/")
+	if hasStep && !consistsOf(step, "0123456789") {
+		return v, false
+	}
+	if text == "*" {
+		return value{step: step}, true
+	}
+	begin, end, isRange := strings.Cut(text, "-")
+	const words = "0123456789abcdefghijklmnopqrstuvwxyz"
+	ok = consistsOf(begin, words) && (!isRange || consistsOf(end, words))
+	return value{begin, end, step}, ok
+}
+
+// consistsOf reports whether a text is not empty and has no other characters, in any case.
+func consistsOf(text, characters string) bool {
+	return text != "" && strings.Trim(strings.ToLower(text), characters) == ""
+}
 
 // last are the greatest values of the fields.
 var last = [5]int{59, 23, 31, 12, 7}
@@ -99,15 +121,15 @@ func mistake(field string, i int) string {
 		if value == "" {
 			return fmt.Sprintf("has a comma without a value in field %d", i+1)
 		}
-		part := values.FindStringSubmatch(value)
-		if part == nil {
+		v, ok := parseValue(value)
+		if !ok {
 			return fmt.Sprintf("is not minute hour day month weekday: %q in field %d is not *, a value or a range such as 1-5 or 0-30/10", value, i+1)
 		}
-		begin, err := strconv.Atoi(part[1])
+		begin, err := strconv.Atoi(v.begin)
 		if err == nil && begin > last[i] || errors.Is(err, strconv.ErrRange) {
 			return fmt.Sprintf("is not minute hour day month weekday: %q in field %d is above the maximum %d", value, i+1, last[i])
 		}
-		if i == 4 && part[3] != "" && dayOf(part[1]) > dayOf(strings.TrimPrefix(part[2], "-")) && part[2] != "" {
+		if i == 4 && v.step != "" && v.end != "" && dayOf(v.begin) > dayOf(v.end) {
 			return fmt.Sprintf("has %q in field 5, a range across Sunday with a step; list the days", value)
 		}
 	}

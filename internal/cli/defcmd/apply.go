@@ -145,7 +145,7 @@ func (p *program) readFile(name string) ([]byte, error) {
 		return nil, fmt.Errorf("read the definition %s: %w", name, err)
 	}
 	if len(text) > definition.MaxSize {
-		return nil, fmt.Errorf("the definition %s has more than %d bytes", name, definition.MaxSize)
+		return nil, option.Usagef("the definition %s has more than %d bytes", name, definition.MaxSize)
 	}
 	return text, nil
 }
@@ -159,7 +159,7 @@ func (p *program) inFiles(err error) error {
 	for _, m := range problem.Mistakes {
 		fmt.Fprintf(p.Err, "%s:%d:%d: %s\n", console.Clean(m.File), m.Line, m.Column, console.Clean(m.Detail))
 	}
-	return fmt.Errorf("nothing was applied: %s", console.Count(int64(len(problem.Mistakes)), "mistake"))
+	return option.Usagef("nothing was applied: %s", console.Count(int64(len(problem.Mistakes)), "mistake"))
 }
 
 // appliedText prints what became of each definition.

@@ -52,7 +52,7 @@ A reader may pause for as long as it likes: stint logs RUN | less.
 		if err != nil {
 			return err
 		}
-		run, err := findLog(ctx, c, args[0], &q)
+		run, err := p.findLogOf(ctx, c, opts.On("follow"), args[0], &q)
 		if err != nil {
 			return err
 		}
@@ -98,6 +98,14 @@ func (p *program) sayIfNotStarted(run job.Run) {
 	default:
 		p.Say("%s has not started: it has no log yet; stint explain %s says why", command.RunName(run), run.ID)
 	}
+}
+
+// findLogOf is findLog; to follow a log, which goes on across restarts of the server, it waits for one that is away.
+func (p *program) findLogOf(ctx context.Context, c *client.Client, follow bool, text string, q *client.LogQuery) (job.Run, error) {
+	if !follow {
+		return findLog(ctx, c, text, q)
+	}
+	return await.Patiently(ctx, await.NewOutage(p.Say), func() (job.Run, error) { return findLog(ctx, c, text, q) })
 }
 
 // findLog returns the run whose log a person names, and sets the attempt that is named with it.
