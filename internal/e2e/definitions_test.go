@@ -100,7 +100,7 @@ func TestMistakesOfAppliedFiles(t *testing.T) {
 	wantResult(t, h.run("apply", filepath.Join(dir, "none.yaml"), "--server", s.url), 2, "none.yaml")
 	wantResult(t, h.run("apply", writeFiles(t, "x.txt", ""), "--server", s.url), 1, "no file that ends in .yaml or .yml")
 	large := writeFiles(t, "large.yaml", strings.Repeat("#", 10<<20))
-	wantResult(t, h.run("apply", large, "--server", s.url), 1, "more than 262144 bytes")
+	wantResult(t, h.run("apply", large, "--server", s.url), 2, "more than 262144 bytes")
 
 	cmd := h.command(stint, "apply", "-", "--server", s.url)
 	cmd.Stdin = strings.NewReader("job: piped\nscript: x\n")
