@@ -60,7 +60,7 @@ type Run struct {
 	// StoppedProcesses is nil unless the agent stopped the job for a limit.
 	StoppedProcesses *StoppedProcesses `json:"stopped_processes,omitempty"`
 	// SentenceTimes are the moments that the sentences of the run name: the evidence of findings
-	// and causes, the diagnosis, and the messages of outcome and steps.
+	// and causes, the diagnosis, the messages of outcome and steps, and the notes.
 	SentenceTimes []SentenceTime `json:"sentence_times,omitempty"`
 }
 

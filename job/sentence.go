@@ -103,5 +103,5 @@ func (r *Run) SetDerived() {
 	for i := range r.Steps {
 		sentences = append(sentences, r.Steps[i].Message)
 	}
-	r.SentenceTimes = TimesIn(near, sentences...)
+	r.SentenceTimes = TimesIn(near, append(sentences, r.Notes...)...)
 }

@@ -115,10 +115,10 @@ func TestSkips(t *testing.T) {
 		noted int
 		want  string
 	}{
-		{"the first", one, 0, "another start of the job was skipped at 2026-11-29T03:00:00Z (pid 7, user ana)" + why},
-		{"the second", one.add("r", start{at.Add(time.Minute), 8, "ana"}), 1, "another start of the job was skipped at 2026-11-29T03:01:00Z (pid 8, user ana)" + why + "; 2 so far"},
-		{"two at once", one.add("r", start{at.Add(time.Minute), 8, "ana"}), 0, "2 starts were skipped so far" + why + "; the last: 2026-11-29T03:00:00Z (pid 7, user ana), 2026-11-29T03:01:00Z (pid 8, user ana)"},
-		{"more than are shown", s, 10, "1000 starts were skipped so far" + why + "; the last: 2026-11-29T19:35:00Z (pid 1095, user ana), 2026-11-29T19:36:00Z (pid 1096, user ana), 2026-11-29T19:37:00Z (pid 1097, user ana), 2026-11-29T19:38:00Z (pid 1098, user ana), 2026-11-29T19:39:00Z (pid 1099, user ana)"},
+		{"the first", one, 0, "another start of the job was skipped at 2026-11-29 03:00:00 UTC (pid 7, user ana)" + why},
+		{"the second", one.add("r", start{at.Add(time.Minute), 8, "ana"}), 1, "another start of the job was skipped at 2026-11-29 03:01:00 UTC (pid 8, user ana)" + why + "; 2 so far"},
+		{"two at once", one.add("r", start{at.Add(time.Minute), 8, "ana"}), 0, "2 starts were skipped so far" + why + "; the last: 2026-11-29 03:00:00 UTC (pid 7, user ana), 2026-11-29 03:01:00 UTC (pid 8, user ana)"},
+		{"more than are shown", s, 10, "1000 starts were skipped so far" + why + "; the last: 2026-11-29 19:35:00 UTC (pid 1095, user ana), 2026-11-29 19:36:00 UTC (pid 1096, user ana), 2026-11-29 19:37:00 UTC (pid 1097, user ana), 2026-11-29 19:38:00 UTC (pid 1098, user ana), 2026-11-29 19:39:00 UTC (pid 1099, user ana)"},
 	} {
 		if got := c.s.text(c.noted); got != c.want {
 			t.Errorf("%s: %s", c.name, got)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"stint.dev/stint/job"
 )
 
 // mostShown is how many of the skipped starts are kept with their time and process. All are counted.
@@ -17,7 +19,7 @@ type start struct {
 }
 
 func (s start) String() string {
-	return fmt.Sprintf("%s (pid %d, user %s)", s.At.UTC().Format(time.RFC3339), s.PID, s.User)
+	return fmt.Sprintf("%s (pid %d, user %s)", job.TimeText(s.At), s.PID, s.User)
 }
 
 // skips are the starts that were skipped because of a run: the content of a file of fixed size,

@@ -31,7 +31,7 @@ func EndedText(r job.Run) string {
 		}
 		return Name(r) + " succeeded"
 	case r.Outcome != nil && r.Outcome.Message != "":
-		return fmt.Sprintf("%s is %s: %s", Name(r), r.State, r.Outcome.Message)
+		return fmt.Sprintf("%s is %s: %s", Name(r), r.State, console.LocalTimes(r.Outcome.Message, r.SentenceTimes))
 	}
 	return fmt.Sprintf("%s is %s", Name(r), r.State)
 }
@@ -47,7 +47,7 @@ func whyNot(r job.Run) string {
 	case r.Submitted != nil && r.Submitted.Reason != "":
 		return r.Submitted.Reason
 	case r.Outcome != nil && r.Outcome.Message != "":
-		return r.Outcome.Message
+		return console.LocalTimes(r.Outcome.Message, r.SentenceTimes)
 	case r.Cancel != nil && r.Cancel.Why != "":
 		return "canceled by " + r.Cancel.By + ": " + r.Cancel.Why
 	case r.Cancel != nil:

@@ -10,6 +10,17 @@ import (
 
 var noon = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 
+// As in tables, moments are in the zone of the terminal.
+func TestEndedTextInTheZoneOfTheTerminal(t *testing.T) {
+	defer func(was *time.Location) { time.Local = was }(time.Local)
+	time.Local = time.FixedZone("NPT", 20_700)
+	r := job.Run{State: job.Lost, Attempt: 1, StartedAt: &noon, Outcome: &job.Outcome{State: job.Lost, Message: "The last record is from " + job.TimeText(noon) + "."}}
+	r.SetDerived()
+	if text := EndedText(r); !strings.HasSuffix(text, "from 2026-11-29 17:45:00 NPT.") {
+		t.Error(text)
+	}
+}
+
 func TestExitCodes(t *testing.T) {
 	number := func(n int) *int { return &n }
 	started := &noon

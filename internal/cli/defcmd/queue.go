@@ -94,7 +94,7 @@ func waitText(r job.QueuedRun) string {
 	}
 	var texts []string
 	for _, g := range r.Gates {
-		texts = append(texts, strings.TrimSuffix(command.LocalTimes(g.Text, g.SentenceTimes), "."))
+		texts = append(texts, strings.TrimSuffix(console.LocalTimes(g.Text, g.SentenceTimes), "."))
 	}
 	return strings.Join(texts, "; ")
 }

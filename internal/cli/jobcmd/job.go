@@ -118,7 +118,7 @@ func (p *program) jobPage(sum api.Summary, policy api.JobPolicy, now time.Time) 
 		fmt.Fprintf(&b, "%s  %s\n", s.Muted("             "), console.Clean(dueLine(*sum.Due, now)))
 	}
 	for _, f := range sum.Findings {
-		fmt.Fprintf(&b, "%s  %s\n", s.Muted(fmt.Sprintf("%-13s", f.Rule)), console.Clean(fmt.Sprintf("%s, began %s: %s", f.Health, console.Ago(f.Since, now), command.LocalTimes(f.Evidence, f.SentenceTimes))))
+		fmt.Fprintf(&b, "%s  %s\n", s.Muted(fmt.Sprintf("%-13s", f.Rule)), console.Clean(fmt.Sprintf("%s, began %s: %s", f.Health, console.Ago(f.Since, now), console.LocalTimes(f.Evidence, f.SentenceTimes))))
 	}
 	if sum.LastSuccessAt != nil {
 		fmt.Fprintf(&b, "%s  %s\n", s.Muted("last success "), console.Ago(*sum.LastSuccessAt, now))

@@ -59,7 +59,7 @@ func testText(t api.PolicyTest) string {
 	fmt.Fprintf(&b, "over %s: %d would be raised, %d missed\n", console.Count(int64(t.Runs), "run"), len(t.WouldRaise), len(t.WouldMiss))
 	list := func(head string, all []api.ReplayFinding) {
 		for _, r := range all {
-			fmt.Fprintf(&b, "%s  %s  %s  %s: %s\n", head, r.Run[:min(len(r.Run), 13)], console.LocalTime(r.At), console.Clean(r.Rule), console.Clean(command.LocalTimes(r.Sentence, r.SentenceTimes)))
+			fmt.Fprintf(&b, "%s  %s  %s  %s: %s\n", head, r.Run[:min(len(r.Run), 13)], console.LocalTime(r.At), console.Clean(r.Rule), console.Clean(console.LocalTimes(r.Sentence, r.SentenceTimes)))
 		}
 	}
 	list("raised", t.WouldRaise)

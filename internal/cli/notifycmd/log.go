@@ -96,7 +96,7 @@ func (p *program) actionsTable(actions []api.Action) string {
 	for _, a := range actions {
 		rows = append(rows, []console.Cell{
 			console.At(a.CreatedAt, "01-02 15:04:05"), subjectCell(a), console.T(a.Kind), console.T(a.What), console.T(cmp.Or(a.Route, "-")),
-			console.T(a.Status), console.T(fmt.Sprint(a.Tries)), console.T(cmp.Or(a.LastError, "-")), console.T(command.LocalTimes(a.Message, a.SentenceTimes)),
+			console.T(a.Status), console.T(fmt.Sprint(a.Tries)), console.T(cmp.Or(a.LastError, "-")), console.T(console.LocalTimes(a.Message, a.SentenceTimes)),
 		})
 	}
 	return p.Table([]console.Column{

@@ -57,7 +57,7 @@ func (p *program) attemptsTable(of shown, now time.Time, s console.Style) string
 	for _, a := range of.Attempts {
 		state, why := a.State, ""
 		if a.Outcome != nil {
-			why = command.LocalTimes(a.Outcome.Message, a.times)
+			why = console.LocalTimes(a.Outcome.Message, a.times)
 			if state == job.Retrying {
 				state = a.Outcome.State
 			}

@@ -101,7 +101,7 @@ func (p *program) historyText(h history) string {
 
 // eventLine is a change of a run as a line.
 func eventLine(e job.RunEvent, s console.Style) happened {
-	l := happened{at: e.At, attempt: e.Attempt, what: e.Kind, text: command.LocalTimes(e.Evidence, e.SentenceTimes)}
+	l := happened{at: e.At, attempt: e.Attempt, what: e.Kind, text: console.LocalTimes(e.Evidence, e.SentenceTimes)}
 	switch e.Kind {
 	case "state":
 		cell := console.StateCell(job.State(e.To), s)

@@ -3,14 +3,14 @@ package runcmd
 import (
 	"slices"
 
-	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
 )
 
 // localRun returns a run whose sentences name moments in the zone of the terminal.
 func localRun(r job.Run) job.Run {
-	local := func(text string) string { return command.LocalTimes(text, r.SentenceTimes) }
+	local := func(text string) string { return console.LocalTimes(text, r.SentenceTimes) }
 	if r.Outcome != nil {
 		o := *r.Outcome
 		o.Message = local(o.Message)
@@ -24,7 +24,10 @@ func localRun(r job.Run) job.Run {
 		}
 		r.Diagnosis = &d
 	}
-	r.Findings, r.Steps = slices.Clone(r.Findings), slices.Clone(r.Steps)
+	r.Findings, r.Steps, r.Notes = slices.Clone(r.Findings), slices.Clone(r.Steps), slices.Clone(r.Notes)
+	for i := range r.Notes {
+		r.Notes[i] = local(r.Notes[i])
+	}
 	for i := range r.Findings {
 		r.Findings[i].Evidence, r.Findings[i].Next = local(r.Findings[i].Evidence), local(r.Findings[i].Next)
 	}
@@ -38,13 +41,13 @@ func localRun(r job.Run) job.Run {
 func localExplanation(e api.Explanation) api.Explanation {
 	e.Rules = slices.Clone(e.Rules)
 	for i, r := range e.Rules {
-		e.Rules[i].Sentence = command.LocalTimes(r.Sentence, r.SentenceTimes)
+		e.Rules[i].Sentence = console.LocalTimes(r.Sentence, r.SentenceTimes)
 	}
 	if e.Waiting != nil {
 		w := *e.Waiting
 		w.Gates = slices.Clone(w.Gates)
 		for i, g := range w.Gates {
-			w.Gates[i].Text = command.LocalTimes(g.Text, g.SentenceTimes)
+			w.Gates[i].Text = console.LocalTimes(g.Text, g.SentenceTimes)
 		}
 		e.Waiting = &w
 	}

@@ -24,6 +24,7 @@ func TestShowNamesOneTimeZone(t *testing.T) {
 		ID: "01a2b3c4-0000-7000-8000-000000000000", Job: "memhog", Number: 1, State: job.Failed, Health: job.Critical, StartedAt: &at, EndedAt: &at,
 		Outcome:   &job.Outcome{Message: "Killed at " + job.ClockText(at) + "."},
 		Diagnosis: &job.Diagnosis{Sentence: "Peak 50 MiB at " + job.ClockText(at) + ".", Causes: []job.Cause{{Cause: "out_of_memory", Evidence: "Seen at " + job.TimeText(at) + "."}}},
+		Notes:     []string{"skipped at " + job.TimeText(at) + " (pid 7)"},
 		Findings:  []job.Finding{{Rule: "memory", Health: job.Critical, Evidence: "Full since " + job.ClockText(at.Add(2*time.Hour)) + "."}},
 	}
 	run.SetDerived()
@@ -35,7 +36,7 @@ func TestShowNamesOneTimeZone(t *testing.T) {
 	if strings.Contains(shown, "UTC") {
 		t.Errorf("names UTC:\n%s", shown)
 	}
-	for _, want := range []string{"Killed at 23:10:47 EST.", "Peak 50 MiB at 23:10:47 EST.", "Full since 01:10:47 EST.", "Seen at 2026-11-27 23:10:47 EST.", "2026-11-27 23:10:47.000 -05:00"} {
+	for _, want := range []string{"Killed at 23:10:47 EST.", "Peak 50 MiB at 23:10:47 EST.", "Full since 01:10:47 EST.", "Seen at 2026-11-27 23:10:47 EST.", "skipped at 2026-11-27 23:10:47 EST (pid 7)", "2026-11-27 23:10:47.000 -05:00"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("has no %q:\n%s", want, shown)
 		}
