@@ -44,6 +44,7 @@ func ReadPage(opts *option.Set) (Page, error) {
 // ReadPages asks for the page, and with All for those behind it. It returns the items, and the cursor of what is left;
 // empty for nothing.
 func ReadPages[T any](p Page, ask func(Page) (items []T, next string, err error)) (all []T, next string, err error) {
+	all = []T{} // in JSON a list, also if it has no items
 	for {
 		items, next, err := ask(p)
 		if err != nil {
