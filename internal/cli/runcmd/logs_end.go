@@ -3,6 +3,7 @@ package runcmd
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"stint.dev/stint/client"
 	"stint.dev/stint/internal/cli/await"
@@ -43,7 +44,7 @@ func (p *program) sayMissing(run job.Run) {
 	if len(gaps) > mostGaps {
 		p.Say("and %s more; stint show %s lists them", console.Count(int64(len(gaps)-mostGaps), "gap"), attemptName(run, run.Attempt))
 	}
-	if run.State.Terminal() && run.Attempt > 0 && !run.Output.Complete && len(gaps) == 0 {
+	if run.State.Terminal() && run.Attempt > 0 && len(gaps) == 0 && (!run.Output.Complete || endUnseen(run)) {
 		p.Say("this log is not proved complete: %s", unprovedText(run))
 	}
 }
@@ -59,8 +60,19 @@ func gapText(run job.Run, g job.Gap) string {
 	return fmt.Sprintf("%s (%s) of %s of %s, after its first %s: %s", job.Bytes(g.Bytes), console.Count(g.Lines, "line"), g.Stream, step, job.Bytes(g.AtBytes), g.Reason)
 }
 
+// endUnseen reports whether the agent died while a process of the job ran. Its journal can be complete then, but what the
+// job printed last may be in no journal. A run of pings has no process.
+func endUnseen(run job.Run) bool {
+	return run.State == job.Lost && slices.ContainsFunc(run.Steps, func(s job.Step) bool {
+		return s.PID > 0 && (s.EndedAt == nil || s.State == job.Lost)
+	})
+}
+
 // unprovedText says why nothing proves that the log of a run that ended is complete.
 func unprovedText(run job.Run) string {
+	if run.Output.Complete {
+		return "the run is lost, and what its agent had not read is missing"
+	}
 	if run.State == job.Lost || run.Outcome == nil {
 		return "the run is lost, and what its agent had not delivered is missing"
 	}

@@ -190,6 +190,8 @@ func measured(r job.Run) bool { return r.Usage.CPUSeconds > 0 || r.Usage.PeakMem
 func outputText(r job.Run) string {
 	text := fmt.Sprintf("%s, %s", console.Count(r.Output.Lines, "line"), job.Bytes(r.Output.Bytes))
 	switch {
+	case r.Output.Complete && endUnseen(r):
+		text += ", as far as its agent had read it"
 	case r.Output.Complete:
 		text += ", complete"
 	case len(r.Output.Gaps) > 0:
