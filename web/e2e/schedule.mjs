@@ -73,7 +73,7 @@ export const schedule = {
       assert.ok((await sideways(page)) <= 0, 'the page scrolls sideways')
       await page.keyboard.press('Enter')
       await page.waitForURL(`**/runs/${last.run}`)
-      await seen(page.getByText(/02:30 Europe\/Berlin, \d+ h.* late/))
+      await seen(page.getByText(/02:30 Europe\/Berlin, [\d.]+ (ms|s|m|h|d)\b.* late/))
       await page.getByRole('link', { name: 'schedule 1', exact: true }).click()
       await seen(calendar.getByText('Times in Europe/Berlin'))
     }
