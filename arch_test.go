@@ -189,6 +189,8 @@ var table = []row{
 	{"internal/cli/servercmd", "job client internal/access internal/archive internal/demo internal/demo/tour internal/health internal/heap internal/keep internal/lease internal/logs/ending internal/notify internal/periodic internal/query internal/server internal/store internal/store/recovery internal/store/retention internal/web internal/cli/command internal/cli/exitcode internal/cli/keepopts internal/cli/option internal/cli/console internal/server/conns internal/server/access internal/server/jobmetrics", "github.com/spf13/cobra golang.org/x/sync", "joins the parts of the server"},
 	{"internal/cli/deletecmd", "client client/deletion internal/cli/command internal/cli/console internal/cli/option job job/api", "github.com/spf13/cobra", "commands that delete ask a server, through the client"},
 	{"internal/cli", "internal/agent/signals internal/cli/accesscmd internal/cli/agentcmd internal/cli/command internal/cli/completion internal/cli/console internal/cli/defcmd internal/cli/deletecmd internal/cli/importcmd internal/cli/jobcmd internal/cli/notifycmd internal/cli/runcmd internal/cli/servercmd", "github.com/spf13/cobra", "joins the commands"},
+	{"internal/cli/manual", "internal/cli/exitcode internal/cli/option", "github.com/spf13/cobra github.com/spf13/pflag", "manual pages are made from commands, whatever they do"},
+	{"internal/cli/manpages", "internal/cli internal/cli/manual", "", "a program of the release, which describes the programs; no product links it"},
 	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},
 	{"internal/faulttest", "", "", "drives the real programs through faults; tests only"},
 
@@ -252,7 +254,7 @@ var layers = []string{
 	1:  "client/internal/events client/internal/reply client/internal/transport client/internal/resume internal/access internal/agent/cache internal/agent/environment internal/agent/exit internal/agent/gpu internal/agent/notify internal/agent/process/member internal/agent/retry internal/agent/signals internal/agent/sink internal/agent/spool/disk internal/band internal/demo internal/faulttest/printer internal/heap internal/jobname internal/queue internal/store/beatlog internal/store/db internal/store/secretkey internal/store/segment internal/schedule internal/yaml job/api job/ref journal",
 	2:  "client internal/crontab internal/bench/fleet internal/agent/process/children internal/agent/spool/owner internal/agent/spool/segment internal/cli/console internal/index internal/outbox internal/policy internal/store/plantest internal/due",
 	3:  "client/lists internal/cli/await internal/agent/overlap internal/cli/systemlog internal/cli/exitcode client/deletion client/schedules internal/cli/clitest internal/demo/tour internal/e2e internal/agent/process/contain internal/agent/spool internal/calendar internal/definition internal/lease internal/notify/message internal/notify/quiet internal/query",
-	4:  "internal/agent/delivery internal/health/rules internal/agent/process/watch internal/agent/record internal/logs internal/logs/ending internal/logs/logstest internal/server/conns internal/store/access internal/store/erase internal/store/groups internal/store/tables internal/store/troubled",
+	4:  "internal/cli/manual internal/agent/delivery internal/health/rules internal/agent/process/watch internal/agent/record internal/logs internal/logs/ending internal/logs/logstest internal/server/conns internal/store/access internal/store/erase internal/store/groups internal/store/tables internal/store/troubled",
 	5:  "internal/agent/permit internal/agent/process internal/agent/report internal/agent/stdio internal/agent/suspend internal/health/diagnose internal/logs/search internal/notify internal/server/httpio internal/store/blocks internal/store/jobfigures internal/store/queue internal/store/retention internal/store/refs internal/store/runs",
 	6:  "internal/agent/diagnose internal/agent/flush internal/agent/install internal/agent/sample internal/agent/stall internal/cli/command internal/cli/doctor internal/health internal/server/route internal/store/maintenance internal/store/outbox internal/store/schedules internal/store/taking",
 	7:  "internal/cli/keepopts internal/cli/accesscmd internal/cli/completion internal/cli/announce internal/cli/help internal/cli/croncmd internal/cli/deletecmd internal/worker internal/agent/measure internal/agent/progress internal/agent/stop internal/cli/defcmd internal/cli/importcmd internal/cli/jobcmd internal/cli/notifycmd internal/cli/runcmd internal/server/access internal/server/definitions internal/server/health internal/server/intake internal/server/jobmetrics internal/server/live internal/server/logs internal/server/outbox internal/server/ping internal/server/queue internal/server/runs internal/store/claims internal/store/definitions internal/store/health internal/store/intake internal/store/matcher internal/server/due internal/store/due",
@@ -260,7 +262,7 @@ var layers = []string{
 	9:  "internal/bench/fill internal/bench/host internal/cli/agentcmd internal/store/recovery",
 	10: "internal/bench/due cmd/stint-agent internal/cli/servercmd",
 	11: "internal/bench internal/cli",
-	12: "cmd/stint",
+	12: "cmd/stint internal/cli/manpages",
 }
 
 func TestImportsGoToLowerLayers(t *testing.T) {

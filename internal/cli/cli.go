@@ -41,6 +41,12 @@ func execute(root *cobra.Command, c *console.Console, args []string, version str
 	return agentcmd.Execute(root, c, args)
 }
 
+// Programs returns the commands stint and stint-agent, to be described, not to be run.
+func Programs(version string) []*cobra.Command {
+	c := &console.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: func(string) string { return "" }}
+	return []*cobra.Command{newRoot(c, nil, version), agentcmd.Alone(c, nil, version)}
+}
+
 // newRoot makes the command stint with everything below it.
 func newRoot(c *console.Console, taken *signals.Taker, version string) *cobra.Command {
 	root := agentcmd.Root(c, taken, version, "stint",

@@ -29,10 +29,14 @@ func Main(args []string, version string) int {
 	}
 	taken := TakeSignals(args)
 	c := &console.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
-	root := Root(c, taken, version, "stint-agent",
+	return Execute(Alone(c, taken, version), c, args)
+}
+
+// Alone makes the command stint-agent, which has the agent's commands only.
+func Alone(c *console.Console, taken *signals.Taker, version string) *cobra.Command {
+	return Root(c, taken, version, "stint-agent",
 		"Runs one batch job and reports it to a tracking server",
 		"stint-agent has the agent's commands of stint only: a smaller binary for hosts that only run\njobs.")
-	return Execute(root, c, args)
 }
 
 // Root makes the program's command with the agent's commands below it. taken are the signals
