@@ -26,10 +26,16 @@ HAVE_POSTGRES = $(shell (command -v initdb || compgen -G '/usr/lib/postgresql/*/
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+BIN := bin
+
 .PHONY: build
-build: ui ## Build the page (with Node) and bin/stint, bin/stint-agent
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/stint
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' $(AGENT_FLAGS) -o bin/ ./cmd/stint-agent
+build: ui programs ## Build the page (with Node) and bin/stint, bin/stint-agent
+
+# What a release has and what everybody builds are the same programs.
+.PHONY: programs
+programs:
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/stint
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' $(AGENT_FLAGS) -o $(BIN)/ ./cmd/stint-agent
 
 # The agent holds connections of its own, which speak HTTP/1.1: HTTP/2 would be 360 KB that nothing uses. Its TLS is compiled
 # without inlining, which would be 280 KB: it makes one handshake for a job, and ciphers and hashes are in assembly. Neither do
@@ -189,7 +195,19 @@ screenshots: build ## Make the README's pictures from real runs
 bench-go: ## Run the Go benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: release
+release: ui ## Make the files of release VERSION (v0.1.0) in dist/, signed with KEY (a file of minisign): docs/releases.md
+	@VERSION='$(VERSION)' KEY='$(KEY)' scripts/release
+
+.PHONY: reproduce
+reproduce: ui ## Build the archive of linux/amd64 twice, in two directories, and compare every byte
+	@scripts/reproduce
+
+.PHONY: test-packages
+test-packages: ui ## Install, upgrade, remove and purge the packages in roots of their own, and run the images; as root, with mmdebstrap
+	@scripts/test-packages
+
 .PHONY: clean
 clean: ## Remove what the build made
-	rm -rf bin web/node_modules tools/api-lint/node_modules
+	rm -rf bin dist web/node_modules tools/api-lint/node_modules
 	find internal/web/dist -mindepth 1 -not -name .keep -delete
