@@ -3,12 +3,8 @@ package archive
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 )
-
-// bucketName matches the bucket names of S3 and compatible services.
-var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
 // ParseS3 reads an address: s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=R&path_style=true.
 // Without an endpoint it is Amazon's. Credentials do not belong into it.
@@ -27,7 +23,7 @@ func ParseS3(address string) (S3Options, error) {
 		return wrong("credentials do not belong into it: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	case u.Host == "" || strings.Contains(u.Host, ":"):
 		return wrong("it names no bucket")
-	case !bucketName.MatchString(u.Host) || strings.Contains(u.Host, ".."):
+	case !validBucket(u.Host):
 		return wrong("no bucket can be called %q: its name has 3 to 63 lower-case letters, digits, dots and hyphens, and a letter or digit at both ends", u.Host)
 	}
 	if prefix := strings.Trim(u.Path, "/"); prefix != "" {
@@ -70,4 +66,15 @@ func redacted(address string) string {
 		return scheme + "://…" + rest[at:]
 	}
 	return address
+}
+
+// validBucket reports whether S3 and compatible services can have a bucket of this name.
+func validBucket(name string) bool {
+	for i, c := range []byte(name) {
+		inside := i > 0 && i < len(name)-1
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && (!inside || c != '-' && c != '.') {
+			return false
+		}
+	}
+	return len(name) >= 3 && len(name) <= 63 && !strings.Contains(name, "..")
 }

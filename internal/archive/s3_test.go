@@ -340,9 +340,14 @@ func TestAddressOfABucket(t *testing.T) {
 	if got, err := archive.ParseS3("s3://logs"); err != nil || got.Endpoint != "s3.amazonaws.com" || got.Plain {
 		t.Error(got, err)
 	}
+	for _, good := range []string{"s3://a-1", "s3://0.9", "s3://" + strings.Repeat("a", 63)} {
+		if got, err := archive.ParseS3(good); err != nil || "s3://"+got.Bucket != good {
+			t.Errorf("%q: %+v, %v", good, got, err)
+		}
+	}
 	for _, bad := range []string{
 		"", "logs", "http://logs", "s3://", "s3:///x", "s3://logs:9000/x", "s3://key:hunter2@logs/x", "s3://logs?endpoint=127.0.0.1:9000",
-		"s3://logs?endpoint=https://h/path", "s3://logs?colour=red", "s3://logs?path_style=1", "s3://lo gs", "s3://x", "s3://Logs", "s3://a..b", "s3://logs/.hidden", "s3://logs?endpoint=https://me:hunter2@h",
+		"s3://logs?endpoint=https://h/path", "s3://logs?colour=red", "s3://logs?path_style=1", "s3://lo gs", "s3://x", "s3://ab", "s3://-ab", "s3://ab.", "s3://a_b", "s3://" + strings.Repeat("a", 64), "s3://Logs", "s3://a..b", "s3://logs/.hidden", "s3://logs?endpoint=https://me:hunter2@h",
 	} {
 		_, err := archive.ParseS3(bad)
 		if err == nil || strings.Contains(err.Error(), "hunter2") {

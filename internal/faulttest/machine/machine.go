@@ -57,10 +57,11 @@ func Find() (Machine, error) {
 }
 
 // Boot starts the program init with the files in image, and returns what the machine
-// printed until it powered off.
-func (m Machine) Boot(ctx context.Context, image, init string, memoryMB int) (console string, err error) {
+// printed until it powered off. The parameters are further ones of the kernel.
+func (m Machine) Boot(ctx context.Context, image, init string, memoryMB int, parameters ...string) (console string, err error) {
+	parameters = append([]string{"console=ttyS0", "quiet", "panic=-1", "no_timer_check", "rdinit=" + init, "random.trust_cpu=on"}, parameters...)
 	cmd := exec.CommandContext(ctx, m.qemu, "-accel", "tcg", "-m", strconv.Itoa(memoryMB), "-nographic", "-no-reboot", "-nic", "none",
-		"-kernel", kernel, "-initrd", image, "-append", "console=ttyS0 quiet panic=-1 no_timer_check rdinit="+init+" random.trust_cpu=on")
+		"-kernel", kernel, "-initrd", image, "-append", strings.Join(parameters, " "))
 	out, err := cmd.CombinedOutput()
 	console = strings.ReplaceAll(string(out), "\r", "")
 	if err != nil {

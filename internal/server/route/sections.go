@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -96,18 +97,21 @@ func operationOf(path *huma.PathItem, method string) *huma.Operation {
 	}[method]
 }
 
+// Compiled when a server makes its document, not before each command.
 var (
-	semantic   = regexp.MustCompile(`^v?(\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]*)?)$`)
-	notOfBuild = regexp.MustCompile(`[^0-9A-Za-z-]+`)
+	semantic = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^v?(\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]*)?)$`)
+	})
+	notOfBuild = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[^0-9A-Za-z-]+`) })
 )
 
 // DocumentVersion returns the version of a program in the form of Semantic Versioning, which generators of clients expect. A build
 // without a version has 0.0.0 with its commit.
 func DocumentVersion(version string) string {
-	if m := semantic.FindStringSubmatch(version); m != nil {
+	if m := semantic().FindStringSubmatch(version); m != nil {
 		return m[1]
 	}
-	build := strings.Trim(notOfBuild.ReplaceAllString(version, "."), ".")
+	build := strings.Trim(notOfBuild().ReplaceAllString(version, "."), ".")
 	if build == "" {
 		return "0.0.0"
 	}
