@@ -136,7 +136,7 @@ func TestSubmitToAWorker(t *testing.T) {
 		wantResult(t, a.run("show", "ad-hoc@canceled"), 0, "ad-hoc#1")
 		wantResult(t, a.run("show", "ad-hoc#-2"), 0, "ad-hoc#1")
 		wantResult(t, a.run("logs", "ad-hoc#2.1"), 0)
-		wantResult(t, a.run("logs", "ad-hoc#2", "--attempt", "2"), 2, "has 1 attempt")
+		wantResult(t, a.run("logs", "ad-hoc#2", "--attempt", "2"), 1, "ad-hoc#2 has no attempt 2: it has 1 attempt")
 		wantResult(t, a.run("explain", "ad-hoc#2.1"), 2, "names attempt 1")
 		wantResult(t, a.run("show", "ad-hoc@lost"), 1, "no run of the job is lost")
 		wantResult(t, a.run("wait", "report#1", "ad-hoc@failed", "ad-hoc@canceled"), 7)

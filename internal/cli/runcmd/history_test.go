@@ -118,7 +118,7 @@ func TestLogsNameWhatIsMissing(t *testing.T) {
 			t.Errorf("logs %s: %q, %q, %v", c.args, out, stderr, err)
 		}
 	}
-	for args, says := range map[string]string{"etl --attempt 4": "etl#7 has 3 attempts", "etl#7.1 --attempt 2": "give one of them", "etl --attempt 0": "whole number from 1"} {
+	for args, says := range map[string]string{"etl --attempt 4": "etl#7 has no attempt 4: it has 3 attempts", "etl#7.1 --attempt 2": "give one of them", "etl --attempt 0": "whole number from 1"} {
 		if _, _, err := ask(t, attempted(t), append([]string{"logs"}, strings.Fields(args)...)...); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("logs %s: %v", args, err)
 		}

@@ -119,7 +119,7 @@ func findLog(ctx context.Context, c *client.Client, text string, q *client.LogQu
 	case attempt > 0:
 		q.Attempt = attempt
 	case q.Attempt > run.Attempt:
-		return run, option.Usagef("--attempt: %s has %s", command.RunName(run), console.Count(int64(run.Attempt), "attempt"))
+		return run, fmt.Errorf("%s has no attempt %d: it has %s", command.RunName(run), q.Attempt, console.Count(int64(run.Attempt), "attempt"))
 	case q.Attempt > 0 && q.Attempt < run.Attempt:
 		return c.Run(ctx, attemptName(run, q.Attempt))
 	}
