@@ -149,12 +149,16 @@ export const hard = {
   },
 
   async 'lines printed after a search are found too'(page, world) {
-    const job = await world.begin('growing', 'echo needle 1; i=0; while [ -d . ]; do i=$((i+1)); echo hay $i; case $i in 150|300) echo needle $i;; esac; sleep 0.02; done')
+    const flag = join(world.dir, 'searched')
+    const job = await world.begin('growing', `seq 1 3; echo needle 1; while [ ! -e ${flag} ]; do sleep 0.05; done; i=0; while [ -d . ]; do i=$((i+1)); echo hay $i; case $i in 50|100) echo needle $i;; esac; sleep 0.02; done`)
     await page.goto('runs/' + job.run.id)
-    await seen(line(page, 3))
+    await seen(line(page, 4))
     await page.keyboard.press('/')
     await page.keyboard.type('needle')
-    await page.getByRole('status', { name: 'Matches' }).filter({ hasText: /of 3$/ }).waitFor()
+    const matches = page.getByRole('status', { name: 'Matches' })
+    await matches.filter({ hasText: /of 1$/ }).waitFor()
+    writeFileSync(flag, '')
+    await matches.filter({ hasText: /of 3$/ }).waitFor()
     job.child.kill('SIGTERM')
     await job.ended
   },

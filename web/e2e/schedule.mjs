@@ -18,12 +18,15 @@ const widths = [{ width: 1280, height: 800 }, { width: 375, height: 700 }]
 /** Goes to a month of the calendar, such as "Mar 2027". */
 async function goTo(page, month) {
   const title = page.getByRole('region', { name: 'Calendar' }).getByRole('heading')
-  for (let i = 0; i < 24 && (await title.textContent()) !== month; i++) {
-    const before = await title.textContent()
-    await page.getByRole('button', { name: 'Next month' }).click()
-    await page.waitForFunction((t) => document.querySelector('section[aria-label="Calendar"] h2').textContent !== t, before)
-  }
+  for (let i = 0; i < 24 && (await title.textContent()) !== month; i++) await nextMonth(page)
   assert.equal(await title.textContent(), month)
+}
+
+/** Shows the next month, and waits until its days have taken the place of those before. */
+async function nextMonth(page) {
+  const before = await page.getByRole('region', { name: 'Calendar' }).getByRole('heading').textContent()
+  await page.getByRole('button', { name: 'Next month' }).click()
+  await page.waitForFunction((t) => document.querySelector('section[aria-label="Calendar"] h2').textContent !== t, before)
 }
 
 /** The Sunday on which clocks of Europe go forward next, as a year and a day of March. */
@@ -108,8 +111,9 @@ export const schedule = {
       await seen(calendar.getByRole('button', { name: /: queued late, run #/ }).first())
       assert.deepEqual(await faults(page), [])
       await calendar.getByRole('button', { name: 'Next day' }).click()
+      const planned = calendar.getByRole('button', { name: /: planned/ })
+      await world.until(async () => (await planned.count()) === 1440, 'the 1,440 times of the next day', async () => `${await planned.count()} are shown`, 60)
       await seen(calendar.getByText('60 planned').locator('visible=true').first())
-      assert.equal(await calendar.getByRole('button', { name: /: planned/ }).count(), 1440)
       await calendar.getByRole('button', { name: 'Month', exact: true }).click()
       await calendar.getByRole('button', { name: /: 1,440 planned. Show the day/ }).first().click()
       await seen(calendar.getByText('60 planned').locator('visible=true').first())
@@ -137,7 +141,7 @@ export const schedule = {
     await world.run('outside', 'true')
     await page.goto('jobs/outside#schedule')
     await seen(page.getByText('Times in Asia/Tokyo'))
-    await page.getByRole('button', { name: 'Next month' }).click()
+    await nextMonth(page)
     await page.getByRole('button', { name: /03:00, expected: planned/ }).first().focus()
     await seen(page.getByRole('group', { name: 'The chosen time' }).getByText('expected', { exact: true }))
     await page.goto('jobs/nobody')

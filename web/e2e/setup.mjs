@@ -177,9 +177,9 @@ async function until(work, what, why = () => '', seconds = 20) {
       const got = await work()
       if (got) return got
     } catch (err) {
-      if (Date.now() > deadline) throw new Error(`waited too long for ${what}. ${why()}`, { cause: err })
+      if (Date.now() > deadline) throw new Error(`waited too long for ${what}. ${await why()}`, { cause: err })
     }
-    if (Date.now() > deadline) throw new Error(`waited too long for ${what}. ${why()}`)
+    if (Date.now() > deadline) throw new Error(`waited too long for ${what}. ${await why()}`)
     await new Promise((done) => setTimeout(done, 50))
   }
 }
