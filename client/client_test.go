@@ -142,7 +142,7 @@ func TestUnreachable(t *testing.T) {
 	}
 	defer c.Close()
 	var gone *UnreachableError
-	if err := c.Ready(context.Background()); !errors.As(err, &gone) || !strings.Contains(err.Error(), "http://127.0.0.1:1") {
+	if _, err := c.Ready(context.Background()); !errors.As(err, &gone) || !strings.Contains(err.Error(), "http://127.0.0.1:1") {
 		t.Fatalf("got %v, want *UnreachableError with the address", err)
 	}
 }
@@ -163,7 +163,7 @@ func TestUnreachableSaysWhatToDoAboutACertificate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), says) {
+		if _, err := c.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: got %v, want %q", address, err, says)
 		}
 		c.Close()

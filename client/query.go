@@ -182,11 +182,12 @@ func (c *Client) Overview(ctx context.Context) (api.Overview, error) {
 	return out, err
 }
 
-// Ready asks whether the server can do its work.
-func (c *Client) Ready(ctx context.Context) error {
+// Ready asks whether the server can do its work; without an error it can.
+func (c *Client) Ready(ctx context.Context) (status api.ServerStatus, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return c.do(ctx, c.calls, http.MethodGet, "/readyz", "", nil, nil)
+	err = c.do(ctx, c.calls, http.MethodGet, "/readyz", "", nil, &status)
+	return status, err
 }
 
 // About is what a server says of itself.

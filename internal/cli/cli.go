@@ -15,6 +15,7 @@ import (
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/defcmd"
 	"stint.dev/stint/internal/cli/deletecmd"
+	"stint.dev/stint/internal/cli/healthcmd"
 	"stint.dev/stint/internal/cli/importcmd"
 	"stint.dev/stint/internal/cli/jobcmd"
 	"stint.dev/stint/internal/cli/notifycmd"
@@ -59,7 +60,7 @@ func newRoot(c *console.Console, taken *signals.Taker, version string) *cobra.Co
 	root.AddCommand(notifycmd.Command(p))
 	root.AddCommand(deletecmd.Command(p))
 	root.AddCommand(accesscmd.Commands(p)...)
-	root.AddCommand(importcmd.Command(p), completion.Command(p))
+	root.AddCommand(healthcmd.Command(p), importcmd.Command(p), completion.Command(p))
 	root.AddCommand(servercmd.Commands(p, func(ctx context.Context, args []string) error {
 		again := newRoot(c, nil, version)
 		again.SetArgs(args)

@@ -121,6 +121,13 @@ func TestWrongUses(t *testing.T) {
 		{"job set x --policy NONE", 2, "read the policy: open "},
 		{"job set x --policy /dev/null", 2, "/dev/null is empty"},
 		{"apply NONE", 2, "no such file"},
+		// Health is yes or no.
+		{"health --server NOBODY", 1, "no answer from http://127.0.0.1:1"},
+		{"health --server PAGE", 1, "check the address"},
+		{"health --server E500", 1, "is not ready: the database does not respond"},
+		{"health --server h", 2, "--server: "},
+		{"health --token x", 2, "--token"},
+		{"health x", 2, `unexpected argument "x"`},
 	} {
 		args := strings.Fields(at.Replace(c.args))
 		code, stdout, stderr := stint(t, args...)

@@ -143,7 +143,7 @@ func TestReady(t *testing.T) {
 					t.Error(err)
 				}
 			}()
-			eventually(t, "the server is ready", func() bool { return finish(t, with("server", "ready")).code == 0 })
+			eventually(t, "the server is ready", func() bool { return finish(t, with("health")).code == 0 })
 		})
 	}
 }

@@ -129,7 +129,7 @@ func TestServerNotifiesTheManager(t *testing.T) {
 	if got := printed(); got != "READY=1\nSTATUS=serving http://"+addr {
 		t.Errorf("the server notified %q", got)
 	}
-	if r := h.run("server", "ready", "--listen", addr); r.code != 0 {
+	if r := h.run("health", "--server", "http://"+addr); r.code != 0 {
 		t.Errorf("after READY=1: %+v", r)
 	}
 	for range 3 {

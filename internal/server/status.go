@@ -7,18 +7,8 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/job/api"
 )
-
-// healthAnswer is the response of healthz and readyz.
-type healthAnswer struct {
-	Status  string `json:"status"`
-	Version string `json:"version"`
-	// Degraded lists what is impaired while the server is still ready: it accepts heartbeats, so
-	// another server would not serve agents better.
-	Degraded []string `json:"degraded,omitempty"`
-	// CopiedAt is set on a restored copy, on which the server does nothing by itself.
-	CopiedAt *time.Time `json:"copied_at,omitempty"`
-}
 
 // copiedAt returns when the database was copied, if it is a restored copy; nil for an original.
 func (s *Server) copiedAt() *time.Time {
@@ -32,7 +22,7 @@ func (s *Server) copiedAt() *time.Time {
 // getHealthz responds with 200. It checks nothing, so that a server is not restarted because its
 // database does not respond.
 func (s *Server) getHealthz(w http.ResponseWriter, _ *http.Request) {
-	httpio.OK(w, healthAnswer{Status: "ok", Version: s.cfg.Version})
+	httpio.OK(w, api.ServerStatus{Status: "ok", Version: s.cfg.Version})
 }
 
 // pingTimeout is how long the database may take to respond to a ping.
@@ -83,7 +73,7 @@ func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
 		s.finder.Fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "journals and heartbeats cannot be stored: check that the disk has space; see the server's log"))
 		return
 	}
-	out := healthAnswer{Status: "ok", Version: s.cfg.Version, Degraded: s.degraded(), CopiedAt: s.copiedAt()}
+	out := api.ServerStatus{Status: "ok", Version: s.cfg.Version, Degraded: s.degraded(), CopiedAt: s.copiedAt()}
 	switch {
 	case out.CopiedAt != nil:
 		out.Status = "restored copy"

@@ -75,7 +75,7 @@ var (
 		{"1", "a fault remains, or data was lost"},
 		{"2", badUsage},
 	}, false}
-	ready = Group{"stint server ready", []Row{
+	health = Group{"stint health", []Row{
 		{"0", "the server is ready"},
 		{"1", "it is not, or does not answer"},
 		{"2", badUsage},
@@ -95,13 +95,13 @@ var (
 
 // Groups returns all groups.
 func Groups() []Group {
-	return []Group{query, logs, submit, wait, ofRun, flush, doctor, check, ready, demo, local}
+	return []Group{query, logs, submit, wait, ofRun, flush, doctor, check, health, demo, local}
 }
 
 // named are the commands with codes of their own, by what follows the name of the program.
 var named = map[string]Group{
 	"run": ofRun, "wait": wait, "submit": submit, "logs": logs, "flush": flush, "doctor": doctor, "demo": demo,
-	"server check": check, "server ready": ready, "worker run": local, "attempt": local, "finish-attempt": local,
+	"server check": check, "health": health, "worker run": local, "attempt": local, "finish-attempt": local,
 }
 
 // GroupOf returns the group of a command: those with an option for the address of a server ask one.

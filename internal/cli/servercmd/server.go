@@ -79,7 +79,7 @@ of runs, and serves the page and the API. It keeps everything in one data direct
 a PostgreSQL database.`,
 		Args: command.NoArgs,
 	}
-	cmd.AddCommand(p.serverCheck(), p.serverBackup(), p.serverReady(), p.serverRotateKey())
+	cmd.AddCommand(p.serverCheck(), p.serverBackup(), p.serverRotateKey())
 	opts := option.Register(cmd.Flags(), Rows())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := opts.Resolve(p.Getenv); err != nil {

@@ -682,13 +682,6 @@ export interface components {
         GroupList: {
             groups: components["schemas"]["Group"][];
         };
-        HealthAnswer: {
-            /** Format: date-time */
-            copied_at?: string;
-            degraded?: string[] | null;
-            status: string;
-            version: string;
-        };
         Heartbeat: {
             /** Format: double */
             cpu_seconds: number;
@@ -1602,6 +1595,13 @@ export interface components {
              * @description Items that could not be processed and are tried again later, as in /api/v1/troubled; at most 500 are counted.
              */
             troubled: number;
+        };
+        ServerStatus: {
+            /** Format: date-time */
+            copied_at?: string;
+            degraded?: string[] | null;
+            status: string;
+            version: string;
         };
         Settings: {
             /** @description The address that the server listens on */
