@@ -107,6 +107,10 @@ api-lint: ## Check the OpenAPI document with Redocly and Spectral (with Node; th
 	@if command -v npm >/dev/null; then scripts/api-lint; \
 	else echo "lint: the linters of the OpenAPI document need Node 20 with npm; not run"; fi
 
+.PHONY: docs
+docs: ## Write the documents, or their parts, that are made from the program; make test compares them
+	$(GO) test ./internal/cli ./internal/health ./job -run Doc -update
+
 .PHONY: format
 format: ## Format the Go files
 	$(TOOL) gofumpt -w $$(git ls-files -co --exclude-standard '*.go')

@@ -15,6 +15,7 @@ import (
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/defcmd"
 	"stint.dev/stint/internal/cli/deletecmd"
+	"stint.dev/stint/internal/cli/example"
 	"stint.dev/stint/internal/cli/healthcmd"
 	"stint.dev/stint/internal/cli/importcmd"
 	"stint.dev/stint/internal/cli/jobcmd"
@@ -66,5 +67,6 @@ func newRoot(c *console.Console, taken *signals.Taker, version string) *cobra.Co
 		again.SetArgs(args)
 		return again.ExecuteContext(ctx)
 	})...)
+	example.Set(root)
 	return root
 }

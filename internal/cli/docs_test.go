@@ -6,39 +6,75 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
-	"stint.dev/stint/internal/cli/agentcmd"
+	"github.com/spf13/cobra"
+
+	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/example"
 	"stint.dev/stint/internal/cli/exitcode"
+	"stint.dev/stint/internal/cli/manual"
 	"stint.dev/stint/internal/cli/option"
-	"stint.dev/stint/internal/cli/servercmd"
-	"stint.dev/stint/internal/cli/workercmd"
 )
 
 var update = flag.Bool("update", false, "rewrite the documents that are made from the program")
 
-// TestOptionsDoc compares docs/options.md with the option table.
-func TestOptionsDoc(t *testing.T) {
-	want := `# Options
+// TestCommandsDoc compares docs/commands.md with the commands and their options.
+func TestCommandsDoc(t *testing.T) {
+	programs := Programs("")
+	var agent []string
+	for _, cmd := range programs[1].Commands() {
+		if cmd.IsAvailableCommand() && cmd.Name() != "help" {
+			agent = append(agent, "`"+cmd.Name()+"`")
+		}
+	}
+	sameDoc(t, "commands.md", `# Commands
 
-Each option can be given as a flag or as an environment variable; the flag takes precedence. An environment variable for a
-repeatable option contains one value per line. Durations are written like ` + "`90s`, `5m`, `2h`, `1d`" + `,
-sizes like ` + "`512M`, `2G`" + ` or in bytes. Options of commands that query or change something (` + "`stint runs --state failed`" + `) have
-no environment variable; ` + "`stint COMMAND --help`" + ` lists them.
+Every command of `+"`stint`, with its options and exit codes; `stint COMMAND --help` and the manual pages (`man stint-run`) say the same."+`
+`+"`stint-agent` has "+strings.Join(agent, ", ")+`.
 
-The agent keeps its spool and caches under ` + "`STINT_STATE`" + ` (default: ` + "`$XDG_STATE_HOME/stint`" + `, for root
-` + "`/var/lib/stint`, else `~/.local/state/stint`" + `).
+An option with a name in the column *environment* can be set by that variable too; the flag takes precedence. A variable for a repeatable option
+contains one value per line. Durations are written like `+"`90s`, `5m`, `2h`, `1d`"+`, sizes like `+"`512M`, `2G`"+` or in bytes.
 
-## stint run
+The agent keeps its spool and caches under `+"`STINT_STATE`"+` (default: `+"`/var/lib/stint` for root, else `$XDG_STATE_HOME/stint`"+`
+or `+"`~/.local/state/stint`"+`).
 
-` + option.Markdown(agentcmd.RunRows()) + `
-## stint worker run
+`+manual.Markdown(programs[0], []manual.Shared{
+		{Options: command.ServerRows(), Link: "Also the [options of the connection](#options-of-the-connection)."},
+		{Text: command.RunHelp, Link: "[RUN](#names-of-runs) names a run."},
+	})+`
+## Options of the connection
 
-` + option.Markdown(workercmd.RunRows()) + `
-## stint server
+Every command that asks a server has them.
 
-` + option.Markdown(servercmd.Rows())
-	sameDoc(t, "options.md", want)
+`+option.Markdown(command.ServerRows())+`
+## Names of runs
+
+`+strings.Join(strings.Fields(command.RunHelp), " ")+`
+`)
+}
+
+// Every command that is run has an example, and every example a command.
+func TestExamples(t *testing.T) {
+	known := map[string]bool{}
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		_, path, _ := strings.Cut(cmd.CommandPath(), " ")
+		known[path] = true
+		if cmd.IsAvailableCommand() && !cmd.HasSubCommands() && cmd.Name() != "help" && cmd.Example == "" {
+			t.Errorf("%s has no example: internal/cli/example has them", cmd.CommandPath())
+		}
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(Programs("")[0])
+	for path := range example.Lines() {
+		if !known[path] {
+			t.Errorf("there is an example of stint %s, and no such command", path)
+		}
+	}
 }
 
 // TestExitCodesDoc compares docs/exit-codes.md with the table of exit codes.

@@ -16,6 +16,7 @@ import (
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/croncmd"
+	"stint.dev/stint/internal/cli/example"
 	"stint.dev/stint/internal/cli/exitcode"
 	"stint.dev/stint/internal/cli/help"
 	"stint.dev/stint/internal/cli/workercmd"
@@ -34,9 +35,11 @@ func Main(args []string, version string) int {
 
 // Alone makes the command stint-agent, which has the agent's commands only.
 func Alone(c *console.Console, taken *signals.Taker, version string) *cobra.Command {
-	return Root(c, taken, version, "stint-agent",
+	root := Root(c, taken, version, "stint-agent",
 		"Runs one batch job and reports it to a tracking server",
 		"stint-agent has the agent's commands of stint only: a smaller binary for hosts that only run\njobs.")
+	example.Set(root)
+	return root
 }
 
 // Root makes the program's command with the agent's commands below it. taken are the signals

@@ -164,8 +164,7 @@ func (a *agentProgram) cachePrune() *cobra.Command {
 		Short: "Remove entries of the install cache",
 		Long: `Remove entries of the install cache. Without options only damaged entries and leftovers of agents
 that died are removed. An entry that a run is reading stays.`,
-		Example: `  stint cache prune --older-than 30d --max-size 20G`,
-		Args:    command.NoArgs,
+		Args: command.NoArgs,
 	}
 	opts := option.Register(cmd.Flags(), []option.Option{
 		{FlagOnly: true, Name: "older-than", Kind: option.Duration, Value: "D", Help: "remove what no run has used for this long"},

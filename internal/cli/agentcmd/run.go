@@ -39,9 +39,6 @@ func (a *agentProgram) run() *cobra.Command {
 		Use:   "run [flags] [--] COMMAND [ARG…]",
 		Short: "Run a job and report it to the server",
 		Long:  runLong,
-		Example: `  stint run -- python train.py
-  stint run --job nightly --install 'npm ci' --timeout 2h -- npm run report
-  stint run -c 'tar c /srv | zstd > /backup/srv.zst'`,
 	}
 	cmd.Flags().SetInterspersed(false)
 	opts := option.Register(cmd.Flags(), RunRows())

@@ -83,10 +83,7 @@ func (p *program) submit() *cobra.Command {
 		Use:   "submit [flags] JOB | submit [flags] --again RUN | submit [flags] -- COMMAND [ARG…]",
 		Short: "Ask the server for a run of a job or command on a worker",
 		Long:  submitLong,
-		Example: `  stint submit nightly-report --param DAY=2026-11-27 --wait
-  stint submit --again nightly-report#12 --param DAY=2026-11-28
-  stint submit --require gpu=true -- python train.py`,
-		Args: cobra.ArbitraryArgs, // checked with the options
+		Args:  cobra.ArbitraryArgs, // checked with the options
 	}
 	opts := option.Register(cmd.Flags(), slices.Concat(command.ServerRows(), submitRows(), []option.Option{command.JSONRow()}))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

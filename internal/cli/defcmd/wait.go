@@ -21,8 +21,6 @@ func (p *program) wait() *cobra.Command {
 run that is lost or never started. Of several runs the exit code is 0 if that of each is, else that
 of the first, in the order of the arguments, whose is not. While the server is away, it is waited
 for. Ctrl-C ends the waiting, not the runs. ` + command.RunHelp,
-		Example: `  stint submit nightly-report && stint wait nightly-report && publish
-  stint wait --timeout 2h train@running eval@running`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return command.OneRun(cmd, args)

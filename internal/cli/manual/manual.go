@@ -1,4 +1,4 @@
-// Package manual makes the manual pages of a program from its commands and their option tables.
+// Package manual makes the manual pages and the reference of a program from its commands and their option tables.
 package manual
 
 import (

@@ -25,10 +25,6 @@ func (p *program) notify() *cobra.Command {
 		Long: `Set up notifications. A route names a receiver by its URL and says which messages it
 takes: https://… for a webhook (signed as Standard Webhooks), smtp://… for e-mail, and the
 service URLs of chats, such as slack://…, teams://…, discord://…, ntfy://….`,
-		Example: `  stint notify set team --url ntfy://ntfy.sh/our-topic
-  stint notify set oncall --url https://example.org/hook --severity critical --repeat 1h
-  stint notify set mail --url 'smtp://mail.example.org/?from=stint@example.org&to=ada@example.org' --quiet-cron '0 22 * * *' --quiet-for 9h
-  stint notify test team`,
 	}, p.notifyList(), p.notifySet(), p.notifyDelete(), p.notifyTest(), p.log())
 }
 

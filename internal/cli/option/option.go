@@ -1,5 +1,5 @@
 // Package option defines the options of commands: one row per option, from which its flag, its
-// environment name, its default, its help and its line in docs/options.md are made.
+// environment name, its default, its help and its line in docs/commands.md are made.
 package option
 
 import (

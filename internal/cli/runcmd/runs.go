@@ -23,9 +23,6 @@ func (p *program) runs() *cobra.Command {
 		Short: "List runs, newest first",
 		Long: `List runs, those that started last first: all, or those that all filters match. Times of day and dates
 are those of this machine's time zone.`,
-		Example: `  stint runs backup --state failed --since 1w
-  stint runs --host node7 --since yesterday --until today
-  stint runs --state failed --all --json`,
 		Args: perhapsJob,
 	}, slices.Concat([]option.Option{
 		{FlagOnly: true, Name: "job", Value: "NAME", Help: "only runs of this job; the same as the argument JOB"},

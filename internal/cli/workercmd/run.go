@@ -61,8 +61,6 @@ func RunRows() []option.Option {
 func (p *program) run() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "run [flags]", Short: "Take queued runs on this host", Long: runLong, Args: command.NoArgs,
-		Example: `  stint worker run --slots 4 --label zone=fra
-  stint worker run --allow nightly-report --token-file /etc/stint/worker.token`,
 	}
 	opts := option.Register(cmd.Flags(), RunRows())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
