@@ -3,7 +3,7 @@
 //
 //	go run ./internal/bench [-rounds 7] [-only NAME]
 //
-// docs/benchmarks.md has a run's table and what each row means.
+// docs/engineering/benchmarks.md has a run's table and what each row means.
 package main
 
 import (

@@ -1,6 +1,6 @@
 // What the page costs, measured in Chromium on the real server with real runs:
 //   STINT_BIN=../bin/stint npm run bench [part of a measurement's name]
-// Prints one line per figure; docs/benchmarks.md says what they mean.
+// Prints one line per figure; docs/engineering/benchmarks.md says what they mean.
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { get } from 'node:http'

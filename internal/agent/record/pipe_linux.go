@@ -16,7 +16,7 @@ import (
 // pipeReader is the agent's end of a job's pipe. As long as the job runs, it reads with plain
 // blocking calls: once somebody has polled a pipe, or given it to Go's poller, the kernel
 // wakes its reader at every single write, also when it does not wait, and a job that writes line
-// by line pays a tenth to three times of its own time for that (docs/benchmarks.md).
+// by line pays a tenth to three times of its own time for that (docs/engineering/benchmarks.md).
 //
 // A blocked read cannot be interrupted. So the agent keeps a copy of the job's end, and
 // release writes a mark into it: from there on the pipe is polled, and can have a deadline.
