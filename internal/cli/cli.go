@@ -38,7 +38,7 @@ func Main(args []string, version string) int {
 // execute runs the command that args name, or completes them.
 func execute(root *cobra.Command, c *console.Console, args []string, version string) int {
 	if completion.Asked(args) {
-		completion.Set(root, &command.Program{Console: c, Version: version})
+		completion.Set(root, &command.Program{Console: c, Version: version, FileRows: agentcmd.FileRows})
 	}
 	return agentcmd.Execute(root, c, args)
 }
@@ -54,7 +54,7 @@ func newRoot(c *console.Console, taken *signals.Taker, version string) *cobra.Co
 	root := agentcmd.Root(c, taken, version, "stint",
 		"Runs batch jobs and monitors them, with few resources",
 		"stint run runs a job and reports it to a tracking server; stint server is that server.\nBegin with: stint demo")
-	p := &command.Program{Console: c, Version: version}
+	p := &command.Program{Console: c, Version: version, FileRows: agentcmd.FileRows}
 	root.AddCommand(defcmd.Commands(p)...)
 	root.AddCommand(runcmd.Commands(p)...)
 	root.AddCommand(jobcmd.Commands(p, defcmd.JobCommands(p)...)...)

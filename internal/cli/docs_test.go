@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"stint.dev/stint/internal/cli/agentcmd"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/example"
 	"stint.dev/stint/internal/cli/exitcode"
@@ -34,8 +35,9 @@ func TestCommandsDoc(t *testing.T) {
 Every command of `+"`stint`, with its options and exit codes; `stint COMMAND --help` and the manual pages (`man stint-run`) say the same."+`
 `+"`stint-agent` has "+strings.Join(agent, ", ")+`.
 
-An option with a name in the column *environment* can be set by that variable too; the flag takes precedence. A variable for a repeatable option
-contains one value per line. Durations are written like `+"`90s`, `5m`, `2h`, `1d`"+`, sizes like `+"`512M`, `2G`"+` or in bytes.
+An option with a name in the column *environment* can be set by that variable too, and, but for those of `+"`stint server`"+`, by a line of a
+[configuration file](configuration.md), whose key is the name of the option without the leading dashes. The flag takes precedence over the variable, and that over
+files. A variable for a repeatable option contains one value per line. Durations are written like `+"`90s`, `5m`, `2h`, `1d`"+`, sizes like `+"`512M`, `2G`"+` or in bytes.
 
 The agent keeps its spool and caches under `+"`STINT_STATE`"+` (default: `+"`/var/lib/stint` for root, else `$XDG_STATE_HOME/stint`"+`
 or `+"`~/.local/state/stint`"+`).
@@ -102,6 +104,26 @@ What the server answers decides as follows; no answer, and an answer that is not
 
 `+statuses+`
 `+exitcode.Markdown())
+}
+
+// TestConfigurationDoc compares what docs/configuration.md says of wrong values with the option table.
+func TestConfigurationDoc(t *testing.T) {
+	names := map[option.Effect]string{}
+	for _, o := range agentcmd.RunRows() {
+		if !o.FlagOnly {
+			names[o.Effect] += ", `" + o.Name + "`"
+		}
+	}
+	doc, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(string(doc)), " ")
+	for effect, before := range map[option.Effect]string{option.Shapes: "decides how the job runs: ", option.Describes: "in the environment or a file, of ", option.Connects: "wherever it comes from, of "} {
+		if want := before + strings.TrimPrefix(names[effect], ", "); !strings.Contains(text, want) {
+			t.Errorf("docs/configuration.md does not say %q", want)
+		}
+	}
 }
 
 // sameDoc compares a document with what it must contain, or writes it.

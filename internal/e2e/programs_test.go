@@ -161,7 +161,7 @@ func (h *host) command(name string, args ...string) *exec.Cmd {
 }
 
 func (h *host) environment() []string {
-	env := []string{"STINT_STATE=" + h.state}
+	env := []string{"STINT_STATE=" + h.state, "STINT_CONFIG=/dev/null"}
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "STINT_") && !strings.HasPrefix(kv, "XDG_") {
 			env = append(env, kv)

@@ -19,6 +19,7 @@ import (
 	"stint.dev/stint/internal/cli/example"
 	"stint.dev/stint/internal/cli/exitcode"
 	"stint.dev/stint/internal/cli/help"
+	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/cli/workercmd"
 )
 
@@ -54,9 +55,17 @@ func Root(c *console.Console, taken *signals.Taker, version, name, short, long s
 	addVersionFlag(root, c, version)
 	a := &agentProgram{Console: c, version: version, signals: taken}
 	root.AddCommand(a.run(), a.flush(), a.attempt(), a.finishAttempt(), a.cacheCommand(), a.doctor(), a.versionCommand())
-	p := &command.Program{Console: c, Version: version}
+	p := a.program()
 	root.AddCommand(workercmd.Command(p), croncmd.Command(p))
 	return root
+}
+
+// FileRows returns the options that may be keys of configuration files.
+func FileRows() []option.Option { return append(RunRows(), workercmd.RunRows()...) }
+
+// program returns what commands of other packages need of the program.
+func (a *agentProgram) program() *command.Program {
+	return &command.Program{Console: a.Console, Version: a.version, FileRows: FileRows}
 }
 
 // Execute runs the command, prints its error and returns the exit code. Wrong usage exits with 2.

@@ -38,7 +38,7 @@ func (a *agentProgram) attempt() *cobra.Command {
 		received, ready := a.takeSignals()
 		defer ready()
 		a.NeverWait()
-		report := inherited(worker.ReportFD, "report")
+		report := fromWorker(worker.ReportFD, "report")
 		defer report.Close() //nolint:errcheck // an error of the write is nobody's: the worker has ended
 		err := a.makeAttempt(cmd, opts, args, received, ready)
 		var refused *permit.RefusedError
@@ -56,15 +56,15 @@ func (a *agentProgram) attempt() *cobra.Command {
 	return cmd
 }
 
-// inherited is a descriptor from the worker that the job must not inherit.
-func inherited(fd int, name string) *os.File {
+// fromWorker is a descriptor from the worker that the job must not inherit.
+func fromWorker(fd int, name string) *os.File {
 	syscall.CloseOnExec(fd)
 	return os.NewFile(uintptr(fd), name)
 }
 
 // makeAttempt makes the attempt. The error is why it was not started.
 func (a *agentProgram) makeAttempt(cmd *cobra.Command, opts *option.Set, args []string, received *signals.Taker, ready func()) error {
-	from := inherited(worker.SettingsFD, "settings")
+	from := fromWorker(worker.SettingsFD, "settings")
 	settings, err := worker.ReadSettings(from)
 	if closeErr := from.Close(); err == nil {
 		err = closeErr
@@ -75,7 +75,7 @@ func (a *agentProgram) makeAttempt(cmd *cobra.Command, opts *option.Set, args []
 	if c := settings.Claim; c.Run != args[0] || strconv.Itoa(c.Attempt) != args[1] {
 		return fmt.Errorf("the claim is for run %s, attempt %d", c.Run, c.Attempt)
 	}
-	if err := opts.Resolve(func(name string) string { return settings.Variables[name] }); err != nil {
+	if err := opts.Resolve(option.Environment(func(name string) string { return settings.Variables[name] })); err != nil {
 		return err
 	}
 	cfg, err := a.attemptConfig(opts, settings)

@@ -26,19 +26,19 @@ func installCache(c *agent.Config, opts *option.Set) error {
 	case files == 0 && dirs == 0:
 		return nil
 	case files == 0:
-		return option.Usagef("--cache-dir needs --install-cache FILE: the lock file that decides what is in the directory")
+		return option.Usagef("%s: it needs --install-cache FILE: the lock file that decides what is in the directory", opts.Source("cache-dir"))
 	case dirs == 0:
-		return option.Usagef("--install-cache needs --cache-dir DIR: the directory that the install steps make, such as node_modules or .venv")
+		return option.Usagef("%s: it needs --cache-dir DIR: the directory that the install steps make, such as node_modules or .venv", opts.Source("install-cache"))
 	case len(c.Install) == 0:
-		return option.Usagef("--install-cache needs --install CMD: there is nothing to cache without install steps")
+		return option.Usagef("%s: it needs --install CMD: there is nothing to cache without install steps", opts.Source("install-cache"))
 	}
 	for _, f := range c.InstallCache {
 		if f == "" {
-			return option.Usagef("--install-cache: the name of the file is empty")
+			return option.Usagef("%s: the name of the file is empty", opts.Source("install-cache"))
 		}
 	}
 	if err := checkCache(c); err != nil {
-		return option.Usagef("--cache-dir: %v", err)
+		return option.Usagef("%s: %v", opts.Source("cache-dir"), err)
 	}
 	return nil
 }
@@ -107,7 +107,7 @@ func (a *agentProgram) cacheList() *cobra.Command {
 	}
 	opts := option.Register(cmd.Flags(), []option.Option{command.JSONRow()})
 	cmd.RunE = func(*cobra.Command, []string) error {
-		if err := opts.Resolve(a.Getenv); err != nil {
+		if err := a.program().Resolve(opts); err != nil {
 			return err
 		}
 		c, err := a.openCache()
@@ -173,7 +173,7 @@ that died are removed. An entry that a run is reading stays.`,
 		command.JSONRow(),
 	})
 	cmd.RunE = func(*cobra.Command, []string) error {
-		if err := opts.Resolve(a.Getenv); err != nil {
+		if err := a.program().Resolve(opts); err != nil {
 			return err
 		}
 		choice := cache.PruneOptions{All: opts.On("all"), OlderThan: opts.Duration("older-than"), MaxBytes: opts.Size("max-size")}

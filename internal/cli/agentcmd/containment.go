@@ -1,6 +1,7 @@
 package agentcmd
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -15,23 +16,28 @@ import (
 // the host offers.
 func containmentRow() option.Option {
 	return option.Option{
-		Name: "containment", Value: "LEVEL", Default: "auto",
+		Name: "containment", Value: "LEVEL", Default: "auto", Effect: option.Shapes, Check: checkContainment,
 		Help: "best level of containment to use: auto, cgroup2, cgroup1, or process-group, which does not use cgroups",
 	}
 }
 
 // setContainment fills in how the job's processes are held together and ranked.
-func setContainment(c *agent.Config, opts *option.Set) (err error) {
-	if c.Containment, err = containment(opts.Text("containment")); err != nil {
-		return err
-	}
+func setContainment(c *agent.Config, opts *option.Set) {
+	c.Containment, _ = containment(opts.Text("containment")) // see checkContainment
 	var limits process.Options
-	if err := setLimits(&limits, opts); err != nil {
-		return err
-	}
+	setLimits(&limits, opts)
 	c.MemoryLimit, c.MemoryLimitName = limits.MemoryLimitBytes, limits.MemoryLimitName
 	c.CPULimit, c.CPULimitName = limits.CPULimit, limits.CPULimitName
-	c.OOMScoreAdj, err = oomScore(opts.Text("oom-score-adj"))
+	c.OOMScoreAdj, _ = oomScore(opts.Text("oom-score-adj")) // see checkOOMScore
+}
+
+func checkContainment(text string) error {
+	_, err := containment(text)
+	return err
+}
+
+func checkOOMScore(text string) error {
+	_, err := oomScore(text)
 	return err
 }
 
@@ -43,13 +49,13 @@ func containment(text string) (string, error) {
 	case contain.LevelCgroup2, contain.LevelCgroup1, contain.LevelProcessGroup:
 		return level, nil
 	}
-	return "", option.Usagef("--containment: %s is none of auto, cgroup2, cgroup1, process-group", job.Quote(text))
+	return "", fmt.Errorf("%s is none of auto, cgroup2, cgroup1, process-group", job.Quote(text))
 }
 
 // oomScoreRow returns the option that ranks the job when the kernel runs out of memory.
 func oomScoreRow() option.Option {
 	return option.Option{
-		Name: "oom-score-adj", Value: "N",
+		Name: "oom-score-adj", Value: "N", Effect: option.Shapes, Check: checkOOMScore,
 		Help: "oom_score_adj of the job's processes, from -1000 to 1000: the more, the sooner the kernel kills them when memory runs out (default: the caller's)",
 	}
 }
@@ -61,7 +67,7 @@ func oomScore(text string) (*int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < -1000 || n > 1000 {
-		return nil, option.Usagef("--oom-score-adj: %s is not a whole number from -1000 to 1000", job.Quote(text))
+		return nil, fmt.Errorf("%s is not a whole number from -1000 to 1000", job.Quote(text))
 	}
 	return &n, nil
 }

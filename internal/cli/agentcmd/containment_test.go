@@ -17,7 +17,7 @@ func TestContainmentLevels(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"none", "cgroup", "cgroup3"} {
-		if got, err := containment(text); err == nil || !strings.Contains(err.Error(), "--containment") {
+		if got, err := containment(text); err == nil || !strings.Contains(err.Error(), "is none of auto") {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}

@@ -21,7 +21,7 @@ something is wrong that loses data or keeps a job from running.`,
 	}
 	opts := option.Register(cmd.Flags(), append(append(command.ServerRows(), limitRows()...), containmentRow(), command.JSONRow()))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := opts.Resolve(a.Getenv); err != nil {
+		if err := a.program().Resolve(opts); err != nil {
 			return err
 		}
 		c, err := command.NewClient(opts, a.version, "")
@@ -29,13 +29,9 @@ something is wrong that loses data or keeps a job from running.`,
 			return err
 		}
 		defer c.Close()
-		cfg := doctor.Config{Client: c, Token: opts.Text("token") != "", StateDir: a.StateDir}
-		if cfg.Containment.AtMost, err = containment(opts.Text("containment")); err != nil {
-			return err
-		}
-		if err := setLimits(&cfg.Containment, opts); err != nil {
-			return err
-		}
+		cfg := doctor.Config{Client: c, Token: opts.Text("token") != "" || command.TokenFile(opts) != "", StateDir: a.StateDir}
+		cfg.Containment.AtMost, _ = containment(opts.Text("containment")) // see checkContainment
+		setLimits(&cfg.Containment, opts)
 		if cfg.Roots, err = command.Authorities(opts); err != nil {
 			return err
 		}

@@ -52,7 +52,14 @@ func finishOf(opts *option.Set, stateDir string) (*watch.Finish, error) {
 		}
 	}
 	put("STINT_STATE", state)
+	unused := "token-file"
+	if command.TokenFile(opts) != "" {
+		unused = "token"
+	}
 	for _, row := range command.ServerRows() {
+		if row.Name == unused {
+			continue
+		}
 		value := opts.Text(row.Name)
 		if value != "" && row.Value == "FILE" {
 			if value, err = filepath.Abs(value); err != nil {
@@ -114,7 +121,7 @@ func (a *agentProgram) finishAttempt() *cobra.Command {
 			err = closeErr
 		}
 		if err == nil {
-			err = opts.Resolve(os.Getenv)
+			err = opts.Resolve(option.Environment(os.Getenv))
 		}
 		if err != nil {
 			return err

@@ -33,7 +33,7 @@ delivered.`,
 	))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		protect()
-		if err := opts.Resolve(a.Getenv); err != nil {
+		if err := a.program().Resolve(opts); err != nil {
 			return err
 		}
 		ctx, stop := command.Interruptible(cmd) // a second signal ends it also where a file system does not answer

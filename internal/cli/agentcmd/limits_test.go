@@ -31,17 +31,15 @@ func TestLimits(t *testing.T) {
 		if err := flags.Parse(strings.Fields(tc.flags)); err != nil {
 			t.Fatal(err)
 		}
-		if err := opts.Resolve(func(name string) string {
+		err := opts.Resolve(option.Environment(func(name string) string {
 			value, _ := strings.CutPrefix(tc.env, name+"=")
 			if value == tc.env {
 				return ""
 			}
 			return value
-		}); err != nil {
-			t.Fatal(err)
-		}
+		}))
 		var o process.Options
-		err := setLimits(&o, opts)
+		setLimits(&o, opts)
 		var usage *option.UsageError
 		switch {
 		case tc.refused != "":

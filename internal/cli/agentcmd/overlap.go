@@ -15,15 +15,17 @@ import (
 
 // overlapRow is the option about other starts of the job.
 func overlapRow() option.Option {
-	return option.Option{Name: "overlap", Value: "HOW", Default: string(overlap.Allow), Help: "what to do while another run of the job that was started with this option has not ended on this host: allow, skip (do not start, exit code 75) or queue (wait)"}
+	return option.Option{Name: "overlap", Value: "HOW", Default: string(overlap.Allow), Effect: option.Shapes, Check: checkOverlap, Help: "what to do while another run of the job that was started with this option has not ended on this host: allow, skip (do not start, exit code 75) or queue (wait)"}
+}
+
+func checkOverlap(text string) error {
+	_, err := overlap.ParseMode(text)
+	return err
 }
 
 // takeLock takes the lock of the job's name, if --overlap asks for that. Without an error the job may start.
 func (a *agentProgram) takeLock(ctx context.Context, opts *option.Set, c *agent.Config) (err error) {
-	mode, err := overlap.ParseMode(opts.Text("overlap"))
-	if err != nil {
-		return noStart(option.Usagef("%s: %v", opts.Source("overlap"), err))
-	}
+	mode := overlap.Mode(opts.Text("overlap"))
 	waits := c.Print
 	if c.Quiet || !term.IsTerminal(int(a.Err.Fd())) {
 		waits = nil

@@ -1,21 +1,21 @@
 package agentcmd
 
 import (
-	"math"
+	"fmt"
 
 	"stint.dev/stint/internal/agent/retry"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
 )
 
-// retries reads the options about further attempts.
-func retries(opts *option.Set) (retry.Policy, error) {
-	n := opts.Number("retries")
-	if n != math.Trunc(n) || n < 0 || n >= job.MaxAttempt {
-		return retry.Policy{}, option.Usagef("--retries: %v is not a whole number from 0 to %d", n, job.MaxAttempt-1)
+// retries returns what the options say about further attempts.
+func retries(opts *option.Set) retry.Policy {
+	return retry.Policy{Most: int(opts.Number("retries")), Backoff: opts.Duration("retry-backoff"), Wait: opts.Duration("retry-wait")}
+}
+
+func checkBackoff(text string) error {
+	if d, err := option.ParseDuration(text); err == nil && d > job.MaxRetryPause {
+		return fmt.Errorf("%s is more than %s", d, job.MaxRetryPause)
 	}
-	if d := opts.Duration("retry-backoff"); d > job.MaxRetryPause {
-		return retry.Policy{}, option.Usagef("--retry-backoff: %s is more than %s", d, job.MaxRetryPause)
-	}
-	return retry.Policy{Most: int(n), Backoff: opts.Duration("retry-backoff"), Wait: opts.Duration("retry-wait")}, nil
+	return nil
 }

@@ -48,14 +48,15 @@ func (a *agentProgram) run() *cobra.Command {
 		defer ready()
 		a.NeverWait()
 		nested := a.Getenv("STINT_ATTEMPT") != ""
-		if err := opts.Resolve(a.runEnv(nested)); err != nil {
+		notes, err := a.resolveRun(opts, nested)
+		if err != nil {
 			return noStart(err)
 		}
 		command.HideArguments(opts.Text("token"), opts.Text("server"), opts.Text("report-to"))
 		if len(args) == 0 && opts.Text("script") == "" {
 			return option.Usagef("no command to run; write: %s run [flags] -- COMMAND [ARG…]", cmd.Root().Name())
 		}
-		cfg, err := a.runConfig(opts, args, nested)
+		cfg, err := a.runConfig(opts, args, nested, notes)
 		if err != nil {
 			return noStart(err)
 		}
@@ -131,11 +132,11 @@ type runConfig struct {
 }
 
 // runConfig turns options and arguments into what the agent needs.
-func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (runConfig, error) {
+func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool, notes []string) (runConfig, error) {
 	cfg := runConfig{close: func() {}}
 	if script := opts.Text("script"); script != "" {
 		if len(args) > 0 {
-			return cfg, option.Usagef("both -c SCRIPT and a COMMAND were given: choose one")
+			return cfg, option.Usagef("both %s and a COMMAND were given: choose one", opts.Source("script"))
 		}
 		args = []string{"sh", "-c", script}
 	}
@@ -146,7 +147,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 		NoOutputTimeout: opts.Duration("no-output-timeout"), NoProgressTimeout: opts.Duration("no-progress-timeout"), QuitFirst: opts.On("quit-first"), StopGrace: atLeastOneNanosecond(opts.Duration("stop-grace")),
 		HeartbeatPeriod: opts.Duration("heartbeat-period"), SamplePeriod: opts.Duration("sample-period"),
 		FlushTimeout: atLeastOneNanosecond(opts.Duration("flush-timeout")),
-		Token:        strings.TrimSpace(opts.Text("token")),
+		Notes:        notes,
 		Quiet:        opts.On("quiet"), Stdout: a.Out, Stderr: a.Err,
 		Version: a.version, Host: command.HostName(), BootID: command.BootID(),
 		Print: func(line string) { a.Say("%s", line) }, MaskMessages: a.MaskMessages,
@@ -154,61 +155,31 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 	if err := a.identity(c, opts, args, nested); err != nil {
 		return cfg, err
 	}
-	if err := a.jobEnvironment(c, opts); err != nil {
-		return cfg, err
-	}
-	var err error
-	if c.Retry, err = retries(opts); err != nil {
-		return cfg, err
-	}
+	a.jobEnvironment(c, opts)
+	c.Retry, c.SpoolLimit = retries(opts), opts.Size("spool-limit")
 	c.KeepBackground, c.MergeOutput = opts.On("keep-background"), opts.On("merge-output")
 	c.IgnoreClosedOutput = opts.On("ignore-closed-output")
 	if err := a.streams(c, opts); err != nil {
 		return cfg, err
 	}
+	var err error
 	if opts.Given("stop-signal") {
 		if c.StopSignal, err = stop.SignalNamed(opts.Text("stop-signal")); err != nil {
-			return cfg, option.Usagef("--stop-signal: %v", err)
+			return cfg, option.Usagef("%s: %v", opts.Source("stop-signal"), err)
 		}
 	}
-	if err := setContainment(c, opts); err != nil {
-		return cfg, err
-	}
-	if err := directory(c, opts.Text("dir")); err != nil {
+	setContainment(c, opts)
+	if err := directory(c, opts.Text("dir"), opts.Source("dir")); err != nil {
 		return cfg, err
 	}
 	if c.StateDir, err = a.StateDir(); err != nil {
 		a.Say("%v; the journal of this run is kept in memory", err)
 	}
-	if err := spoolLimit(c, opts); err != nil {
-		return cfg, err
-	}
 	if err := installCache(c, opts); err != nil {
 		return cfg, err
 	}
 	a.destinations(&cfg, opts)
-	return cfg, a.fitRetries(c, opts.On("stdin"))
-}
-
-// runEnv returns the environment from which options are read. Inside of a job only what leads to the
-// server is read: every other option was meant for the run around it. A name for the job was
-// set on purpose if it is not that of the run around it.
-func (a *agentProgram) runEnv(nested bool) func(string) string {
-	if !nested {
-		return a.Getenv
-	}
-	inherited := map[string]bool{"STINT_JOB": a.Getenv("STINT_JOB") != a.Getenv("STINT_PARENT_JOB")}
-	for _, o := range RunRows() {
-		if o.Inherited {
-			inherited[o.Env()] = true
-		}
-	}
-	return func(name string) string {
-		if !inherited[name] {
-			return ""
-		}
-		return a.Getenv(name)
-	}
+	return cfg, a.fitRetries(c, opts)
 }
 
 // identity fills in which run of which job this is, and where.
@@ -216,9 +187,9 @@ func (a *agentProgram) identity(c *agent.Config, opts *option.Set, args []string
 	c.Job = opts.Text("job")
 	if c.Job == "" {
 		c.Job = jobname.Of(args)
-	}
-	if err := job.CheckName(c.Job); err != nil {
-		return option.Usagef("--job: %v", err)
+		if err := job.CheckName(c.Job); err != nil {
+			return option.Usagef("--job: %v", err)
+		}
 	}
 	if c.Run = strings.ToLower(opts.Text("run-id")); c.Run == "" {
 		id, err := uuid.NewV7()
@@ -227,32 +198,28 @@ func (a *agentProgram) identity(c *agent.Config, opts *option.Set, args []string
 		}
 		c.Run = id.String()
 	}
-	if err := job.CheckRunID(c.Run); err != nil {
-		return option.Usagef("--run-id: %v", err)
-	}
-	var err error
-	if c.ReportedHost, err = command.ReportedHost(opts); err != nil {
-		return err
-	}
-	if c.Labels, err = pairs("label", opts.List("label"), job.CheckLabel); err != nil {
-		return err
-	}
+	c.ReportedHost = command.ReportedHost(opts)
+	c.Labels = pairs(opts.List("label"))
 	if parent := a.Getenv("STINT_RUN_ID"); nested && parent != "" && c.Labels["parent"] == "" {
 		c.Labels["parent"] = parent
 	}
-	if len(c.Labels) > job.MaxLabels {
-		return option.Usagef("--label: %d labels are more than %d", len(c.Labels), job.MaxLabels)
+	if n := len(c.Labels); n > job.MaxLabels {
+		if opts.Flagged("label") {
+			return option.Usagef("--label: %d labels are more than %d", n, job.MaxLabels)
+		}
+		for _, key := range slices.Sorted(maps.Keys(c.Labels))[job.MaxLabels:] {
+			delete(c.Labels, key)
+		}
+		a.mistake(c, fmt.Sprintf("%s: %d labels are more than %d; the others are left out", opts.Source("label"), n, job.MaxLabels))
 	}
+	var err error
 	c.Due, err = command.Expectation(opts)
 	return err
 }
 
 // jobEnvironment sets the environment of the job: the agent's own with the variables of --env.
-func (a *agentProgram) jobEnvironment(c *agent.Config, opts *option.Set) error {
-	vars, err := pairs("env", opts.List("env"), checkVariable)
-	if err != nil {
-		return err
-	}
+func (a *agentProgram) jobEnvironment(c *agent.Config, opts *option.Set) {
+	vars := pairs(opts.List("env"))
 	c.EnvNames = slices.Sorted(maps.Keys(vars))
 	c.Env = environment.Without(a.environ(), c.EnvNames)
 	for _, name := range c.EnvNames {
@@ -261,11 +228,7 @@ func (a *agentProgram) jobEnvironment(c *agent.Config, opts *option.Set) error {
 	if opts.Flagged("host") && vars["STINT_HOST"] == "" {
 		c.Env = append(environment.Without(c.Env, []string{"STINT_HOST"}), "STINT_HOST="+c.ReportedHost) // also of runs inside of the job
 	}
-	if c.Redact, err = variableNames(opts, "redact"); err != nil {
-		return err
-	}
-	c.NoRedact, err = variableNames(opts, "no-redact")
-	return err
+	c.Redact, c.NoRedact = opts.List("redact"), opts.List("no-redact")
 }
 
 // destinations fills in where the run is reported: the tracking server, another server, or both. The job
@@ -277,13 +240,13 @@ func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) {
 		if err == nil {
 			cfg.ReportTo = r
 		} else {
-			a.Say("%s: %v; the job runs and is not reported there", opts.Source("report-to"), err)
+			a.mistake(&cfg.Config, fmt.Sprintf("%s: %v; the job runs and is not reported there", opts.Source("report-to"), err))
 		}
 		if !opts.Given("server") {
 			return
 		}
 	}
-	c, err := command.NewClient(opts, a.version, cfg.Run)
+	c, err := a.client(cfg, opts)
 	if err == nil {
 		cfg.ServerURL, cfg.Server, cfg.close = c.URL(), c, c.Close
 		cfg.WithToken = withToken(c)
@@ -295,11 +258,21 @@ func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) {
 		}
 		return
 	}
-	a.Say("%v; the job runs, and its journal waits on this host until stint flush delivers it", err)
+	a.mistake(&cfg.Config, fmt.Sprintf("%v; the job runs, and its journal waits on this host until stint flush delivers it", err))
 	// Without an address it waits for whichever server the next run or flush names.
 	if u, err := client.ParseURL(opts.Text("server")); err == nil {
 		cfg.ServerURL = u.String()
 	}
+}
+
+// client makes the client of the run's server. The token is masked also if no client can be made.
+func (a *agentProgram) client(cfg *runConfig, opts *option.Set) (*client.Client, error) {
+	token, err := command.Token(opts)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Token = token
+	return command.Connect(opts, token, a.version, cfg.Run)
 }
 
 // withToken returns what makes clients of the same server with other tokens.

@@ -16,9 +16,9 @@ import (
 
 // directory fills in where the job runs. Without --dir it stays in the agent's own directory,
 // whatever has become of its path; only --dir may be refused.
-func directory(c *agent.Config, dir string) error {
+func directory(c *agent.Config, dir, source string) error {
 	if dir != "" {
-		return chosenDir(c, dir)
+		return chosenDir(c, dir, source)
 	}
 	path, err := bounded.Call(command.FileLimit, ownDir)
 	if err != nil {
@@ -29,13 +29,13 @@ func directory(c *agent.Config, dir string) error {
 	return nil
 }
 
-func chosenDir(c *agent.Config, dir string) error {
+func chosenDir(c *agent.Config, dir, source string) error {
 	info, err := os.Stat(dir)
 	switch {
 	case err != nil:
-		return option.Usagef("--dir %s: %v", job.Quote(dir), errors.Unwrap(err))
+		return option.Usagef("%s %s: %v", source, job.Quote(dir), errors.Unwrap(err))
 	case !info.IsDir():
-		return option.Usagef("--dir %s is not a directory", job.Quote(dir))
+		return option.Usagef("%s %s is not a directory", source, job.Quote(dir))
 	}
 	c.Dir = dir
 	if !filepath.IsAbs(dir) {

@@ -29,21 +29,21 @@ func (a *agentProgram) streams(c *agent.Config, opts *option.Set) error {
 }
 
 // givesStdin reports whether the command gets the agent's stdin. Of -i and --no-stdin a flag
-// wins over the environment.
+// takes precedence over the environment, and that over files.
 func givesStdin(opts *option.Set, onTerminal bool) (bool, error) {
 	give, not := opts.On("stdin"), opts.On("no-stdin")
 	if give && not {
-		give, not = opts.Flagged("stdin"), opts.Flagged("no-stdin")
+		give, not = opts.Outranks("stdin", "no-stdin"), opts.Outranks("no-stdin", "stdin")
 		if give == not {
-			return false, option.Usagef("both --stdin and --no-stdin were given: choose one")
+			return false, option.Usagef("both %s and %s were given: choose one", opts.Source("stdin"), opts.Source("no-stdin"))
 		}
 	}
 	return give || !not && !onTerminal, nil
 }
 
 // fitRetries removes the further attempts that a run may make when its stdin leaves
-// nothing for them. Where stdin was asked for, asked, that is an error.
-func (a *agentProgram) fitRetries(c *agent.Config, asked bool) error {
+// nothing for them. Where stdin was asked for, that is an error.
+func (a *agentProgram) fitRetries(c *agent.Config, opts *option.Set) error {
 	if !c.Retry.Possible() {
 		return nil
 	}
@@ -51,8 +51,8 @@ func (a *agentProgram) fitRetries(c *agent.Config, asked bool) error {
 	switch {
 	case kind == "":
 		return nil
-	case asked:
-		return option.Usagef("--stdin: stdin is %s, which only one attempt can read, so --retries and --retry-wait cannot be kept; give a file, or leave them out", kind)
+	case opts.On("stdin"):
+		return option.Usagef("%s: stdin is %s, which only one attempt can read, so --retries and --retry-wait cannot be kept; give a file, or leave them out", opts.Source("stdin"), kind)
 	}
 	text := "no further attempts will be made: stdin is " + kind + ", which only the first can read; with --no-stdin the command reads /dev/null and is tried again"
 	a.Say("%s", text)

@@ -1,10 +1,10 @@
 package agentcmd
 
 import (
+	"errors"
 	"strings"
 
 	"stint.dev/stint/internal/agent/process"
-	"stint.dev/stint/internal/cli/option"
 )
 
 // protect keeps the job, and other processes of its user, from reading the token out of this
@@ -16,13 +16,18 @@ func protect() {
 	_ = process.HideVariables("STINT_TOKEN", "STINT_REPORT_TO")
 }
 
-// variableNames returns the names that an option lists.
-func variableNames(opts *option.Set, name string) ([]string, error) {
-	names := opts.List(name)
-	for _, n := range names {
-		if n == "" || strings.ContainsAny(n, "= \t\r\n") || n == "*" && name != "no-redact" {
-			return nil, option.Usagef("--%s needs the name of a variable, as in --%s DB_PASSWORD", name, name)
-		}
+// variableName refuses what is no name of a variable.
+func variableName(text string) error {
+	if text == "" || text == "*" || strings.ContainsAny(text, "= \t\r\n") {
+		return errors.New("it needs the name of a variable, as in DB_PASSWORD")
 	}
-	return names, nil
+	return nil
+}
+
+// anyVariableName takes * for all of them, too.
+func anyVariableName(text string) error {
+	if text == "*" {
+		return nil
+	}
+	return variableName(text)
 }

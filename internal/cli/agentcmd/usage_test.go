@@ -19,12 +19,13 @@ var anyText = []string{"script", "install", "print-run"}
 // running, which a test of the whole program shows; stint flush refuses them. --report-to is
 // an option of run alone.
 var connectionValues = map[string][]string{
-	"server":    {"::nonsense::", "ftp://host/", "no-url"},
-	"token":     {"a\nb", "a\x00"},
-	"tls-ca":    {"/nowhere/at/all"},
-	"tls-cert":  {"/nowhere/at/all"}, // and its key is missing
-	"tls-key":   {"/nowhere/at/all"},
-	"report-to": nil,
+	"server":     {"::nonsense::", "ftp://host/", "no-url"},
+	"token":      {"a\nb", "a\x00"},
+	"token-file": {"/nowhere/at/all", "/dev/zero", "/"},
+	"tls-ca":     {"/nowhere/at/all"},
+	"tls-cert":   {"/nowhere/at/all"}, // and its key is missing
+	"tls-key":    {"/nowhere/at/all"},
+	"report-to":  nil,
 }
 
 // badValues are values of text options that make none. For the other kinds see badOf.
@@ -73,6 +74,18 @@ func execute(t *testing.T, getenv func(string) string, args ...string) (code int
 	return code, stderr
 }
 
+// The table says of every option of stint run what a wrong value of it does.
+func TestEveryOptionHasAnEffect(t *testing.T) {
+	for _, o := range RunRows() {
+		if o.Effect < option.Shapes || o.Effect > option.Connects {
+			t.Errorf("--%s has no effect: see option.Effect", o.Name)
+		}
+		if o.Effect == option.Connects && o.Check != nil {
+			t.Errorf("--%s: what leads to a server is checked where the client is made", o.Name)
+		}
+	}
+}
+
 // A bad value of any option ends with exit code 2 and one line that names the option, and
 // nothing runs. An option that is not in the tables above fails the test.
 func TestBadValueOfEachOption(t *testing.T) {
@@ -91,7 +104,7 @@ func TestBadValueOfEachOption(t *testing.T) {
 			if code != console.ExitUsage || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "--"+o.Name) {
 				t.Errorf("--%s=%.40s: exit code %d and %.300q, want 2 and one line that names the option", o.Name, value, code, stderr)
 			}
-			if o.FlagOnly {
+			if o.FlagOnly || o.Effect != option.Shapes { // for the others see the tests of the whole program
 				continue
 			}
 			env := func(name string) string {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"stint.dev/stint/internal/cli/configfile"
 	"stint.dev/stint/internal/cli/console"
 )
 
@@ -35,7 +36,12 @@ func Console(t *testing.T, getenv func(string) string) (c *console.Console, prin
 		}
 		return string(text)
 	}
-	c = &console.Console{In: open("in"), Out: open("out"), Err: open("err"), Getenv: getenv}
+	c = &console.Console{In: open("in"), Out: open("out"), Err: open("err"), Getenv: func(name string) string {
+		if value := getenv(name); value != "" || name != configfile.Variable {
+			return value
+		}
+		return os.DevNull // no configuration of this host
+	}}
 	return c, func() (stdout, stderr string) { return read(c.Out), read(c.Err) }
 }
 

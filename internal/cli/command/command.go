@@ -24,13 +24,16 @@ const defaultServer = "http://127.0.0.1:7846"
 type Program struct {
 	*console.Console
 	Version string
+	// FileRows returns the options of all commands that may be keys of configuration files; nil where every key is taken.
+	FileRows func() []option.Option
 }
 
 // ServerRows returns the options of every command that makes requests of a server.
 func ServerRows() []option.Option {
 	return append([]option.Option{
-		{Name: "server", Value: "URL", Default: defaultServer, Inherited: true, Help: "address of the tracking server"},
-		{Name: "token", Value: "TOKEN", Inherited: true, Help: "access token; better given as STINT_TOKEN, which no process listing shows"},
+		{Name: "server", Value: "URL", Default: defaultServer, Inherited: true, Effect: option.Connects, Help: "address of the tracking server"},
+		{Name: "token", Value: "TOKEN", Inherited: true, Effect: option.Connects, Help: "access token; better given by --token-file or STINT_TOKEN, which no process listing shows"},
+		{Name: "token-file", Value: "FILE", Inherited: true, HostFile: true, Effect: option.Connects, Help: "file with the access token"},
 	}, tlsRows()...)
 }
 
@@ -49,9 +52,9 @@ func WhyRow(help string) option.Option {
 // cannot be used.
 func NewClient(opts *option.Set, version, run string) (*client.Client, error) {
 	HideArguments(opts.Text("token"), opts.Text("server"))
-	token := strings.TrimSpace(opts.Text("token")) // a file's last newline is no part of it
-	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }) {
-		return nil, option.Usagef("%s: a token has only printable ASCII characters; copy it again", opts.Source("token"))
+	token, err := Token(opts)
+	if err != nil {
+		return nil, err
 	}
 	return Connect(opts, token, version, run)
 }
@@ -72,7 +75,7 @@ func Connect(opts *option.Set, token, version, run string) (*client.Client, erro
 
 // Client resolves a command's options and makes the client that they describe.
 func (p *Program) Client(opts *option.Set) (*client.Client, error) {
-	if err := opts.Resolve(p.Getenv); err != nil {
+	if err := p.Resolve(opts); err != nil {
 		return nil, err
 	}
 	return NewClient(opts, p.Version, "")

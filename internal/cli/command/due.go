@@ -12,10 +12,10 @@ import (
 // DueRows returns the options that say when runs of a job are expected. beside begins their help.
 func DueRows(beside string) []option.Option {
 	return []option.Option{
-		{FlagOnly: true, Name: "every", Kind: option.Duration, Value: "D", Help: beside + "expect a run this long after the start of the last one: 1m to 365d (docs/due.md)"},
-		{FlagOnly: true, Name: "cron", Value: "EXPRESSION", Help: beside + "expect a run at these times: minute hour day month weekday"},
-		{FlagOnly: true, Name: "zone", Value: "ZONE", Help: "the time zone of --cron, such as Europe/Berlin (default: UTC)"},
-		{FlagOnly: true, Name: "grace", Kind: option.Duration, Value: "D", Help: "how long after it was expected a run is missed: 1m to 365d (default: 1h)"},
+		{FlagOnly: true, Effect: option.Describes, Name: "every", Kind: option.Duration, Value: "D", Help: beside + "expect a run this long after the start of the last one: 1m to 365d (docs/due.md)"},
+		{FlagOnly: true, Effect: option.Describes, Name: "cron", Value: "EXPRESSION", Help: beside + "expect a run at these times: minute hour day month weekday"},
+		{FlagOnly: true, Effect: option.Describes, Name: "zone", Value: "ZONE", Help: "the time zone of --cron, such as Europe/Berlin (default: UTC)"},
+		{FlagOnly: true, Effect: option.Describes, Name: "grace", Kind: option.Duration, Value: "D", Help: "how long after it was expected a run is missed: 1m to 365d (default: 1h)"},
 	}
 }
 

@@ -46,5 +46,5 @@ func parsedDue(t *testing.T, args []string) (*option.Set, error) {
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
-	return set, set.Resolve(func(string) string { return "" })
+	return set, set.Resolve()
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"os"
 	"strings"
 
@@ -11,23 +12,14 @@ import (
 // HostRow returns the option that names the host that runs are reported under.
 func HostRow() option.Option {
 	return option.Option{
-		Name: "host", Value: "NAME", Inherited: true,
+		Name: "host", Value: "NAME", Inherited: true, Effect: option.Describes, Check: job.CheckHost,
 		Help: "name of the host that runs are reported under, for containers, whose own is a random id (default: the name of the host)",
 	}
 }
 
 // ReportedHost returns the name of the host that runs are reported under. Locks and journals of this host
 // go by HostName all the same.
-func ReportedHost(opts *option.Set) (string, error) {
-	name := opts.Text("host")
-	if name == "" {
-		return HostName(), nil
-	}
-	if err := job.CheckHost(name); err != nil {
-		return "", option.Usagef("%s: %v", opts.Source("host"), err)
-	}
-	return name, nil
-}
+func ReportedHost(opts *option.Set) string { return cmp.Or(opts.Text("host"), HostName()) }
 
 // HostName is the name of this host.
 func HostName() string {

@@ -27,7 +27,7 @@ func TestPeriod(t *testing.T) {
 		if err := flags.Parse([]string{"--since", c.since, "--until", c.until}); err != nil {
 			t.Fatal(err)
 		}
-		if err := opts.Resolve(func(string) string { return "" }); err != nil {
+		if err := opts.Resolve(); err != nil {
 			t.Fatal(err)
 		}
 		since, until, err := Period(opts, now)

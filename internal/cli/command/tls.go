@@ -15,9 +15,9 @@ import (
 // tlsRows returns the options about the server's certificate and the client's.
 func tlsRows() []option.Option {
 	return []option.Option{
-		{Name: "tls-ca", Value: "FILE", Inherited: true, Help: "further authorities (PEM) to verify the server's certificate with"},
-		{Name: "tls-cert", Value: "FILE", Inherited: true, Help: "client certificate (PEM) to show the server; needs --tls-key"},
-		{Name: "tls-key", Value: "FILE", Inherited: true, Help: "private key (PEM) of the client certificate"},
+		{Name: "tls-ca", Value: "FILE", Inherited: true, HostFile: true, Effect: option.Connects, Help: "further authorities (PEM) to verify the server's certificate with"},
+		{Name: "tls-cert", Value: "FILE", Inherited: true, HostFile: true, Effect: option.Connects, Help: "client certificate (PEM) to show the server; needs --tls-key"},
+		{Name: "tls-key", Value: "FILE", Inherited: true, HostFile: true, Effect: option.Connects, Help: "private key (PEM) of the client certificate"},
 	}
 }
 

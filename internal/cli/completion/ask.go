@@ -71,11 +71,15 @@ func (r request) client() (c *client.Client, token string, err error) {
 	if !known {
 		return nil, "", errors.New("the command asks no server")
 	}
-	if err = errors.Join(err, opts.Resolve(r.Getenv)); err != nil {
+	files, _ := r.Files() // a completion reports nothing
+	if err = errors.Join(err, opts.Resolve(append([]option.Source{option.Environment(r.Getenv)}, files.Sources()...)...)); err != nil {
 		return nil, "", err
 	}
-	c, err = command.NewClient(opts, r.Version, "")
-	return c, opts.Text("token"), err
+	if token, err = command.Token(opts); err != nil {
+		return nil, "", err
+	}
+	c, err = command.Connect(opts, token, r.Version, "")
+	return c, token, err
 }
 
 // mostPrograms bounds how many programs are offered.

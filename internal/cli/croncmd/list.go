@@ -74,7 +74,7 @@ the like, and timers of systemd, are not listed. docs/cron.md says what the stat
 
 // resolve reads the options of a command that may have files as arguments.
 func (p *program) resolve(opts *option.Set, files []string) error {
-	if err := opts.Resolve(p.Getenv); err != nil {
+	if err := opts.Resolve(option.Environment(p.Getenv)); err != nil {
 		return err
 	}
 	if len(files) > 0 && opts.Text("user") != "" {

@@ -199,7 +199,7 @@ each run takes a while, and overlaps are minded.`,
 		option.Option{FlagOnly: true, Name: "down-to", Value: "TIME", Help: "until this time"},
 		option.Option{FlagOnly: true, Name: "lasts", Kind: option.Duration, Value: "D", Help: "how long each run takes (default: no time)"}))
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		if err := opts.Resolve(p.Getenv); err != nil {
+		if err := opts.Resolve(option.Environment(p.Getenv)); err != nil {
 			return err
 		}
 		text, err := os.ReadFile(args[0])

@@ -31,7 +31,7 @@ func TestRehearse(t *testing.T) {
 		if err := flags.Parse(args); err != nil {
 			t.Fatal(err)
 		}
-		if err := opts.Resolve(func(string) string { return "" }); err != nil {
+		if err := opts.Resolve(); err != nil {
 			t.Fatal(err)
 		}
 		rows, err := rehearse(d, opts)

@@ -25,7 +25,7 @@ func read(t *testing.T, args ...string) (job.SubmitRequest, error) {
 	if err := fs.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	if err := opts.Resolve(func(string) string { return "" }); err != nil {
+	if err := opts.Resolve(); err != nil {
 		return job.SubmitRequest{}, err
 	}
 	return readSubmission(opts, fs.Args(), fs.ArgsLenAtDash() == 0, noon)

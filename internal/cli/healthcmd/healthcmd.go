@@ -35,7 +35,7 @@ func Command(c *command.Program) *cobra.Command {
 		Long: `Ask the server whether it can do its work (GET /readyz, which needs no token), for scripts and
 the health checks of containers: exit code 0 if it can, 1 and the reason if not.
 
-In the environment of a server, and without --server, it asks the server at STINT_LISTEN on
+In the environment of a server, and without --server and STINT_SERVER, it asks the server at STINT_LISTEN on
 this host, over TLS if STINT_TLS_CERT is set.`,
 	}
 	rows := slices.DeleteFunc(command.ServerRows(), func(o option.Option) bool { return strings.HasPrefix(o.Name, "token") })
@@ -43,7 +43,7 @@ this host, over TLS if STINT_TLS_CERT is set.`,
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stop := command.Interruptible(cmd)
 		defer stop()
-		if err := opts.Resolve(p.Getenv); err != nil {
+		if err := p.Resolve(opts); err != nil {
 			return err
 		}
 		server, err := p.client(opts)
@@ -59,7 +59,7 @@ this host, over TLS if STINT_TLS_CERT is set.`,
 // client makes the client of the server that is asked.
 func (p *program) client(opts *option.Set) (*client.Client, error) {
 	listen := p.Getenv("STINT_LISTEN")
-	if opts.Given("server") || listen == "" {
+	if opts.Given("server") && opts.File("server") == "" || listen == "" {
 		return command.Connect(opts, "", p.Version, "")
 	}
 	host, err := local(listen)

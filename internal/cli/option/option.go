@@ -1,9 +1,10 @@
 // Package option defines the options of commands: one row per option, from which its flag, its
-// environment name, its default, its help and its line in docs/commands.md are made.
+// environment name, its key in configuration files, its default, its help and its line in docs/commands.md are made.
 package option
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,21 +36,40 @@ type Option struct {
 	// FlagOnly options have no name in the environment: they belong to one call, and a name
 	// such as STINT_JOB means something else to a job.
 	FlagOnly bool
-	// Inherited options are read from the environment also by a run inside of a job.
+	// NoFlag options are read from the environment and from files only: a flag would show a secret in process listings.
+	NoFlag bool
+	// Inherited options are read from the environment and from files also by a run inside of a job.
 	Inherited bool
+	// NotInFiles options are for one call, but have a name in the environment.
+	NotInFiles bool
+	// HostFile options name a file of the host: in a configuration file relative to the directory of that file.
+	HostFile bool
+	// Effect decides what stint run does with a wrong value; other commands refuse every one.
+	Effect Effect
+	// Check returns why a value, of a List each of them, cannot be used, beside what its Kind refuses; nil for no such rule.
+	Check func(text string) error
 }
+
+// Effect is what an option changes, and thereby what a wrong value of it does to a job.
+type Effect int
+
+const (
+	// Shapes is of options that decide how the job runs: stint run does not start it with a wrong value, wherever that is from.
+	Shapes Effect = iota + 1
+	// Describes is of options that decide what is recorded and how it is delivered: a wrong value that is no flag is
+	// reported, and the job runs with the default in its place.
+	Describes
+	// Connects is of options that lead to a server: no wrong value keeps the job from running, not even a flag; the journal waits.
+	Connects
+)
 
 // Env returns the option's name in the environment.
 func (o Option) Env() string {
 	return "STINT_" + strings.ToUpper(strings.ReplaceAll(o.Name, "-", "_"))
 }
 
-func (o Option) inEnv(getenv func(string) string) string {
-	if o.FlagOnly {
-		return ""
-	}
-	return getenv(o.Env())
-}
+// InFiles reports whether the option is a key of configuration files.
+func (o Option) InFiles() bool { return !o.FlagOnly && !o.NotInFiles }
 
 // UsageError is the error of a command that was used wrongly: exit code 2.
 type UsageError struct{ Text string }
@@ -75,8 +95,10 @@ type value struct {
 	duration time.Duration
 	size     int64
 	number   float64
-	given    bool   // by flag or environment
-	source   string // the flag or variable that it came from
+	given    bool   // by a flag or a source
+	source   string // the flag, variable or line that it came from
+	file     string // the configuration file that it came from
+	rank     int    // of where it came from: 0 is a flag, the last number the default
 }
 
 // Any reports whether flags hold an option besides --help that help lists.
@@ -91,6 +113,10 @@ func Register(fs *pflag.FlagSet, rows []Option) *Set {
 	for _, o := range rows {
 		v := &value{}
 		s.values[o.Name] = v
+		if o.NoFlag {
+			v.text = o.Default
+			continue
+		}
 		help := o.Help
 		if !o.FlagOnly {
 			help += " [" + o.Env() + "]"
@@ -107,59 +133,6 @@ func Register(fs *pflag.FlagSet, rows []Option) *Set {
 	}
 	fs.SortFlags = false
 	return s
-}
-
-// Resolve reads the environment for options that no flag set and checks every value. It
-// returns a *UsageError that names the flag or variable.
-func (s *Set) Resolve(getenv func(string) string) error {
-	for _, o := range s.rows {
-		v := s.values[o.Name]
-		v.source, v.given = "--"+o.Name, s.flags.Changed(o.Name)
-		if env := o.inEnv(getenv); !v.given && env != "" {
-			v.source, v.given = o.Env(), true
-			if err := v.fromEnv(o, env); err != nil {
-				return Usagef("%s: %v", v.source, err)
-			}
-		}
-		if err := v.parse(o); err != nil {
-			return Usagef("%s: %v", v.source, err)
-		}
-	}
-	return nil
-}
-
-func (v *value) fromEnv(o Option, env string) error {
-	switch o.Kind {
-	case List:
-		v.list = strings.Split(strings.TrimRight(env, "\n"), "\n")
-	case Switch:
-		switch strings.ToLower(env) {
-		case "1", "true", "yes", "on":
-			v.on = true
-		case "0", "false", "no", "off":
-			v.on = false
-		default:
-			return fmt.Errorf("%q is neither 1 nor 0", env)
-		}
-	default:
-		v.text = env
-	}
-	return nil
-}
-
-func (v *value) parse(o Option) (err error) {
-	if v.text == "" {
-		return nil
-	}
-	switch o.Kind {
-	case Duration:
-		v.duration, err = ParseDuration(v.text)
-	case Size:
-		v.size, err = ParseSize(v.text)
-	case Number:
-		v.number, err = parseNumber(v.text)
-	}
-	return err
 }
 
 // textFlag and listFlag are flags whose help names their value as the table does.
@@ -210,11 +183,23 @@ func (s *Set) Size(name string) int64 { return s.get(name).size }
 // Number returns the value of a Number option.
 func (s *Set) Number(name string) float64 { return s.get(name).number }
 
-// Given reports whether a flag or the environment set the option.
+// Given reports whether a flag or a source set the option.
 func (s *Set) Given(name string) bool { return s.get(name).given }
 
-// Source names the flag or variable that set the option; the flag if nothing did.
+// Source names the flag, variable or line of a file that set the option; the flag if nothing did.
 func (s *Set) Source(name string) string { return s.get(name).source }
+
+// File returns the path of the configuration file that set the option; empty if none did.
+func (s *Set) File(name string) string { return s.get(name).file }
+
+// Outranks reports whether one option was set in a place that takes precedence over that of another.
+func (s *Set) Outranks(name, other string) bool { return s.get(name).rank < s.get(other).rank }
+
+// Has reports whether the set has an option.
+func (s *Set) Has(name string) bool { return s.values[name] != nil }
+
+// InFiles reports whether the set has an option that is a key of configuration files.
+func (s *Set) InFiles() bool { return slices.ContainsFunc(s.rows, Option.InFiles) }
 
 // Flagged reports whether a flag set the option: it is meant for this one call.
 func (s *Set) Flagged(name string) bool { return s.flags.Changed(name) }

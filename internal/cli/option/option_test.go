@@ -28,7 +28,7 @@ func parse(t *testing.T, args []string, env map[string]string) (*Set, error) {
 	if err := fs.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	return s, s.Resolve(func(k string) string { return env[k] })
+	return s, s.Resolve(Environment(func(k string) string { return env[k] }))
 }
 
 func TestFlagBeatsEnvironmentBeatsDefault(t *testing.T) {

@@ -83,7 +83,8 @@ func ParseSize(s string) (int64, error) {
 	return 0, fmt.Errorf("%q is not a size: write it like 512M, 2G or 1048576", s)
 }
 
-func parseNumber(s string) (float64, error) {
+// ParseNumber reads a number that is not negative.
+func ParseNumber(s string) (float64, error) {
 	n, err := strconv.ParseFloat(s, 64)
 	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
 		return 0, fmt.Errorf("%q is not a number", s)
@@ -92,4 +93,25 @@ func parseNumber(s string) (float64, error) {
 		return 0, fmt.Errorf("%q is negative", s)
 	}
 	return n, nil
+}
+
+// parseSwitch reads whether something is on.
+func parseSwitch(s string) (bool, error) {
+	switch strings.ToLower(s) {
+	case "1", "true", "yes", "on":
+		return true, nil
+	case "0", "false", "no", "off":
+		return false, nil
+	}
+	return false, fmt.Errorf("%q is neither 1 nor 0", s)
+}
+
+// Whole returns the rule of a number that is a whole one in a range.
+func Whole(least, most int64) func(text string) error {
+	return func(text string) error {
+		if n, err := ParseNumber(text); err != nil || n != math.Trunc(n) || n < float64(least) || n > float64(most) {
+			return fmt.Errorf("%s is not a whole number from %d to %d", text, least, most)
+		}
+		return nil
+	}
 }

@@ -90,7 +90,7 @@ func (p *program) withJournals(ctx context.Context, opts *option.Set, alone bool
 
 // withDatabase opens the database for one action. prepare sets what the action needs besides.
 func (p *program) withDatabase(ctx context.Context, opts *option.Set, prepare func(*store.Options) error, do func(*store.Store) error) (err error) {
-	if err := opts.Resolve(p.Getenv); err != nil {
+	if err := opts.Resolve(option.Environment(p.Getenv)); err != nil {
 		return err
 	}
 	so, err := p.storeOptions(opts)

@@ -42,7 +42,7 @@ It needs no network.`,
 		{FlagOnly: true, Name: "exit", Kind: option.Switch, Help: "end when the jobs have ended, with the exit code of the first that failed"},
 	})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := opts.Resolve(p.Getenv); err != nil {
+		if err := opts.Resolve(option.Environment(p.Getenv)); err != nil {
 			return err
 		}
 		ctx, stop := command.Interruptible(cmd)

@@ -19,7 +19,7 @@ const lostText = "not in the journals, and lost: tokens, sessions, audit log, de
 
 // rebuild makes a new database from the journals.
 func (p *program) rebuild(ctx context.Context, opts *option.Set) error {
-	if err := opts.Resolve(p.Getenv); err != nil {
+	if err := opts.Resolve(option.Environment(p.Getenv)); err != nil {
 		return err
 	}
 	if opts.On("repair") {

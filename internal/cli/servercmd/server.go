@@ -82,7 +82,7 @@ a PostgreSQL database.`,
 	cmd.AddCommand(p.serverCheck(), p.serverBackup(), p.serverRotateKey())
 	opts := option.Register(cmd.Flags(), Rows())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := opts.Resolve(p.Getenv); err != nil {
+		if err := opts.Resolve(option.Environment(p.Getenv)); err != nil {
 			return err
 		}
 		syscall.Umask(0o077) // what a server writes is for its user only

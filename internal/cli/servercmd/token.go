@@ -47,7 +47,7 @@ type tokens interface {
 
 // withTokens calls do with the tokens that the options name.
 func (p *program) withTokens(cmd *cobra.Command, opts *option.Set, do func(context.Context, tokens) error) error {
-	if err := opts.Resolve(p.Getenv); err != nil {
+	if err := p.Resolve(opts); err != nil {
 		return err
 	}
 	direct, err := worksOnDatabase(opts)
@@ -57,7 +57,7 @@ func (p *program) withTokens(cmd *cobra.Command, opts *option.Set, do func(conte
 	if direct {
 		return p.withStoredTokens(cmd, opts, do)
 	}
-	c, err := p.Client(opts)
+	c, err := command.NewClient(opts, p.Version, "")
 	if err != nil {
 		return err
 	}

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -38,22 +36,29 @@ The first SIGTERM or SIGINT ends the worker: it takes no more runs, and waits fo
 second one asks them to stop. Under a service manager (NOTIFY_SOCKET) the worker ends at once, and
 its agents go on.
 
-The token is read from --token-file, from the file "token" of systemd's credentials, or from
-STINT_TOKEN.`
+The token is read from --token-file, from the file "token" of systemd's credentials, from
+STINT_TOKEN, or from what configuration files name.`
 
 // RunRows are the options of stint worker run.
 func RunRows() []option.Option {
-	rows := slices.DeleteFunc(command.ServerRows(), func(o option.Option) bool { return o.Name == "token" })
+	rows := command.ServerRows()
+	for i, o := range rows {
+		switch o.Name {
+		case "token":
+			rows[i].NoFlag, rows[i].Help = true, "access token, of the scope worker"
+		case "token-file":
+			rows[i].Help = "file with the access token, of the scope worker"
+		}
+	}
 	return append(rows, []option.Option{
-		{Name: "token-file", Value: "FILE", Help: "file with the access token, of the scope worker"},
-		{Name: "name", Value: "NAME", Help: "name of the worker (default: that of the host)"},
-		{Name: "slots", Kind: option.Number, Value: "N", Help: "how many runs it has at a time (default: the number of cores)"},
-		{Name: "label", Kind: option.List, Value: "K=V", Help: "label of the worker, by which jobs can require it (repeatable)"},
-		{Name: "allow", Kind: option.List, Value: "JOB", Help: "take runs of this job only (repeatable)"},
-		{Name: "definitions", Value: "DIR", Help: "run a job only by its definition in this directory of the host (JOB.yaml), and only if that is the version that was submitted"},
+		{Name: "name", Value: "NAME", Check: job.CheckWorker, Help: "name of the worker (default: that of the host)"},
+		{Name: "slots", Kind: option.Number, Value: "N", Check: option.Whole(1, mostSlots), Help: "how many runs it has at a time (default: the number of cores)"},
+		{Name: "label", Kind: option.List, Value: "K=V", Check: checkLabel, Help: "label of the worker, by which jobs can require it (repeatable)"},
+		{Name: "allow", Kind: option.List, Value: "JOB", Check: job.CheckName, Help: "take runs of this job only (repeatable)"},
+		{Name: "definitions", Value: "DIR", HostFile: true, Help: "run a job only by its definition in this directory of the host (JOB.yaml), and only if that is the version that was submitted"},
 		{Name: "allow-commands", Kind: option.Switch, Help: "take commands that were submitted without a definition, too"},
 		command.HostRow(),
-		{Name: "pass-env", Kind: option.List, Value: "NAME", Help: "variable of the worker's environment that jobs get, too (repeatable)"},
+		{Name: "pass-env", Kind: option.List, Value: "NAME", Check: checkPassed, Help: "variable of the worker's environment that jobs get, too (repeatable)"},
 	}...)
 }
 
@@ -66,7 +71,7 @@ func (p *program) run() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		_ = process.Protect() // a system that refuses it is documented in docs/secrets.md
 		_ = process.HideVariables("STINT_TOKEN")
-		if err := opts.Resolve(p.Getenv); err != nil {
+		if err := p.Resolve(opts); err != nil {
 			return err
 		}
 		cfg, err := p.config(opts)
@@ -115,34 +120,27 @@ func (p *program) config(opts *option.Set) (cfg worker.Config, err error) {
 		Print: func(line string) { p.Say("%s", line) },
 		Trust: worker.Trust{Allow: opts.List("allow"), Commands: opts.On("allow-commands")},
 	}
-	if cfg.Host, err = command.ReportedHost(opts); err != nil {
-		return cfg, err
-	}
+	cfg.Host = command.ReportedHost(opts)
 	if cfg.Name == "" {
 		cfg.Name = cfg.Host
+		if err := job.CheckWorker(cfg.Name); err != nil {
+			return cfg, option.Usagef("--name: %v", err)
+		}
 	}
-	if err := job.CheckWorker(cfg.Name); err != nil {
-		return cfg, option.Usagef("%s: %v", opts.Source("name"), err)
+	if cfg.Slots = int(opts.Number("slots")); cfg.Slots == 0 {
+		cfg.Slots = runtime.NumCPU()
 	}
-	if cfg.Slots, err = slots(opts); err != nil {
-		return cfg, err
-	}
-	if cfg.Labels, err = labels(opts.List("label")); err != nil {
+	if cfg.Labels, err = labels(opts); err != nil {
 		return cfg, err
 	}
 	if dir := opts.Text("definitions"); dir != "" {
 		if cfg.Trust.Commands {
-			return cfg, option.Usagef("--definitions and --allow-commands were both given: a command has no definition; choose one")
+			return cfg, option.Usagef("%s and %s were both given: a command has no definition; choose one", opts.Source("definitions"), opts.Source("allow-commands"))
 		}
 		if dir, err = filepath.Abs(dir); err != nil {
-			return cfg, fmt.Errorf("--definitions: %w", err)
+			return cfg, fmt.Errorf("%s: %w", opts.Source("definitions"), err)
 		}
 		cfg.Trust.Local = local(dir)
-	}
-	for _, name := range cfg.Trust.Allow {
-		if err := job.CheckName(name); err != nil {
-			return cfg, option.Usagef("--allow: %v", err)
-		}
 	}
 	if cfg.StateDir, err = p.StateDir(); err != nil {
 		return cfg, err
@@ -169,7 +167,7 @@ func (p *program) connect(cfg *worker.Config, opts *option.Set) error {
 	cfg.Flush = func(ctx context.Context) error { return deliver(ctx, own, state) }
 	cfg.Settings = worker.Settings{Variables: map[string]string{"STINT_STATE": state, "STINT_HOST": cfg.Host}}
 	for _, row := range command.ServerRows() {
-		if row.Name == "token" {
+		if row.Name == "token" || row.Name == "token-file" {
 			continue
 		}
 		value := opts.Text(row.Name)
@@ -182,13 +180,7 @@ func (p *program) connect(cfg *worker.Config, opts *option.Set) error {
 	}
 	account := worker.CurrentAccount(p.Getenv)
 	cfg.Settings.Dir = account.Home
-	pass := opts.List("pass-env")
-	for _, name := range pass {
-		if name == "" || strings.ContainsAny(name, "= \t\r\n") || strings.HasPrefix(name, "STINT_") {
-			return option.Usagef("--pass-env needs the name of a variable, and none that begins with STINT_: %s", job.Quote(name))
-		}
-	}
-	cfg.Settings.Environment = worker.Environment(p.Getenv, account, pass)
+	cfg.Settings.Environment = worker.Environment(p.Getenv, account, opts.List("pass-env"))
 	return nil
 }
 
@@ -204,59 +196,45 @@ func deliver(ctx context.Context, c *client.Client, state string) error {
 	return err
 }
 
-// token is that of the worker; empty for none.
+// token is that of the worker; empty for none. What systemd hands over is for the worker, and files are for all that runs
+// on the host.
 func (p *program) token(opts *option.Set) (string, error) {
-	path := opts.Text("token-file")
-	if path == "" {
-		if dir := p.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
-			if _, err := os.Stat(filepath.Join(dir, "token")); err == nil {
-				path = filepath.Join(dir, "token")
-			}
+	file := command.TokenFile(opts)
+	if dir := p.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && (file == "" || opts.File("token-file") != "") {
+		path := filepath.Join(dir, "token")
+		if _, err := os.Stat(path); err == nil {
+			return command.ReadToken(path, "CREDENTIALS_DIRECTORY")
 		}
 	}
-	text := p.Getenv("STINT_TOKEN")
-	if path != "" {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return "", option.Usagef("--token-file: %v", err)
-		}
-		text = string(data)
-	}
-	token := strings.TrimSpace(text)
-	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }) {
-		return "", option.Usagef("the token has other than printable ASCII characters; copy it again")
-	}
-	return token, nil
+	return command.Token(opts)
 }
 
 // mostSlots is more than one host can have.
 const mostSlots = 10_000
 
-func slots(opts *option.Set) (int, error) {
-	if !opts.Given("slots") {
-		return runtime.NumCPU(), nil
+func checkPassed(name string) error {
+	if name == "" || strings.ContainsAny(name, "= \t\r\n") || strings.HasPrefix(name, "STINT_") {
+		return fmt.Errorf("it needs the name of a variable, and none that begins with STINT_: %s", job.Quote(name))
 	}
-	n := opts.Number("slots")
-	if n != math.Trunc(n) || n < 1 || n > mostSlots {
-		return 0, option.Usagef("%s: %v is not a whole number from 1 to %d", opts.Source("slots"), n, mostSlots)
-	}
-	return int(n), nil
+	return nil
 }
 
-func labels(list []string) (map[string]string, error) {
+func checkLabel(kv string) error {
+	k, v, found := strings.Cut(kv, "=")
+	if !found || k == "" {
+		return fmt.Errorf("%s is not K=V", job.Quote(kv))
+	}
+	return job.CheckLabel(k, v)
+}
+
+func labels(opts *option.Set) (map[string]string, error) {
 	all := map[string]string{}
-	for _, kv := range list {
-		k, v, found := strings.Cut(kv, "=")
-		if !found || k == "" {
-			return nil, option.Usagef("--label: %s is not K=V", job.Quote(kv))
-		}
-		if err := job.CheckLabel(k, v); err != nil {
-			return nil, option.Usagef("--label: %v", err)
-		}
+	for _, kv := range opts.List("label") {
+		k, v, _ := strings.Cut(kv, "=")
 		all[k] = v
 	}
 	if len(all) > job.MaxLabels {
-		return nil, option.Usagef("--label: %d labels are more than %d", len(all), job.MaxLabels)
+		return nil, option.Usagef("%s: %d labels are more than %d", opts.Source("label"), len(all), job.MaxLabels)
 	}
 	return all, nil
 }

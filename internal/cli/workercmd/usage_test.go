@@ -24,10 +24,10 @@ func TestWrongUse(t *testing.T) {
 		{"--label x", `--label: "x" is not K=V`},
 		{"--label =x", `--label: "=x" is not K=V`},
 		{"--allow a/b", "--allow: job name"},
-		{"--pass-env STINT_TOKEN", "--pass-env needs the name of a variable"},
-		{"--pass-env A=b", "--pass-env needs the name of a variable"},
+		{"--pass-env STINT_TOKEN", "--pass-env: it needs the name of a variable"},
+		{"--pass-env A=b", "--pass-env: it needs the name of a variable"},
 		{"--definitions . --allow-commands", "choose one"},
-		{"--token-file " + missing, "--token-file: open " + missing},
+		{"--token-file " + missing, "--token-file: stat " + missing},
 		{"--server nonsense", "--server: server address"},
 		{"--token x", "unknown flag: --token"},
 	} {

@@ -1,0 +1,113 @@
+package command
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"stint.dev/stint/internal/agent/bounded"
+	"stint.dev/stint/internal/cli/configfile"
+	"stint.dev/stint/internal/cli/option"
+)
+
+// mostMistakes is how many mistakes of configuration files a command reports one by one.
+const mostMistakes = 10
+
+// Files reads the configuration files and returns what of them cannot be used.
+func (p *Program) Files() (configfile.Files, []configfile.Mistake) {
+	files := configfile.Paths(p.Getenv, configfile.HostFile)
+	files.Read(FileLimit)
+	return files, files.Keep(p.FileRows)
+}
+
+// Resolve resolves options from the environment and configuration files, for every command but stint run: a key that is none
+// is reported, anything else that cannot be used is an error.
+func (p *Program) Resolve(opts *option.Set) error {
+	env := option.Environment(p.Getenv)
+	if !opts.InFiles() {
+		return opts.Resolve(env)
+	}
+	files, mistakes := p.Files()
+	for _, m := range mistakes {
+		if !m.Key {
+			return option.Usagef("%v", m)
+		}
+	}
+	for _, line := range Lines(mistakes) {
+		p.Say("%s", line)
+	}
+	if err := opts.Resolve(append([]option.Source{env}, files.Sources()...)...); err != nil {
+		return err
+	}
+	if opts.Has("token") {
+		if text := Exposed(opts); text != "" {
+			p.Say("%s", text)
+		}
+	}
+	return nil
+}
+
+// Lines returns mistakes as lines for people, and the number of those that are left out.
+func Lines(mistakes []configfile.Mistake) (lines []string) {
+	for i, m := range mistakes {
+		if i == mostMistakes {
+			return append(lines, fmt.Sprintf("configuration files have %d more mistakes; stint config lists them", len(mistakes)-i))
+		}
+		lines = append(lines, m.Error()+"; it is ignored")
+	}
+	return lines
+}
+
+// Token returns the access token: that of --token-file unless --token was given in a place that takes precedence.
+func Token(opts *option.Set) (string, error) {
+	path := TokenFile(opts)
+	if path == "" {
+		token := strings.TrimSpace(opts.Text("token")) // a file's last newline is no part of it
+		return token, checkToken(token, opts.Source("token"))
+	}
+	return ReadToken(path, opts.Source("token-file"))
+}
+
+// TokenFile returns the path of the file with the access token; empty if it is in none.
+func TokenFile(opts *option.Set) string {
+	if opts.Outranks("token", "token-file") {
+		return ""
+	}
+	return opts.Text("token-file")
+}
+
+// ReadToken reads a file with an access token, which source names.
+func ReadToken(path, source string) (string, error) {
+	text, err := configfile.ReadSmall(path, FileLimit)
+	if err != nil {
+		return "", option.Usagef("%s: %v", source, err)
+	}
+	token := strings.TrimSpace(string(text))
+	if token == "" {
+		return "", option.Usagef("%s: there is no token in %s", source, path)
+	}
+	return token, checkToken(token, source)
+}
+
+// checkToken refuses a token that no request can have.
+func checkToken(token, source string) error {
+	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return option.Usagef("%s: a token has only printable ASCII characters; copy it again", source)
+	}
+	return nil
+}
+
+// Exposed says that other users can read the file with the access token that is used; empty if none can.
+func Exposed(opts *option.Set) string {
+	path, source := TokenFile(opts), opts.Source("token-file")
+	if path == "" {
+		if path, source = opts.File("token"), opts.Source("token"); path == "" || opts.Text("token") == "" {
+			return ""
+		}
+	}
+	info, err := bounded.Call(FileLimit, func() (os.FileInfo, error) { return os.Stat(path) })
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o004 == 0 {
+		return "" // what keeps the file from being read is reported where it is read
+	}
+	return fmt.Sprintf("%s: other users can read the token in %s; it is used; change that by: chmod o-r %[2]s", source, path)
+}
