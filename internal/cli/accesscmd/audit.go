@@ -98,8 +98,8 @@ func (p *program) auditTable(entries []lists.AuditEntry) string {
 		{Head: "VIA", Drop: 2},
 		{Head: "FROM", Drop: 3},
 		{Head: "STATUS", Right: true, Drop: 5},
-		{Head: "ACTION", Min: 16, Drop: 4},
-		{Head: "TARGET", Min: 20},
+		{Head: "ACTION", Min: 16},
+		{Head: "TARGET", Min: 20, Drop: 4},
 		{Head: "DETAIL", Min: 12, Drop: 1},
 	}, rows)
 }

@@ -13,6 +13,8 @@ type Column struct {
 	// Min is the width down to which the column is cut, before a column is left out, if the table is wider than
 	// the terminal. 0: it is cut only if nothing else is left to do.
 	Min int
+	// Wrap lets a text that is cut go on in lines below, if the column is the last one.
+	Wrap bool
 	// Drop is the place of the column in the order in which columns are left out, from 1; 0 if it always stays.
 	Drop int
 }
@@ -34,8 +36,11 @@ func T(text string) Cell { return Cell{Text: text} }
 func P(text string, paint func(string) string) Cell { return Cell{Text: text, Paint: paint} }
 
 // At returns a cell with a time in the zone of the terminal, which the head of the first such column names.
-func At(t time.Time, layout string) Cell {
-	t = t.Local()
+func At(t time.Time, layout string) Cell { return In(t, layout, time.Local) }
+
+// In is At for another zone than that of the terminal.
+func In(t time.Time, layout string, location *time.Location) Cell {
+	t = t.In(location)
 	zone, _ := t.Zone()
 	return Cell{Text: t.Format(layout), zone: zone}
 }
@@ -60,6 +65,10 @@ func layTable(columns []Column, rows [][]Cell, width int, s Style) string {
 		var row strings.Builder
 		for i, at := range t.shown {
 			last := i == len(t.shown)-1
+			if c := cells[at]; last && t.columns[at].Wrap && width > 0 {
+				row.WriteString(Hang(c.Text+c.Tail, width-t.widths[at], width, c.Paint))
+				break
+			}
 			row.WriteString(laid(cells[at], t.widths[at], t.columns[at].Right, last))
 			if !last {
 				row.WriteString(gap)

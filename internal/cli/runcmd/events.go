@@ -96,7 +96,7 @@ func (p *program) historyText(h history) string {
 		}
 		rows = append(rows, []console.Cell{console.At(l.at, "2006-01-02 15:04:05.000"), console.T(attempt), console.P(l.what, l.paint), console.T(l.text)})
 	}
-	return p.Table([]console.Column{{Head: "AT"}, {Head: "ATTEMPT", Right: true, Drop: 1}, {Head: "WHAT"}, {Head: "WHY", Min: 20}}, rows)
+	return p.Table([]console.Column{{Head: "AT"}, {Head: "ATTEMPT", Right: true, Drop: 1}, {Head: "WHAT"}, {Head: "WHY", Min: 20, Wrap: true}}, rows)
 }
 
 // eventLine is a change of a run as a line.

@@ -50,8 +50,14 @@ type explained struct {
 	changes api.Changes
 }
 
+// ruleIndent is the width of what precedes the sentence of a rule: its name and what it found.
+const ruleIndent = 20
+
 func (p *program) explanation(run job.Run, e api.Explanation, changes api.Changes, now time.Time) string {
-	s := p.StyleFor(p.Out)
+	s, width := p.StyleFor(p.Out), p.Width(p.Out)
+	hang := func(text string, indent int, paint func(string) string) string {
+		return console.Hang(console.Clean(text), indent, width, paint)
+	}
 	var b strings.Builder
 	of := "default policy"
 	if e.Policy == "job" {
@@ -63,15 +69,15 @@ func (p *program) explanation(run job.Run, e api.Explanation, changes api.Change
 	}
 	fmt.Fprintf(&b, "%s: %s; %s\n\n", s.Bold(console.Clean(command.RunName(run))), state, of)
 	if e.Occurrence != nil {
-		b.WriteString(console.Clean(occurrenceText(run.Job, *e.Occurrence)) + "\n\n")
+		b.WriteString(hang(occurrenceText(run.Job, *e.Occurrence), 0, nil) + "\n\n")
 	}
 	ended := ""
 	if run.State.Terminal() {
 		ended = api.EndedPrefix(run.State)
-		b.WriteString(console.Clean(strings.TrimSuffix(ended, " ")) + "\n\n")
+		b.WriteString(hang(strings.TrimSuffix(ended, " "), 0, nil) + "\n\n")
 	}
 	if e.Waiting != nil {
-		b.WriteString(waitingText(*e.Waiting, now, s))
+		b.WriteString(waitingText(*e.Waiting, now, s, width))
 	}
 	for _, r := range e.Rules {
 		mark, paint := "ok", s.Muted
@@ -83,29 +89,37 @@ func (p *program) explanation(run job.Run, e api.Explanation, changes api.Change
 		case r.Fires:
 			mark, paint = string(job.Warning), s.Yellow
 		}
-		fmt.Fprintf(&b, "%s %s %s\n", s.Bold(fmt.Sprintf("%-10s", r.Rule)), paint(fmt.Sprintf("%-8s", mark)), console.Clean(strings.TrimPrefix(r.Sentence, ended)))
+		fmt.Fprintf(&b, "%s %s %s\n", s.Bold(fmt.Sprintf("%-10s", r.Rule)), paint(fmt.Sprintf("%-8s", mark)), hang(strings.TrimPrefix(r.Sentence, ended), ruleIndent, nil))
 		if text := inputsText(r.Inputs); text != "" && r.On {
-			fmt.Fprintf(&b, "%20s%s\n", "", s.Muted(console.Clean(text)))
+			fmt.Fprintf(&b, "%*s%s\n", ruleIndent, "", hang(text, ruleIndent, s.Muted))
 		}
 		if r.Fires && r.On && r.Next != "" {
-			fmt.Fprintf(&b, "%20snext: %s\n", "", console.Clean(nextText(r.Next, r.NextAt, now)))
+			fmt.Fprintf(&b, "%*s%s\n", ruleIndent, "", hang("next: "+nextText(r.Next, r.NextAt, now), ruleIndent, nil))
 		}
 	}
 	if run.Diagnosis != nil {
-		fmt.Fprintf(&b, "\n%s", diagnosisText(run.Diagnosis, "", s))
-		for _, c := range run.Diagnosis.Causes {
-			evidence := c.Evidence
-			if evidence == run.Diagnosis.Sentence {
-				evidence = ""
-			}
-			fmt.Fprintf(&b, "  %3.0f %%  %s  %s\n", c.Weight*100, console.Clean(c.Cause), s.Muted(console.Clean(evidence)))
-		}
+		b.WriteString("\n" + causesText(*run.Diagnosis, s, width))
 	}
 	if changes.Since != nil && len(changes.Changes) > 0 {
 		fmt.Fprintf(&b, "\nChanged since #%d, the last good run:\n", changes.Since.Number)
 		for _, c := range changes.Changes {
-			fmt.Fprintf(&b, "  %s: %s → %s\n", console.Clean(c.What), console.Clean(orNone(c.Before)), console.Clean(orNone(c.After)))
+			fmt.Fprintf(&b, "  %s\n", hang(c.What+": "+orNone(c.Before)+" → "+orNone(c.After), 4, nil))
 		}
+	}
+	return b.String()
+}
+
+// causesText returns a diagnosis with every cause that was considered.
+func causesText(d job.Diagnosis, s console.Style, width int) string {
+	var b strings.Builder
+	b.WriteString(diagnosisText(&d, "", s, width))
+	for _, c := range d.Causes {
+		evidence := c.Evidence
+		if evidence == d.Sentence {
+			evidence = ""
+		}
+		cause := fmt.Sprintf("  %3.0f %%  %s  ", c.Weight*100, console.Clean(c.Cause))
+		b.WriteString(cause + console.Hang(console.Clean(evidence), console.Cells(cause), width, s.Muted) + "\n")
 	}
 	return b.String()
 }

@@ -149,7 +149,7 @@ func TestNextAttempt(t *testing.T) {
 }
 
 func TestNotesHaveLines(t *testing.T) {
-	if got := noteText("2 processes\nsh (pid 1)\x1b\nsleep\n", console.Style{}); got != "note 2 processes\n     sh (pid 1)\\x1b\n     sleep\n" {
+	if got := noteText("2 processes\nsh (pid 1)\x1b\nsleep\n", console.Style{}, 0); got != "note 2 processes\n     sh (pid 1)\\x1b\n     sleep\n" {
 		t.Errorf("%q", got)
 	}
 }

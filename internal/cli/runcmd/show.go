@@ -30,10 +30,19 @@ func (p *program) show() *cobra.Command {
 	})
 }
 
+// factIndent is the width of the names of facts.
+const factIndent = 13
+
+// copied are facts that are copied into commands, so they stay on one line.
+var copied = []string{"id", "command", "directory"}
+
 // runPage returns a run as text.
 func (p *program) runPage(of shown, now time.Time) string {
 	r := of.Run
-	s := p.StyleFor(p.Out)
+	s, width := p.StyleFor(p.Out), p.Width(p.Out)
+	hang := func(text string, indent int, paint func(string) string) string {
+		return console.Hang(console.Clean(text), indent, width, paint)
+	}
 	var b strings.Builder
 	state := console.StateCell(r.State, s)
 	head := fmt.Sprintf("%s  %s", s.Bold(console.Clean(command.RunName(r))), state.Paint(state.Text))
@@ -45,20 +54,24 @@ func (p *program) runPage(of shown, now time.Time) string {
 	message := ""
 	if r.Outcome != nil {
 		message = r.Outcome.Message
-		fmt.Fprintf(&b, "%s\n", console.Clean(message))
+		fmt.Fprintf(&b, "%s\n", hang(message, 0, nil))
 	}
 	if r.Diagnosis != nil {
-		b.WriteString(diagnosisText(r.Diagnosis, message, s))
+		b.WriteString(diagnosisText(r.Diagnosis, message, s, width))
 	}
 	if isBeingDiagnosed(r, now) {
-		b.WriteString(s.Muted("why is not known yet: the server looks for the cause") + "\n")
+		b.WriteString(hang("why is not known yet: the server looks for the cause", 0, s.Muted) + "\n")
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "%s\n", s.Yellow(console.Clean(f.Rule+": "+f.Evidence)))
+		fmt.Fprintf(&b, "%s\n", hang(f.Rule+": "+f.Evidence, 0, s.Yellow))
 	}
 	b.WriteByte('\n')
 	for _, f := range runFacts(r, now) {
-		fmt.Fprintf(&b, "%s%s\n", s.Muted(fmt.Sprintf("%-13s", f[0])), console.Clean(f[1]))
+		text := console.Clean(f[1])
+		if !slices.Contains(copied, f[0]) {
+			text = console.Hang(text, factIndent, width, nil)
+		}
+		fmt.Fprintf(&b, "%s%s\n", s.Muted(fmt.Sprintf("%-*s", factIndent, f[0])), text)
 	}
 	if len(of.Attempts) > 0 {
 		b.WriteString("\n" + p.attemptsTable(of, now, s))
@@ -67,20 +80,20 @@ func (p *program) runPage(of shown, now time.Time) string {
 		b.WriteString("\n" + p.stepsTable(r, now, s))
 	}
 	for _, g := range r.Output.Gaps {
-		fmt.Fprintf(&b, "%s\n", s.Yellow(console.Clean("missing: "+gapText(r, g))))
+		fmt.Fprintf(&b, "%s\n", hang("missing: "+gapText(r, g), 0, s.Yellow))
 	}
 	for _, n := range r.Notes {
-		b.WriteString(noteText(n, s))
+		b.WriteString(noteText(n, s, width))
 	}
 	return b.String()
 }
 
 // noteText returns a note, each of its lines on a line.
-func noteText(note string, s console.Style) string {
+func noteText(note string, s console.Style, width int) string {
 	var b strings.Builder
 	mark := s.Muted("note") + " "
 	for line := range strings.Lines(note) {
-		b.WriteString(mark + console.Clean(strings.TrimRight(line, "\n")) + "\n")
+		b.WriteString(mark + console.Hang(console.Clean(strings.TrimRight(line, "\n")), 5, width, nil) + "\n")
 		mark = "     "
 	}
 	return b.String()
@@ -88,13 +101,14 @@ func noteText(note string, s console.Style) string {
 
 // diagnosisText returns the diagnosis of a run, unless message has it already, and the line of the log
 // that states the error.
-func diagnosisText(d *job.Diagnosis, message string, s console.Style) string {
+func diagnosisText(d *job.Diagnosis, message string, s console.Style, width int) string {
 	var b strings.Builder
 	if d.Sentence != message {
-		fmt.Fprintf(&b, "%s\n", console.Clean(d.Sentence))
+		fmt.Fprintf(&b, "%s\n", console.Hang(console.Clean(d.Sentence), 0, width, nil))
 	}
 	if e := d.Evidence; e != nil && !strings.Contains(d.Sentence, e.Text) {
-		fmt.Fprintf(&b, "%s %s\n", s.Muted(fmt.Sprintf("line %d:", e.Line)), console.Clean(e.Text))
+		line := fmt.Sprintf("line %d:", e.Line)
+		fmt.Fprintf(&b, "%s %s\n", s.Muted(line), console.Hang(console.Clean(e.Text), len(line)+1, width, nil))
 	}
 	return b.String()
 }

@@ -19,7 +19,7 @@ func TestDiagnosisText(t *testing.T) {
 		{job.Diagnosis{Sentence: "Exited with code 3.", Evidence: line}, "line 14: error: no leader\n"}, // as the outcome says
 		{job.Diagnosis{Sentence: "It crashed."}, "It crashed.\n"},
 	} {
-		if got := diagnosisText(&tt.d, "Exited with code 3.", console.Style{}); got != tt.want {
+		if got := diagnosisText(&tt.d, "Exited with code 3.", console.Style{}, 0); got != tt.want {
 			t.Errorf("%+v: %q, want %q", tt.d, got, tt.want)
 		}
 	}

@@ -12,18 +12,21 @@ import (
 )
 
 // waitingText is what a queued run waits for, one gate a line.
-func waitingText(q job.QueuedRun, now time.Time, s console.Style) string {
+func waitingText(q job.QueuedRun, now time.Time, s console.Style, width int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Attempt %d waits for %s, with the priority %s.\n", q.Attempt, console.Duration(max(0, now.Sub(q.Since))), q.Priority)
+	sentence := func(text string, paint func(string) string) {
+		b.WriteString(console.Hang(console.Clean(text), 0, width, paint) + "\n")
+	}
+	sentence(fmt.Sprintf("Attempt %d waits for %s, with the priority %s.", q.Attempt, console.Duration(max(0, now.Sub(q.Since))), q.Priority), nil)
 	if q.Worker != "" {
-		fmt.Fprintf(&b, "%s\n", s.Green(console.Clean("given to "+q.Worker+", starting")))
+		sentence("given to "+q.Worker+", starting", s.Green)
 	}
 	for _, g := range q.Gates {
 		text := g.Text
 		if g.OpensAt != nil && g.OpensAt.After(now) {
 			text += " (opens in " + console.Duration(g.OpensAt.Sub(now)) + ")"
 		}
-		fmt.Fprintf(&b, "%s %s\n", s.Yellow(fmt.Sprintf("%-10s", g.Gate)), console.Clean(text))
+		fmt.Fprintf(&b, "%s %s\n", s.Yellow(fmt.Sprintf("%-10s", g.Gate)), console.Hang(console.Clean(text), 11, width, nil))
 	}
 	if q.Ahead > 0 {
 		fmt.Fprintf(&b, "%s before it\n", console.Count(q.Ahead, "run"))
@@ -32,7 +35,7 @@ func waitingText(q job.QueuedRun, now time.Time, s console.Style) string {
 		fmt.Fprintf(&b, "starts in about %s\n", console.Duration(q.StartsAbout.Sub(now)))
 	}
 	if q.Worker == "" && len(q.Gates) == 0 && q.Ahead == 0 {
-		b.WriteString("Nothing keeps it from starting: the next worker with a free slot takes it.\n")
+		sentence("Nothing keeps it from starting: the next worker with a free slot takes it.", nil)
 	}
 	return b.String() + "\n"
 }

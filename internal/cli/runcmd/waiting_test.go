@@ -32,7 +32,7 @@ func TestWaitingText(t *testing.T) {
 			"Attempt 1 waits for 0 ms, with the priority low.\nNothing keeps it from starting: the next worker with a free slot takes it.\n\n",
 		},
 	} {
-		if got := waitingText(c.q, now, console.Style{}); got != c.want {
+		if got := waitingText(c.q, now, console.Style{}, 0); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
