@@ -54,12 +54,15 @@ func nameIn(args []string) string {
 // timeFormat is that of the times of schedules: the weekday, and the offset of the zone, which changes with the clocks.
 const timeFormat = "Mon 2006-01-02 15:04:05 -07:00"
 
-// zoned is a time in a zone, as people read it.
-func zoned(at time.Time, zone string) string {
-	if location, err := time.LoadLocation(zone); err == nil {
-		at = at.In(location)
+// shownZone returns the zone in which a table shows the times of schedules: theirs if all have the same one, else that of the
+// terminal.
+func shownZone(all []api.Schedule) *time.Location {
+	for _, s := range all {
+		if s.Zone != all[0].Zone {
+			return time.Local
+		}
 	}
-	return at.Format(timeFormat)
+	return cmp.Or(zonesOf(all)[0], time.Local)
 }
 
 // noSchedules is printed where there is nothing to list.
@@ -83,19 +86,19 @@ func (p *program) schedulesText(l scheduleReply) string {
 		p.Say(noSchedules)
 		return ""
 	}
+	zone := shownZone(l.Schedules)
 	var rows [][]console.Cell
 	for _, s := range l.Schedules {
-		next := "never"
-		if s.NextAt != nil {
-			next = zoned(*s.NextAt, s.Zone)
-		}
+		next := console.T("never")
 		switch {
 		case s.Paused != nil:
-			next = pausedText("paused", s.Paused)
+			next = console.T(pausedText("paused", s.Paused))
 		case s.JobPaused != nil:
-			next = pausedText("the job is paused", s.JobPaused)
+			next = console.T(pausedText("the job is paused", s.JobPaused))
+		case s.NextAt != nil:
+			next = console.In(*s.NextAt, timeFormat, zone)
 		}
-		rows = append(rows, []console.Cell{console.T(s.Job), console.T(fmt.Sprint(s.Number)), console.T(s.When), console.T(s.Zone), console.T(next)})
+		rows = append(rows, []console.Cell{console.T(s.Job), console.T(fmt.Sprint(s.Number)), console.T(s.When), console.T(s.Zone), next})
 	}
 	return p.Table([]console.Column{{Head: "JOB", Min: 16}, {Head: "SCHEDULE", Right: true, Drop: 1}, {Head: "WHEN", Min: 10}, {Head: "ZONE", Min: 8, Drop: 2}, {Head: "NEXT", Min: 30}}, rows)
 }
@@ -111,14 +114,15 @@ func pausedText(what string, p *api.Pause) string {
 
 type timesReply struct {
 	Times []api.ScheduledTime `json:"times"`
+	zone  *time.Location
 }
 
 func (p *program) scheduleNext() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "next [flags] [JOB]",
 		Short: "List the next times at which jobs are started",
-		Long: `List the next times of the schedules of a job, or of all jobs, in the zones of the schedules. Times
-that a change of the clocks moves are marked.`,
+		Long: `List the next times of the schedules of a job, or of all jobs: in the zone of the schedules if they have the same
+one, else in that of the terminal. Times that a change of the clocks moves are marked.`,
 		Args: perhapsJob,
 	}, []option.Option{
 		{FlagOnly: true, Name: "number", Short: "n", Kind: option.Number, Value: "N", Help: "how many times (default: 10)"},
@@ -130,8 +134,12 @@ that a change of the clocks moves are marked.`,
 		if n < 1 || n > 1000 || n != float64(int(n)) {
 			return timesReply{}, option.Usagef("--number: want a whole number from 1 to 1000")
 		}
-		all, err := schedules.Times(ctx, r.Client, nameIn(r.Args), int(n))
-		return timesReply{all}, err
+		times, err := schedules.Times(ctx, r.Client, nameIn(r.Args), int(n))
+		if err != nil || r.Opts.On("json") {
+			return timesReply{Times: times}, err
+		}
+		all, err := schedules.List(ctx, r.Client, nameIn(r.Args))
+		return timesReply{times, shownZone(all)}, err
 	}, func(l timesReply) string {
 		if len(l.Times) == 0 {
 			p.Say(noSchedules)
@@ -144,7 +152,7 @@ that a change of the clocks moves are marked.`,
 				note = strings.TrimPrefix(note+", paused", ", ")
 			}
 			rows = append(rows, []console.Cell{
-				console.T(one.At.Format(timeFormat)), console.T(one.Job), console.T(fmt.Sprint(one.Schedule)), console.T(note),
+				console.In(one.At, timeFormat, l.zone), console.T(one.Job), console.T(fmt.Sprint(one.Schedule)), console.T(note),
 			})
 		}
 		return p.Table([]console.Column{{Head: "TIME"}, {Head: "JOB", Min: 16}, {Head: "SCHEDULE", Right: true, Drop: 1}, {Head: "NOTE", Min: 12}}, rows)

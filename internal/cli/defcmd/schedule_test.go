@@ -56,8 +56,41 @@ func TestRehearse(t *testing.T) {
 			t.Errorf("%q is accepted", args)
 		}
 	}
-	if at := zoned(time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC), "Europe/Berlin"); at != "Sun 2026-03-29 03:00:00 +02:00" {
-		t.Error(at)
+}
+
+// Times are in the zone of the schedules if all that are shown have the same one, else in that of the terminal. The head of the
+// table names it.
+func TestZoneOfScheduledTimes(t *testing.T) {
+	defer func(was *time.Location) { time.Local = was }(time.Local)
+	time.Local = time.FixedZone("EST", -5*3600)
+	at := time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		zones         []string
+		head, printed string
+	}{
+		"one zone":                   {[]string{"Europe/Berlin", "Europe/Berlin"}, "(CEST)", "Sun 2026-03-29 03:00:00 +02:00"},
+		"two zones":                  {[]string{"Europe/Berlin", "UTC"}, "(EST)", "Sat 2026-03-28 20:00:00 -05:00"},
+		"one that nobody here knows": {[]string{"Moon/Base"}, "(EST)", "Sat 2026-03-28 20:00:00 -05:00"},
+	} {
+		var all []api.Schedule
+		for i, zone := range c.zones {
+			all = append(all, api.Schedule{Job: "report", Number: i + 1, Zone: zone, NextAt: &at})
+		}
+		server := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/times") {
+				clitest.Answer(t, w, map[string]any{"times": []api.ScheduledTime{{Job: "report", Schedule: 1, At: at.In(time.FixedZone("", 7200))}}})
+				return
+			}
+			clitest.Answer(t, w, map[string]any{"schedules": all, "next_cursor": nil})
+		})
+		for _, newCommand := range []func(*program) *cobra.Command{(*program).scheduleList, (*program).scheduleNext} {
+			stdout, stderr, err := clitest.Ask(t, server, func(c *console.Console) *cobra.Command {
+				return newCommand(&program{&command.Program{Console: c}})
+			})
+			if head, rest, _ := strings.Cut(stdout, "\n"); err != nil || !strings.Contains(head, c.head) || !strings.Contains(rest, c.printed) {
+				t.Errorf("%s: %v, %s\n%s; want %s and %s", name, err, stderr, stdout, c.head, c.printed)
+			}
+		}
 	}
 }
 
