@@ -44,17 +44,13 @@ or `+"`~/.local/state/stint`"+`).
 
 `+manual.Markdown(programs[0], []manual.Shared{
 		{Options: command.ServerRows(), Link: "Also the [options of the connection](#options-of-the-connection)."},
-		{Text: command.RunHelp, Link: "[RUN](#names-of-runs) names a run."},
+		{Text: command.RunHelp, Link: "[RUN](running.md#which-run) names a run."},
 	})+`
 ## Options of the connection
 
 Every command that asks a server has them.
 
-`+option.Markdown(command.ServerRows())+`
-## Names of runs
-
-`+strings.Join(strings.Fields(command.RunHelp), " ")+`
-`)
+`+option.Markdown(command.ServerRows()))
 }
 
 // Every command that is run has an example, and every example a command.
