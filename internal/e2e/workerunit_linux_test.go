@@ -14,12 +14,11 @@ import (
 	"stint.dev/stint/internal/faulttest/machine"
 )
 
-// debian makes a file system of Debian 13, whose systemd can put a service with delegated cgroups into one of them
-// (DelegateSubgroup).
-func debian(t *testing.T) map[string]machine.File {
+// debian makes a file system of a release of Debian with further packages, whose first process can be systemd.
+func debian(t *testing.T, release, packages string) map[string]machine.File {
 	t.Helper()
 	archive := filepath.Join(t.TempDir(), "debian.tar")
-	out, err := exec.CommandContext(t.Context(), "mmdebstrap", "--variant=minbase", "--include=systemd,systemd-sysv,procps", "trixie", archive).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "mmdebstrap", "--variant=minbase", "--include="+packages, release, archive).CombinedOutput()
 	if err != nil {
 		t.Fatalf("mmdebstrap (Debian package mmdebstrap): %v\n%s", err, out)
 	}
@@ -32,6 +31,10 @@ func debian(t *testing.T) map[string]machine.File {
 	for r := tar.NewReader(file); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
+			files["etc/hostname"] = machine.Text("machine\n")
+			files["etc/hosts"] = machine.Text("127.0.0.1 localhost machine\n")
+			files["etc/machine-id"] = machine.Text("0123456789abcdef0123456789abcdef\n")
+			files["etc/systemd/system/serial-getty@ttyS0.service"] = machine.File{Mode: machine.Link | 0o777, Data: "/dev/null"} // it would be waited for
 			return files
 		}
 		if err != nil {
@@ -61,11 +64,8 @@ func debian(t *testing.T) map[string]machine.File {
 // their exit codes. The script names each check.
 func TestWorkerUnitUnderSystemd(t *testing.T) {
 	m := findMachine(t, "worker-unit")
-	files := debian(t)
+	// The systemd of Debian 13 can put a service with delegated cgroups into one of them (DelegateSubgroup).
+	files := debian(t, "trixie", "systemd,systemd-sysv,procps")
 	maps.Copy(files, checkout(t, m, "worker.sh"))
-	files["etc/hostname"] = machine.Text("machine\n")
-	files["etc/hosts"] = machine.Text("127.0.0.1 localhost machine\n")
-	files["etc/machine-id"] = machine.Text("0123456789abcdef0123456789abcdef\n")
-	files["etc/systemd/system/serial-getty@ttyS0.service"] = machine.File{Mode: machine.Link | 0o777, Data: "/dev/null"} // it would be waited for
 	bootSystemd(t, m, writeImage(t, files), 2048)
 }

@@ -15,7 +15,7 @@ fail() {
 	if [ $failed = 3 ]; then
 		log | tail -5
 		manager | tail -5
-		journalctl -q -o cat -u job -u "stint-flush@*" | tail -20
+		journalctl -q -o cat -u "stint-job@*" -u "stint-flush@*" | tail -20
 		poweroff -f
 	fi
 }
@@ -92,22 +92,39 @@ export STINT_TLS_CA=/src/two.pem
 # A job of another user, as a unit.
 token=$(STINT_TOKEN=$admin stint token create --name hosts --scope agent --json | sed -n 's/.*"token": *"\([^"]*\)".*/\1/p')
 has "a token for hosts" "^stint_" "$token"
-sed "s,^STINT_SERVER=.*,STINT_SERVER=$STINT_SERVER,; s,^STINT_TOKEN=.*,STINT_TOKEN=$token," deploy/systemd/agent.env >/etc/stint/agent.env
+sed "s,^#STINT_SERVER=.*,STINT_SERVER=$STINT_SERVER,; s,^#STINT_TOKEN=.*,STINT_TOKEN=$token," deploy/systemd/agent.env >/etc/stint/agent.env
 printf 'STINT_TLS_CA=/etc/stint/tls/cert.pem\nSTINT_FLUSH_TIMEOUT=2m\n' >>/etc/stint/agent.env
 chmod 0600 /etc/stint/agent.env
-printf '#!/bin/sh\necho copied; exit $(cat /home/backup/code)\n' >/usr/local/sbin/backup
-chmod 0755 /usr/local/sbin/backup
-for f in example-job.service example-job.timer; do
-	sed 's,^User=root,User=backup,' "deploy/systemd/$f" >"/etc/systemd/system/${f#example-}"
-done
-check "install the example" systemctl daemon-reload
-check "its timer" systemctl enable --now job.timer
-has "waits for three" " 03:[01]" "$(property NextElapseUSecRealtime job.timer)"
+cat >/tmp/program <<-'END'
+	#!/bin/sh
+	echo copied
+	sleep 10 # the machine is slow, and a job that ends does not wait for long for a server that it never reached
+	if [ "$(cat /home/backup/code)" = wait ]; then
+		trap 'echo stopped in order; exit 3' TERM
+		touch /home/backup/waits
+		while :; do sleep 0.2; done
+	fi
+	exit "$(cat /home/backup/code)"
+END
+sed -n '/Install:$/,/^# A job is/s/^#   //p' deploy/systemd/stint-job@.service >/tmp/install
+is "the unit of jobs says how it is installed" 3 "$(wc -l </tmp/install)"
+check "install the unit of jobs" sh -e /tmp/install
+sed -n 's/^#   \(install .*PROGRAM.*\)/\1/p' deploy/systemd/stint-job@.service | sed 's,PROGRAM,/tmp/program,; s,jobs/backup,jobs/nightly-backup,' >/tmp/install
+check "install the job" sh -e /tmp/install
+# drop-in UNIT TEXT: what systemctl edit writes.
+drop_in() { mkdir -p "/etc/systemd/system/$1.d" && printf "$2" >"/etc/systemd/system/$1.d/override.conf"; }
+drop_in stint-job@nightly-backup.service '[Service]\nUser=backup\n'
+drop_in stint-job@nightly-backup.timer '[Timer]\nOnCalendar=\nOnCalendar=*-*-* 03:00\n'
+check "daemon-reload" systemctl daemon-reload
+check "its timer" systemctl enable --now stint-job@nightly-backup.timer
+has "waits for three" " 03:00:00 " "$(property NextElapseUSecRealtime stint-job@nightly-backup.timer)"
+is "and for nothing else" 1 "$(property TimersCalendar stint-job@nightly-backup.timer | wc -l)"
 echo 0 >/home/backup/code
-check "the job" systemctl start job
+job=stint-job@nightly-backup
+check "the job" systemctl start $job
 echo 7 >/home/backup/code
-systemctl start job
-is "a failed job is a failed unit" "exit-code 7" "$(property Result job) $(property ExecMainStatus job)"
+systemctl start $job
+is "a failed job is a failed unit" "exit-code 7" "$(property Result $job) $(property ExecMainStatus $job)"
 export STINT_TOKEN=$admin
 is "its log" copied "$(stint logs nightly-backup#2)"
 has "it had a group of its own" "nightly-backup" "$(stint runs)"
@@ -121,13 +138,37 @@ is "it ended cleanly" "success 0 inactive" "$(property Result) $(property ExecMa
 has "and says so" "msg=stopped" "$(log | tail -1)"
 echo 0 >/home/backup/code
 sed -i 's/^STINT_FLUSH_TIMEOUT=.*/STINT_FLUSH_TIMEOUT=1s/' /etc/stint/agent.env
-check "a job without a server" systemctl start job
+check "a job without a server" systemctl start $job
 check "start again" systemctl start stint-server
 for f in stint-flush@.service stint-flush@.timer; do cp "deploy/systemd/$f" /etc/systemd/system/; done
 check "daemon-reload" systemctl daemon-reload
 check "the timer of a user" systemctl enable --now stint-flush@backup.timer
 check "deliver" systemctl start stint-flush@backup.service
 is "it arrived" copied "$(stint logs nightly-backup#3)"
+
+# systemctl stop lets the job end, and the run says how it ended.
+echo wait >/home/backup/code
+rm -f /home/backup/waits
+check "start a job that goes on" systemctl start --no-block $job
+within "it runs" test -e /home/backup/waits
+check "starting it again joins the start" systemctl start --no-block $job
+check "stop it" systemctl stop $job
+has "it ended in order" "stopped in order" "$(stint logs nightly-backup#4)"
+is "with its exit code" "exit-code 3" "$(property Result $job) $(property ExecMainStatus $job)"
+check "reset" systemctl reset-failed $job
+sed -i "s/trap .*/trap '' TERM/" /etc/stint/jobs/nightly-backup
+echo STINT_STOP_GRACE=2s >/etc/stint/jobs/nightly-backup.env
+rm -f /home/backup/waits
+check "start a job that ignores SIGTERM" systemctl start --no-block $job
+within "it runs" test -e /home/backup/waits
+check "stop it" systemctl stop $job
+is "which is no failure" "success inactive" "$(property Result $job) $(property ActiveState $job)"
+is "no start overlapped" 5 "$(stint runs --job nightly-backup --json | grep -c '"number":')"
+is "nothing of it is left" "" "$(ps | grep '[j]obs/nightly-backup')"
+printf '#!/none\n' >/etc/stint/jobs/nightly-backup
+systemctl start $job
+is "a job that cannot be started fails" "exit-code 127" "$(property Result $job) $(property ExecMainStatus $job)"
+check "reset" systemctl reset-failed $job
 
 # It comes back, however it ends.
 restarts=$(property NRestarts)
@@ -156,6 +197,7 @@ sed -i '/DATABASE/d; /DATA=/d' /etc/stint/server.env
 echo STINT_KEEP_DAYS=many >>/etc/stint/server.env
 if systemctl restart stint-server; then fail "a wrong option is accepted"; fi
 has "a wrong option is named" "STINT_KEEP_DAYS" "$(log | tail -5)"
+has "systemctl status shows it" "STINT_KEEP_DAYS" "$(systemctl status --no-pager stint-server)"
 sed -i /KEEP_DAYS/d /etc/stint/server.env
 check "restart" systemctl restart stint-server
 check "nothing was lost" stint logs nightly-backup#3
