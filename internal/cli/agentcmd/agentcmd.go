@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/configcmd"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/croncmd"
 	"stint.dev/stint/internal/cli/example"
@@ -56,7 +57,7 @@ func Root(c *console.Console, taken *signals.Taker, version, name, short, long s
 	a := &agentProgram{Console: c, version: version, signals: taken}
 	root.AddCommand(a.run(), a.flush(), a.attempt(), a.finishAttempt(), a.cacheCommand(), a.doctor(), a.versionCommand())
 	p := a.program()
-	root.AddCommand(workercmd.Command(p), croncmd.Command(p))
+	root.AddCommand(workercmd.Command(p), croncmd.Command(p), configcmd.Command(p, RunRows, workercmd.RunRows))
 	return root
 }
 

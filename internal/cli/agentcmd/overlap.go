@@ -9,6 +9,7 @@ import (
 	"stint.dev/stint/internal/agent"
 	"stint.dev/stint/internal/agent/overlap"
 	"stint.dev/stint/internal/agent/spool/owner"
+	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 )
@@ -43,7 +44,7 @@ func (a *agentProgram) takeLock(ctx context.Context, opts *option.Set, c *agent.
 
 // outerRun returns the run whose job started this process; "" for none.
 func (a *agentProgram) outerRun() string {
-	if a.Getenv("STINT_ATTEMPT") == "" {
+	if !command.Nested(a.Getenv) {
 		return ""
 	}
 	return a.Getenv("STINT_RUN_ID")

@@ -47,7 +47,7 @@ func (a *agentProgram) run() *cobra.Command {
 		received, ready := a.takeSignals()
 		defer ready()
 		a.NeverWait()
-		nested := a.Getenv("STINT_ATTEMPT") != ""
+		nested := command.Nested(a.Getenv)
 		notes, err := a.resolveRun(opts, nested)
 		if err != nil {
 			return noStart(err)

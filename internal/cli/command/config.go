@@ -20,6 +20,37 @@ func (p *Program) Files() (configfile.Files, []configfile.Mistake) {
 	return files, files.Keep(p.FileRows)
 }
 
+// Nested reports whether an environment is that of a job.
+func Nested(getenv func(string) string) bool { return getenv("STINT_ATTEMPT") != "" }
+
+// Sources returns what options of stint run are read from, the configuration files among it, and what of these cannot be used.
+// Inside of a job, nested, only what leads to the server is read: every other option was meant for the run around it. A name for
+// the job was set on purpose if it is not that of the run around it.
+func (p *Program) Sources(nested bool) ([]option.Source, configfile.Files, []configfile.Mistake) {
+	files, mistakes := p.Files()
+	sources := append([]option.Source{option.Environment(p.Getenv)}, files.Sources()...)
+	if nested {
+		named := p.Getenv("STINT_JOB") != p.Getenv("STINT_PARENT_JOB")
+		for i := range sources {
+			sources[i] = inherited{sources[i], named && i == 0}
+		}
+	}
+	return sources, files, mistakes
+}
+
+// inherited is a source of which a run inside of a job reads only what leads to the server, and perhaps a name for the job.
+type inherited struct {
+	option.Source
+	named bool
+}
+
+func (s inherited) Settings(o option.Option) ([]option.Setting, bool) {
+	if !o.Inherited && !(s.named && o.Name == "job") {
+		return nil, false
+	}
+	return s.Source.Settings(o)
+}
+
 // Resolve resolves options from the environment and configuration files, for every command but stint run: a key that is none
 // is reported, anything else that cannot be used is an error.
 func (p *Program) Resolve(opts *option.Set) error {
@@ -78,7 +109,7 @@ func TokenFile(opts *option.Set) string {
 
 // ReadToken reads a file with an access token, which source names.
 func ReadToken(path, source string) (string, error) {
-	text, err := configfile.ReadSmall(path, FileLimit)
+	text, err := configfile.ReadFile(path, configfile.Most, FileLimit)
 	if err != nil {
 		return "", option.Usagef("%s: %v", source, err)
 	}

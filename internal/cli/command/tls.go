@@ -3,12 +3,10 @@ package command
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
-	"fmt"
-	"os"
 	"time"
 
 	"stint.dev/stint/internal/agent/bounded"
+	"stint.dev/stint/internal/cli/configfile"
 	"stint.dev/stint/internal/cli/option"
 )
 
@@ -85,11 +83,7 @@ func keyPair(cert, key string) (tls.Certificate, error) {
 // longer for a file system that does not answer.
 const FileLimit = 2 * time.Second
 
-// readFile is os.ReadFile with that limit.
-func readFile(path string) ([]byte, error) {
-	text, err := bounded.Call(FileLimit, func() ([]byte, error) { return os.ReadFile(path) })
-	if late := (*bounded.NoAnswerError)(nil); errors.As(err, &late) {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	return text, err
-}
+// mostPEM is the size of the largest file with certificates or a key, in bytes.
+const mostPEM = 16 << 20
+
+func readFile(path string) ([]byte, error) { return configfile.ReadFile(path, mostPEM, FileLimit) }

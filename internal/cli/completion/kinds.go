@@ -151,7 +151,7 @@ func OptionKind(cmd *cobra.Command, f *pflag.Flag) Kind {
 
 // ofArguments are the kinds of arguments, by command; the last one holds for all that follow.
 var ofArguments = map[string][]Kind{
-	"run": {Programs, Files}, "diff": {Jobs, Versions}, "submit": {Jobs}, "token revoke": {Tokens}, "help": {Commands},
+	"run": {Programs, Files}, "config": {Commands}, "diff": {Jobs, Versions}, "submit": {Jobs}, "token revoke": {Tokens}, "help": {Commands},
 	"group set": {Groups}, "group delete": {Groups}, "notify set": {Routes}, "notify delete": {Routes}, "notify test": {Routes},
 	"worker drain": {Workers}, "worker resume": {Workers}, "policy test": {Jobs}, "server backup": {Directories},
 }

@@ -76,7 +76,7 @@ func (files Files) Read(limit time.Duration) {
 }
 
 func (f *File) read(limit time.Duration) {
-	text, err := ReadSmall(f.Path, limit)
+	text, err := ReadFile(f.Path, Most, limit)
 	if err == nil {
 		f.lines, f.wrong = Parse(text)
 		return

@@ -12,20 +12,20 @@ import (
 	"stint.dev/stint/internal/agent/bounded"
 )
 
-// most is the size of the largest file that is read.
-const most = 64 << 10
+// Most is the size of the largest configuration file, and of the largest file with a token, in bytes.
+const Most = 64 << 10
 
-// ReadSmall reads a regular file of at most 64 KiB, and waits no longer than limit for a file system that does not answer. What
-// is no regular file is refused unread, because opening or reading it may never end; the null device is empty.
-func ReadSmall(path string, limit time.Duration) ([]byte, error) {
-	text, err := bounded.Call(limit, func() ([]byte, error) { return readSmall(path) })
+// ReadFile reads a regular file of at most so many bytes, and waits no longer than limit for a file system that does not answer.
+// What is no regular file is refused unread, because opening or reading it may never end; the null device is empty.
+func ReadFile(path string, most int64, limit time.Duration) ([]byte, error) {
+	text, err := bounded.Call(limit, func() ([]byte, error) { return read(path, most) })
 	if late := (*bounded.NoAnswerError)(nil); errors.As(err, &late) {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	return text, err
 }
 
-func readSmall(path string) ([]byte, error) {
+func read(path string, most int64) ([]byte, error) {
 	if path == os.DevNull {
 		return nil, nil
 	}
@@ -33,7 +33,7 @@ func readSmall(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := regular(path, info); err != nil {
+	if err := regular(path, info, most); err != nil {
 		return nil, err
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may be a FIFO by now
@@ -44,12 +44,12 @@ func readSmall(path string) ([]byte, error) {
 	if info, err = f.Stat(); err != nil {
 		return nil, err
 	}
-	if err := regular(path, info); err != nil {
+	if err := regular(path, info, most); err != nil {
 		return nil, err
 	}
 	text, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && len(text) > most {
-		err = fmt.Errorf("read %s: it is larger than 64 KiB", path)
+	if err == nil && int64(len(text)) > most {
+		err = tooLarge(path, most)
 	}
 	if err != nil {
 		return nil, err
@@ -58,14 +58,18 @@ func readSmall(path string) ([]byte, error) {
 }
 
 // regular refuses what is not a regular file, or too large.
-func regular(path string, info fs.FileInfo) error {
+func regular(path string, info fs.FileInfo, most int64) error {
 	switch {
 	case info.IsDir():
 		return fmt.Errorf("read %s: it is a directory", path)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("read %s: it is not a regular file", path)
 	case info.Size() > most:
-		return fmt.Errorf("read %s: it is larger than 64 KiB", path)
+		return tooLarge(path, most)
 	}
 	return nil
+}
+
+func tooLarge(path string, most int64) error {
+	return fmt.Errorf("read %s: it is larger than %d KiB", path, most>>10)
 }

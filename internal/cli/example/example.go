@@ -19,6 +19,8 @@ var examples = map[string]string{
 	"cancel":      `stint cancel train --why 'wrong parameters'`,
 	"completion":  `source <(stint completion bash)`,
 
+	"config": "stint config\nstint config worker",
+
 	"cron adopt":   `stint cron adopt --dry-run /etc/crontab`,
 	"cron due":     `stint cron due --dry-run /etc/crontab`,
 	"cron list":    `stint cron list /etc/crontab`,

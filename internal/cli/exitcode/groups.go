@@ -70,6 +70,11 @@ var (
 		{"1", "something is"},
 		{"2", badUsage},
 	}, false}
+	config = Group{"stint config", []Row{
+		{"0", "there is no mistake"},
+		{"1", "there is one, in the environment, in a file or in what it names"},
+		{"2", badUsage},
+	}, false}
 	check = Group{"stint server check", []Row{
 		{"0", "no fault remains"},
 		{"1", "a fault remains, or data was lost"},
@@ -95,12 +100,12 @@ var (
 
 // Groups returns all groups.
 func Groups() []Group {
-	return []Group{query, logs, submit, wait, ofRun, flush, doctor, check, health, demo, local}
+	return []Group{query, logs, submit, wait, ofRun, flush, doctor, config, check, health, demo, local}
 }
 
 // named are the commands with codes of their own, by what follows the name of the program.
 var named = map[string]Group{
-	"run": ofRun, "wait": wait, "submit": submit, "logs": logs, "flush": flush, "doctor": doctor, "demo": demo,
+	"run": ofRun, "wait": wait, "submit": submit, "logs": logs, "flush": flush, "doctor": doctor, "config": config, "demo": demo,
 	"server check": check, "health": health, "worker run": local, "attempt": local, "finish-attempt": local,
 }
 

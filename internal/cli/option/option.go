@@ -183,6 +183,22 @@ func (s *Set) Size(name string) int64 { return s.get(name).size }
 // Number returns the value of a Number option.
 func (s *Set) Number(name string) float64 { return s.get(name).number }
 
+// Values returns the values of an option of any kind as text; none if it has no value.
+func (s *Set) Values(o Option) []string {
+	v := s.get(o.Name)
+	switch {
+	case o.Kind == List:
+		return v.list
+	case o.Kind == Switch && v.on:
+		return []string{"on"}
+	case o.Kind == Switch:
+		return []string{"off"}
+	case v.text == "":
+		return nil
+	}
+	return []string{v.text}
+}
+
 // Given reports whether a flag or a source set the option.
 func (s *Set) Given(name string) bool { return s.get(name).given }
 

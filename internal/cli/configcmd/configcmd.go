@@ -1,0 +1,225 @@
+// Package configcmd holds stint config, which shows what the options of a command are and where each comes from.
+package configcmd
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"stint.dev/stint/internal/agent/redact"
+	"stint.dev/stint/internal/agent/report"
+	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/configfile"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+)
+
+// anyRun is an id for what needs one.
+const anyRun = "00000000-0000-7000-8000-000000000000"
+
+type program struct{ *command.Program }
+
+// Command makes the command config. ofRun and ofWorker return the options of stint run and stint worker run.
+func Command(c *command.Program, ofRun, ofWorker func() []option.Option) *cobra.Command {
+	p := &program{c}
+	cmd := &cobra.Command{
+		Use: "config [COMMAND] [flags]", Short: "Show the value of each option, where it comes from, and mistakes",
+		Long: `Show the value of each option that the environment or configuration files can set, and where it comes
+from: the name of a variable, a file and the number of the line, or the default. COMMAND is run, which it is
+without one, worker, or any command that asks a server. Tokens and other secrets are masked.
+
+It asks no server. Exit code 1 if there are mistakes, which stderr names.`,
+	}
+	asJSON := option.Register(cmd.Flags(), []option.Option{command.JSONRow()})
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := asJSON.Resolve(); err != nil {
+			return err
+		}
+		name := strings.Join(args, " ")
+		var rows []option.Option
+		switch name {
+		case "", "run":
+			name, rows = "run", ofRun()
+		case "worker", "worker run":
+			name, rows = "worker run", ofWorker()
+		default:
+			found, left, err := cmd.Root().Find(args)
+			if err != nil || len(left) > 0 || found.Flags().Lookup("server") == nil {
+				return option.Usagef("%q is no command that reads the environment and configuration files; name run, worker, flush or another one that asks a server", name)
+			}
+			rows = command.ServerRows()
+		}
+		return p.show(p.find(name, rows), asJSON.On("json"))
+	}
+	return cmd
+}
+
+// shown is the configuration of a command.
+type shown struct {
+	Command  string    `json:"command"`
+	Files    []file    `json:"files"`
+	Options  []value   `json:"options"`
+	Mistakes []mistake `json:"mistakes"`
+}
+
+type file struct {
+	Path  string `json:"path"`
+	State string `json:"state"` // read, missing, unreadable
+}
+
+type value struct {
+	Name   string   `json:"name"`
+	Values []string `json:"values"`
+	Source string   `json:"source"` // default, or the variable or line
+}
+
+type mistake struct {
+	Place  string `json:"place,omitempty"`
+	Text   string `json:"text"`
+	Effect string `json:"effect"` // what a command does
+	Stops  bool   `json:"stops"`  // it does not start
+}
+
+// find reads the configuration of a command.
+func (p *program) find(name string, rows []option.Option) shown {
+	run := name == "run"
+	rows = slices.DeleteFunc(rows, func(o option.Option) bool { return o.FlagOnly })
+	opts := option.Register(pflag.NewFlagSet(name, pflag.ContinueOnError), rows)
+	sources, files, mistakes := p.Sources(run && command.Nested(p.Getenv))
+	wrong := opts.Check(sources...)
+	all := shown{Command: name, Files: states(files), Options: []value{}, Mistakes: []mistake{}}
+	const refuses = "the command is refused"
+	for _, m := range mistakes {
+		effect := "it is ignored"
+		if !run && !m.Key {
+			effect = refuses
+		}
+		all.Mistakes = append(all.Mistakes, mistake{m.Place, m.Why, effect, effect == refuses})
+	}
+	for _, w := range wrong {
+		m := mistake{w.Place, w.Err.Error(), w.Instead(), false}
+		if !run || w.Stops() {
+			m.Effect, m.Stops = refuses, true
+		}
+		all.Mistakes = append(all.Mistakes, m)
+	}
+	add := func(err error, effect string) {
+		if err != nil {
+			all.Mistakes = append(all.Mistakes, mistake{"", err.Error(), effect, effect == refuses})
+		}
+	}
+	effect := refuses
+	if run {
+		effect = "journals wait on this host"
+	}
+	c, err := command.NewClient(opts, p.Version, "")
+	if err == nil {
+		c.Close()
+	}
+	add(err, effect)
+	if text := command.Exposed(opts); text != "" {
+		add(option.Usagef("%s", text), "it is used")
+	}
+	for _, o := range rows {
+		if o.Name == "report-to" && opts.Text(o.Name) != "" {
+			if _, err := report.NewReporter(opts.Text(o.Name), anyRun); err != nil {
+				add(fmt.Errorf("%s: %w", opts.Source(o.Name), err), "runs are not reported there")
+			}
+		}
+		all.Options = append(all.Options, value{o.Name, masked(o, opts.Values(o)), source(opts, o)})
+	}
+	return all
+}
+
+func states(files configfile.Files) []file {
+	list := []file{}
+	for _, f := range files {
+		state := "read"
+		switch {
+		case f.Missing:
+			state = "missing"
+		case f.Err != nil:
+			state = "unreadable"
+		}
+		list = append(list, file{f.Path, state})
+	}
+	return list
+}
+
+// source says where a value comes from.
+func source(opts *option.Set, o option.Option) string {
+	if !opts.Given(o.Name) {
+		return "default"
+	}
+	return strings.TrimSuffix(opts.Source(o.Name), ": "+o.Name)
+}
+
+// masked returns values without secrets.
+func masked(o option.Option, values []string) []string {
+	out := make([]string, 0, len(values))
+	for _, v := range values {
+		secrets := redact.URLCredentials(v)
+		switch o.Name {
+		case "token":
+			secrets = []string{v}
+		case "env":
+			secrets = append(secrets, redact.Find([]string{v}, redact.Options{}).Values...)
+		}
+		for _, s := range secrets {
+			if s != "" {
+				v = strings.ReplaceAll(v, s, redact.Mark)
+			}
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// show prints it. Mistakes are the exit code.
+func (p *program) show(all shown, asJSON bool) error {
+	var err error
+	if asJSON {
+		err = p.PrintJSON(all)
+	} else {
+		err = console.WriteAll(p.Out, p.text(all))
+		for _, m := range all.Mistakes {
+			text := m.Text + "; " + m.Effect
+			if m.Place != "" {
+				text = m.Place + ": " + text
+			}
+			p.Say("%s", text)
+		}
+	}
+	if err == nil && len(all.Mistakes) > 0 {
+		return &console.ExitError{Code: console.ExitFailed}
+	}
+	return err
+}
+
+func (p *program) text(all shown) string {
+	s := p.StyleFor(p.Out)
+	var rows [][]console.Cell
+	for _, f := range all.Files {
+		paint := s.Muted
+		switch f.State {
+		case "read":
+			paint = s.Green
+		case "unreadable":
+			paint = s.Red
+		}
+		rows = append(rows, []console.Cell{console.T(f.Path), console.P(f.State, paint)})
+	}
+	text := p.Table([]console.Column{{Head: "FILE"}, {Head: "STATE"}}, rows) + "\n"
+	rows = nil
+	for _, o := range all.Options {
+		paint := s.Bold
+		if o.Source == "default" {
+			paint = s.Muted
+		}
+		rows = append(rows, []console.Cell{console.P(o.Name, paint), console.P(o.Source, paint), console.T(strings.Join(o.Values, ", "))})
+	}
+	return text + p.Table([]console.Column{{Head: "OPTION"}, {Head: "SOURCE"}, {Head: "VALUE", Min: 16}}, rows)
+}
