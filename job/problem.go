@@ -97,6 +97,8 @@ type Problem struct {
 	Parameters []ParameterMistake `json:"parameters,omitempty"`
 	// Candidates are some of the runs that the request may mean, if it names several.
 	Candidates []Candidate `json:"candidates,omitempty"`
+	// Server is the id of the installation that answers; empty where the reply does not have it.
+	Server string `json:"server,omitempty"`
 	// RetryAfter is the header of the same name; 0 when there was none.
 	RetryAfter time.Duration `json:"-"`
 }

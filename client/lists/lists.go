@@ -87,6 +87,7 @@ type Caller struct {
 	Scope    string     `json:"scope"` // empty if the caller has to log in
 	Via      string     `json:"via"`   // none, token, session or oidc
 	Login    []string   `json:"login"`
+	Server   string     `json:"server"`              // the id of the installation; empty from an older server
 	CopiedAt *time.Time `json:"copied_at,omitempty"` // of a database that is a restored copy
 }
 

@@ -31,6 +31,7 @@ func (l *live) session(secret string) string {
 
 type me struct {
 	Name, Scope, Via string
+	Server           string
 	Login            []string
 }
 
@@ -39,7 +40,7 @@ func TestSession(t *testing.T) {
 	l := start(t, server.Config{RequireToken: true, Now: c.now})
 	var who me
 	l.get("/api/v1/me").ok(t, &who)
-	if who.Scope != "" || len(who.Login) != 1 {
+	if who.Scope != "" || len(who.Login) != 1 || who.Server != l.store.Installation() {
 		t.Errorf("before the login: %+v", who)
 	}
 	l.do("POST", "/api/v1/login", []byte(`{"token":"stint_wrong"}`)).problem(t, http.StatusUnauthorized)

@@ -36,7 +36,7 @@ func TestAppendsBecomeARun(t *testing.T) {
 	}
 	// The reply was lost and the agent sends the same again: 409 says where to go on.
 	p := l.do("POST", journalPath(s.id, 1, 0), data[:half]).problem(t, http.StatusConflict)
-	if p.Size == nil || *p.Size != half || p.Type != job.ProblemWrongOffset {
+	if p.Size == nil || *p.Size != half || p.Type != job.ProblemWrongOffset || p.Server != l.store.Installation() {
 		t.Fatalf("the problem names size %v, want %d", p.Size, half)
 	}
 	// An empty append asks.

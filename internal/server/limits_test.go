@@ -411,11 +411,11 @@ func TestHeartbeatsThatCannotBeStored(t *testing.T) {
 	}
 
 	var ready struct {
-		Status   string
-		Degraded []string
+		Status, Server string
+		Degraded       []string
 	}
 	l.get("/readyz").ok(t, &ready)
-	if ready.Status != "ok" || len(ready.Degraded) > 0 {
+	if ready.Status != "ok" || len(ready.Degraded) > 0 || ready.Server != l.store.Installation() {
 		t.Errorf("ready: %+v", ready)
 	}
 	extension.Store(&health.Extension{Since: clock.now(), Cause: "the database failed", Outages: 2, Seconds: 7.5, Capped: 3})

@@ -155,7 +155,7 @@ func New(cfg Config) (*Server, error) {
 		turns:    httpio.NewTurns(),
 		stopping: make(chan struct{}),
 	}
-	s.finder = httpio.Finder{ErrorWriter: httpio.ErrorWriter{Log: s.log}, Runs: s.store}
+	s.finder = httpio.Finder{ErrorWriter: httpio.ErrorWriter{Log: s.log, Installation: s.store.Installation()}, Runs: s.store}
 	var err error
 	if s.access, err = s.newGuard(); err != nil {
 		return nil, err

@@ -73,7 +73,7 @@ func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
 		s.finder.Fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "journals and heartbeats cannot be stored: check that the disk has space; see the server's log"))
 		return
 	}
-	out := api.ServerStatus{Status: "ok", Version: s.cfg.Version, Degraded: s.degraded(), CopiedAt: s.copiedAt()}
+	out := api.ServerStatus{Status: "ok", Version: s.cfg.Version, Server: s.store.Installation(), Degraded: s.degraded(), CopiedAt: s.copiedAt()}
 	switch {
 	case out.CopiedAt != nil:
 		out.Status = "restored copy"

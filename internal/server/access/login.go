@@ -23,6 +23,8 @@ type meAnswer struct {
 	Scope string   `json:"scope" doc:"read, write, author or admin; empty if the caller has to log in"`
 	Via   string   `json:"via" enum:"none,token,session,oidc"`
 	Login []string `json:"login" doc:"The ways to log in: token, oidc"`
+	// Server needs no login, so that an agent can find out which installation an address leads to before it sends anything.
+	Server string `json:"server" doc:"The id of the installation: all servers of one database have the same"`
 	// CopiedAt needs no login, because the page shows it to everybody.
 	CopiedAt *time.Time `json:"copied_at,omitempty" doc:"When the database was copied, if it is a restored copy; absent on an original"`
 }
@@ -83,7 +85,7 @@ func (s *Guard) GetMe(w http.ResponseWriter, r *http.Request) {
 
 // me returns the response for a caller.
 func (s *Guard) me(a access.Caller) meAnswer {
-	out := meAnswer{Name: a.Name, Scope: string(a.Scope), Via: a.Via, Login: []string{access.ViaToken}, CopiedAt: s.CopiedAt}
+	out := meAnswer{Name: a.Name, Scope: string(a.Scope), Via: a.Via, Server: s.Installation, Login: []string{access.ViaToken}, CopiedAt: s.CopiedAt}
 	if s.oidc != nil {
 		out.Login = append(out.Login, access.ViaOIDC)
 	}

@@ -152,18 +152,23 @@ func journalProblem(err error) *Problem {
 }
 
 // ErrorWriter writes errors as problems, and logs internal ones.
-type ErrorWriter struct{ Log *slog.Logger }
+type ErrorWriter struct {
+	Log *slog.Logger
+	// Installation is the id of the database, which problems name.
+	Installation string
+}
 
 // Fail responds with the problem for err. It logs an internal error, which its caller must not do.
 func (e ErrorWriter) Fail(w http.ResponseWriter, r *http.Request, err error) {
-	p := e.explain(r, err)
+	p := *e.explain(r, err) // a copy: it may be a value that others share
+	p.Server = e.Installation
 	for name, values := range p.GetHeaders() {
 		w.Header()[name] = values
 	}
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="stint"`)
 	}
-	WriteJSON(w, ProblemType, p.Status, p)
+	WriteJSON(w, ProblemType, p.Status, &p)
 }
 
 // explain returns the problem for err, and logs an internal error.

@@ -900,6 +900,8 @@ export interface components {
             name: string;
             /** @description read, write, author or admin; empty if the caller has to log in */
             scope: string;
+            /** @description The id of the installation: all servers of one database have the same */
+            server: string;
             /** @enum {string} */
             via: "none" | "token" | "session" | "oidc";
         };
@@ -1148,6 +1150,7 @@ export interface components {
             line?: number;
             mistakes?: components["schemas"]["TextMistake"][] | null;
             parameters?: components["schemas"]["ParameterMistake"][] | null;
+            server?: string;
             /** Format: int64 */
             size?: number;
             /** Format: int64 */
@@ -1600,6 +1603,7 @@ export interface components {
             /** Format: date-time */
             copied_at?: string;
             degraded?: string[] | null;
+            server?: string;
             status: string;
             version: string;
         };
