@@ -29,6 +29,7 @@ func healthConformance(t *testing.T, open func(*testing.T) *store.Store) {
 	}{
 		{"heartbeats are kept for the judge", evidence},
 		{"connections that closed", connections},
+		{"a heartbeat that is stored late", lateHeartbeat},
 		{"policies", policies},
 		{"policies at the end of a run", policiesAtTheEnd},
 		{"bands", bands},
@@ -109,6 +110,37 @@ func connections(t *testing.T, s *store.Store) {
 	beatOnce(t, s, j.id, 1, noon.Add(2*time.Second))
 	if near() {
 		t.Error("a heartbeat does not end it")
+	}
+}
+
+// A heartbeat that a server stores late, because it was stopped meanwhile, does not shorten the lease that another server
+// has renewed; neither alone nor beside more of the journal.
+func lateHeartbeat(t *testing.T, s *store.Store) {
+	for name, more := range map[string]bool{"a heartbeat": false, "a heartbeat beside an append": true} {
+		j := running(t, s, journal.Attempt{})
+		report := func(at time.Time) lease.Lease {
+			t.Helper()
+			var appends []index.Append
+			if more {
+				j.output("more\n")
+				offset, data := j.take()
+				appends = append(appends, index.Append{Run: j.id, Attempt: 1, Offset: offset, Data: data, At: at})
+			}
+			beat := lease.Beat{Run: j.id, Attempt: 1, At: at, Lease: time.Minute, Heartbeat: job.Heartbeat{PeriodMS: 10_000}}
+			appended, beats, err := s.Ingest(t.Context(), appends, []lease.Beat{beat})
+			if err != nil || beats[0].Err != nil || more && appended[0].Err != nil {
+				t.Fatal(err, appended, beats)
+			}
+			l, err := s.Lease(t.Context(), j.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l
+		}
+		before := report(noon.Add(time.Hour))
+		if after := report(noon.Add(time.Minute)); !after.ReportedAt.Equal(noon.Add(time.Hour)) || after.ExpiresAt.Before(before.ExpiresAt) {
+			t.Errorf("%s: reported at %s until %s, then at %s until %s", name, before.ReportedAt, before.ExpiresAt, after.ReportedAt, after.ExpiresAt)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"stint.dev/stint/internal/clock"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
@@ -75,7 +76,8 @@ func (g *Group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResu
 
 // renew renews the leases of active runs by heartbeats of their owners. It returns the owners whose
 // lease was renewed. It skips suspended runs, of which a heartbeat changes more, and heartbeats of a process whose attempt
-// another process has the permit to start. If later is set, it skips heartbeats that are not newer than the row.
+// another process has the permit to start. If later is set, it skips heartbeats that are not newer than the row. A heartbeat
+// that a server stores late, because it was stopped meanwhile, does not shorten the lease that another server has renewed.
 func (g *Group) renew(ctx context.Context, beats map[tables.AttemptKey]lease.Beat, later bool) (map[tables.AttemptKey]owner, error) {
 	renewed := make(map[tables.AttemptKey]owner, len(beats))
 	if len(beats) == 0 {
@@ -86,7 +88,11 @@ func (g *Group) renew(ctx context.Context, beats map[tables.AttemptKey]lease.Bea
 	if later {
 		unless = " AND runs.reported_at < v.c2"
 	}
-	rows, err := g.Tx.QueryContext(ctx, `UPDATE runs SET reported_at = v.c2, beat_at = v.c2, lease_us = v.c3, expires_at = v.c4, period_us = v.c5, beat = v.c6, disconnected_at = 0, backlog = 0
+	args = append(args, db.Micros(clock.LatestNow(g.Tx.Now())))
+	overtaken := fmt.Sprintf("runs.reported_at > v.c2 AND runs.reported_at <= $%d", len(args)) // else by a clock that was ahead
+	rows, err := g.Tx.QueryContext(ctx, `UPDATE runs SET reported_at = CASE WHEN `+overtaken+` THEN runs.reported_at ELSE v.c2 END,
+			expires_at = CASE WHEN `+overtaken+` AND runs.expires_at > v.c4 THEN runs.expires_at ELSE v.c4 END,
+			beat_at = v.c2, lease_us = v.c3, period_us = v.c5, beat = v.c6, disconnected_at = 0, backlog = 0
 		FROM `+table+` WHERE runs.id = v.c0 AND runs.attempt = v.c1 AND runs.ended_at IS NULL AND runs.state NOT IN ('lost', 'retrying') AND runs.suspended = 0
 			AND (v.c7 = '' OR NOT EXISTS (SELECT 1 FROM permits p WHERE p.run_id = v.c0 AND p.attempt = v.c1 AND p.incarnation <> v.c7))`+unless+`
 		RETURNING runs.id, runs.attempt, runs.cancel`, args...)
@@ -169,9 +175,8 @@ func (g *Group) ownerBeat(ctx context.Context, b lease.Beat, row *tables.RunRow,
 	if out.Ended {
 		return g.beatAfterEnd(ctx, b, &row.Run, out)
 	}
-	row.Run.LastHeartbeatAt, row.ReportedAt, row.Backlog = &now, now, false
-	row.Lease, row.ExpiresAt = b.Lease, now.Add(b.Lease)
-	row.Period = beatPeriod(b.Heartbeat)
+	row.Renew(now, b.Lease, clock.LatestNow(g.Tx.Now()))
+	row.Run.LastHeartbeatAt, row.Period, row.Backlog = &now, beatPeriod(b.Heartbeat), false
 	g.beatRuns[b.Run] = true
 	if err := noteBeat(ctx, g.Tx, b); err != nil {
 		return lease.BeatResult{}, err

@@ -48,6 +48,17 @@ type RunRow struct {
 	Waited *job.Finding
 }
 
+// Renew renews the lease of a run by a report that arrived at a time. One that is stored late, because its server was stopped
+// meanwhile, does not shorten the lease that another server has renewed. A lease that was renewed after latest was by a clock
+// that was ahead.
+func (r *RunRow) Renew(at time.Time, length time.Duration, latest time.Time) {
+	expires := at.Add(length)
+	if r.ReportedAt.After(at) && !r.ReportedAt.After(latest) {
+		at, expires = r.ReportedAt, db.Latest(r.ExpiresAt, expires)
+	}
+	r.ReportedAt, r.ExpiresAt, r.Lease = at, expires, length
+}
+
 // runDoc is the stored document of a run.
 type runDoc struct {
 	job.Run
