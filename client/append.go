@@ -38,13 +38,13 @@ func (c *Client) appendFrom(ctx context.Context, run string, attempt int, offset
 		return job.AppendReply{}, err
 	}
 	req.ContentLength, req.GetBody = size, body
-	return c.append(c.calls, req, run, attempt)
+	return c.append(false, req, run, attempt)
 }
 
 // append sends a request with journal bytes and reads its reply.
-func (c *Client) append(hc *http.Client, req *http.Request, run string, attempt int) (job.AppendReply, error) {
+func (c *Client) append(held bool, req *http.Request, run string, attempt int) (job.AppendReply, error) {
 	req.Header.Set(job.HeaderClock, transport.ClockText())
-	resp, err := c.ask(hc, req, "application/octet-stream")
+	resp, err := c.ask(held, req, "application/octet-stream")
 	if err != nil {
 		return job.AppendReply{}, err
 	}
@@ -54,11 +54,11 @@ func (c *Client) append(hc *http.Client, req *http.Request, run string, attempt 
 
 // ask sends an agent's request. Its reply is small, and not compressed: what a few bytes
 // unpack to must not be held in the job's memory.
-func (c *Client) ask(hc *http.Client, req *http.Request, contentType string) (*http.Response, error) {
+func (c *Client) ask(held bool, req *http.Request, contentType string) (*http.Response, error) {
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Accept-Encoding", "identity")
-	resp, err := hc.Do(req)
+	resp, err := c.servers.Do(req, held)
 	if err != nil {
 		return nil, c.transportError(err)
 	}

@@ -17,12 +17,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
+	"stint.dev/stint/client/address"
 	"stint.dev/stint/client/internal/compress"
+	"stint.dev/stint/client/internal/failover"
 	"stint.dev/stint/client/internal/transport"
 	"stint.dev/stint/job"
 )
@@ -37,8 +37,9 @@ const (
 
 // Options configure a client.
 type Options struct {
-	URL       string // of the server, "http://127.0.0.1:7846"; a path before /api is kept
-	Token     string // empty for none
+	URL       string   // of the server, "http://127.0.0.1:7846"; a path before /api is kept
+	MoreURLs  []string // of the same installation, in order of preference, for when URL does not answer
+	Token     string   // empty for none
 	UserAgent string
 	// Run is the run whose agent uses the client; empty for none. Its heartbeats and small
 	// appends share one connection that is held open.
@@ -50,15 +51,13 @@ type Options struct {
 
 // Client makes requests of one server. It is safe for concurrent use.
 type Client struct {
-	base  *url.URL
-	token string
-	agent string
-	run   string
+	servers *failover.Servers
+	token   string
+	agent   string
+	run     string
 	// Heartbeats and small appends of run share a connection that is held, one after the
 	// other: when it closes, the agent is gone. All other requests use other connections, so
 	// that a large append never delays a heartbeat.
-	calls   *http.Client
-	held    *http.Client
 	holding transport.Holding
 	turn    chan struct{} // holds a token while the held connection is in use
 	zstd    compress.Compressor
@@ -66,80 +65,67 @@ type Client struct {
 	plainOnly atomic.Bool
 }
 
-// URLError is the error of a server's address that cannot be used.
-type URLError struct {
-	URL string
-	Why string
-}
-
-func (e *URLError) Error() string {
-	return fmt.Sprintf("server address %s: %s; write it like http://127.0.0.1:7846", job.Quote(e.URL), e.Why)
-}
-
-// New makes a client. It opens no connection. It returns *URLError for an invalid address.
+// New makes a client. It opens no connection. It returns *address.Error for an invalid address.
 func New(o Options) (*Client, error) {
-	base, err := ParseURL(o.URL)
-	if err != nil {
-		return nil, err
+	bases, bad := address.ParseAll(append([]string{o.URL}, o.MoreURLs...))
+	if len(bad) > 0 {
+		return nil, bad[0]
 	}
 	if o.UserAgent == "" {
 		o.UserAgent = "stint"
 	}
-	c := &Client{
-		turn: make(chan struct{}, 1), holding: transport.NewHolding(),
-		base: base, token: o.Token, agent: o.UserAgent, run: o.Run,
-		calls: httpClient(transport.New(o.TLS)),
-	}
-	c.held = httpClient(c.holding.Transport(transport.New(o.TLS)))
+	c := &Client{turn: make(chan struct{}, 1), holding: transport.NewHolding(), token: o.Token, agent: o.UserAgent, run: o.Run}
+	c.setTransports(bases, func() transport.Live { return transport.New(o.TLS) })
 	return c, nil
 }
 
-// ParseURL reads a server's address: http or https, with a host. The error shows no user
-// and no password that it contains.
-func ParseURL(raw string) (*url.URL, error) {
-	shown := raw
-	if at := strings.LastIndex(raw, "@"); at >= 0 {
-		shown = "…" + raw[at:]
+// setTransports makes the connections to each address.
+func (c *Client) setTransports(bases []*url.URL, live func() transport.Live) {
+	targets := make([]failover.Target, len(bases))
+	for i, base := range bases {
+		calls, held := live(), c.holding.Transport(live())
+		targets[i] = failover.Target{Base: base, Calls: httpClient(calls), Held: httpClient(held), Leave: func() {
+			calls.CloseIdleConnections()
+			held.Live.CloseIdleConnections() // the next reply on another one closes what it leaves open
+		}}
 	}
-	u, err := url.Parse(raw)
-	if err != nil {
-		var inner *url.Error
-		why := "it cannot be read as an address that begins with http:// or https://"
-		if errors.As(err, &inner) && shown == raw && strings.Contains(raw, "://") {
-			why = inner.Err.Error()
-		}
-		return nil, &URLError{shown, why}
-	}
-	switch {
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, &URLError{shown, "it does not begin with http:// or https://"}
-	case u.Hostname() == "":
-		return nil, &URLError{shown, "it names no host"}
-	case u.User != nil:
-		return nil, &URLError{shown, "it holds a user or password; a token goes into STINT_TOKEN"}
-	case u.RawQuery != "" || u.Fragment != "":
-		return nil, &URLError{shown, "it has a ? or # part"}
-	}
-	if p := u.Port(); p != "" {
-		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
-			return nil, &URLError{shown, "its port is not between 1 and 65535"}
-		}
-	}
-	u.Path = strings.TrimRight(u.Path, "/")
-	return u, nil
+	c.servers = failover.New(targets, c.agent)
 }
 
 func httpClient(t transport.RoundTripper) *http.Client {
 	return &http.Client{Transport: transport.Redirects{RoundTripper: t}, CheckRedirect: FollowRedirect}
 }
 
-// URL is the server's address as given.
-func (c *Client) URL() string { return c.base.String() }
+// URL is the address of the server that is in use.
+func (c *Client) URL() string { return c.servers.Base().String() }
+
+// URLs are all addresses of the server, in order of preference.
+func (c *Client) URLs() []string {
+	all := c.servers.All()
+	texts := make([]string, len(all))
+	for i, u := range all {
+		texts[i] = u.String()
+	}
+	return texts
+}
+
+// Installation returns the id of the server's installation, and asks for it if no reply has named it; empty for a server that
+// does not name its own.
+func (c *Client) Installation(ctx context.Context) (string, error) {
+	id, err := c.servers.Identify(ctx)
+	if err != nil {
+		err = c.transportError(err)
+	}
+	return id, err
+}
+
+// OnNotice sets what reports, once each, what a person must know about the addresses of the server: that one leads to another
+// installation, where nothing is sent, or that the server has another database than before.
+func (c *Client) OnNotice(report func(text string)) { c.servers.OnNotice(report) }
 
 // Close drops idle connections.
 func (c *Client) Close() {
-	c.calls.CloseIdleConnections()
-	c.held.CloseIdleConnections()
+	c.servers.CloseIdleConnections()
 }
 
 // Append sends journal bytes that begin at offset. A *job.Problem of the type
@@ -155,12 +141,11 @@ func (c *Client) appendData(ctx context.Context, run string, attempt int, offset
 	if err != nil {
 		return job.AppendReply{}, err
 	}
-	hc := c.calls
-	if run == c.run && len(data) <= smallAppend && c.takeTurn(ctx) {
+	held := run == c.run && len(data) <= smallAppend && c.takeTurn(ctx)
+	if held {
 		defer c.giveTurn()
-		hc = c.held
 	}
-	return c.append(hc, req, run, attempt)
+	return c.append(held, req, run, attempt)
 }
 
 // Beat sends a heartbeat.
@@ -179,7 +164,7 @@ func (c *Client) Beat(ctx context.Context, run string, attempt int, hb job.Heart
 	if c.takeTurn(ctx) { // else on another connection: an append must not delay it
 		defer c.giveTurn()
 	}
-	resp, err := c.ask(c.held, req, "application/json")
+	resp, err := c.ask(true, req, "application/json")
 	if err != nil {
 		return job.HeartbeatReply{}, err
 	}
@@ -188,7 +173,7 @@ func (c *Client) Beat(ctx context.Context, run string, attempt int, hb job.Heart
 }
 
 // do sends a request with a body of bytes and reads a JSON answer into out.
-func (c *Client) do(ctx context.Context, hc *http.Client, method, path, contentType string, body []byte, out any) error {
+func (c *Client) do(ctx context.Context, method, path, contentType string, body []byte, out any) error {
 	var r io.Reader
 	if body != nil {
 		r = bytes.NewReader(body)
@@ -201,7 +186,7 @@ func (c *Client) do(ctx context.Context, hc *http.Client, method, path, contentT
 		req.Header.Set("Content-Type", contentType)
 	}
 	req.Header.Set("Accept", "application/json")
-	resp, err := hc.Do(req)
+	resp, err := c.servers.Do(req, false)
 	if err != nil {
 		return c.transportError(err)
 	}
@@ -210,16 +195,16 @@ func (c *Client) do(ctx context.Context, hc *http.Client, method, path, contentT
 		return err
 	}
 	if out == nil {
-		return nil
+		return c.answered(resp, "", false)
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(out); err != nil {
 		return c.foreign(resp, nil, fmt.Sprintf("is not the JSON of %s %s", method, path))
 	}
-	return nil
+	return c.answered(resp, "", false)
 }
 
 func (c *Client) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, body)
+	req, err := c.servers.Request(ctx, method, path, body)
 	if err != nil {
 		return nil, fmt.Errorf("make request %s %s: %w", method, path, err)
 	}
@@ -257,11 +242,15 @@ func unreachableHint(err error) string {
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// transportError drops the method and address that net/http puts before every error.
+// transportError names the address that did not answer.
 func (c *Client) transportError(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
+	var to *failover.Error
+	var other *failover.OtherInstallationError
+	switch {
+	case errors.As(err, &other):
+		return other
+	case errors.As(err, &to):
+		return &UnreachableError{to.URL, to.Err}
 	}
-	return &UnreachableError{c.base.String(), err}
+	return &UnreachableError{c.URL(), err}
 }

@@ -19,28 +19,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestParseURLRefusesWhatCannotBeAServer(t *testing.T) {
-	for _, raw := range []string{
-		"", "127.0.0.1:7846", "ftp://host", "http://", "http://:7846", "http://user:hunter2@host", "http://host:99999",
-		"http://host:0", "http://host?x=1", "http://host/#top", "http://[::1", "http://ho st", "://", "http://host:port",
-	} {
-		var bad *URLError
-		if _, err := ParseURL(raw); !errors.As(err, &bad) {
-			t.Errorf("%q: got %v, want *URLError", raw, err)
-		} else if strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%q: the error shows the password: %v", raw, err)
-		}
-	}
-	for raw, want := range map[string]string{
-		"http://127.0.0.1:7846": "http://127.0.0.1:7846", "https://stint.example/": "https://stint.example",
-		"http://host/sub/path/": "http://host/sub/path", "http://[::1]:80": "http://[::1]:80",
-	} {
-		if u, err := ParseURL(raw); err != nil || u.String() != want {
-			t.Errorf("%q: got %v, %v; want %s", raw, u, err, want)
-		}
-	}
-}
-
 // serve makes a client of a server that answers with h.
 func serve(t *testing.T, h http.HandlerFunc) *Client {
 	t.Helper()

@@ -53,7 +53,7 @@ func (c *Client) appendZstd(ctx context.Context, run string, attempt int, offset
 		return job.AppendReply{}, err
 	}
 	req.Header.Set("Content-Encoding", "zstd")
-	reply, err := c.append(c.calls, req, run, attempt)
+	reply, err := c.append(false, req, run, attempt)
 	if err != nil {
 		c.zstd.Forget() // the transport may not be done with it
 	}
@@ -68,7 +68,7 @@ func (c *Client) Journal(ctx context.Context, run string, attempt int, offset in
 	if err != nil {
 		return nil, err
 	}
-	resp, err := c.calls.Do(req)
+	resp, err := c.servers.Do(req, false)
 	if err != nil {
 		return nil, c.transportError(err)
 	}
@@ -80,5 +80,6 @@ func (c *Client) Journal(ctx context.Context, run string, attempt int, offset in
 		drain(resp)
 		return nil, err
 	}
+	c.servers.Answered(resp)
 	return resp.Body, nil
 }

@@ -26,7 +26,7 @@ func (c *Client) Apply(ctx context.Context, in api.ApplyRequest) (api.ApplyReply
 	if err != nil {
 		return out, fmt.Errorf("encode definitions: %w", err)
 	}
-	err = c.do(ctx, c.calls, http.MethodPost, "/api/v1/definitions", "application/json", body, &out)
+	err = c.do(ctx, http.MethodPost, "/api/v1/definitions", "application/json", body, &out)
 	return out, err
 }
 

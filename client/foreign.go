@@ -46,12 +46,14 @@ func (e *ForeignReplyError) Error() string {
 
 // foreign describes an answer that is not one of a Stint server.
 func (c *Client) foreign(resp *http.Response, body []byte, why string) *ForeignReplyError {
+	c.servers.NotOfServer(resp)
+	base := c.servers.BaseOf(resp)
 	e := &ForeignReplyError{
-		URL: c.base.String(), Status: resp.StatusCode, Why: why, Excerpt: reply.Excerpt(body),
+		URL: base.String(), Status: resp.StatusCode, Why: why, Excerpt: reply.Excerpt(body),
 		RetryAfter: reply.RetryAfter(resp.Header.Get("Retry-After"), time.Now()),
 	}
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
-		e.Location = reply.Location(resp, c.base)
+		e.Location = reply.Location(resp, base)
 	}
 	return e
 }

@@ -65,7 +65,7 @@ func (c *Client) TestPolicy(ctx context.Context, name string, yaml []byte) (api.
 func (c *Client) put(ctx context.Context, method, path string, text []byte, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return c.do(ctx, c.calls, method, path, "application/yaml", text, out)
+	return c.do(ctx, method, path, "application/yaml", text, out)
 }
 
 // Due returns when a job is expected to be started; a *job.Problem with the status 404 if nobody expects it.

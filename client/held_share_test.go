@@ -44,7 +44,7 @@ func TestSmallAppendsAndHeartbeatsShareAConnection(t *testing.T) {
 			t.SetDial(p.Dial)
 			return t
 		}
-		c.calls, c.held = httpClient(live()), httpClient(c.holding.Transport(live()))
+		c.setTransports(c.servers.All(), live)
 		var both sync.WaitGroup
 		for _, call := range []func() error{
 			func() error { _, err := c.Append(t.Context(), "r", 1, 0, make([]byte, 64<<10)); return err },

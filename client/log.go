@@ -42,7 +42,7 @@ func (s source) Get(ctx context.Context, path string, header http.Header) (*http
 	for name, values := range header {
 		req.Header[name] = values
 	}
-	resp, err := s.c.calls.Do(req)
+	resp, err := s.c.servers.Do(req, false)
 	if err != nil {
 		return nil, s.c.transportError(err)
 	}
@@ -50,7 +50,7 @@ func (s source) Get(ctx context.Context, path string, header http.Header) (*http
 		drain(resp)
 		return nil, err
 	}
-	return resp, nil
+	return resp, s.c.answered(resp, "", false)
 }
 
 func (s source) Foreign(resp *http.Response, why string) error { return s.c.foreign(resp, nil, why) }

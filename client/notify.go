@@ -80,5 +80,5 @@ func (c *Client) Send(ctx context.Context, method, path string, in, out any) err
 			return fmt.Errorf("encode a request: %w", err)
 		}
 	}
-	return c.do(ctx, c.calls, method, path, "application/json", body, out)
+	return c.do(ctx, method, path, "application/json", body, out)
 }

@@ -35,8 +35,7 @@ type PermitReply struct {
 // connections; an empty one is none.
 func (c *Client) WithToken(token string) *Client {
 	return &Client{
-		base: c.base, token: token, agent: c.agent, run: c.run,
-		calls: c.calls, held: c.held, holding: c.holding, turn: c.turn,
+		servers: c.servers, token: token, agent: c.agent, run: c.run, holding: c.holding, turn: c.turn,
 	}
 }
 
@@ -52,12 +51,11 @@ func (c *Client) AskPermit(ctx context.Context, r PermitRequest) (PermitReply, e
 	req.Header.Set(job.HeaderClaim, r.Claim)
 	req.Header.Set(job.HeaderIncarnation, r.Incarnation)
 	req.Header.Set(job.HeaderClock, transport.ClockText())
-	hc := c.calls
-	if c.takeTurn(ctx) {
+	held := c.takeTurn(ctx)
+	if held {
 		defer c.giveTurn()
-		hc = c.held
 	}
-	resp, err := c.ask(hc, req, "application/octet-stream")
+	resp, err := c.ask(held, req, "application/octet-stream")
 	if err != nil {
 		return PermitReply{}, err
 	}
@@ -102,7 +100,7 @@ func (c *Client) readPermit(resp *http.Response, of PermitRequest) (PermitReply,
 		return PermitReply{}, err
 	}
 	answer, _ := r.answer()
-	return answer, nil
+	return answer, c.answered(resp, r.Server, true)
 }
 
 // readPermitConflict reads a reply of the status 409: with a permit it is an answer, else an error

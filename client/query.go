@@ -103,7 +103,7 @@ func (c *Client) Cancel(ctx context.Context, ref, by, why string) (job.Run, erro
 		return job.Run{}, fmt.Errorf("encode cancel request: %w", err)
 	}
 	var r job.Run
-	err = c.do(ctx, c.calls, http.MethodPost, runPath(ref)+"/cancel", "application/json", body, &r)
+	err = c.do(ctx, http.MethodPost, runPath(ref)+"/cancel", "application/json", body, &r)
 	return r, err
 }
 
@@ -186,7 +186,7 @@ func (c *Client) Overview(ctx context.Context) (api.Overview, error) {
 func (c *Client) Ready(ctx context.Context) (status api.ServerStatus, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	err = c.do(ctx, c.calls, http.MethodGet, "/readyz", "", nil, &status)
+	err = c.do(ctx, http.MethodGet, "/readyz", "", nil, &status)
 	return status, err
 }
 
@@ -205,7 +205,7 @@ func (c *Client) About(ctx context.Context) (About, error) {
 	if err != nil {
 		return About{}, err
 	}
-	resp, err := c.calls.Do(req)
+	resp, err := c.servers.Do(req, false)
 	if err != nil {
 		return About{}, c.transportError(err)
 	}
@@ -219,6 +219,7 @@ func (c *Client) About(ctx context.Context) (About, error) {
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&doc); err != nil || doc.Info.Version == "" {
 		return About{}, c.foreign(resp, nil, "is not the description of a server")
 	}
+	c.servers.Answered(resp)
 	return About{Version: doc.Info.Version, Date: resp.Header.Get("Date")}, nil
 }
 
@@ -226,7 +227,7 @@ func (c *Client) About(ctx context.Context) (About, error) {
 func (c *Client) Get(ctx context.Context, path string, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return retryUnavailable(ctx, func() error { return c.do(ctx, c.calls, http.MethodGet, path, "", nil, out) })
+	return retryUnavailable(ctx, func() error { return c.do(ctx, http.MethodGet, path, "", nil, out) })
 }
 
 func runPath(ref string) string { return "/api/v1/runs/" + url.PathEscape(ref) }

@@ -34,9 +34,9 @@ func (c *Client) Submit(ctx context.Context, run string, r job.SubmitRequest) (j
 	pause := submitPause
 	for n := 1; ; n++ {
 		out = job.Run{}
-		err = c.do(ctx, c.calls, http.MethodPut, runPath(run), "application/json", body, &out)
+		err = c.do(ctx, http.MethodPut, runPath(run), "application/json", body, &out)
 		if err == nil && out.ID != run {
-			return out, fmt.Errorf("%s answered for another run (%s, not %s)", c.base, job.Quote(out.ID), run)
+			return out, fmt.Errorf("%s answered for another run (%s, not %s)", c.URL(), job.Quote(out.ID), run)
 		}
 		if n == submitTries || !mayRepeat(err) {
 			return out, err

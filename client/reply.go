@@ -39,6 +39,9 @@ func (c *Client) readAppendReply(resp *http.Response, run string, attempt int) (
 	}); err != nil {
 		return job.AppendReply{}, err
 	}
+	if err := c.answered(resp, r.Server, true); err != nil {
+		return job.AppendReply{}, err
+	}
 	return job.AppendReply{Run: run, Attempt: attempt, Server: r.Server, Size: *r.Size, Watched: r.Watched, Number: max(0, r.Number), Notice: r.Notice}, nil
 }
 
@@ -65,10 +68,23 @@ func (c *Client) readHeartbeatReply(resp *http.Response, run string, attempt int
 	}); err != nil {
 		return job.HeartbeatReply{}, err
 	}
+	if err := c.answered(resp, r.Server, false); err != nil {
+		return job.HeartbeatReply{}, err
+	}
 	return job.HeartbeatReply{
 		Run: run, Attempt: attempt, Server: r.Server,
 		LeaseMS: *r.LeaseMS, NextMS: *r.NextMS, Owner: *r.Owner, Watched: r.Watched, Commands: r.Commands,
 	}, nil
+}
+
+// answered notes that a server answered, of an installation; empty for one that was not named. has says that it has what was sent
+// to the installation before. The error is one of a reply that must not count, because it is of another installation.
+func (c *Client) answered(resp *http.Response, installation string, has bool) error {
+	if err := c.servers.Learn(resp, installation, has); err != nil {
+		return err
+	}
+	c.servers.Answered(resp)
+	return nil
 }
 
 // readReply reads a small JSON reply into v. It returns a *job.Problem that the server sent,
@@ -121,6 +137,9 @@ func (c *Client) readError(resp *http.Response, most int64) error {
 	}
 	var p job.Problem
 	if reply.IsJSON(resp) && reply.Unmarshal(body, &p) == nil && reply.FromServer(resp, &p) {
+		if err := c.answered(resp, p.Server, false); err != nil {
+			return err
+		}
 		p.RetryAfter = reply.RetryAfter(resp.Header.Get("Retry-After"), time.Now())
 		return &p
 	}

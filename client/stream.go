@@ -93,7 +93,7 @@ func (c *Client) followOnce(ctx context.Context, ref string, q LogQuery, lastID 
 	}
 	watchdog := time.AfterFunc(silence, func() { cancel(errSilent) })
 	defer watchdog.Stop()
-	resp, err := c.calls.Do(req)
+	resp, err := c.servers.Do(req, false)
 	if err != nil {
 		return false, c.transportError(err)
 	}
@@ -104,6 +104,7 @@ func (c *Client) followOnce(ctx context.Context, ref string, q LogQuery, lastID 
 	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
 		return false, c.foreign(resp, nil, "is not a live stream")
 	}
+	c.servers.Answered(resp)
 	from := events.NewReader(events.Observe(resp.Body, func() { watchdog.Reset(silence) }))
 	for {
 		ev, err := from.Next()
@@ -111,7 +112,7 @@ func (c *Client) followOnce(ctx context.Context, ref string, q LogQuery, lastID 
 			if cause := context.Cause(ctx); cause != nil {
 				err = cause
 			}
-			return got, fmt.Errorf("live stream of %s: %w", c.base, err)
+			return got, fmt.Errorf("live stream of %s: %w", c.URL(), err)
 		}
 		got = true
 		watchdog.Stop() // the time that handle takes is not the server's

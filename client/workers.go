@@ -27,9 +27,9 @@ func (c *Client) Claim(ctx context.Context, worker string, r job.ClaimRequest) (
 		return job.ClaimReply{}, fmt.Errorf("encode the request for runs: %w", err)
 	}
 	var reply job.ClaimReply
-	err = c.do(ctx, c.calls, http.MethodPost, workerPath(worker)+"/claims", "application/json", body, &reply)
+	err = c.do(ctx, http.MethodPost, workerPath(worker)+"/claims", "application/json", body, &reply)
 	if err == nil && reply.ClaimID != r.ClaimID {
-		err = fmt.Errorf("%s answered another request for runs (%s, not %s)", c.base, job.Quote(reply.ClaimID), r.ClaimID)
+		err = fmt.Errorf("%s answered another request for runs (%s, not %s)", c.URL(), job.Quote(reply.ClaimID), r.ClaimID)
 	}
 	if err != nil {
 		return job.ClaimReply{}, err

@@ -70,6 +70,7 @@ func (b *background) startServer(ctx context.Context) {
 		Link: c.link, Hung: delivery.NewHungServers(c.StateDir, c.ServerURL),
 		FirstReply: b.beginBeats,
 	})
+	delivery.TakeNotices(c.Server, b.ended, c.Print, func(text string) { a.rec.Note(-1, text) })
 	b.delivery.Start(ctx)
 	if a.permit != nil { // the server knows the run
 		c.link.SetReached()

@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"stint.dev/stint/internal/clock"
@@ -70,11 +71,39 @@ func (m *Monitor) follow(ctx context.Context, now time.Time) error {
 	if len(closed) == 0 {
 		return nil
 	}
+	gone, err := m.goneOn(ctx, closed)
+	if err != nil {
+		return err
+	}
+	m.dropReported(gone)
+	closed = slices.DeleteFunc(closed, func(c lease.ClosedRun) bool { return slices.Contains(gone, c) })
 	if err := m.store.NoteClosed(ctx, closed); err != nil {
 		return fmt.Errorf("report %d closed connections: %w", len(closed), err)
 	}
 	m.dropReported(closed)
 	return nil
+}
+
+// goneOn returns those of some closed connections whose agents have gone on to another server.
+func (m *Monitor) goneOn(ctx context.Context, closed []lease.ClosedRun) (gone []lease.ClosedRun, err error) {
+	runs := make([]string, len(closed))
+	for i, c := range closed {
+		runs[i] = c.Run
+	}
+	leases, err := m.store.Leases(ctx, runs)
+	if err != nil {
+		return nil, fmt.Errorf("read the leases of %d closed connections: %w", len(closed), err)
+	}
+	of := make(map[attempt]lease.Lease, len(leases))
+	for _, l := range leases {
+		of[attempt{l.Run, l.Attempt}] = l
+	}
+	for _, c := range closed {
+		if rules.HasGoneOn(of[attempt{c.Run, c.Attempt}], c.Closure) {
+			gone = append(gone, c)
+		}
+	}
+	return gone, nil
 }
 
 // lead begins to judge, if this server has not judged before.

@@ -21,6 +21,8 @@ type Disconnect struct {
 	// Due is when the next heartbeat is due of an agent that does not send one at once after
 	// its connection closed; zero for one that does.
 	Due time.Time
+	// Sequence is the number of the last heartbeat that this server got of the attempt; 0 for none.
+	Sequence int64
 }
 
 // Closure is what the end of that connection means for the run. The zero value means
@@ -32,6 +34,8 @@ type Closure struct {
 	Confirm time.Duration
 	// Why is the reason, in one clause, if that is longer than usual.
 	Why string
+	// Sequence is that of the Disconnect: an agent of which a later heartbeat is known has gone on to another server.
+	Sequence int64
 }
 
 // ClosedRun is a Closure with the attempt whose connection it was.

@@ -320,6 +320,9 @@ func (d *Delivery) accepted(offset, sent int64, reply job.AppendReply, took time
 	}
 	d.pace.sent(time.Now(), int(sent), took)
 	d.cfg.Journal.Acknowledge(reply.Size)
+	if !d.hasEnded() || d.cfg.Journal.Waiting() > 0 { // else it is removed in a moment
+		d.cfg.Journal.SetInstallation(reply.Server)
+	}
 	d.noteFirstReply()
 	if reply.Size == offset && sent > 0 {
 		d.lastErr = fmt.Errorf("the server accepts the journal but stores nothing after byte %d", offset)

@@ -7,6 +7,7 @@ package delivery
 import (
 	"context"
 	"net/url"
+	"strings"
 
 	"stint.dev/stint/job"
 )
@@ -21,13 +22,34 @@ type Server interface {
 	Beat(ctx context.Context, run string, attempt int, hb job.Heartbeat) (job.HeartbeatReply, error)
 }
 
-// WithoutCredentials takes user and password out of a URL, which the job and the spool must
+// WithoutCredentials takes user and password out of URLs, one a line, which the job and the spool must
 // not see.
 func WithoutCredentials(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil || u.User == nil {
-		return raw
+	lines := strings.Split(raw, "\n")
+	for i, line := range lines {
+		if u, err := url.Parse(line); err == nil && u.User != nil {
+			u.User = nil
+			lines[i] = u.String()
+		}
 	}
-	u.User = nil
-	return u.String()
+	return strings.Join(lines, "\n")
+}
+
+// TakeNotices has what a person must know of the addresses of a server, such as one that leads to another installation, printed,
+// and noted until the journal has ended.
+func TakeNotices(s Server, ended <-chan struct{}, report, note func(text string)) {
+	n, able := s.(interface {
+		OnNotice(report func(text string))
+	})
+	if !able {
+		return
+	}
+	n.OnNotice(func(text string) {
+		report(text)
+		select {
+		case <-ended: // nothing may follow the outcome
+		default:
+			note(text)
+		}
+	})
 }

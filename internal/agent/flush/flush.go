@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,7 +23,7 @@ import (
 type Config struct {
 	StateDir  string
 	Server    delivery.Server
-	ServerURL string
+	ServerURL string // its addresses, one a line
 	// WithToken returns Server with the token of a journal that has one of its own; nil where
 	// no token is needed.
 	WithToken func(token string) delivery.Server
@@ -29,6 +31,8 @@ type Config struct {
 	// refused before; Any these and journals of other hosts, whose agents may be at work.
 	AnyServer, Any bool
 	Host           owner.Host // this one; its boot id shows whether it was rebooted since
+
+	installation string // of the server; empty while it is not known
 
 	swept   *string   // which processes of the attempt were ended; nil before that
 	endedAt time.Time // when they had ended; zero where nobody saw that
@@ -42,8 +46,10 @@ const (
 	InUse       Skip = "in_use"       // its agent is at work
 	Gone        Skip = "gone"         // another agent has just delivered it
 	OtherServer Skip = "other_server" // it is meant for another server
-	OtherHost   Skip = "other_host"   // its agent runs or ran on another host
-	Refused     Skip = "refused"      // the server has refused it for good
+	// OtherInstallation: a part of it was taken by another installation than that of the server.
+	OtherInstallation Skip = "other_installation"
+	OtherHost         Skip = "other_host" // its agent runs or ran on another host
+	Refused           Skip = "refused"    // the server has refused it for good
 )
 
 // Journal is what became of one waiting journal.
@@ -65,11 +71,12 @@ type Journal struct {
 	// when the outcome is the agent's, and what precedes it was damaged on the disk.
 	Unfinished, Damaged bool
 	// Skipped is why it was left alone; empty if it was not. Server is the server that it is
-	// meant for, Host the host of its agent, and Refusal why it was refused before.
-	Skipped Skip
-	Server  string
-	Host    string
-	Refusal string
+	// meant for, Installation the one that has a part of it, Host the host of its agent, and Refusal why it was refused before.
+	Skipped      Skip
+	Server       string // its addresses, one a line
+	Installation string
+	Host         string
+	Refusal      string
 	// Err is why it still waits.
 	Err error
 
@@ -140,14 +147,17 @@ func isOutage(err error) bool {
 	return true
 }
 
-// mayTake returns why a journal is left alone before it is opened; empty for no reason.
+// mayTake returns why a journal is left alone before it is opened; empty for no reason. One that an installation has a part of
+// belongs to that installation, at whatever address; any other one to the servers of its addresses.
 func (c Config) mayTake(m spool.Meta) Skip {
 	switch {
 	case c.Any:
 	case !c.Host.Is(m.Host):
 		return OtherHost
+	case m.Installation != "" && c.installation != "" && m.Installation != c.installation:
+		return OtherInstallation
 	case c.AnyServer:
-	case m.Server != "" && m.Server != c.ServerURL:
+	case (m.Installation == "" || c.installation == "") && !c.hasAddressOf(m):
 		return OtherServer
 	case m.Refused != "":
 		return Refused
@@ -155,10 +165,31 @@ func (c Config) mayTake(m spool.Meta) Skip {
 	return ""
 }
 
+// hasAddressOf reports whether the server has one of the addresses that a journal is meant for.
+func (c Config) hasAddressOf(m spool.Meta) bool {
+	given := strings.Split(c.ServerURL, "\n")
+	return m.Server == "" || slices.ContainsFunc(strings.Split(m.Server, "\n"), func(one string) bool { return slices.Contains(given, one) })
+}
+
+// identifiedServer is a server that says which installation it belongs to; empty for one that does not name its own.
+type identifiedServer interface {
+	Installation(ctx context.Context) (string, error)
+}
+
+// identify finds out which installation the server belongs to, if that decides what becomes of a journal.
+func (c *Config) identify(ctx context.Context, m spool.Meta) (err error) {
+	s, able := c.Server.(identifiedServer)
+	if !able || c.installation != "" || m.Installation == "" || c.Any || !c.Host.Is(m.Host) {
+		return nil
+	}
+	c.installation, err = s.Installation(ctx)
+	return err
+}
+
 func deliverOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Journal {
 	f := Journal{
 		Run: e.Meta.Run, Attempt: e.Meta.Attempt, Job: e.Meta.Job, Path: e.Path, Bytes: e.Size,
-		Server: e.Meta.Server, Host: e.Meta.Host.Name, Refusal: e.Meta.Refused,
+		Server: e.Meta.Server, Installation: e.Meta.Installation, Host: e.Meta.Host.Name, Refusal: e.Meta.Refused,
 	}
 	if f.Run == "" {
 		f.Run = e.Name
@@ -167,7 +198,11 @@ func deliverOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Jo
 		f.Err = fmt.Errorf("%w: %w", errSpool, e.Err)
 		return f
 	}
+	err := c.identify(ctx, e.Meta)
 	if f.Skipped = c.mayTake(e.Meta); f.Skipped != "" {
+		return f
+	}
+	if f.Err = err; err != nil {
 		return f
 	}
 	j, _, err := s.Adopt(ctx, e)

@@ -29,7 +29,24 @@ func (j *Journal) useDisk() (worked bool, err error) {
 	if worked, err = j.writeNote(); worked || err != nil {
 		return worked, err
 	}
-	return j.writeTail()
+	if worked, err = j.writeTail(); worked || err != nil {
+		return worked, err
+	}
+	return j.writeInstallation(), nil
+}
+
+// writeInstallation brings the meta file up to date when the installation has become known. A disk that does not take it is asked
+// again with the next work, at the latest when the journal is closed.
+func (j *Journal) writeInstallation() (worked bool) {
+	if j.noted == j.meta.Installation {
+		return false
+	}
+	meta := j.meta
+	j.noted = meta.Installation
+	if j.io(func() error { return writeMeta(j.writer.Disk, meta) }) != nil {
+		j.noted = ""
+	}
+	return j.noted != ""
 }
 
 // deleteDelivered deletes segments that the server has.

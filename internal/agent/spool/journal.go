@@ -38,6 +38,7 @@ type Journal struct {
 	tail   segment.Tail
 	writer segment.Writer
 	spare  segment.Buffers
+	noted  string // the installation that the meta file names
 	// unattached is how many bytes of output an adoption dropped.
 	unattached int64
 }
@@ -51,7 +52,7 @@ func InMemory(meta Meta, limits Limits, why error) *Journal {
 }
 
 func newJournal(meta Meta, limits Limits) *Journal {
-	j := &Journal{meta: meta, limits: limits.withDefaults(), placed: segment.NewPlaced(), tail: segment.NewTail()}
+	j := &Journal{meta: meta, noted: meta.Installation, limits: limits.withDefaults(), placed: segment.NewPlaced(), tail: segment.NewTail()}
 	j.writer.Init(&j.mu, j.doOne)
 	return j
 }
@@ -291,4 +292,17 @@ func (j *Journal) Refuse(why string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.meta.Refused = why
+}
+
+// SetInstallation notes in the spool the id of the installation that has taken a part of the journal.
+func (j *Journal) SetInstallation(id string) {
+	j.mu.Lock()
+	changed := id != "" && j.meta.Installation != id
+	if changed {
+		j.meta.Installation = id
+	}
+	j.mu.Unlock()
+	if changed {
+		j.wake()
+	}
 }

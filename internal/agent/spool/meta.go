@@ -19,12 +19,15 @@ import (
 
 // Meta says whose journal this is and where it is meant to go.
 type Meta struct {
-	Run     string     `json:"run"`
-	Attempt int        `json:"attempt"`
-	Job     string     `json:"job"`
-	Server  string     `json:"server,omitempty"` // URL without credentials
-	PID     int        `json:"pid,omitempty"`    // of the agent that made it
-	Host    owner.Host `json:"host"`             // of the agent that made it
+	Run     string `json:"run"`
+	Attempt int    `json:"attempt"`
+	Job     string `json:"job"`
+	// Server is the address of the server that it is meant for, without credentials; one a line if it has several.
+	Server string `json:"server,omitempty"`
+	// Installation is the id of the installation that has taken a part of it, to which it belongs; empty while none has.
+	Installation string     `json:"installation,omitempty"`
+	PID          int        `json:"pid,omitempty"` // of the agent that made it
+	Host         owner.Host `json:"host"`          // of the agent that made it
 	// Acknowledged is how far the server was when the journal was closed; it may be
 	// further. Asking it is the rule, this the first guess.
 	Acknowledged int64 `json:"acknowledged,omitempty"`
@@ -45,7 +48,7 @@ type Meta struct {
 
 // readMeta reads the meta file of a journal. Whose journal it is follows from the name of the
 // directory. What is missing or damaged, as after a power cut, is no reason to leave the journal:
-// all but the server and the deleted segments is in the journal itself.
+// all but the server, the installation and the deleted segments is in the journal itself.
 func readMeta(dir string) (Meta, error) {
 	run, attempt, err := parseDir(filepath.Base(dir))
 	if err != nil {
@@ -91,6 +94,7 @@ func decodeMeta(data []byte) (m Meta) {
 	}
 	decodeField(fields["job"], &m.Job)
 	decodeField(fields["server"], &m.Server)
+	decodeField(fields["installation"], &m.Installation)
 	decodeField(fields["pid"], &m.PID)
 	decodeField(fields["host"], &m.Host)
 	decodeField(fields["acknowledged"], &m.Acknowledged)

@@ -164,7 +164,7 @@ func (j *Journal) serveClose(_ *segment.Request, idle bool) (bool, error) {
 		return true, nil
 	}
 	j.giveBackReserve()
-	changed := j.meta.Acknowledged != j.placed.Acked || j.meta.Refused != ""
+	changed := j.meta.Acknowledged != j.placed.Acked || j.meta.Refused != "" || j.meta.Installation != j.noted
 	j.meta.Acknowledged = j.placed.Acked
 	meta, files := j.meta, j.files()
 	return true, j.io(func() error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"stint.dev/stint/client/address"
 	"stint.dev/stint/internal/agent"
 	"stint.dev/stint/internal/agent/permit"
 	"stint.dev/stint/internal/agent/signals"
@@ -108,7 +109,7 @@ func (a *agentProgram) attemptConfig(opts *option.Set, s worker.Settings) (cfg r
 		Dir: dir, DirPath: dir, Quiet: true,
 		Timeout: ms(spec.TimeoutMS), InstallTimeout: ms(spec.InstallMS), NoOutputTimeout: ms(spec.NoOutputMS),
 		MemoryLimit: spec.MemoryBytes, MemoryLimitName: "limits.memory", CPULimit: spec.CPUs, CPULimitName: "limits.cpu",
-		Server: own, ServerURL: own.URL(), WithToken: withToken(own), StateDir: s.Variables["STINT_STATE"],
+		Server: own, ServerURL: address.Join(own.URLs()), WithToken: withToken(own), StateDir: s.Variables["STINT_STATE"],
 		Version: a.version, Host: command.HostName(), BootID: command.BootID(), ReportedHost: s.Variables["STINT_HOST"],
 		Print: func(line string) { a.Say("%s %s: %s", claim.Job, claim.Run, line) }, MaskMessages: a.MaskMessages,
 		Submitted: &agent.Submitted{

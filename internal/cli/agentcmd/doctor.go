@@ -24,12 +24,15 @@ something is wrong that loses data or keeps a job from running.`,
 		if err := a.program().Resolve(opts); err != nil {
 			return err
 		}
-		c, err := command.NewClient(opts, a.version, "")
+		servers, err := command.EachServer(opts, a.version)
 		if err != nil {
 			return err
 		}
-		defer c.Close()
-		cfg := doctor.Config{Client: c, Token: opts.Text("token") != "" || command.TokenFile(opts) != "", StateDir: a.StateDir}
+		for _, c := range servers {
+			defer c.Close()
+		}
+		_, bad := command.ServerURLs(opts)
+		cfg := doctor.Config{Servers: servers, BadAddresses: bad, Token: opts.Text("token") != "" || command.TokenFile(opts) != "", StateDir: a.StateDir}
 		cfg.Containment.AtMost, _ = containment(opts.Text("containment")) // see checkContainment
 		setLimits(&cfg.Containment, opts)
 		if cfg.Roots, err = command.Authorities(opts); err != nil {

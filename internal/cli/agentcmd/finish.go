@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"stint.dev/stint/client/address"
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/watch"
@@ -156,7 +157,7 @@ func (a *agentProgram) deliverOne(ctx context.Context, opts *option.Set, run str
 	ctx, cancel := context.WithTimeout(ctx, finishLimit)
 	defer cancel()
 	_, _ = flush.FinishAttempt(ctx, flush.Config{
-		StateDir: dir, Server: c, ServerURL: c.URL(), WithToken: withToken(c), Host: owner.Host{Name: command.HostName(), BootID: command.BootID()},
+		StateDir: dir, Server: c, ServerURL: address.Join(c.URLs()), WithToken: withToken(c), Host: owner.Host{Name: command.HostName(), BootID: command.BootID()},
 	}, run, attempt, swept)
 }
 

@@ -2,9 +2,11 @@ package agentcmd
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"stint.dev/stint/client/address"
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/internal/cli/command"
@@ -38,6 +40,7 @@ delivered.`,
 		}
 		ctx, stop := command.Interruptible(cmd) // a second signal ends it also where a file system does not answer
 		defer stop()
+		a.program().WarnOfAddresses(opts)
 		c, err := command.NewClient(opts, a.version, "")
 		if err != nil {
 			return err
@@ -49,7 +52,7 @@ delivered.`,
 		}
 		wait := a.Wait("delivering to %s", c.URL())
 		report, err := flush.Run(ctx, flush.Config{
-			StateDir: dir, Server: c, ServerURL: c.URL(), WithToken: withToken(c), AnyServer: opts.Flagged("server"), Any: opts.On("any"),
+			StateDir: dir, Server: c, ServerURL: address.Join(c.URLs()), WithToken: withToken(c), AnyServer: opts.Flagged("server"), Any: opts.On("any"),
 			Host: owner.Host{Name: command.HostName(), BootID: command.BootID()},
 		})
 		wait.Done()
@@ -82,18 +85,23 @@ type flushed struct {
 	Completed bool       `json:"completed"`         // the agent had died; its outcome was added now
 	Damaged   bool       `json:"damaged,omitempty"` // part of it was damaged on the disk
 	Skipped   flush.Skip `json:"skipped,omitempty"` // why it was left alone
-	Server    string     `json:"server,omitempty"`  // that it is meant for
-	Host      string     `json:"host,omitempty"`    // of its agent
-	Error     string     `json:"error,omitempty"`
-	Path      string     `json:"path,omitempty"` // where it waits
-	Refusal   string     `json:"refusal,omitempty"`
+	Server    string     `json:"server,omitempty"`  // that it is meant for: its addresses, one a line
+	// Installation is the one that has taken a part of it.
+	Installation string `json:"installation,omitempty"`
+	Host         string `json:"host,omitempty"` // of its agent
+	Error        string `json:"error,omitempty"`
+	Path         string `json:"path,omitempty"` // where it waits
+	Refusal      string `json:"refusal,omitempty"`
 }
 
 // skipTexts are why a journal was left alone, and what to do about it.
 var skipTexts = map[flush.Skip]func(f flushed) string{
 	flush.InUse:       func(flushed) string { return "its agent is at work" },
 	flush.Gone:        func(flushed) string { return "another agent has just delivered it" },
-	flush.OtherServer: func(f flushed) string { return "meant for " + f.Server + "; --any delivers it here" },
+	flush.OtherServer: func(f flushed) string { return "meant for " + f.addresses() + "; --any delivers it here" },
+	flush.OtherInstallation: func(f flushed) string {
+		return "belongs to another installation (" + f.Installation + "), that of " + f.addresses() + "; --any delivers it here"
+	},
 	flush.OtherHost: func(f flushed) string {
 		return "belongs to host " + f.Host + ", where its agent may be at work; --any delivers it from here"
 	},
@@ -105,7 +113,7 @@ func (a *agentProgram) printFlush(report flush.Report, server string, asJSON boo
 	taken := 0
 	for _, j := range report.Journals {
 		f := flushed{
-			Run: j.Run, Attempt: j.Attempt, Job: j.Job, Bytes: j.Bytes, Server: j.Server, Host: j.Host, Refusal: j.Refusal,
+			Run: j.Run, Attempt: j.Attempt, Job: j.Job, Bytes: j.Bytes, Server: j.Server, Installation: j.Installation, Host: j.Host, Refusal: j.Refusal,
 			Delivered: j.Delivered, OwnRun: j.OwnRun, Deleted: j.Deleted, Empty: j.Empty, Completed: j.Unfinished, Damaged: j.Damaged, Skipped: j.Skipped,
 		}
 		if j.Err != nil {
@@ -147,6 +155,9 @@ func journals(n int, more, one, many string) string {
 	}
 	return fmt.Sprintf("%d %sjournals %s", n, more, many)
 }
+
+// addresses are those that it is meant for, as one line.
+func (f flushed) addresses() string { return strings.ReplaceAll(f.Server, "\n", ", ") }
 
 // name is that of the run, with the attempt if there were several.
 func (f flushed) name() string {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"stint.dev/stint/client"
+	"stint.dev/stint/client/address"
 	"stint.dev/stint/internal/agent"
 	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/delivery"
@@ -246,9 +247,12 @@ func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) {
 			return
 		}
 	}
+	for _, line := range command.BadAddresses(opts) {
+		a.mistake(&cfg.Config, line)
+	}
 	c, err := a.client(cfg, opts)
 	if err == nil {
-		cfg.ServerURL, cfg.Server, cfg.close = c.URL(), c, c.Close
+		cfg.ServerURL, cfg.Server, cfg.close = address.Join(c.URLs()), c, c.Close
 		cfg.WithToken = withToken(c)
 		if cfg.StateDir != "" {
 			finish := func() (*watch.Finish, error) { return finishOf(opts, cfg.StateDir) }
@@ -260,9 +264,8 @@ func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) {
 	}
 	a.mistake(&cfg.Config, fmt.Sprintf("%v; the job runs, and its journal waits on this host until stint flush delivers it", err))
 	// Without an address it waits for whichever server the next run or flush names.
-	if u, err := client.ParseURL(opts.Text("server")); err == nil {
-		cfg.ServerURL = u.String()
-	}
+	good, _ := command.ServerURLs(opts)
+	cfg.ServerURL = address.Join(good)
 }
 
 // client makes the client of the run's server. The token is masked also if no client can be made.

@@ -4,7 +4,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/signal"
 	"os/user"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/client"
+	"stint.dev/stint/client/address"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 )
@@ -61,16 +61,81 @@ func NewClient(opts *option.Set, version, run string) (*client.Client, error) {
 
 // Connect is NewClient with a token that is no option.
 func Connect(opts *option.Set, token, version, run string) (*client.Client, error) {
+	good, err := addresses(opts)
+	if err != nil {
+		return nil, err
+	}
+	return connect(opts, good, token, version, run)
+}
+
+func connect(opts *option.Set, urls []string, token, version, run string) (*client.Client, error) {
 	trust, err := clientTLS(opts)
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.New(client.Options{URL: opts.Text("server"), Token: token, UserAgent: "stint/" + version, Run: run, TLS: trust})
-	var bad *client.URLError
-	if errors.As(err, &bad) {
-		return nil, option.Usagef("%s: %v", opts.Source("server"), bad)
+	return client.New(client.Options{URL: urls[0], MoreURLs: urls[1:], Token: token, UserAgent: "stint/" + version, Run: run, TLS: trust})
+}
+
+// addresses returns those addresses of the server that can be used, in order of preference. The error is that of the first one if
+// none can.
+func addresses(opts *option.Set) ([]string, error) {
+	good, bad := ServerURLs(opts)
+	switch {
+	case len(good) > 0:
+		return good, nil
+	case len(bad) > 0:
+		return nil, bad[0]
 	}
-	return c, err
+	return nil, option.Usagef("%s: it names no address; write it like %s", opts.Source("server"), defaultServer)
+}
+
+// ServerURLs returns those addresses of the server that can be used, in order of preference, and an error for each other one, which
+// names the option.
+func ServerURLs(opts *option.Set) (good []string, bad []error) {
+	urls, mistakes := address.ParseAll(address.Split([]string{opts.Text("server")}))
+	for _, u := range urls {
+		good = append(good, u.String())
+	}
+	for _, err := range mistakes {
+		bad = append(bad, option.Usagef("%s: %v", opts.Source("server"), err))
+	}
+	return good, bad
+}
+
+// BadAddresses returns why addresses of the server are not used while others are, one line each.
+func BadAddresses(opts *option.Set) (lines []string) {
+	good, bad := ServerURLs(opts)
+	for _, err := range bad {
+		if len(good) > 0 {
+			lines = append(lines, err.Error()+"; the other addresses are used")
+		}
+	}
+	return lines
+}
+
+// WarnOfAddresses prints BadAddresses.
+func (p *Program) WarnOfAddresses(opts *option.Set) {
+	for _, line := range BadAddresses(opts) {
+		p.Say("%s", line)
+	}
+}
+
+// EachServer returns a client of each address of the server that can be used.
+func EachServer(opts *option.Set, version string) (all []*client.Client, err error) {
+	HideArguments(opts.Text("token"), opts.Text("server"))
+	token, err := Token(opts)
+	if err != nil {
+		return nil, err
+	}
+	good, err := addresses(opts)
+	for _, one := range good {
+		c, cerr := connect(opts, []string{one}, token, version, "")
+		if cerr != nil {
+			return nil, cerr
+		}
+		all = append(all, c)
+	}
+	return all, err
 }
 
 // Client resolves a command's options and makes the client that they describe.
@@ -78,6 +143,7 @@ func (p *Program) Client(opts *option.Set) (*client.Client, error) {
 	if err := p.Resolve(opts); err != nil {
 		return nil, err
 	}
+	p.WarnOfAddresses(opts)
 	return NewClient(opts, p.Version, "")
 }
 

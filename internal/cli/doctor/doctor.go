@@ -30,24 +30,55 @@ type Finding struct {
 
 // Config is what an agent on this host would use.
 type Config struct {
-	Client      *client.Client
-	Token       bool                   // the client sends a token
-	Roots       *x509.CertPool         // authorities that the client trusts; nil for the system's
-	StateDir    func() (string, error) // of the agent
-	Containment process.Options        // of a job; Run and Attempt are not used
+	// Servers are clients of the addresses of the server, at least one; BadAddresses are those that cannot be used.
+	Servers      []*client.Client
+	BadAddresses []error
+	Token        bool                   // the clients send a token
+	Roots        *x509.CertPool         // authorities that the client trusts; nil for the system's
+	StateDir     func() (string, error) // of the agent
+	Containment  process.Options        // of a job; Run and Attempt are not used
 }
 
 // Check runs every check.
 func Check(ctx context.Context, c Config) []Finding {
-	found := []Finding{
-		checkServer(ctx, c.Client), checkTLS(ctx, c.Client.URL(), c.Roots, time.Now()),
-		checkToken(ctx, c.Client, c.Token),
+	var found []Finding
+	for _, err := range c.BadAddresses {
+		found = append(found, Finding{"server", "error", err.Error(), "the other addresses are used"})
 	}
-	found = append(found, stateFindings(c.StateDir, c.Client.URL())...)
+	var urls []string
+	for _, s := range c.Servers {
+		urls = append(urls, s.URL())
+		found = append(found, checkServer(ctx, s), checkTLS(ctx, s.URL(), c.Roots, time.Now()), checkToken(ctx, s, c.Token))
+	}
+	found = append(found, checkInstallations(ctx, c.Servers)...)
+	found = append(found, stateFindings(c.StateDir, urls)...)
 	c.Containment.Run, c.Containment.Attempt = noRun, 1
 	found = append(found, checkContainment(c.Containment)...)
 	found = append(found, checkRuntime()...)
 	return append(found, checkFiles(), checkPipes())
+}
+
+// checkInstallations reports addresses that lead to another installation than those before them.
+func checkInstallations(ctx context.Context, servers []*client.Client) (found []Finding) {
+	if len(servers) < 2 {
+		return nil
+	}
+	first, of := "", ""
+	for _, s := range servers {
+		limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+		id, err := s.Installation(limited)
+		cancel()
+		switch {
+		case err != nil: // that it does not answer is reported
+		case id == "":
+			found = append(found, Finding{"server", "warning", s.URL() + " does not say which installation it belongs to: agents do not use it beside another address", "upgrade it"})
+		case first == "":
+			first, of = id, s.URL()
+		case id != first:
+			found = append(found, Finding{"server", "error", fmt.Sprintf("%s and %s belong to different installations: a run that began at one is never sent to the other", of, s.URL()), "give addresses of one installation only"})
+		}
+	}
+	return found
 }
 
 // checkServer requests the version of the server and compares the clocks.
@@ -79,8 +110,8 @@ func checkServer(ctx context.Context, c *client.Client) Finding {
 // stateLimit bounds the check of the state directory.
 const stateLimit = 10 * time.Second
 
-func stateFindings(stateDir func() (string, error), server string) []Finding {
-	findings, err := bounded.Call(stateLimit, func() ([]Finding, error) { return checkState(stateDir, server), nil })
+func stateFindings(stateDir func() (string, error), servers []string) []Finding {
+	findings, err := bounded.Call(stateLimit, func() ([]Finding, error) { return checkState(stateDir, servers), nil })
 	if err != nil {
 		return []Finding{{"state", "error", "the state directory: " + err.Error(), "set STINT_STATE to a file system that answers; until then journals are held in memory only"}}
 	}
@@ -88,7 +119,7 @@ func stateFindings(stateDir func() (string, error), server string) []Finding {
 }
 
 // checkState checks the state directory, and counts the journals that wait in it.
-func checkState(stateDir func() (string, error), server string) []Finding {
+func checkState(stateDir func() (string, error), servers []string) []Finding {
 	dir, err := stateDir()
 	if err != nil {
 		return []Finding{{"state", "error", err.Error(), "set STINT_STATE to a directory that this user can write"}}
@@ -115,7 +146,7 @@ func checkState(stateDir func() (string, error), server string) []Finding {
 	}
 	return append(out, Finding{
 		"spool", "warning", fmt.Sprintf("%s (%s) waiting or being written", console.Count(int64(len(waiting)), "journal"), job.Bytes(bytes)),
-		"stint flush --server " + server + " delivers what is finished; with --any also what was meant for another server",
+		"stint flush --server " + strings.Join(servers, ",") + " delivers what is finished; with --any also what was meant for another server",
 	})
 }
 

@@ -96,7 +96,7 @@ func (p *program) due(ctx context.Context, r command.Request) (out namedDue, err
 		due, err = setDue(ctx, r, e, set)
 	}
 	if path, ok := strings.CutPrefix(due.PingURL, "/"); ok { // the server does not know its address
-		due.PingURL = strings.TrimRight(r.Opts.Text("server"), "/") + "/" + path
+		due.PingURL = r.URL() + "/" + path
 	}
 	out.JobDue = &due
 	return out, err

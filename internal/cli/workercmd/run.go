@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"stint.dev/stint/client"
+	"stint.dev/stint/client/address"
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/process"
@@ -158,6 +159,7 @@ func (p *program) connect(cfg *worker.Config, opts *option.Set) error {
 		return err
 	}
 	command.HideArguments("", opts.Text("server"))
+	p.WarnOfAddresses(opts)
 	own, err := command.Connect(opts, token, p.Version, "")
 	if err != nil {
 		return err
@@ -187,7 +189,7 @@ func (p *program) connect(cfg *worker.Config, opts *option.Set) error {
 // deliver delivers the journals that wait on this host. The error is an outage.
 func deliver(ctx context.Context, c *client.Client, state string) error {
 	report, err := flush.Run(ctx, flush.Config{
-		StateDir: state, Server: c, ServerURL: c.URL(), Host: owner.Host{Name: command.HostName(), BootID: command.BootID()},
+		StateDir: state, Server: c, ServerURL: address.Join(c.URLs()), Host: owner.Host{Name: command.HostName(), BootID: command.BootID()},
 		WithToken: func(token string) delivery.Server { return c.WithToken(token) },
 	})
 	if err == nil && report.Untried > 0 {

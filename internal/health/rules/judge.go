@@ -79,7 +79,14 @@ func (c Circumstances) LastSign(l lease.Lease) time.Time { return Later(l.Report
 // IsDisconnected reports whether the connection of the attempt's heartbeats has closed and the attempt
 // has not reported since.
 func (c Circumstances) IsDisconnected(l lease.Lease) bool {
-	return !c.Closed.At.IsZero() && !c.LastSign(l).After(c.Closed.At)
+	return !c.Closed.At.IsZero() && !c.LastSign(l).After(c.Closed.At) && !HasGoneOn(l, c.Closed)
+}
+
+// HasGoneOn reports whether the agent of an attempt has sent a later heartbeat to another server than the last one to the server
+// where its connection closed. An agent with several addresses does, and closes the connection then; a server that was stopped
+// meanwhile learns of that late.
+func HasGoneOn(l lease.Lease, c lease.Closure) bool {
+	return c.Sequence > 0 && l.Beat != nil && l.Beat.Sequence > c.Sequence
 }
 
 // isGone reports whether the connection has closed in the way in which that of a killed agent does.
@@ -90,7 +97,7 @@ func (c Circumstances) isGone(l lease.Lease) bool {
 // ClosureOf returns the closure for the end of a connection. together is how many connections closed
 // within TogetherInterval of it, itself included, and lateAt is when the server was last late.
 func ClosureOf(d lease.Disconnect, together int, lateAt time.Time) lease.Closure {
-	c := lease.Closure{At: d.At}
+	c := lease.Closure{At: d.At, Sequence: d.Sequence}
 	if !d.Peer {
 		return c
 	}

@@ -44,6 +44,9 @@ func TestJudge(t *testing.T) {
 		return Circumstances{Since: at(-100), Closed: lease.Closure{At: at(s), Confirm: confirm}}
 	}
 	goneAt := func(s float64) Circumstances { return closed(s, ConfirmTimeout) }
+	goneAfter := func(sequence int64) Circumstances {
+		return Circumstances{Since: at(-100), Closed: lease.Closure{At: at(1), Confirm: ConfirmTimeout, Sequence: sequence}}
+	}
 	beat := func(hb job.Heartbeat) func(*lease.Lease) {
 		return func(l *lease.Lease) { l.Beat = &hb }
 	}
@@ -72,6 +75,9 @@ func TestJudge(t *testing.T) {
 		{name: "silence before the server listened does not count", lease: newLease(expires(160)), now: 107.5, circs: Circumstances{Since: at(100)}},
 		{name: "silence since then does", lease: newLease(expires(160)), now: 107.6, circs: Circumstances{Since: at(100)}, verdict: "quiet", deadline: 160},
 
+		{name: "closed connection, after the last heartbeat", lease: newLease(beat(job.Heartbeat{Sequence: 7})), now: 3, circs: goneAfter(7), verdict: "lost"},
+		{name: "closed connection of an agent that has gone on to another server", lease: newLease(beat(job.Heartbeat{Sequence: 8})), now: 3, circs: goneAfter(7)},
+		{name: "and then falls silent", lease: newLease(beat(job.Heartbeat{Sequence: 8})), now: 8, circs: goneAfter(7), verdict: "quiet", deadline: 15, evidence: "one is due every 5s"},
 		{name: "closed connection is reported at once", lease: newLease(), now: 1, circs: closed(1, 6*time.Second), verdict: "quiet", deadline: 7, evidence: "connection closed at 12:00:01 UTC"},
 		{name: "and confirmed at the next beat", lease: newLease(), now: 7, circs: closed(1, 6*time.Second), verdict: "lost", evidence: "did not connect again"},
 		{name: "never later than the lease", lease: newLease(), now: 15, circs: goneAt(14), verdict: "lost"},

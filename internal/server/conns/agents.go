@@ -42,7 +42,8 @@ type attemptKey struct {
 // agentConns are the open connections of the agent of one attempt.
 type agentConns struct {
 	open      []*Traffic
-	forwarded bool // a request has the header of a proxy
+	forwarded bool  // a request has the header of a proxy
+	sequence  int64 // of the last heartbeat; 0 before the first
 	// disconnect describes the end of the connection of its heartbeats, if it has closed while others
 	// are open; else nil.
 	disconnect *lease.Disconnect
@@ -116,8 +117,8 @@ func (c *Agents) count(conn *watchedConn, key attemptKey, owner string, forwarde
 }
 
 // Beat records that a request is a heartbeat, so that its connection is the one that the agent keeps
-// open. next is how long after it the next heartbeat is due.
-func (c *Agents) Beat(t *Traffic, r *http.Request, next time.Duration) {
+// open. sequence is its number, and next how long after it the next heartbeat is due.
+func (c *Agents) Beat(t *Traffic, r *http.Request, sequence int64, next time.Duration) {
 	if t == nil {
 		return
 	}
@@ -125,6 +126,9 @@ func (c *Agents) Beat(t *Traffic, r *http.Request, next time.Duration) {
 	defer c.mu.Unlock()
 	c.keep(t, r)
 	t.lastBeat, t.nextBeat = c.now(), next
+	if a := c.attempts[t.key]; a != nil {
+		a.sequence = max(a.sequence, sequence)
+	}
 }
 
 // Append records that a request is an append. If it has the agent's own address, it came on the
@@ -215,7 +219,7 @@ func (c *Agents) close(conn *watchedConn) []lease.Disconnect {
 		}
 		delete(c.attempts, t.key)
 		if a.disconnect != nil {
-			a.disconnect.At = now
+			a.disconnect.At, a.disconnect.Sequence = now, a.sequence
 			ends = append(ends, *a.disconnect)
 		}
 	}

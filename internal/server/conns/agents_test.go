@@ -63,6 +63,7 @@ func (fakeConn) Close() error { return nil }
 type traced struct {
 	t     *testing.T
 	now   time.Time
+	beats int64
 	seen  *seen
 	c     *Agents
 	conns map[string]*watchedConn
@@ -109,7 +110,8 @@ func (tr *traced) do(line string) {
 		r.Header.Set("Via", "1.1 proxy")
 		tr.c.Append(tr.c.Arrived(r, words[2], 1), r)
 	case "beat":
-		tr.c.Beat(tr.c.Arrived(r, words[2], 1), r, testPeriod)
+		tr.beats++
+		tr.c.Beat(tr.c.Arrived(r, words[2], 1), r, tr.beats, testPeriod)
 	case "peer", "silent", "ours":
 		conn.recordCause(map[string]error{"peer": io.EOF, "silent": syscall.ETIMEDOUT, "ours": net.ErrClosed}[words[1]])
 		tr.c.ConnState(conn, http.StateClosed)
@@ -370,11 +372,11 @@ func TestDisconnectHasAnOwner(t *testing.T) {
 	conn := &watchedConn{Conn: fakeConn{}}
 	ctx := access.WithCaller(c.ConnContext(t.Context(), conn), access.Caller{Token: "id-of-token"})
 	r := httptest.NewRequest(http.MethodPost, "/", nil).WithContext(ctx)
-	for range 2 {
-		c.Beat(c.Arrived(r, "a", 1), r, testPeriod)
+	for _, sequence := range []int64{8, 7} { // one of them was overtaken
+		c.Beat(c.Arrived(r, "a", 1), r, sequence, testPeriod)
 	}
 	c.ConnState(conn, http.StateClosed)
-	if got.Run != "a" || got.Owner != "id-of-token" {
+	if got.Run != "a" || got.Owner != "id-of-token" || got.Sequence != 8 {
 		t.Errorf("%+v", got)
 	}
 }

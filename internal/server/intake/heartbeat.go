@@ -42,7 +42,7 @@ func (s *Intake) PostHeartbeat(w http.ResponseWriter, r *http.Request) {
 		length, trust = lease.Suspended, lease.Suspended
 	}
 	hb.PeriodMS = next.Milliseconds() // the health rules use the period that the reply asks for
-	s.Agents.Beat(carried, r, next)
+	s.Agents.Beat(carried, r, hb.Sequence, next)
 	done, err := s.committer.beat(r.Context(), lease.Beat{
 		Run: run, Attempt: attempt, Heartbeat: hb.Bounded(), At: now, Lease: trust, Incarnation: access.CallerOf(r.Context()).Incarnation,
 	})
