@@ -122,12 +122,12 @@ var table = []row{
 	{"internal/store", "job internal/clock internal/keep internal/periodic internal/store/access internal/store/blocks internal/store/claims internal/store/datadir internal/store/db internal/store/definitions internal/store/due internal/store/groups internal/store/health internal/store/intake internal/store/jobfigures internal/store/maintenance internal/store/matcher internal/store/outbox internal/store/queue internal/store/retention internal/store/runs internal/store/troubled internal/store/schedules internal/query internal/store/refs", "github.com/google/uuid", "joins the parts of one open database"},
 	{"internal/store/recovery", "job journal internal/index internal/query internal/store internal/store/blocks internal/store/datadir internal/store/db internal/store/intake internal/store/segment internal/store/tables", "github.com/google/uuid github.com/klauspost/compress", "copies and repairs a whole store, so it stands above it; no server links what it does not call"},
 	{"internal/store/beatlog", "job internal/store/durable", "", "heartbeats in a file; it knows nothing of databases"},
-	{"internal/store/durable", "", "golang.org/x/sys", "waits for the disk, for whoever has files beside the database"},
+	{"internal/store/durable", "", "golang.org/x/sys", "waits for the disk, for packages with files beside the database"},
 	{"internal/store/secretkey", "internal/store/durable", "golang.org/x/sys", "keys in a file, and texts that they encrypt; it knows nothing of databases and routes"},
 	{"internal/store/segment", "internal/store/durable", "golang.org/x/sys", "bytes in files; it knows nothing of databases"},
 	{"internal/store/postgrestest", "", "github.com/jackc/pgx/v5", "a real PostgreSQL for tests"},
 	{"internal/store/plantest", "internal/store/db internal/store/postgrestest", "", "query plans of large databases, for tests"},
-	{"internal/shares", "", "", "who may have how much of what there is little of; knows no HTTP"},
+	{"internal/shares", "", "", "shares of what is scarce; knows no HTTP"},
 	{"internal/server", "job job/api internal/access internal/health internal/index internal/definition internal/lease internal/logs internal/metrics internal/query internal/shares internal/server/access internal/server/conns internal/server/definitions internal/server/due internal/server/health internal/server/httpio internal/server/intake internal/server/jobmetrics internal/server/live internal/server/logs internal/server/outbox internal/server/ping internal/server/queue internal/server/route internal/server/runs job/ref", "", "HTTP; the store is an interface that cli joins"},
 	{"internal/server/httpio", "job journal internal/access internal/index internal/logs internal/outbox internal/query internal/shares job/ref", "github.com/klauspost/compress", "requests in, answers out; it knows no route and nobody who asks"},
 	{"internal/server/conns", "job internal/access internal/lease internal/shares", "", "connections and whose they are; what is sent on them is for others"},
@@ -212,7 +212,7 @@ var table = []row{
 	{"internal/faulttest/machine", "", "", "a kernel for tests; knows nothing of Stint"},
 	{"internal/faulttest/deadfs", "", "golang.org/x/sys", "a mount for tests; knows nothing of Stint"},
 	{"internal/faulttest/extreme", "", "", "documents with extreme values, for the tests of several packages"},
-	{"internal/faulttest/sequence", "", "", "what must be printed; the job and who looks at it later share it"},
+	{"internal/faulttest/sequence", "", "", "what must be printed; the job and its later readers share it"},
 	{"internal/faulttest/printer", "internal/faulttest/sequence", "", "a job whose output can be verified; knows nothing of Stint"},
 
 	{"cmd/stint", "internal/cli", "", "os.Exit(cli.Main(…)) and nothing else"},
@@ -254,7 +254,7 @@ func TestImportTable(t *testing.T) {
 }
 
 // layers are the packages from the lowest layer up. A package imports those of lower layers
-// only, so that there is no circle, and whoever knows a layer needs none above it.
+// only, so that there is no circle, and a reader of one layer needs none above it.
 var layers = []string{
 	0:  "internal/cli/example client/internal/compress client/internal/failover client/internal/transport/transporttest internal/periodic internal/agent/bounded internal/agent/filelock internal/agent/freespace internal/agent/process/procfs internal/agent/process/terminal internal/agent/redact internal/agent/spool/room internal/agent/statedir internal/agent/text internal/archive internal/bench/loop internal/bench/noop internal/bench/wrapper internal/cli/option internal/clock internal/faulttest internal/faulttest/deadfs internal/faulttest/extreme internal/faulttest/machine internal/faulttest/sequence internal/keep internal/metrics internal/shares internal/store/datadir internal/store/durable internal/store/postgrestest internal/web job",
 	1:  "client/address client/internal/events client/internal/reply client/internal/transport client/internal/resume internal/access internal/agent/cache internal/agent/environment internal/agent/exit internal/agent/gpu internal/agent/notify internal/agent/process/member internal/agent/retry internal/agent/signals internal/agent/sink internal/agent/spool/disk internal/band internal/cli/configfile internal/demo internal/faulttest/printer internal/heap internal/jobname internal/queue internal/store/beatlog internal/store/db internal/store/secretkey internal/store/segment internal/schedule internal/yaml job/api job/ref journal",
@@ -329,8 +329,8 @@ var places = []struct {
 	{"os.Getenv", []string{"internal/cli", "cmd"}, "the environment is read where options are"},
 	{"os.LookupEnv", []string{"internal/cli", "cmd"}, "the environment is read where options are"},
 	{"os.Args", []string{"internal/cli", "cmd", "internal/bench"}, "arguments are read where options are"},
-	{"os.Exit", []string{"internal/cli", "cmd", "internal/bench", "internal/faulttest/printer"}, "whoever exits skips everybody's clean-up"},
-	{"log.Fatal", nil, "whoever exits skips everybody's clean-up"},
+	{"os.Exit", []string{"internal/cli", "cmd", "internal/bench", "internal/faulttest/printer"}, "an exit skips the clean-up of all others"},
+	{"log.Fatal", nil, "an exit skips the clean-up of all others"},
 	{"os/signal", []string{"internal/agent/signals", "internal/cli"}, "signals have one owner: of the agent's process, and of the other commands'"},
 	{"testing", nil, "production code does not link the test library"},
 	{"time.Sleep", []string{"internal/agent", "internal/demo"}, "waiting has a context; only the lazy drain and the demo's job pause"},

@@ -27,6 +27,7 @@ var retired = []struct{ words, instead string }{
 	{"mend mends mended", "repair, correct"},
 	{"obey obeys obeyed", "apply, follow"},
 	{"dog dogs", "watchdog"},
+	{"whoever", "name the subject: a client that, a person who, a process that"},
 	{"taken_back take_back takes_back taking_back took_back", "revoke, undo, remove"},
 }
 

@@ -354,7 +354,7 @@ func TestUnfinished(t *testing.T) {
 	}
 }
 
-// The names in JSON are the API's: a change of one must be seen by whoever makes it.
+// The names in JSON are the API's: a change of one must be seen by its author.
 func TestOutcomeJSON(t *testing.T) {
 	got, err := json.Marshal(job.Classify(job.Ending{Step: "command", Signal: "SIGKILL", SignalNo: 9, OOM: oom}))
 	if err != nil {

@@ -162,7 +162,7 @@ type ClaimReply struct {
 // Claim is a queued run given to a worker. Nothing of it has started: its agent needs a permit.
 type Claim struct {
 	Claim      string `json:"claim"` // its id, for Starting and a release
-	Token      string `json:"token"` // a secret: whoever has it may ask for the permit
+	Token      string `json:"token"` // a secret: its holder may ask for the permit
 	Run        string `json:"run"`
 	Attempt    int    `json:"attempt"`
 	Job        string `json:"job"`

@@ -180,7 +180,7 @@ type Cancel struct {
 	Why string    `json:"why,omitempty"`
 	At  time.Time `json:"at"`
 	// ByPolicy is true if the policy of the job requested it: then Why is a sentence of the server,
-	// otherwise a text of whoever requested it. It is computed for readers from By.
+	// otherwise a text of the person who requested it. It is computed for readers from By.
 	ByPolicy bool `json:"by_policy,omitempty"`
 }
 

@@ -139,7 +139,7 @@ type WorkerInfo struct {
 var keyNamespace = [16]byte{0x5d, 0x1f, 0x3c, 0x0a, 0x7e, 0x42, 0x4b, 0x8e, 0x9a, 0x67, 0x2c, 0x51, 0xd0, 0x8b, 0x6f, 0x34}
 
 // RunIDForKey returns the id of the run of a job that is submitted with a key: a UUID of version 5,
-// so that whoever submits with the same key asks for the same run.
+// so that requests with the same key ask for the same run.
 func RunIDForKey(job, key string) string {
 	h := sha1.New() //nolint:gosec // as above
 	h.Write(keyNamespace[:])

@@ -1,4 +1,4 @@
-// Package lists makes the calls that list notifications and the audit log in pages, and the one that says who asks.
+// Package lists makes the calls that list notifications and the audit log in pages, and the call that returns the identity of the caller.
 package lists
 
 import (
@@ -81,7 +81,7 @@ type AuditQuery struct {
 	Cursor string
 }
 
-// Caller is who the server thinks makes a request.
+// Caller is the identity under which the server takes a request.
 type Caller struct {
 	Name     string     `json:"name"`  // empty on a server that asks nobody for a token
 	Scope    string     `json:"scope"` // empty if the caller has to log in

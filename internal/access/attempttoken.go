@@ -18,7 +18,7 @@ const attemptTokenPrefix = tokenPrefix + "attempt_"
 const incarnationBytes = 16
 
 // AttemptToken returns the token of an attempt of a submitted run, for the process that has the permit
-// to start it. It is good for the journal and the heartbeats of this attempt. It is not stored: key is
+// to start it. It is valid for the journal and the heartbeats of this attempt. It is not stored: key is
 // a secret of the server that signs it. incarnation is 32 hexadecimal digits; the result is empty for
 // anything else.
 func AttemptToken(key []byte, run string, attempt int, incarnation string) string {
@@ -53,7 +53,7 @@ func CheckAttemptToken(key []byte, token, run string, attempt int) (incarnation 
 // claimTokenPrefix is the prefix of every token of a claim.
 const claimTokenPrefix = tokenPrefix + "claim_"
 
-// ClaimToken returns the token of a claim: whoever has it may ask for the permit to start its attempt.
+// ClaimToken returns the token of a claim, whose holder may ask for the permit to start its attempt.
 // It is not stored: key is a secret of the server that signs it. id is a UUID; the result is empty for
 // anything else.
 func ClaimToken(key []byte, id string) string {

@@ -54,8 +54,8 @@ const (
 	ViaToken   = "token"
 	ViaSession = "session"
 	ViaOIDC    = "oidc"
-	ViaAttempt = "attempt" // the token of an attempt, which is good for that attempt only
-	ViaClaim   = "claim"   // the token of a claim, which is good for the question for its permit only
+	ViaAttempt = "attempt" // the token of an attempt, which is valid for that attempt only
+	ViaClaim   = "claim"   // the token of a claim, which is valid for the request of its permit only
 )
 
 type callerKey struct{}

@@ -65,7 +65,7 @@ func TestFurtherAttemptsReadTheFileAgain(t *testing.T) {
 	}
 }
 
-// Whoever writes into the command's stdin learns when the command closes it, although the
+// A process that writes into the command's stdin learns when the command closes it, although the
 // agent lives on.
 func TestTheAgentHoldsNoPipeOpen(t *testing.T) {
 	for name, pair := range map[string]func() (*os.File, *os.File){

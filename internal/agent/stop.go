@@ -111,7 +111,7 @@ func (a *attempt) passOnHeld() {
 // onReply acts on the server's reply to a heartbeat. It runs on the heartbeat's goroutine.
 func (a *attempt) onReply(r job.HeartbeatReply) {
 	if !a.watched.Swap(r.Watched) && r.Watched {
-		a.rec.SendSoon() // what has been waiting is for who has just come
+		a.rec.SendSoon() // somebody has just begun to follow the log
 	}
 	for _, c := range r.Commands {
 		if c.Kind == "cancel" {

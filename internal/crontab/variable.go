@@ -2,7 +2,7 @@ package crontab
 
 import "strings"
 
-// assignment reads a line NAME=VALUE as cron does: both may stand in quotes, and blanks around them do
+// assignment reads a line NAME=VALUE as cron does: both may be quoted, and blanks around them do
 // not count. A line that is none is a job, or wrong.
 func assignment(line string) (name, value string, ok bool) {
 	name, rest, ended := word(line, "=")

@@ -20,7 +20,7 @@ func isName(text, first string) bool {
 	return text != "" && len(text) <= maxName && strings.ContainsRune(first, rune(text[0])) && strings.Trim(text, first+digits+"_") == ""
 }
 
-// Variables that change what programs run or load, or what they are about. Whoever submits a run
+// Variables that change what programs run or load, or what they are about. A client that submits a run
 // must not be able to, so parameters cannot have these names; the author of a definition may set
 // them in env. The names are separated by white space.
 const reservedNames = `
@@ -59,7 +59,7 @@ func checkParameterName(name string) string {
 		return job.Quote(name) + " is no name of a parameter: it is the name of a variable, capital letters, digits and _, such as DAY"
 	}
 	if by := reservedBy(name); by != "" {
-		return job.Quote(name) + " is reserved (" + by + "): whoever submits a run could change what programs run or load; set it in env, or take another name"
+		return job.Quote(name) + " is reserved (" + by + "): a client that submits a run could change what programs run or load; set it in env, or take another name"
 	}
 	return ""
 }

@@ -35,7 +35,7 @@ func startMortal(t *testing.T, s *server, asAnother bool, args ...string) *morta
 	if err := a.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// An upgrade of the program makes no difference to who runs already.
+	// An upgrade of the program makes no difference to agents that run already.
 	eventually(t, "the agent runs", func() bool {
 		entries, err := os.ReadDir(a.spool)
 		return err == nil && len(entries) > 0
@@ -111,7 +111,7 @@ func (s *server) complete(ref string) job.Run {
 }
 
 // The watcher of an agent that dies delivers its journal, with the last output and the
-// outcome, whoever runs it and although its program is gone.
+// outcome, for every user and although its program is gone.
 func TestWatcherDeliversForADeadAgent(t *testing.T) {
 	s := startServer(t)
 	for _, c := range []struct {

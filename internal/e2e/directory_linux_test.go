@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// otherUser is who runs commands that root would have too many rights for: nobody.
+// otherUser is the user for commands that root would have too many rights for: nobody.
 const otherUser = "65534"
 
 // asOther returns words that run the command after them as another user, with variables in

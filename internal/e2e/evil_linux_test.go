@@ -57,7 +57,7 @@ var endings = []struct {
 	}, []int{137}},
 }
 
-// containments are who runs the agent, and at which level of containment. What an ordinary
+// containments are the users who run the agent, and the levels of containment. What an ordinary
 // user gets by itself is the last one, unless somebody delegated cgroups.
 func containments() (all []containment) {
 	own := fmt.Sprintf("uid-%d", os.Getuid())

@@ -275,7 +275,7 @@ func (w *wire) repair() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.open {
-		_ = c.Close() // whoever holds it connects again
+		_ = c.Close() // its agent connects again
 	}
 	w.open = nil
 }

@@ -46,7 +46,7 @@ var foreignShapes = map[string]string{
 var bodiless = regexp.MustCompile(`(POST [^\r]*\r\n)`)
 
 // No shape of a request makes a process of another user the server's own, over IPv4 and IPv6,
-// whoever used the server before.
+// also after other users have used the server.
 func TestOtherUsersGetInByNoShape(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

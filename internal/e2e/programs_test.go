@@ -421,7 +421,7 @@ func shellCode(p *os.ProcessState) int {
 	return p.ExitCode()
 }
 
-// takeHangups begins the test binary again where whoever started it (nohup, for one) ignores
+// takeHangups begins the test binary again where its parent (nohup, for one) ignores
 // SIGHUP: the jobs of the tests would ignore it too.
 func takeHangups() error {
 	if !ossignal.Ignored(syscall.SIGHUP) {

@@ -154,7 +154,7 @@ func guarded(t *testing.T, url string) (routes [][2]string) {
 }
 
 // A default server behind a reverse proxy with its default configuration asks for a token
-// on every route, of who comes from another machine; of its own user on this one it asks
+// on every route, of clients on other machines; of its own user on this one it asks
 // nothing.
 func TestBehindAProxy(t *testing.T) {
 	s := startServer(t)

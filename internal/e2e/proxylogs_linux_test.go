@@ -23,7 +23,7 @@ func printedNumbers(from, to int) []byte {
 }
 
 // behindProxy starts a reverse proxy with its default configuration in front of a server, and
-// returns its address. Who comes through it needs a token.
+// returns its address. Clients that use it need a token.
 func behindProxy(t *testing.T, s *server, program string) string {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -74,7 +74,7 @@ parameters:
 `
 
 // A run that is submitted waits for a worker, runs there with its values, and its exit code comes
-// back to whoever waits.
+// back to the command that waits.
 func TestSubmitToAWorker(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *server) {
 		a := asker{newHost(t), s.url}

@@ -18,7 +18,7 @@ import (
 	"stint.dev/stint/job/api"
 )
 
-// receiver is who is notified. It notes when each run was first named, and in how many messages:
+// receiver is the receiver of notifications. It notes when each run was first named, and in how many messages:
 // one that comes again, because its server was killed before it knew that it had arrived, has the
 // same id.
 type receiver struct {

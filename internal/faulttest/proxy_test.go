@@ -91,7 +91,7 @@ func startMeddler(upstream string) (*meddler, string, error) {
 }
 
 func (m *meddler) close() {
-	_ = m.server.Close() // whoever is there is cut off
+	_ = m.server.Close() // connections are cut off
 	m.late.Wait()
 	m.client.CloseIdleConnections()
 }
@@ -157,7 +157,7 @@ func (m *meddler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader([]int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}[n%3])
-		_, _ = io.WriteString(w, "<html><body>upstream is not well</body></html>") // whoever is still there
+		_, _ = io.WriteString(w, "<html><body>upstream is not well</body></html>") // an error is the client's
 		return
 	case twice:
 		if resp, err := m.forward(r, body, nil); err == nil {
@@ -240,5 +240,5 @@ func (m *meddler) answer(w http.ResponseWriter, resp *http.Response) {
 		w.Header()[name] = values
 	}
 	w.WriteHeader(resp.StatusCode)
-	_, _ = io.Copy(w, resp.Body) // whoever is still there
+	_, _ = io.Copy(w, resp.Body) // an error is the client's
 }

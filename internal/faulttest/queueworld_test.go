@@ -272,7 +272,7 @@ func (w *queueWorld) insist(what string, do func() error) {
 	}
 }
 
-// heal undoes what may be left of the faults: whoever is there gets on by himself.
+// heal undoes what may be left of the faults: processes that live go on by themselves.
 func (w *queueWorld) heal() {
 	w.server.wantUp()
 	if w.second != nil {
@@ -297,7 +297,7 @@ func (w *queueWorld) heal() {
 	}
 }
 
-// workerProcess is a worker, and whoever starts it again.
+// workerProcess is a worker, and what starts it again.
 type workerProcess struct {
 	w                *queueWorld
 	plan             workerPlan

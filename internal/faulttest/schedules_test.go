@@ -110,7 +110,7 @@ func playSchedule(t *testing.T, s schedule, sl *slot) int64 {
 	w.start()
 	w.follow()
 	w.play()
-	// All is well again: whoever is there gets on by himself.
+	// All is well again: processes that live go on by themselves.
 	w.server.wantUp()
 	select {
 	case <-w.exited:

@@ -64,7 +64,7 @@ type soak struct {
 	long              time.Duration
 	jobs, live, asked atomic.Int64
 	number            atomic.Int64
-	// restarting is held while the server restarts, and shared by who must have its answer.
+	// restarting is held while the server restarts, and shared by callers that must have its answer.
 	restarting sync.RWMutex
 }
 

@@ -342,7 +342,7 @@ var limitOnce = sync.OnceValue(func() bool {
 
 func knowsSpoolLimit() bool { return limitOnce() }
 
-// serverProcess is the server, and whoever starts it again when it has died.
+// serverProcess is the server, and what starts it again when it has died.
 type serverProcess struct {
 	w       *world
 	address string

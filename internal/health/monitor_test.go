@@ -490,7 +490,7 @@ func TestAFollowerTellsAndTakesOver(t *testing.T) {
 	})
 }
 
-// Heartbeats are folded, by the policy of the job, and kept for whoever judges next.
+// Heartbeats are folded, by the policy of the job, and kept for the server that judges next.
 func TestHeartbeatsAreJudgedByThePolicy(t *testing.T) {
 	watched(t, func(t *testing.T, s *fakeStore, _ *Monitor, _ func() string) {
 		s.set(func(s *fakeStore) {

@@ -34,7 +34,7 @@ func (f *folder) identity(rec journal.Record) error {
 	f.State.HeartbeatPeriod = min(max(time.Duration(min(a.HeartbeatPeriodMS, longest.Milliseconds()))*time.Millisecond, 0), longest)
 	f.State.Limits, f.State.Incarnation = limitsOf(a), CleanText(a.Incarnation, 100)
 	if f.State.Due = nil; a.Due != nil && len(a.Due.Cron)+len(a.Due.Zone) <= maxDueText {
-		f.State.Due = a.Due // whoever stores it checks it
+		f.State.Due = a.Due // it is checked where it is stored
 	}
 	f.fact(job.Event{Kind: job.AttemptStarted}, rec.At, fmt.Sprintf("Attempt %d began on host %s.", a.Attempt, v.Host))
 	return nil

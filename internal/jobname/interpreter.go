@@ -7,7 +7,7 @@ import (
 )
 
 // interpreter says how a program that runs a script takes its options, as far as it matters for finding
-// the script. Letters may stand together in one argument: bash -euo pipefail.
+// the script. Short options may be combined in one argument: bash -euo pipefail.
 type interpreter struct {
 	valued   string   // letters whose value is the rest of the argument, else the next argument
 	attached string   // letters whose value is the rest of the argument

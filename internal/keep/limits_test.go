@@ -155,7 +155,7 @@ func TestUnusedLimitsAreForgotten(t *testing.T) {
 	}
 }
 
-// Whoever makes a limit looser and then stricter again by mistake is not caught by the one of before: also of policies, which
+// A limit that was made looser, and then stricter again by mistake, is not compared with the first one: also of policies, which
 // all servers share.
 func TestALooserLimitReplacesTheOneInForce(t *testing.T) {
 	for _, c := range []struct {

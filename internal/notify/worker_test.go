@@ -322,7 +322,7 @@ func TestASlowReceiverAndARestart(t *testing.T) {
 		setRoute(t, db, api.Route{Name: "slow", URL: receiver(t, func(w http.ResponseWriter, r *http.Request) {
 			if first {
 				first = false
-				raw, _ := io.ReadAll(r.Body) // whoever has not read cannot see the other side hang up
+				raw, _ := io.ReadAll(r.Body) // a server that has not read the body does not see that the client hangs up
 				if len(raw) == 0 {
 					t.Error("no body")
 				}

@@ -63,7 +63,7 @@ type Entry struct {
 	At   time.Time // the server's clock
 	// After, if set, is the earliest time to do it.
 	After time.Time
-	// By is who or what requested a cancel or a retry: a person, a program, or job.PolicyAuthor.
+	// By is the person or program that requested a cancel or a retry, or job.PolicyAuthor.
 	By string
 	// Late is what WhatLate counts: runs of one job. Run is the last of them.
 	Late *api.LateRuns

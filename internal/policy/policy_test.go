@@ -202,7 +202,7 @@ func FuzzParse(f *testing.F) {
 		if _, err := json.Marshal(p); err != nil {
 			t.Fatal(err)
 		}
-		// What is read is YAML also to who reads all of it.
+		// What is read is also YAML to a complete parser.
 		if err == nil && len(text) < 4<<10 {
 			var doc any
 			if err := yaml.Unmarshal(text, &doc); err != nil {

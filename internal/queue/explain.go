@@ -24,7 +24,7 @@ type Facts struct {
 	Usual time.Duration
 }
 
-// Pause is who paused the definition of a job, and why.
+// Pause says who paused the definition of a job, and why.
 type Pause struct{ By, Why string }
 
 // Needed is a run that has to end first.

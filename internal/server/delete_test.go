@@ -23,7 +23,7 @@ func TestDeleteRun(t *testing.T) {
 	part := len(s.bytes())
 	s.finish(0)
 	l.do("POST", journalPath(s.id, 1, int64(part)), s.bytes()[part:]).ok(t, nil)
-	for _, name := range []string{"j", "j@succeeded"} { // whoever names a job may mean all of it
+	for _, name := range []string{"j", "j@succeeded"} { // the name of a job may mean all its runs
 		l.do("DELETE", "/api/v1/runs/"+name, nil).problem(t, http.StatusBadRequest)
 	}
 	var gone api.DeletedRun

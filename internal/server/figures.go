@@ -32,8 +32,8 @@ func (s *storeFigures) write(w io.Writer) {
 	}
 }
 
-// read returns the figures; nil if they cannot be read. Whoever reads the response slowly keeps nobody from reading
-// them.
+// read returns the figures; nil if they cannot be read. A client that reads the response slowly keeps no other from
+// reading them.
 func (s *storeFigures) read() *query.Figures {
 	s.mu.Lock()
 	defer s.mu.Unlock()

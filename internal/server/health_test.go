@@ -189,7 +189,7 @@ func TestExplainAndReplay(t *testing.T) {
 	}
 }
 
-// A loss is explained by the token of the run's agent, and not by that of whoever names the run.
+// A loss is explained by the token of the run's agent, and not by that of a client that names the run.
 func TestLossAfterATokenWasRevoked(t *testing.T) {
 	l := start(t, server.Config{RequireToken: true})
 	secret := l.mint(access.Agent, time.Time{}, time.Now())

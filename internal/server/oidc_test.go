@@ -188,7 +188,7 @@ func TestOIDC(t *testing.T) {
 		}
 	})
 	t.Run("a link with another's login", func(t *testing.T) {
-		// Who gets somebody to open a callback of theirs would log them in as themselves.
+		// An attacker who gets a victim to open a callback would log the victim in as the attacker.
 		b := newBrowser(t)
 		b.stopAt = "/api/v1/oidc/callback"
 		callback := b.get(front.URL + "/api/v1/oidc/start")

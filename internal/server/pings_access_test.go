@@ -102,7 +102,7 @@ func TestPagesOfOtherSitesDoNotPing(t *testing.T) {
 			k.want(l.get("/ping/any/new?create=1"), 201, "Created")
 			var d api.JobDue
 			l.get("/api/v1/jobs/backup/due").ok(t, &d)
-			c.add(time.Hour) // who knows the UUID may ping from anywhere
+			c.add(time.Hour) // a client that knows the UUID may ping from anywhere
 			k.want(l.do("POST", d.PingURL, nil, "Sec-Fetch-Site", "cross-site", "Origin", "https://elsewhere.example"), 200, "OK")
 			l.do("POST", "/api/v1/runs/cancel", nil, "Sec-Fetch-Site", "cross-site").problem(t, 403)
 		})

@@ -237,7 +237,7 @@ func TestTwoWorkersWithOneName(t *testing.T) {
 	}
 }
 
-// Whoever repeats, forges or mixes up claims and permits starts nothing: one process has the permit.
+// Requests that repeat, forge or mix up claims and permits start nothing: one process has the permit.
 func TestPermitsThatAreRefused(t *testing.T) {
 	l := start(t, server.Config{})
 	ids := []string{newID(), newID(), newID()}

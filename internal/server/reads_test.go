@@ -35,7 +35,7 @@ func (s *slowStore) Runs(ctx context.Context, _ query.Runs) (query.RunPage, erro
 
 func (s *slowStore) JournalSize(context.Context, string, int) (int64, error) { return 7, nil }
 
-// However much one client reads, others have their turns, and who brings a journal needs none.
+// However much one client reads, others have their turns, and an agent that sends a journal needs none.
 func TestReadsAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &slowStore{}

@@ -56,7 +56,7 @@ func TestOtherUsersNeedAToken(t *testing.T) {
 	l.get("/api/v1/runs").ok(t, nil)
 }
 
-// A request that came through a proxy needs a token, whoever runs the proxy.
+// A request that came through a proxy needs a token, also if the server's user runs the proxy.
 func TestForwardedRequestsNeedAToken(t *testing.T) {
 	l := start(t, server.Config{})
 	token := l.mint(access.Read, time.Time{}, time.Now())

@@ -121,7 +121,7 @@ func TestWaitsForRoom(t *testing.T) {
 	})
 }
 
-// Who waits for room is not silent, and who holds nothing has nothing to lose.
+// An owner that waits for room is not silent, and one that holds nothing has nothing to lose.
 func TestWaitingIsNotSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Limits{All: 10, Token: 10, Silence: time.Second}, time.Now)

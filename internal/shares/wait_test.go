@@ -47,7 +47,7 @@ func TestWaitersAreServedInOrder(t *testing.T) {
 	})
 }
 
-// Who gives up leaves the queue, and takes nothing with them.
+// A waiter that gives up leaves the queue and takes no place.
 func TestWaitersGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Limits{All: 1, Token: 1, Address: 1}, time.Now)

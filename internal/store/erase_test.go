@@ -175,7 +175,7 @@ func mustLogs(t *testing.T, s *store.Store, ids []string) string {
 	return b.String()
 }
 
-// A deleted run takes nothing any more, and whoever asks is refused.
+// Nothing is added to a deleted run any more, and all requests for it are refused.
 func erasedRun(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	live := running(t, s, journal.Attempt{Job: "live"})

@@ -11,7 +11,7 @@ import (
 	"stint.dev/stint/internal/store/postgrestest"
 )
 
-// Whoever holds the lock of a job is alone: among many on one server, and over two servers.
+// Only one transaction holds the lock of a job: of many on one server, and on two servers.
 func TestLockJob(t *testing.T) {
 	one := openSQLite(t)
 	url := postgrestest.URL(t)

@@ -210,7 +210,7 @@ func settingsLeft(t *testing.T, s *store.Store) {
 	want("expectation")
 }
 
-// Who has begun too many jobs goes on with those that there are.
+// A client that has begun too many jobs can go on with the existing ones.
 func knownJobsOnly(t *testing.T, s *store.Store) {
 	first, data := whole(t, journal.Attempt{Job: "known"}, 0)
 	if got := one(t, s, first, 1, 0, data); !got.NewJob {

@@ -190,7 +190,7 @@ func overviewAttention(t *testing.T, s *store.Store) {
 	endedAs(t, s, "overtaken", job.Failed, at(2))
 	overtaken.endAs(job.Succeeded)
 	overtaken.send(s, at(9))
-	// Whoever stops the next run, or waits for it, does not know that the failure has passed.
+	// A next run that is stopped, or still waits, does not show that the failure has passed.
 	endedAs(t, s, "stopped", job.TimedOut, at(3))
 	endedAs(t, s, "stopped", job.Canceled, at(4))
 	endedAs(t, s, "only-stopped", job.Canceled, at(4))

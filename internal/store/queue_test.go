@@ -451,7 +451,7 @@ func pausedDefinitions(t *testing.T, s *store.Store) {
 	wantText(t, namesOf(take(t, s, worker)), "a a")
 }
 
-// The queue gives no run to two workers, and no group more than its limit, whoever asks at once.
+// The queue gives no run to two workers, and no group more than its limit, if workers ask at once.
 func takeAtOnce(t *testing.T, s *store.Store) {
 	setGroup(t, s, 3)
 	for i := range 30 {

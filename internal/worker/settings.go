@@ -28,7 +28,7 @@ type Settings struct {
 	// Until is when the claim ends, by clock.SinceBoot, in nanoseconds.
 	Until int64 `json:"until"`
 	// Variables lead to the server and to the state directory: names and values as they would
-	// stand in the environment.
+	// appear in the environment.
 	Variables map[string]string `json:"variables"`
 	// Environment is that of the job, as NAME=VALUE, without what the claim adds.
 	Environment []string `json:"environment"`

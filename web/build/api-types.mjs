@@ -8,7 +8,7 @@ import openapiTS, { astToString } from 'openapi-typescript'
 const target = fileURLToPath(new URL('../src/lib/api/schema.d.ts', import.meta.url))
 const head = '// Made by `make api-types` from the OpenAPI document of package server. Do not edit.\n\n'
 
-/** The types as text. Only values are of use to the page; calls stand in client.ts. */
+/** The types as text. Only values are of use to the page; calls are in client.ts. */
 export async function typesOf(document) {
   const schemas = document.components.schemas
   // "Answers may grow" would make every misspelt field a legal one.

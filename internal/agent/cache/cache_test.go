@@ -451,7 +451,7 @@ func wantEmpty(t *testing.T, p place) {
 	}
 }
 
-// TestReadersWhilePruning: an entry that is read stays; whoever comes later finds none or
+// TestReadersWhilePruning: an entry that is read stays; a later reader finds none or
 // a whole one.
 func TestReadersWhilePruning(t *testing.T) {
 	p := newPlace(t)

@@ -36,7 +36,7 @@ func waitWithToken(t *testing.T, state string, n int, token string) {
 	}
 }
 
-// A journal that has a token of its own is delivered with that one, whoever delivers it, and a
+// A journal that has a token of its own is delivered with that one by every process, and a
 // token that the server does not take is no reason to leave the other journals.
 func TestJournalWithItsOwnToken(t *testing.T) {
 	state := t.TempDir()

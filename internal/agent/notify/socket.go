@@ -205,7 +205,7 @@ func (s *Socket) refuse(why string) {
 	}
 }
 
-// sender is who sent a datagram, according to the kernel; known is false where it does not say.
+// sender is the process that sent a datagram, according to the kernel; known is false where it does not say.
 type sender struct {
 	uid   uint32
 	known bool

@@ -28,7 +28,7 @@ const (
 	mostBytes = 64 << 10
 )
 
-// Holder is who has a ticket: what its file has.
+// Holder is the process that has a ticket, as the file of the ticket names it.
 type Holder struct {
 	Job          string     `json:"job"`
 	Run          string     `json:"run"`
@@ -155,7 +155,7 @@ func isLocked(file *os.File) (bool, error) {
 	return false, filelock.Unlock(int(file.Fd()))
 }
 
-// readHolder reads who has a ticket; zero where that cannot be read, as on a disk that was full.
+// readHolder reads the holder of a ticket; zero where that cannot be read, as on a disk that was full.
 func readHolder(path string) (h Holder) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -169,7 +169,7 @@ func readHolder(path string) (h Holder) {
 	return h
 }
 
-// writeHolder writes who has a ticket. A disk that is full takes the name away, not the lock.
+// writeHolder writes the holder of a ticket. A disk that is full takes the name away, not the lock.
 func writeHolder(file *os.File, h Holder) {
 	text, err := json.Marshal(h)
 	if err != nil {
@@ -202,7 +202,7 @@ func (d directory) writeSkips(key string, s skips) error {
 	if err != nil {
 		return err
 	}
-	const next = "skips.new" // of whoever has the lock of the directory
+	const next = "skips.new" // written by the process that has the lock of the directory
 	if err := os.WriteFile(d.path(next), append(text, '\n'), 0o600); err != nil {
 		return errors.Join(err, os.Remove(d.path(next)))
 	}

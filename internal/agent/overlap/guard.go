@@ -36,7 +36,7 @@ type Guard struct {
 	note func(text string) // of the attempt that goes on; nil between two
 }
 
-// File returns the file whose lock is that of the job; nil if the job runs without it. Whoever has the descriptor too has
+// File returns the file whose lock is that of the job; nil if the job runs without it. A process that inherits the descriptor has
 // the lock as long, unless Release gives it back.
 func (g *Guard) File() *os.File {
 	if g == nil {
@@ -147,8 +147,8 @@ func (g *Guard) Release() {
 	}
 }
 
-// end notes the skipped starts and, unless the run goes on, gives the lock back: whoever finds it
-// taken is noted, and whoever is not noted finds it free.
+// end notes the skipped starts and, unless the run goes on, releases the lock: a process that finds
+// it taken is noted, and one that is not noted finds it free.
 func (g *Guard) end(goesOn bool) {
 	_ = g.dir.locked(func() error {
 		err := g.noteSkips(true)

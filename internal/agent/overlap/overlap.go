@@ -7,8 +7,8 @@
 // neither a killed agent nor a reboot nor a full disk leaves a lock behind. Descriptors are closed on
 // exec: no process of the job holds it.
 //
-//	lock                tickets are made, counted and removed by whoever has this lock, for moments only
-//	nightly-KEY.7       the ticket with number 7 of the job nightly, with who holds it (Holder)
+//	lock                tickets are made, counted and removed under this lock, which is held for moments only
+//	nightly-KEY.7       the ticket with number 7 of the job nightly; its content is its Holder
 //	nightly-KEY.skips   the starts that were skipped, until the run that has the lock has noted them
 //
 // KEY is made of the name of the job and of the host, because hosts may share a state directory. The

@@ -62,7 +62,7 @@ func TestLimitLetsGoOfAPipeThatIsHeld(t *testing.T) {
 	}
 }
 
-// Whoever holds the pipe may also print without end: that does not put off the limit.
+// A process that holds the pipe may also print without end: that does not put off the limit.
 func TestLimitEndsAPipeThatIsNeverEmpty(t *testing.T) {
 	c, _, held := heldCapture(t)
 	block := bytes.Repeat([]byte("x"), 2*pipeSize)

@@ -112,8 +112,8 @@ func (c *closer) of(step int) *job.ClosedOutput {
 	return &job.ClosedOutput{What: strings.Join(what, " and "), Signal: "SIGPIPE", SignalNo: 13}
 }
 
-// hangUp ends a capture after what it can read at once, and closes the agent's end. Whoever
-// writes then gets SIGPIPE; those at a terminal, SIGHUP.
+// hangUp ends a capture after what it can read at once, and closes the agent's end. Processes
+// that write then get SIGPIPE; those at a terminal, SIGHUP.
 func (c *Capture) hangUp() {
 	c.hungUp.Store(true)
 	c.Release()

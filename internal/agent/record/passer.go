@@ -32,7 +32,7 @@ const (
 	closerLimit = time.Second
 )
 
-// Caller is who started the agent, as far as the job's output is passed on to it.
+// Caller is the process that started the agent, as far as the job's output is passed on to it.
 type Caller struct {
 	Stdout, Stderr *os.File // nil drops that stream
 	// Limit bounds the bytes that wait for a reader; 0 is 1 GiB.

@@ -102,7 +102,7 @@ func printfQ(v string) string {
 	return b.String()
 }
 
-// The forms in which programs print a value, whoever wrote the encoder.
+// The forms in which programs print a value, by several implementations of each encoding.
 var encoders = map[string]func(string) string{
 	"as it is":                func(v string) string { return v },
 	"Go url.QueryEscape":      url.QueryEscape,

@@ -42,7 +42,7 @@ type Meta struct {
 	// Worker is the worker whose agent this is; empty for a run that was started by hand.
 	Worker string `json:"worker,omitempty"`
 	// Token delivers this journal and no other; empty where it is delivered with the token of
-	// whoever does it. It is in a file of its own.
+	// the process that delivers. It is in a file of its own.
 	Token string `json:"-"`
 }
 

@@ -35,7 +35,7 @@ type model struct {
 	limits  Limits
 	j       *Journal
 	disk    *conditions
-	delays  uint64 // seed of how slow the disk is, which a goroutine then writes to; 0: it takes no time, and who appends writes
+	delays  uint64 // seed of how slow the disk is, which a goroutine then writes to; 0: it takes no time, and the goroutine that appends writes
 	printed map[segment.Stream][]byte
 	served  []byte
 	step    int

@@ -46,7 +46,7 @@ func newModel(t *testing.T, s *Spool, l Limits) *model {
 	return m
 }
 
-// A disk that does not answer delays whoever prints once, until it counts as stuck; memory stays
+// A disk that does not answer delays the printing process once, until it counts as stuck; memory stays
 // within its bound, and what is in memory can be delivered. When the disk answers again, all
 // comes to it.
 func TestDiskThatStandsStill(t *testing.T) {

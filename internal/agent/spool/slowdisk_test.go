@@ -78,7 +78,7 @@ func TestPersistOnASlowDisk(t *testing.T) {
 	})
 }
 
-// Who waits for what was appended waits as long as a disk takes that writes it, as long as they
+// A reader of what was appended waits as long as a disk takes that writes it, as long as they
 // like for one that does not answer, and not at all for one that refuses.
 func TestAwaitWritten(t *testing.T) {
 	s := open(t)

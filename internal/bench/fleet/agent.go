@@ -177,7 +177,7 @@ func (a *liveAgent) doBeat(now time.Time) error {
 	if reply.NextMS > 0 {
 		a.beat = now.Add(time.Duration(reply.NextMS) * time.Millisecond)
 	}
-	if reply.Watched && !a.watched { // what has been waiting is for who has just come
+	if reply.Watched && !a.watched { // a reader has just begun to follow the log
 		a.watched, a.send = true, now
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Wire is one connection that speaks HTTP/1.1 at the least cost to whoever measures.
+// Wire is one connection that speaks HTTP/1.1 at the least cost to the process that measures.
 type Wire struct {
 	host  string
 	Token string // sent along; empty for none

@@ -12,7 +12,7 @@ import (
 func main() {
 	answer := []byte(`{"lease_ms":15000,"next_ms":5000,"owner":true,"watched":false,"commands":[]}`)
 	handle := func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // whoever is still there
+		_, _ = io.Copy(io.Discard, r.Body) // an error is the client's
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(answer)
 	}

@@ -1,4 +1,4 @@
-// Package accesscmd holds the commands that say who the server thinks one is, and what was changed by whom.
+// Package accesscmd holds the commands about tokens, the identity of the caller and the audit log.
 package accesscmd
 
 import (

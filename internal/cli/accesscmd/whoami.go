@@ -13,7 +13,7 @@ import (
 	"stint.dev/stint/internal/cli/exitcode"
 )
 
-// identity is who the server thinks the caller is, and which server that is.
+// identity is the caller as the server identifies them, and which server that is.
 type identity struct {
 	lists.Caller
 	Server        string `json:"server"`

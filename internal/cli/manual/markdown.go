@@ -17,11 +17,11 @@ import (
 type Shared struct {
 	Options []option.Option // none if it is text
 	Text    string          // text of the help; empty if it is options
-	Link    string          // what stands in its place
+	Link    string          // what replaces it
 }
 
 // Markdown returns the reference of root and of every command below it that help lists: a list of them, and a section
-// each. The part of shared stands in no section.
+// each. The options in shared are left out of the sections.
 func Markdown(root *cobra.Command, shared []Shared) string {
 	var list, sections strings.Builder
 	list.WriteString("| command | what it does |\n|---|---|\n")
@@ -182,7 +182,7 @@ func codes(b *strings.Builder, of exitcode.Group) {
 	fmt.Fprintf(b, "\n[Exit codes](exit-codes.md#%s): %s\n", strings.ToLower(strings.ReplaceAll(of.Name, " ", "-")), strings.Join(all, ", "))
 }
 
-// cell returns a text that can stand in a table.
+// cell returns a text in the form of a cell of a table.
 func cell(text string) string {
 	return document.ReplaceAllString(angles.Replace(strings.ReplaceAll(text, "|", `\|`)), "[$0]($1)")
 }

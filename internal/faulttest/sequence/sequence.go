@@ -1,5 +1,5 @@
 // Package sequence makes output that can be verified: bytes that are a function of a seed
-// and a stream's name alone, so that whoever reads them later knows what every byte must be.
+// and a stream's name alone, so that a later reader knows what every byte must be.
 package sequence
 
 import (

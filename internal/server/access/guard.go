@@ -139,7 +139,7 @@ func (s *Guard) identifyToken(r *http.Request, secret string) (access.Caller, er
 func (s *Guard) identifyAttempt(r *http.Request, secret string) (access.Caller, error) {
 	run, attempt, err := httpio.AttemptOf(r)
 	if err != nil {
-		return access.Caller{}, httpio.NewProblem(http.StatusForbidden, "the token of an attempt is good for the journal and the heartbeats of that attempt only")
+		return access.Caller{}, httpio.NewProblem(http.StatusForbidden, "the token of an attempt is valid for the journal and the heartbeats of that attempt only")
 	}
 	incarnation, ok := access.CheckAttemptToken(s.Store.TokenKey(), secret, run, attempt)
 	if !ok {
@@ -153,7 +153,7 @@ func (s *Guard) identifyAttempt(r *http.Request, secret string) (access.Caller, 
 func (s *Guard) identifyClaim(r *http.Request) (access.Caller, error) {
 	run, attempt, err := httpio.AttemptOf(r)
 	if err != nil || r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/journal") {
-		return access.Caller{}, httpio.NewProblem(http.StatusForbidden, "the token of a claim is good for the question for the permit to start its attempt only")
+		return access.Caller{}, httpio.NewProblem(http.StatusForbidden, "the token of a claim is valid for the request of the permit to start its attempt only")
 	}
 	claim, ok := access.ClaimOf(s.Store.TokenKey(), r.Header.Get(job.HeaderClaim))
 	if !ok {

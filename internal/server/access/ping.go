@@ -12,7 +12,7 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 )
 
-// PingCaller returns who sends a ping. With an empty key, that is whoever knows the UUID in the path. Otherwise it is the
+// PingCaller returns who sends a ping. With an empty key, that is a client that knows the UUID in the path. Otherwise it is the
 // token of the scope ping that the key is, the token of a header, or a connection that needs no token, whatever
 // the key then is. Any other key is answered as one that leads nowhere.
 func (s *Guard) PingCaller(r *http.Request, key string) (who access.Caller, err error) {

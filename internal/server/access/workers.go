@@ -9,7 +9,7 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 )
 
-// A server with workers asks everybody for a token, also on a loopback address: whoever may submit a
+// A server with workers asks everybody for a token, also on a loopback address: a client that may submit a
 // command without one could run it on the hosts of the workers.
 
 // SawWorker makes all requests need a token from now on: a worker asked from another host, or has a token.

@@ -344,7 +344,7 @@ func TestWhyAConnectionEnded(t *testing.T) {
 	}
 }
 
-// The kernel reports that a connection timed out once, to whoever reads or writes first.
+// The kernel reports that a connection timed out once, to the first call that reads or writes.
 func TestTheFirstErrorIsTheCause(t *testing.T) {
 	timeout := &net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.ETIMEDOUT)}
 	for _, c := range []struct {

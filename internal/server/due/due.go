@@ -60,7 +60,7 @@ func (s *Routes) GetDue(ctx context.Context, in *route.JobPath) (*route.Response
 	if access.CallerOf(ctx).Scope.Allows(access.Write) {
 		out.PingURL = strings.TrimRight(s.PublicURL, "/") + out.PingURL
 	} else {
-		out.PingURL = "" // who knows it may ping
+		out.PingURL = "" // a client that knows it may ping
 	}
 	return route.OK(out)
 }

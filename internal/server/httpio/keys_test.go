@@ -68,7 +68,7 @@ func TestCheckKeys(t *testing.T) {
 	for body, want := range bodies {
 		err := checkKeys([]byte(body), reflect.TypeFor[sample](), true, maxValues)
 		if !json.Valid([]byte(body)) {
-			continue // whoever reads the body refuses it
+			continue // it is refused where the body is read
 		}
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", body, err, want)

@@ -12,7 +12,7 @@ import (
 	"stint.dev/stint/internal/shares"
 )
 
-// Who waits for a client, the store or an answer that is read for several has no turn meanwhile,
+// A request that waits for a client, the store or an answer that is read for several has no turn meanwhile,
 // so that nobody who has one waits for somebody who wants one.
 func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

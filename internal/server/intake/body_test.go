@@ -109,7 +109,7 @@ type deadlines struct {
 
 func (d *deadlines) SetReadDeadline(t time.Time) error { d.until = t; return nil }
 
-// Only a body that is on its way makes room for others. Who has sent all of it waits for the server,
+// Only a body that is on its way makes room for others. A client that has sent all of it waits for the server,
 // and a deadline would end their request.
 func TestOnlyBodiesThatAreReadMakeRoom(t *testing.T) {
 	now := time.Unix(1000, 0)

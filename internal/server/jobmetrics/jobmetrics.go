@@ -74,8 +74,8 @@ func (m *Metrics) Get(w http.ResponseWriter, r *http.Request) {
 	_ = out.Flush() // an error of writing only matters to the client, which sees a shorter response
 }
 
-// read returns the figures, which nobody changes. Requests that come while they are read wait for them; whoever reads
-// the response slowly keeps nobody waiting.
+// read returns the figures, which nobody changes. Requests that come while they are read wait for them; a client that
+// reads the response slowly keeps no other waiting.
 func (m *Metrics) read(ctx context.Context) (*query.JobsFigures, error) {
 	select {
 	case m.turn <- struct{}{}:

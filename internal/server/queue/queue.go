@@ -54,7 +54,7 @@ type WorkerStore interface {
 	ReleaseClaim(ctx context.Context, worker, claim, reason string) (job.Run, []job.RunEvent, error)
 	// RunsReady returns a channel that is closed when a run becomes ready after the call.
 	RunsReady() <-chan struct{}
-	// AnyReady reports whether a run is ready, whoever may take it.
+	// AnyReady reports whether a run is ready for any worker.
 	AnyReady(ctx context.Context) (bool, error)
 	ListWorkers(ctx context.Context) ([]job.WorkerInfo, error)
 	// DrainWorker gives a worker no more runs, and takes its claims back.
@@ -111,7 +111,7 @@ func (s *Routes) Run(ctx context.Context) {
 	}
 }
 
-// caller is who sent a request; given is for one that nobody logged in for.
+// caller returns the name of the sender of a request; given is for one that nobody logged in for.
 func caller(ctx context.Context, given string) string {
 	if who := access.CallerOf(ctx); who.Name != "" {
 		return who.Name

@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeStore has runs that it gives to whoever asks, and notes what it was asked for.
+// fakeStore has runs that it gives to every worker, and notes what it was asked for.
 type fakeStore struct {
 	httpio.RunStore
 	mu        sync.Mutex
@@ -421,7 +421,7 @@ func TestARunThatBecomesReadyDuringAWakeUp(t *testing.T) {
 		synctest.Wait()
 		f.mu.Lock()
 		f.atSignal = func() {
-			synctest.Wait() // whoever was woken has looked
+			synctest.Wait() // the requests that were woken have looked
 			f.add(1)
 		}
 		f.mu.Unlock()

@@ -29,7 +29,7 @@ const (
 // DocSubmit describes PutRun.
 var DocSubmit = route.Doc{
 	Text: "Asks for a run of a job that has a definition, or of a command, which needs the scope author. The id of the run is made by " +
-		"whoever asks: a new UUID, or with a key the UUID of version 5 for job and key. The same request again is answered with the run as it is " +
+		"the client: a new UUID, or with a key the UUID of version 5 for job and key. The same request again is answered with the run as it is " +
 		"now (200), another request with the same id with 409, and a full queue with 429. With again, the request has what that run was given where it " +
 		"says nothing else; defaults are resolved anew.",
 	Request: "application/json", Body: job.SubmitRequest{},

@@ -13,7 +13,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Nothing of an attempt without a permit is stored, whoever sends it.
+// Nothing of an attempt without a permit is stored, whichever token sends it.
 func TestAppendsWithoutAPermit(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		run := b.submit(t)

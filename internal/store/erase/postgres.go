@@ -25,7 +25,7 @@ var erasedTables = []string{
 func Tables() []string { return slices.Clone(erasedTables) }
 
 const (
-	// tableLockWait is how long one table may be waited for: who comes later waits behind.
+	// tableLockWait is how long one table may be waited for, because later requests for it wait behind.
 	tableLockWait = 3 * time.Second
 	// mostLogBytes is up to how much is written to the write-ahead log, to overwrite its files that are used again.
 	mostLogBytes = 1 << 30

@@ -168,7 +168,7 @@ type document struct {
 	Findings []job.Finding     `json:"findings"`
 }
 
-// readDocument returns an empty document for one that cannot be read. Whoever lists runs records that.
+// readDocument returns an empty document for one that cannot be read. The code that lists runs records that.
 func readDocument(stored []byte) document {
 	var d document
 	if json.Unmarshal(stored, &d) != nil {

@@ -39,7 +39,7 @@ const oldVersions = `SELECT hash FROM definition_versions v WHERE job = $1 AND a
 
 const notReferred = ` AND hash NOT IN (SELECT s.definition FROM runs r JOIN submissions s ON s.run_id = r.id WHERE r.job = $1)`
 
-// deleteVersions deletes them. The transaction has locked the versions of the job before: whoever refers to one has
+// deleteVersions deletes them. The transaction has locked the versions of the job before: a transaction that refers to one has
 // locked it too, and has ended, so that this statement sees it.
 const deleteVersions = `DELETE FROM definition_versions AS v WHERE job = $1 AND applied_at < $2` + notCurrent + notReferred
 

@@ -64,7 +64,7 @@ const (
 	waitStops  = `waited = COALESCE(CAST($3 AS BIGINT) - waits_since, waited), waits_since = NULL`
 )
 
-// AnyReady reports whether a run is ready, whoever may take it.
+// AnyReady reports whether a run is ready for any worker.
 func (s *Queue) AnyReady(ctx context.Context) (bool, error) { return IsAnyReady(ctx, s.Reader) }
 
 // IsAnyReady is AnyReady of a database.

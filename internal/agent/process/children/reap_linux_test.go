@@ -6,8 +6,8 @@ import (
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
-// A dead child in our own process group is left to whoever made it, and taken when nobody
-// comes.
+// A dead child in our own process group is left to the code that started it, and reaped when nothing else
+// does.
 func TestAbandonedChild(t *testing.T) {
 	r := registry{}
 	s := procfs.Stat{PID: 7, StartedTicks: 70}

@@ -41,7 +41,7 @@ func (s *scoreAdj) open() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.file == nil {
-		s.file, _ = os.OpenFile(scoreFile, os.O_WRONLY, 0) // who needs it tries again, and reports the error
+		s.file, _ = os.OpenFile(scoreFile, os.O_WRONLY, 0) // it is tried again where it is needed, and the error is reported there
 	}
 }
 
