@@ -102,6 +102,7 @@ var consequences = compile(
 	`^ninja: build stopped`, `exit(ed with)?( exit)? (status|code):? *-?\d+\.?$`, `exit(ed)? (with )?(status|code|exit code)[: =]+-?\d+\b`,
 	`returned (a )?non-zero( exit)?( code| status)?`, `returned an error code`, `did not complete successfully: exit code`, `^npm (err!|error) (code elifecycle|failed at the|there is likely|lifecycle script)`,
 	`\belifecycle\b`, `^error command failed`, `^tar( \(child\))?: (error is not recoverable|exiting with failure status|child returned status|error exit delayed)`,
+	`^tar: .*: (cannot write|wrote only \d+ of \d+ bytes|write error).*\bbroken pipe$`, // its compressor has ended, and printed why
 	`^rsync error: .*\(code \d+\)`, `^rsync: connection unexpectedly closed`,
 	`^fatal: (could not read from remote repository|the remote end hung up unexpectedly)`, `^error: failed to push some refs`,
 	`^error: aborting due to`, `^error: could not compile`, `^error: build failed`, `ld returned \d+ exit status`, `^\d+ (errors?|warnings?)( and \d+ errors?)?( generated)?\.?$`,
