@@ -62,7 +62,7 @@ func New(cfg Config, g Group) *Containment {
 	if cfg.AtMost == LevelProcessGroup {
 		why1 = errLeftAlone
 	}
-	want.apply(c, errors.Join(why2, why1))
+	want.apply(c, host, errors.Join(why2, why1))
 	c.limits = want
 	c.memory = newMemoryCounter(c, host)
 	if err := procfs.Usable(); err != nil {

@@ -112,6 +112,23 @@ func enable(dir string, controllers []string) (last error) {
 	return last
 }
 
+// lacks says why the job has no cgroup with a controller on a host whose only hierarchy is v2, or which has none; nil
+// where there is a v1 hierarchy of the controller, or no cgroup could be made.
+func (h hierarchies) lacks(controller string, v2 *leaf) error {
+	switch {
+	case len(h.mounts) == 0:
+		return errors.New("no cgroups are mounted here")
+	case v2 == nil || slices.ContainsFunc(h.mounts, func(m procfs.Mount) bool { return slices.Contains(m.Controllers, controller) }):
+		return nil
+	}
+	own := path.Dir(v2.dir)
+	offered, err := os.ReadFile(path.Join(own, "cgroup.controllers"))
+	if err != nil || !slices.Contains(strings.Fields(string(offered)), controller) {
+		return fmt.Errorf("the cgroup %s does not have the controller %s; a service of systemd with Delegate=yes has it", own, controller)
+	}
+	return fmt.Errorf("the cgroup %s has processes of its own, so that the job's cgroup cannot have the controller %s; below a service of systemd with Delegate=yes it can", own, controller)
+}
+
 // makeV1 makes groups for what the v2 leaf does not give: memory accounting and limits,
 // CPU time where there is no leaf, and the freezer, which makes a kill complete.
 func (h hierarchies) makeV1(name string, want limits, v2 *leaf) (leaves []*leaf, why error) {

@@ -38,11 +38,14 @@ func (ls limits) needs(controller string) bool {
 }
 
 // apply writes the limits into the cgroups of c. why is what kept cgroups from being made; it is
-// part of the reason of a limit that cannot be enforced.
-func (ls limits) apply(c *Containment, why error) {
+// the reason of a limit that cannot be enforced, unless the host has a better one.
+func (ls limits) apply(c *Containment, host hierarchies, why error) {
 	for i := range ls {
 		l := &ls[i]
 		err := why
+		if lacking := host.lacks(l.controller, c.v2); lacking != nil && !errors.Is(why, errLeftAlone) {
+			err = lacking
+		}
 		if c.v2 != nil && exists(path.Join(c.v2.dir, l.v2File)) {
 			if err = c.v2.set(l.v2File, l.v2Value); err == nil {
 				l.in = c.v2
