@@ -100,11 +100,16 @@ func (p *program) tokenCreate() *cobra.Command {
 			if opts.On("json") {
 				return p.PrintJSON(made)
 			}
-			to := "an agent as STINT_TOKEN"
-			if of.Worker != "" {
-				to = "the worker with --token-file. From now on everybody needs a token on this server"
+			use := "log in with it on the page, or give it to commands as STINT_TOKEN"
+			switch {
+			case of.Worker != "":
+				use = "give it to the worker with --token-file. From now on everybody needs a token on this server"
+			case made.Scope == string(access.Agent):
+				use = "give it to agents in a file (--token-file), or as STINT_TOKEN"
+			case made.Scope == string(access.Ping):
+				use = "it is a part of URLs: docs/pings.md"
 			}
-			p.Say("this is the only time that the token is shown; give it to %s", to)
+			p.Say("this is the only time that the token is shown; %s", use)
 			return console.WriteAll(p.Out, made.Secret+"\n")
 		})
 	}

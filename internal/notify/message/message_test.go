@@ -64,7 +64,7 @@ func TestMessage(t *testing.T) {
 	if got := m.Title(Plain); got != "train #7 failed" {
 		t.Errorf("title %q", got)
 	}
-	want := "Exited with code 3.\nhost box, ran 42m0s, attempt 2\n  Traceback\n  KeyError: 'x'\nhttps://stint.example.org/runs/0199"
+	want := "Exited with code 3.\nhost box, ran 42 m, attempt 2\n  Traceback\n  KeyError: 'x'\nhttps://stint.example.org/runs/0199"
 	if diff := cmp.Diff(want, m.Text(Plain)); diff != "" {
 		t.Error("text:", diff)
 	}
@@ -77,7 +77,7 @@ func TestMessage(t *testing.T) {
 	run.Diagnosis.Evidence.Attempt = 2
 	stated := ItemOf(a, run, "https://stint.example.org/")
 	stated.Lines = item.Lines
-	want = "Exited with code 3.\nKeyError: 'x'\nhost box, ran 42m0s, attempt 2\n  Traceback\nhttps://stint.example.org/runs/0199"
+	want = "Exited with code 3.\nKeyError: 'x'\nhost box, ran 42 m, attempt 2\n  Traceback\nhttps://stint.example.org/runs/0199"
 	if diff := cmp.Diff(want, New("team", 5, []Item{stated}, false, ended).Text(Plain)); diff != "" {
 		t.Error("text:", diff)
 	}
@@ -101,5 +101,25 @@ func TestMessage(t *testing.T) {
 	}
 	if text := sum.Text(Plain); strings.Count(text, "Exited with code 3.") != maxShown || !strings.HasSuffix(text, "and 15 more") {
 		t.Errorf("text %s", text)
+	}
+}
+
+// A message about a job that did not start has the run before it, which it calls so.
+func TestFactsOfTheLastRun(t *testing.T) {
+	begun, ended := at("11:00"), at("13:05")
+	run := &job.Run{ID: "0199", Job: "backup", Number: 7, Attempt: 1, Host: "box", State: job.Succeeded, StartedAt: &begun, EndedAt: &ended}
+	a := api.Action{ID: 5, Cause: 4, Run: "0199", What: "missed", Severity: job.Critical, Message: "backup was due.", CreatedAt: ended}
+	want := "backup was due.\nlast run: host box, ran 2 h 5 m\nhttps://stint.example.org/runs/0199"
+	m := New("team", 5, []Item{ItemOf(a, run, "https://stint.example.org/")}, false, ended)
+	if diff := cmp.Diff(want, m.Text(Plain)); diff != "" {
+		t.Error("text:", diff)
+	}
+}
+
+func TestWholeSeconds(t *testing.T) {
+	for seconds, want := range map[float64]string{1: "1 s", 2.6: "3 s", 60: "1 m", 61.2: "1 m 1 s", 3600: "1 h", 7505: "2 h 5 m 5 s"} {
+		if got := wholeSeconds(seconds); got != want {
+			t.Errorf("%g seconds are %q, want %q", seconds, got, want)
+		}
 	}
 }
