@@ -25,7 +25,7 @@ type identity struct {
 func (p *program) whoami() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "whoami [flags]",
-		Short: "Print as whom the server takes you, with which scope, and which server that is",
+		Short: "Print your identity and scope on the server, and its address and version",
 		Args:  command.NoArgs,
 	}, nil, func(ctx context.Context, r command.Request) (id identity, err error) {
 		id.Server = r.URL()

@@ -61,8 +61,8 @@ func (a *agentProgram) cacheCommand() *cobra.Command {
 	return command.Group(&cobra.Command{
 		Use:   "cache",
 		Short: "List or prune the install cache of this host",
-		Long: `List or prune the install cache of this host: what install steps made, kept by
-stint run --install-cache FILE --cache-dir DIR for the next run that would make the same.`,
+		Long: `List or prune the install cache of this host: results of install steps, which stint run
+--install-cache FILE --cache-dir DIR keeps for later runs with the same installation.`,
 	}, a.cacheList(), a.cachePrune())
 }
 

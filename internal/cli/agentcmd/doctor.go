@@ -15,8 +15,8 @@ func (a *agentProgram) doctor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [flags]",
 		Short: "Check what an agent needs here: server, TLS, token, clock, disk, containment, limits",
-		Long: `Check what an agent needs here, one line each, and say what to do. Exit code 1 when
-something is wrong that loses data or keeps a job from running.`,
+		Long: `Check what an agent needs on this host, one line for each check, and print what to do. The exit
+code is 1 if something is wrong that loses data or prevents a job from running.`,
 		Args: command.NoArgs,
 	}
 	opts := option.Register(cmd.Flags(), append(append(command.ServerRows(), limitRows()...), containmentRow(), command.JSONRow()))

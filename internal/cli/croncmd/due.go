@@ -44,10 +44,11 @@ func (p *program) due() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "due [flags] [FILE…]",
 		Short: "Have the server report when jobs of cron are not started",
-		Long: `Set on the server when the jobs that stint cron adopt adopted are expected to start, as by
-stint job due: at the times of their lines in your crontab, /etc/crontab and /etc/cron.d, or in the FILEs.
-Call it again after an edit. Jobs with lines of different times, @reboot and what only some
-crons know are left out. docs/due.md has the rules; stint job due JOB --off deletes an expectation.`,
+		Long: `Set an expectation on the server for each job that stint cron adopt has adopted, as stint job
+due does: at the times of its line in your crontab, /etc/crontab and /etc/cron.d, or in the
+FILEs. Run it again after an edit. Jobs that have lines with different times, @reboot, and
+expressions that only some crons know are left out. docs/due.md has the rules; stint job due JOB
+--off deletes an expectation.`,
 	}, []option.Option{
 		userRow(),
 		{FlagOnly: true, Name: "grace", Kind: option.Duration, Value: "DURATION", Help: "how long after its time a run is missed: 1m to 365d (default: 1h)"},

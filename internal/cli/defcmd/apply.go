@@ -29,12 +29,12 @@ func (p *program) apply() *cobra.Command {
 .yml, and print what changes. All are applied or none: every mistake is reported with file, line
 and column. - reads one definition from standard input.
 
-A job that was edited on the page since is a conflict: stint job export prints what it is now, and
---force overwrites it. Which jobs are paused is not changed.
+A job that was edited on the page since is a conflict: stint job export prints the current
+definition, and --force overwrites it. Pauses of jobs are not changed.
 
-With --source NAME the definitions belong to that source, such as a repository, and --prune deletes
-those of the source that are not in the files any more; their runs stay. It needs a token of the
-scope author. docs/jobs.md describes definitions.`,
+With --source NAME the definitions belong to that source, such as a repository, and --prune
+deletes those of the source that are not in the files any more; their runs stay. It needs a
+token of the scope author. docs/jobs.md describes definitions.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return option.Usagef("%s needs a FILE or DIR with definitions; - reads standard input", cmd.CommandPath())

@@ -60,8 +60,8 @@ func (p *program) groupSet() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "set [flags] NAME --limit N",
 		Short: "Set how many runs of a group may be active at once",
-		Long: `Set how many runs of a group may be active at once, and make the group if there is none. With 0
-none starts. Runs that are active go on, also if they are more.`,
+		Long: `Set how many runs of a group may be active at once, and create the group if it does not exist.
+With 0 none starts. Active runs continue, even if there are more.`,
 		Args: oneGroup,
 	}, []option.Option{
 		{FlagOnly: true, Name: "limit", Kind: option.Number, Value: "N", Help: "how many runs may be active at once"},

@@ -104,7 +104,7 @@ func (p *program) queueRelease() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "release [flags]",
 		Short: "Let held runs start",
-		Long: `Let runs start that are held because the server's database was restored: they may have run since
+		Long: `Release runs that are held because the server's database was restored: they may have run since
 the backup. stint queue --held lists them with the reason.`,
 		Args: command.NoArgs,
 	}, []option.Option{
@@ -125,7 +125,7 @@ func (p *program) queueMove() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "move [flags] RUN --priority P",
 		Short: "Give a queued run another priority",
-		Long:  "Give a queued run another priority: it is ranked anew, as if it was submitted now.",
+		Long:  "Change the priority of a queued run. It is ranked as if it was submitted now.",
 		Args:  command.OneRun,
 	}, []option.Option{
 		{FlagOnly: true, Name: "priority", Value: "P", Help: "low, normal or high"},

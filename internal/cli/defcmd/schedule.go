@@ -191,10 +191,10 @@ func (p *program) scheduleTest() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [flags] FILE --from TIME --to TIME",
 		Short: "Print what would become of each time of a definition's schedules",
-		Long: `Play the schedules of a definition through on a clock that is moved, by the rules of the server, and
-print what would become of each time. Nothing is started, and no server is needed. Times without a
-zone are those of the job's. With --down-from and --down-to no server runs for a while; with --lasts
-each run takes a while, and overlaps are minded.`,
+		Long: `Simulate the schedules of a definition by the rules of the server, and print what would become
+of each time. Nothing is started, and no server is needed. Times without a zone are in that of
+the job. --down-from and --down-to simulate an outage of the server, --lasts the duration of
+each run, which may overlap the next.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return option.Usagef("%s needs the FILE of one definition", cmd.CommandPath())
@@ -298,12 +298,12 @@ func (z zones) of(number int) *time.Location {
 func (p *program) backfill() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "backfill [flags] JOB --from TIME --to TIME",
-		Short: "Make the runs of times of a job's schedules that have passed and have none",
-		Long: `Make the runs of all times of a job's schedules in a period that have passed and have no run: what was
-missed, skipped, paused or refused, and what was before the schedule. Times without a zone are in that of
-the schedule, or of the job's first one, and so are those that are printed. Defaults such as yesterday are
-those of the times. Unless the definition allows overlaps, each run waits for the end of the one
-before. Asking again makes no run twice. At most 1,000 times at once.`,
+		Short: "Create the missing runs of past times of a job's schedules",
+		Long: `Create the runs of all past times of a job's schedules in a period that have no run: missed,
+skipped, paused or refused ones, and times before the schedule existed. Times without a zone,
+and printed times, are in that of the schedule, or of the job's first one. Defaults such as
+yesterday are resolved for each time. Unless the definition allows overlaps, each run waits for
+the one before. A repeated backfill creates no run twice. At most 1,000 times at once.`,
 		Args: oneJob,
 	}, append(periodRows(), scheduleRow()), func(ctx context.Context, r command.Request) (occurrencesReply, error) {
 		number, err := scheduleNumber(r.Opts)
@@ -354,8 +354,8 @@ func (p *program) pauseSchedule() *cobra.Command {
 		Use:   "pause [flags] JOB",
 		Short: "Keep the schedules of a job from starting it",
 		Long: `Keep the schedules of a job from starting it until stint schedule resume. The job can still be
-submitted; stint job pause keeps it from being started at all. What is due meanwhile is not made up
-for; stint schedule backfill does that.`,
+submitted; stint job pause prevents that too. Times in the pause are not caught up; stint
+schedule backfill creates their runs.`,
 		Args: oneJob,
 	}, []option.Option{scheduleRow(), {FlagOnly: true, Name: "why", Value: "TEXT", Help: "the reason, which is shown with the schedule"}},
 		func(ctx context.Context, r command.Request) (scheduleReply, error) {

@@ -21,9 +21,9 @@ func (p *program) diff() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "diff [flags] NAME [VERSION [VERSION]]",
 		Short: "Show what differs between versions of a job's definition",
-		Long: `Show in words what differs between two versions of a job's definition: between the last two; or
-between a version and the present one; or between two versions. A version is named by its hash or 4
-or more of its first digits; stint job versions lists them.`,
+		Long: `Show in words the differences between two versions of a job's definition: the last two, a given
+version and the current one, or two given versions. A version is named by its hash or at least 4
+of its first digits; stint job versions lists them.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 3 {
 				return option.Usagef("%s needs the NAME of one job, and may have two versions", cmd.CommandPath())
@@ -132,8 +132,8 @@ func (p *program) pause() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "pause [flags] NAME",
 		Short: "Keep a job from being submitted",
-		Long: `Keep a job from being submitted until stint job resume. Runs that wait or work already go on; stint
-apply does not end the pause.`,
+		Long: `Refuse submissions of a job until stint job resume. Queued and active runs continue; stint apply
+does not end the pause.`,
 		Args: oneJob,
 	}, []option.Option{
 		{FlagOnly: true, Name: "why", Value: "TEXT", Help: "the reason, which the job shows"},

@@ -19,17 +19,18 @@ import (
 	"stint.dev/stint/job"
 )
 
-const submitLong = `Ask the server for a run: of a job that has a definition (stint apply), or of a command. The run
-waits in the queue until a worker (stint worker run) takes it. A command needs a token of the scope
-author and a worker that takes commands.
+const submitLong = `Submit a run of a job that has a definition (stint apply), or of a command. The run waits in the
+queue until a worker (stint worker run) takes it. A command needs a token with the scope author,
+and a worker that accepts commands.
 
-A parameter that is not given has the default of the definition. --key KEY makes asking again
-harmless: the same job and key are the same run. --again RUN asks for another run with what RUN was
-given, changed by the options; defaults are resolved anew, and the definition is the newest unless
---version says another.
+A parameter that is not given has its default. With --key KEY a repeated request returns the
+same run, which job and key identify. --again RUN submits a new run with the values of RUN,
+changed by the options; defaults are resolved again, and the newest definition is used unless
+--version names another.
 
---wait waits for the end of the run and ends with its exit code, as stint run does; 125 for a run
-that never started. --follow also prints what the run prints. Ctrl-C ends the waiting, not the run.
+--wait waits for the end of the run and exits with its code, as stint run does, and with 125 if
+the run never started. --follow also prints the output of the run. Ctrl-C ends the waiting, not
+the run.
 
 ` + command.RunHelp
 

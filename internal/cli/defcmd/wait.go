@@ -17,10 +17,10 @@ func (p *program) wait() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "wait [flags] RUN…",
 		Short: "Wait for the end of runs, and end with the exit code",
-		Long: `Wait for the ends of runs, also across their retries, and end as stint run would have; with 125 for a
-run that is lost or never started. Of several runs the exit code is 0 if that of each is, else that
-of the first, in the order of the arguments, whose is not. While the server is away, it is waited
-for. Ctrl-C ends the waiting, not the runs. ` + command.RunHelp,
+		Long: `Wait until runs have ended, also across retries and outages of the server, and exit as stint run
+would have; with 125 for a run that is lost or never started. With several runs the exit code is
+0 if all of them ended with 0, and otherwise the first other code in the order of the arguments.
+Ctrl-C ends the waiting, not the runs. ` + command.RunHelp,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return command.OneRun(cmd, args)

@@ -35,11 +35,11 @@ func Command(c *command.Program) *cobra.Command {
 	return command.Reply(c, &cobra.Command{
 		Use:   "delete [flags] RUN… | --job JOB",
 		Short: "Delete runs that have ended, or a job with all its runs, for good",
-		Long: `Delete runs that have ended, with their logs, messages, and everything that was derived from them,
-for good. It needs a token of the scope admin. Within 10 minutes their bytes are gone from the
-server's database, its files and its archive. Its id stays, with who deleted it and when, so that
-an agent which still has output of it removes that. docs/retention.md says what is not reached,
-such as backups. A run that is active is not deleted: cancel it first.
+		Long: `Delete ended runs for good, with their logs, messages and everything that was derived from them.
+It needs a token with the scope admin. Within 10 minutes their bytes are erased from the
+server's database, its files and its archive. The record of the deletion stays, with the id of
+the run, so that an agent that still has output of the run removes it. docs/retention.md names
+what is not erased, such as backups. Active runs are refused: cancel them first.
 
 With --job the job is deleted with all its runs, its policy, its definition and when it is
 expected, as stint job delete does.

@@ -25,7 +25,7 @@ func Command(c *command.Program) *cobra.Command {
 	p := &program{c}
 	return command.Group(&cobra.Command{
 		Use:   "import",
-		Short: "Take over what another tracker expects",
+		Short: "Import the expectations of another tracker",
 	}, p.healthchecks())
 }
 
@@ -38,11 +38,11 @@ type result struct {
 func (p *program) healthchecks() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "healthchecks [flags]",
-		Short: "Expect the jobs that Healthchecks watches",
-		Long: `Read the checks of a project of Healthchecks, and expect a job for each, as stint job due does:
-with its UUID and slug, so that its pings count when they are sent here, its schedule, grace and
-pause, and its tags as labels. Print what else the checks have and is left out. Healthchecks is only read. Called again, the
-command changes what has changed. docs/due.md has the steps.`,
+		Short: "Import the checks of a Healthchecks project",
+		Long: `Read the checks of a project of Healthchecks, and set an expectation for each, as stint job due
+does: UUID and slug, so that its pings work here, schedule, grace and pause, and tags as labels.
+Print what is not imported. Nothing is written to Healthchecks. A repeated import applies what
+has changed. docs/due.md has the steps.`,
 		Args: command.NoArgs,
 	}, []option.Option{
 		{FlagOnly: true, Name: "url", Value: "URL", Default: "https://healthchecks.io", Help: "address of Healthchecks"},

@@ -31,12 +31,13 @@ type namedDue struct {
 func (p *program) jobDue() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "due [flags] NAME",
-		Short: "Set when a job is expected to be started by somebody else, or show what was missed",
-		Long: `Set when a job is expected to be started, such as by cron: --every a time after its last start, or
-at the times of a crontab expression. A run that has not started --grace after it was due is missed:
-the job shows it, and people are notified, and again when it starts. Without options, show the
-expectation and what was missed; of a job that nobody expects, the expectation that its starts fit,
-which --accept sets. docs/due.md has the rules.`,
+		Short: "Set when a job that the server does not start is expected, or show what was missed",
+		Long: `Set when a job that the server does not start, such as one of cron, is expected to start: at an
+interval after its last start (--every), or at the times of a crontab expression (--cron). A run
+that has not started --grace after it was due is missed: the job shows it, and a notification is
+sent, and another one when a run starts. Without options, show the expectation and what was
+missed, or, if there is none, the expectation that fits the starts of the job, which --accept
+sets. docs/due.md has the rules.`,
 		Args: oneJob,
 	}, append(command.DueRows(""), []option.Option{
 		{FlagOnly: true, Name: "pause", Kind: option.Switch, Help: "expect nothing until --resume"},

@@ -20,9 +20,9 @@ func (p *program) jobs() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "jobs [flags]",
 		Short: "List jobs with their last state, last success, next time and findings",
-		Long: `List jobs in the order of their names: the state of the last run, when it started, when a run last
-succeeded, when the job is due next, and what is wrong with it: findings of the last run, and of the
-job itself, such as that it was missed. stint job show NAME shows one job.`,
+		Long: `List jobs by name: the state and start of the last run, the last success, the next due time, and
+the findings of the last run and of the job itself, such as missed. stint job show NAME shows
+one job.`,
 		Args: command.NoArgs,
 	}, command.PageRows("100"), func(ctx context.Context, r command.Request) (jobsPage, error) {
 		part, err := command.ReadPage(r.Opts)

@@ -83,15 +83,13 @@ func prose(cmd *cobra.Command, shared []Shared) string {
 			b.WriteString("```text\n" + paragraph + "\n```")
 			continue
 		}
-		for j, word := range strings.Fields(paragraph) {
-			if j > 0 {
-				b.WriteByte(' ')
-			}
-			b.WriteString(word)
-		}
+		b.WriteString(linked(strings.Join(strings.Fields(paragraph), " ")))
 	}
-	return document.ReplaceAllString(angles.Replace(b.String()), "[$0]($1)")
+	return b.String()
 }
+
+// linked returns a text in which documents are links, and < and > are themselves.
+func linked(text string) string { return document.ReplaceAllString(angles.Replace(text), "[$0]($1)") }
 
 // document is how help names a document beside the reference.
 var document = regexp.MustCompile(`\bdocs/([a-z-]+\.md)\b`)
@@ -183,8 +181,6 @@ func codes(b *strings.Builder, of exitcode.Group) {
 }
 
 // cell returns a text in the form of a cell of a table.
-func cell(text string) string {
-	return document.ReplaceAllString(angles.Replace(strings.ReplaceAll(text, "|", `\|`)), "[$0]($1)")
-}
+func cell(text string) string { return linked(strings.ReplaceAll(text, "|", `\|`)) }
 
 var angles = strings.NewReplacer("<", "&lt;", ">", "&gt;")

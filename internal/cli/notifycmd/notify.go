@@ -22,9 +22,9 @@ func (p *program) notify() *cobra.Command {
 	return command.Group(&cobra.Command{
 		Use:   "notify",
 		Short: "Set up notifications: webhooks, e-mail, chats",
-		Long: `Set up notifications. A route names a receiver by its URL and says which messages it
-takes: https://… for a webhook (signed as Standard Webhooks), smtp://… for e-mail, and the
-service URLs of chats, such as slack://…, teams://…, discord://…, ntfy://….`,
+		Long: `Set up notifications. A route has the URL of a receiver and the events that it receives:
+https://… for a webhook (signed as Standard Webhooks), smtp://… for e-mail, and the service URLs
+of chats, such as slack://…, teams://…, discord://…, ntfy://….`,
 	}, p.notifyList(), p.notifySet(), p.notifyDelete(), p.notifyTest(), p.log())
 }
 
@@ -111,9 +111,9 @@ func seconds(n int64) string { return console.Duration(time.Duration(n) * time.S
 func (p *program) notifySet() *cobra.Command {
 	var secret string // a new one, to be shown once
 	return command.Reply(p.Program, &cobra.Command{
-		Use: "set [flags] NAME", Short: "Make a route, or replace it", Args: oneName,
-		Long: `Make a route, or replace it: what is not given is empty. A webhook gets a new secret, which
-is shown once, unless one is given or --unsigned.`,
+		Use: "set [flags] NAME", Short: "Create or replace a route", Args: oneName,
+		Long: `Create or replace a route; options that are not given are empty. A webhook gets a new secret,
+which is shown once, unless one is given or --unsigned.`,
 	}, setRows(), func(ctx context.Context, r command.Request) (api.Route, error) {
 		route, err := routeOf(r.Args[0], r.Opts)
 		if err == nil {

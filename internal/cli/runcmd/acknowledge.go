@@ -18,9 +18,9 @@ func (p *program) acknowledge() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "acknowledge [flags] RUN",
 		Short: "Acknowledge a run's failure or finding: its notifications are not repeated",
-		Long: `Acknowledge what is wrong with a run: its notifications are not repeated, and the overview lists
-the run last and does not count it. The run shows who acknowledged it, when and why, until what is
-wrong with it changes. ` + command.RunHelp,
+		Long: `Acknowledge the failure or findings of a run: notifications are not repeated, and the overview
+lists the run last and does not count it. The run shows who acknowledged it, when and why, until
+its problem changes. ` + command.RunHelp,
 		Args: command.OneRun,
 	}, []option.Option{
 		command.WhyRow("a note, kept with the run"),

@@ -20,9 +20,10 @@ func (p *program) events() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "events [flags] RUN",
 		Short: "List what happened to a run, in order",
-		Long: `List what happened to a run, in order: its attempts, states and findings, cancels, retries and
-acknowledgements with who and why, its diagnosis, what its agent noted, and which messages were sent about it. Times are
-those of the server, where it saw what happened, else those of the agent; --json says which.
+		Long: `List the history of a run in order: attempts, states and findings, cancels, retries and
+acknowledgements with person and reason, its diagnosis, notes of its agent, and messages about
+it. Times are those of the server if it observed the event, and otherwise those of the agent;
+--json names the clock.
 
 ` + command.RunHelp,
 		Args: command.OneRun,

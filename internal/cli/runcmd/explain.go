@@ -21,11 +21,11 @@ import (
 func (p *program) explain() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "explain [flags] RUN",
-		Short: "Show what a queued run waits for, or the result of every health rule, and why",
-		Long: `Show the result of every health rule for a run: whether it fires, on which figures, and what
-would happen next and when; then the diagnosis of the run, and what changed since the last
-good run of the job. Of a queued run it shows what the run waits for, and when it will probably
-start; of one that a schedule made, for which time. ` + command.RunHelp,
+		Short: "Show what a queued run waits for, or the result of every health rule and its reason",
+		Long: `Show the result of every health rule for a run: whether it fires, the figures, and what happens
+next and when; then the diagnosis of the run, and the changes since the last successful run of
+the job. For a queued run, show what it waits for and when it will probably start; for a run of
+a schedule, for which time it was made. ` + command.RunHelp,
 		Args: command.OneRun,
 	}, nil, func(ctx context.Context, r command.Request) (e explained, err error) {
 		run, err := command.FindRun(ctx, r.Client, r.Args[0])

@@ -24,11 +24,11 @@ func (p *program) logs() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs [flags] RUN",
 		Short: "Print what a run printed; -f follows it live",
-		Long: `Print what the last attempt of a run printed, or another attempt, byte for byte. With -f it goes on
-until the run has ended, across restarts of the server, and then says on stderr how it ended.
-Output that could not be kept is named on stderr, and so is a log that is not proved complete.
-On a terminal only text and its colours are shown; --raw shows everything as it is.
-A reader may pause for as long as it likes: stint logs RUN | less.
+		Long: `Print what the last attempt of a run printed, or another attempt, byte for byte. With -f it
+continues until the run has ended, across restarts of the server, and then prints on stderr how
+the run ended. Gaps, and a log that is not proved complete, are reported on stderr. On a
+terminal only text and colors are printed; --raw prints everything unchanged. A reader may pause
+for any time: stint logs RUN | less.
 
 ` + command.AttemptHelp,
 		Args: command.OneRun,

@@ -31,7 +31,7 @@ func (p *program) request(cmd *cobra.Command, find func(ctx context.Context, c *
 func (p *program) cancel() *cobra.Command {
 	return p.request(&cobra.Command{
 		Use:   "cancel [flags] RUN",
-		Short: "Ask a run to stop, or take it off the queue",
+		Short: "Ask a run to stop, or remove it from the queue",
 		Long: `Ask a run to stop. The agent receives the request with its next heartbeat, sends the
 job the stop signal, waits for the grace period and then kills the processes that still run. A
 queued run ends at once. ` + command.RunHelp + `
@@ -56,11 +56,10 @@ func (p *program) retry() *cobra.Command {
 	return p.request(&cobra.Command{
 		Use:   "retry [flags] RUN",
 		Short: "Ask for another attempt of a run that has ended badly",
-		Long: `Ask for another attempt of a run that has ended badly. One that was submitted waits in the queue for
-a worker again, with the values that it had; stint submit --again makes another run instead. Of one
-that was started by hand only an agent that still waits can begin another attempt: start the job
-with stint run --retry-wait D for that. For other runs the answer is the command that starts the job
-again by hand. ` + command.RunHelp,
+		Long: `Ask for another attempt of a run that ended badly. A submitted run returns to the queue with the
+values that it had; stint submit --again submits a new run instead. A run that was started by
+hand needs an agent that still waits: start the job with stint run --retry-wait D for that.
+Otherwise the command prints how to start the job again by hand. ` + command.RunHelp,
 	}, command.FindRun, (*client.Client).Retry, retriedText)
 }
 

@@ -21,7 +21,7 @@ func (p *program) runs() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "runs [flags] [JOB]",
 		Short: "List runs, newest first",
-		Long: `List runs, those that started last first: all, or those that all filters match. Times of day and dates
+		Long: `List runs, the last started first: all, or those that match all filters. Times of day and dates
 are those of this machine's time zone.`,
 		Args: perhapsJob,
 	}, slices.Concat([]option.Option{

@@ -118,10 +118,10 @@ func takesText(w job.WorkerInfo) string {
 func (p *program) drain() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "drain [flags] NAME",
-		Short: "Give a worker no more runs",
-		Long: `Give a worker no more runs until stint worker resume. Runs that were given to it and have not
-started go back to the queue; those that are active go on. At the deadline their agents are asked to
-stop them: reason evicted, tried again by default.`,
+		Short: "Assign no more runs to a worker",
+		Long: `Assign no more runs to a worker until stint worker resume. Assigned runs that have not started
+return to the queue; active ones continue. At the deadline their agents are asked to stop them:
+reason evicted, retried by default.`,
 		Args: oneWorker,
 	}, []option.Option{
 		{FlagOnly: true, Name: "deadline", Kind: option.Duration, Value: "D", Help: "after this time, ask the agents to stop their jobs (default: never)"},
@@ -145,7 +145,7 @@ stop them: reason evicted, tried again by default.`,
 // resume ends a drain.
 func (p *program) resume() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
-		Use: "resume [flags] NAME", Short: "Give a drained worker runs again", Args: oneWorker,
+		Use: "resume [flags] NAME", Short: "Assign runs to a drained worker again", Args: oneWorker,
 	}, nil, func(ctx context.Context, r command.Request) (job.WorkerInfo, error) {
 		return r.ResumeWorker(ctx, r.Args[0])
 	}, func(w job.WorkerInfo) string {
