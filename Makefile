@@ -144,6 +144,14 @@ alive: ## Restart, pause and cut off 1,000 simulated and 28 real agents: none is
 	@set -o pipefail; $(GO) test ./internal/faulttest -run '^(TestLiveAgentsAreNotLost|TestNoCutOfALeaseLosesAnAgent|TestKilledAgentsAreLostSoon)$$' -v -timeout 1h \
 		-args -alive $(ARGS) | grep -avE '^=== '
 
+AGENTS ?= 200
+BLOWS ?= 6
+
+.PHONY: failover
+failover: ## AGENTS real agents (200) with two servers on PostgreSQL that are killed and stopped in turn, BLOWS times (6): none is lost
+	@set -o pipefail; $(GO) test ./internal/e2e -run '^TestAgentsGoOnToAnotherServer$$' -v -count 1 -timeout 1h \
+		-args -failover-agents $(AGENTS) -failover-blows $(BLOWS) | grep -avE '^=== '
+
 HANG ?= 10m
 
 .PHONY: hang

@@ -145,7 +145,7 @@ func (p *pair) startMovers(n int, more ...string) (all []*mover, end string) {
 	script := `n=0; until [ -e "` + end + `" ]; do for i in 1 2 3 4 5 6 7 8 9 10; do n=$((n+1)); echo "$STINT_RUN_ID line $n of what has to arrive whole"; done; sleep 1; done`
 	for i := range n {
 		m := &mover{out: filepath.Join(dir, fmt.Sprint("out", i)), stderr: filepath.Join(dir, fmt.Sprint("err", i))}
-		args := append([]string{"run", "--server", strings.Join(p.urls[:], ","), "--job", "moves", "--flush-timeout", "60s"}, more...)
+		args := append([]string{"run", "--server", p.urls[0], "--server", p.urls[1], "--job", "moves", "--flush-timeout", "60s"}, more...)
 		m.cmd = exec.Command(stintAgent, append(args, "--", "sh", "-c", script)...)
 		m.cmd.Env = h.environment()
 		stdout, err := os.Create(m.out)
@@ -292,6 +292,9 @@ func (p *pair) verify(i int, all []*mover, what string, noneQuiet bool) {
 		for _, e := range page.Events {
 			wasLost = wasLost || e.To == string(job.Lost)
 			wasQuiet = wasQuiet || e.Kind == "health" && e.Rule == "quiet"
+			if e.To == string(job.Lost) {
+				p.t.Errorf("run %s was called lost at %s: %s", r.ID, e.At, e.Evidence)
+			}
 		}
 		if wasLost {
 			lost++

@@ -47,6 +47,7 @@ func (m *Monitor) closedNow() closings {
 	}
 	out := make(closings, len(m.closed))
 	for a, d := range m.closed {
+		d.Stopped = d.At.Sub(m.stoppedAt).Abs() <= rules.StoppedLimit
 		out[a] = rules.ClosureOf(d, closedTogether(d, m.recent), m.lateAt)
 	}
 	return out

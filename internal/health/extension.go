@@ -61,6 +61,7 @@ func (m *Monitor) tick(now time.Time) {
 		m.outages.add(time.Time{}, now)
 	case gap > tickInterval+LateLimit:
 		m.addOutage(before.Add(tickInterval), now, "the server did not run, or its clock was set")
+		m.stoppedAt = now
 	case gap < -LateLimit:
 		m.outages = nil
 		m.addOutage(now.Add(-LateLimit), now, "the server's clock was set back")

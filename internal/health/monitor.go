@@ -119,6 +119,7 @@ type Monitor struct {
 	roundBegan time.Time // of the present round; zero between rounds
 	roundEnded time.Time // of the last round that did not fail
 	lateAt     time.Time // when the server was last late
+	stoppedAt  time.Time // until when the process did not run; zero for never
 	outages    outages
 	extension  extension
 

@@ -21,6 +21,11 @@ type Disconnect struct {
 	// Due is when the next heartbeat is due of an agent that does not send one at once after
 	// its connection closed; zero for one that does.
 	Due time.Time
+	// Every is how long after its last heartbeat the next one was due, wherever it is sent to.
+	Every time.Duration
+	// Stopped says that this server did not run shortly before: what it reads then was sent earlier, and an agent with several
+	// addresses may have gone on to another server.
+	Stopped bool
 	// Sequence is the number of the last heartbeat that this server got of the attempt; 0 for none.
 	Sequence int64
 }

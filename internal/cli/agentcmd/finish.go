@@ -61,7 +61,7 @@ func finishOf(opts *option.Set, stateDir string) (*watch.Finish, error) {
 		if row.Name == unused {
 			continue
 		}
-		value := opts.Text(row.Name)
+		value := strings.Join(opts.Values(row), "\n")
 		if value != "" && row.Value == "FILE" {
 			if value, err = filepath.Abs(value); err != nil {
 				return nil, fmt.Errorf("%s: %w", opts.Source(row.Name), err)

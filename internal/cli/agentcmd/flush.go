@@ -23,8 +23,9 @@ func (a *agentProgram) flush() *cobra.Command {
 		Long: `Deliver the journals that wait on this host because the server was away when their runs
 ended. A run whose agent died is completed first, with what is known of its end.
 
-With --server, everything goes to that server; without it, only what was meant for the server
-that STINT_SERVER or the default names. Where hosts share a state directory, only the journals
+A journal that an installation has a part of goes to that one, whatever the address. Of the others
+everything goes to the server that --server names; without it, only what was meant for one of the addresses
+of STINT_SERVER or the default. Where hosts share a state directory, only the journals
 of this host are taken, unless --any is given. Exit code 1 when a journal could not be
 delivered.`,
 		Args: command.NoArgs,

@@ -53,7 +53,7 @@ func (a *agentProgram) run() *cobra.Command {
 		if err != nil {
 			return noStart(err)
 		}
-		command.HideArguments(opts.Text("token"), opts.Text("server"), opts.Text("report-to"))
+		command.HideArguments(opts.Text("token"), append(opts.List("server"), opts.Text("report-to"))...)
 		if len(args) == 0 && opts.Text("script") == "" {
 			return option.Usagef("no command to run; write: %s run [flags] -- COMMAND [ARG…]", cmd.Root().Name())
 		}

@@ -31,7 +31,7 @@ type Program struct {
 // ServerRows returns the options of every command that makes requests of a server.
 func ServerRows() []option.Option {
 	return append([]option.Option{
-		{Name: "server", Value: "URL", Default: defaultServer, Inherited: true, Effect: option.Connects, Help: "address of the tracking server"},
+		{Name: "server", Kind: option.List, Value: "URL", Default: defaultServer, Inherited: true, Effect: option.Connects, Help: "address of the tracking server; further ones of the same installation are for when it does not answer"},
 		{Name: "token", Value: "TOKEN", Inherited: true, Effect: option.Connects, Help: "access token; better given by --token-file or STINT_TOKEN, which no process listing shows"},
 		{Name: "token-file", Value: "FILE", Inherited: true, HostFile: true, Effect: option.Connects, Help: "file with the access token"},
 	}, tlsRows()...)
@@ -51,7 +51,7 @@ func WhyRow(help string) option.Option {
 // run or, with an empty run, for other commands. Its error names the option or variable that
 // cannot be used.
 func NewClient(opts *option.Set, version, run string) (*client.Client, error) {
-	HideArguments(opts.Text("token"), opts.Text("server"))
+	HideArguments(opts.Text("token"), opts.List("server")...)
 	token, err := Token(opts)
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func addresses(opts *option.Set) ([]string, error) {
 // ServerURLs returns those addresses of the server that can be used, in order of preference, and an error for each other one, which
 // names the option.
 func ServerURLs(opts *option.Set) (good []string, bad []error) {
-	urls, mistakes := address.ParseAll(address.Split([]string{opts.Text("server")}))
+	urls, mistakes := address.ParseAll(address.Split(opts.List("server")))
 	for _, u := range urls {
 		good = append(good, u.String())
 	}
@@ -122,7 +122,7 @@ func (p *Program) WarnOfAddresses(opts *option.Set) {
 
 // EachServer returns a client of each address of the server that can be used.
 func EachServer(opts *option.Set, version string) (all []*client.Client, err error) {
-	HideArguments(opts.Text("token"), opts.Text("server"))
+	HideArguments(opts.Text("token"), opts.List("server")...)
 	token, err := Token(opts)
 	if err != nil {
 		return nil, err

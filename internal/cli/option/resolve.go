@@ -144,6 +144,9 @@ func (v *value) set(o Option, settings []Setting) (wrong []Wrong) {
 			}
 			list = append(list, s.Text)
 		}
+		if len(list) == 0 && o.Default != "" {
+			list = []string{o.Default}
+		}
 		v.list = list
 		return wrong
 	}

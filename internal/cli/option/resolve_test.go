@@ -43,6 +43,7 @@ var checked = []Option{
 	{Name: "grace", Kind: Duration, Default: "10s", Effect: Shapes},
 	{Name: "quiet", Kind: Switch, Effect: Shapes},
 	{Name: "secret", NoFlag: true, Effect: Connects},
+	{Name: "peer", Kind: List, Default: "http://here", Effect: Connects, Check: even},
 }
 
 func register(t *testing.T, args ...string) *Set {
@@ -87,6 +88,28 @@ func TestPrecedence(t *testing.T) {
 	}
 	if s.Outranks("period", "quiet") || s.Outranks("quiet", "period") {
 		t.Error("values of one source outrank each other")
+	}
+}
+
+// A list may have a default, which holds where nothing is given, or nothing that can be used.
+func TestListWithADefault(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		file lines
+		want []string
+	}{
+		{nil, nil, []string{"http://here"}},
+		{nil, lines{"peer="}, []string{"http://here"}},
+		{nil, lines{"peer=aa", "peer=bb"}, []string{"aa", "bb"}},
+		{[]string{"--peer", "cc"}, lines{"peer=aa", "peer=bb"}, []string{"cc"}},
+		{[]string{"--peer", "odd", "--peer", "cc"}, nil, []string{"cc"}},
+		{[]string{"--peer", "odd"}, nil, []string{"http://here"}},
+	} {
+		s := register(t, c.args...)
+		s.Check(c.file)
+		if got := s.List("peer"); !slices.Equal(got, c.want) {
+			t.Errorf("%q, %q: %q, want %q", c.args, c.file, got, c.want)
+		}
 	}
 }
 

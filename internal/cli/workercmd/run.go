@@ -158,7 +158,7 @@ func (p *program) connect(cfg *worker.Config, opts *option.Set) error {
 	if err != nil {
 		return err
 	}
-	command.HideArguments("", opts.Text("server"))
+	command.HideArguments("", opts.List("server")...)
 	p.WarnOfAddresses(opts)
 	own, err := command.Connect(opts, token, p.Version, "")
 	if err != nil {
@@ -172,7 +172,7 @@ func (p *program) connect(cfg *worker.Config, opts *option.Set) error {
 		if row.Name == "token" || row.Name == "token-file" {
 			continue
 		}
-		value := opts.Text(row.Name)
+		value := strings.Join(opts.Values(row), "\n")
 		if value != "" && row.Value == "FILE" {
 			if value, err = filepath.Abs(value); err != nil {
 				return fmt.Errorf("%s: %w", opts.Source(row.Name), err)

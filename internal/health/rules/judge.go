@@ -21,6 +21,8 @@ const (
 	// death.
 	ConfirmTimeout     = time.Second
 	LongConfirmTimeout = 3 * time.Second
+	// StoppedLimit is how long after the server did not run for a time connections count as Disconnect.Stopped.
+	StoppedLimit = 10 * time.Second
 	// LateHeartbeatLimit is how late the heartbeat after a closed connection may be, if the agent
 	// may not detect at once that the connection closed.
 	LateHeartbeatLimit = 2 * time.Second
@@ -103,6 +105,9 @@ func ClosureOf(d lease.Disconnect, together int, lateAt time.Time) lease.Closure
 	}
 	c.Confirm = LongConfirmTimeout
 	switch {
+	case d.Stopped:
+		c.Confirm = max(LongConfirmTimeout, d.Every+LateHeartbeatLimit)
+		c.Why = "the server itself did not run before"
 	case !d.Due.IsZero():
 		c.Confirm = max(LongConfirmTimeout, d.Due.Add(LateHeartbeatLimit).Sub(d.At))
 		c.Why = "it may notice that only when its next heartbeat is due"

@@ -168,6 +168,8 @@ func TestCloses(t *testing.T) {
 		{"the server was late long before", lease.Disconnect{Peer: true}, 1, at(-3), ConfirmTimeout, ""},
 		{"the server was late since", lease.Disconnect{Peer: true}, 1, at(0.5), LongConfirmTimeout, "the server itself was slow"},
 		{"it would notice soon", lease.Disconnect{Peer: true, Due: at(0.5)}, 1, time.Time{}, LongConfirmTimeout, "it may notice that only when its next heartbeat is due"},
+		{"after the server did not run", lease.Disconnect{Peer: true, Stopped: true, Every: 5 * time.Second}, 1, time.Time{}, 5*time.Second + LateHeartbeatLimit, "the server itself did not run before"},
+		{"after that, with a short period", lease.Disconnect{Peer: true, Stopped: true, Every: time.Second / 2}, 1, time.Time{}, LongConfirmTimeout, "the server itself did not run before"},
 		{"it would notice at the end of its period", lease.Disconnect{Peer: true, Due: at(5)}, 1, time.Time{}, 5*time.Second + LateHeartbeatLimit, "it may notice that only when its next heartbeat is due"},
 		{"it should have noticed", lease.Disconnect{Peer: true, Due: at(-50)}, 1, time.Time{}, LongConfirmTimeout, "it may notice that only when its next heartbeat is due"},
 		{"timed out", lease.Disconnect{}, 1, time.Time{}, 0, ""},

@@ -242,7 +242,7 @@ func (t *Traffic) end(forwarded bool, now time.Time) *lease.Disconnect {
 	if indirect && now.Sub(t.lastBeat) > t.nextBeat+t.nextBeat/2 {
 		peer = false
 	}
-	d := &lease.Disconnect{Run: t.key.run, Attempt: t.key.attempt, Owner: t.owner, At: now, Peer: peer, Indirect: indirect, Forwarded: forwarded}
+	d := &lease.Disconnect{Every: t.nextBeat, Run: t.key.run, Attempt: t.key.attempt, Owner: t.owner, At: now, Peer: peer, Indirect: indirect, Forwarded: forwarded}
 	if !t.named {
 		d.Due = t.lastBeat.Add(t.nextBeat)
 	}
