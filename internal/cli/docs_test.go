@@ -6,13 +6,16 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"stint.dev/stint/internal/cli/agentcmd"
 	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/configfile"
 	"stint.dev/stint/internal/cli/example"
 	"stint.dev/stint/internal/cli/exitcode"
 	"stint.dev/stint/internal/cli/manual"
@@ -118,6 +121,39 @@ func TestConfigurationDoc(t *testing.T) {
 	for effect, before := range map[option.Effect]string{option.Shapes: "decides how the job runs: ", option.Describes: "in the environment or a file, of ", option.Connects: "wherever it comes from, of "} {
 		if want := before + strings.TrimPrefix(names[effect], ", "); !strings.Contains(text, want) {
 			t.Errorf("docs/configuration.md does not say %q", want)
+		}
+	}
+}
+
+// The configuration file of the packages has no mistakes with its lines taken out of the comments.
+func TestConfigurationOfPackages(t *testing.T) {
+	sample, err := os.ReadFile("../../deploy/packages/agent.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := regexp.MustCompile(`(?m)^#([a-z-]+ = )`).ReplaceAll(sample, []byte("$1"))
+	file := filepath.Join(t.TempDir(), "agent.conf")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int{"../../deploy/packages/agent.conf": 0, file: 2} {
+		files := configfile.Paths(func(string) string { return name }, "")
+		files.Read(time.Minute)
+		if wrong := files.Keep(agentcmd.FileRows); len(wrong) > 0 {
+			t.Error(wrong)
+		}
+		found := 0
+		for _, o := range agentcmd.RunRows() {
+			values, _ := files[0].Settings(o)
+			found += len(values)
+			for _, v := range values {
+				if o.Check != nil && o.Check(v.Text) != nil {
+					t.Errorf("%s: %v", v.Place, o.Check(v.Text))
+				}
+			}
+		}
+		if found != want {
+			t.Errorf("%s sets %d options, want %d", name, found, want)
 		}
 	}
 }

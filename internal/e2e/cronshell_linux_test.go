@@ -34,7 +34,7 @@ func cronShell(t *testing.T, program string) string {
 func asCron(t *testing.T, h *host, shell, stdin string, env []string, args ...string) (printed string, end syscall.WaitStatus) {
 	t.Helper()
 	cmd := h.command(shell, args...)
-	cmd.Env = append([]string{"HOME=/", "PATH=/usr/bin:/bin", "SHELL=" + shell}, env...)
+	cmd.Env = append([]string{"HOME=/", "PATH=/usr/bin:/bin", "SHELL=" + shell, "STINT_CONFIG=/dev/null"}, env...)
 	cmd.Dir = "/"
 	cmd.Stdin = strings.NewReader(stdin)
 	r, w, err := os.Pipe()
@@ -63,6 +63,7 @@ func TestCronShellIsTransparent(t *testing.T) {
 	if err := os.WriteFile(notADirectory, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	files := writeFiles(t, "key", "sevrer = x\nlabel = foo\nnothing\n", "limit", "memory-limit = plenty\n")
 	jobs := []struct{ name, stdin, text string }{
 		{"output in order", "", "i=0; while [ $i -lt 50 ]; do echo out $i; echo err $i >&2; i=$((i+1)); done"},
 		{"stdin", "line 1\nline 2", "cat; echo; exit 3"},
@@ -86,6 +87,9 @@ func TestCronShellIsTransparent(t *testing.T) {
 		"a directory that is none": {"STINT_STATE=" + notADirectory},
 		"a directory in it":        {"STINT_STATE=" + notADirectory + "/state"},
 		"a limit of no job":        {"STINT_DIR=/nowhere/at/all"},
+		"a mistake in a file":      {"STINT_CONFIG=" + filepath.Join(files, "key"), "STINT_SERVER=http://127.0.0.1:1"},
+		"a wrong limit in a file":  {"STINT_CONFIG=" + filepath.Join(files, "limit")},
+		"a file that is none":      {"STINT_CONFIG=/dev/zero", "STINT_SERVER=http://127.0.0.1:1"},
 	}
 	for state, env := range states {
 		t.Run(state, func(t *testing.T) {
