@@ -272,6 +272,16 @@ func (w *wire) carry(from, to net.Conn) {
 // repair lets new connections pass, and resets the old ones, as networks do.
 func (w *wire) repair() {
 	w.cut.Store(false)
+	w.reset()
+}
+
+// drop closes all connections, and lets no other pass until repair.
+func (w *wire) drop() {
+	w.cut.Store(true)
+	w.reset()
+}
+
+func (w *wire) reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.open {
