@@ -2,6 +2,7 @@
 //   STINT_BIN=../bin/stint npm run e2e [part of a test's name]
 // Needs Chromium: CHROMIUM names it, else it is looked for where Debian puts it.
 import { definitions } from './definitions.mjs'
+import { deletion } from './delete.mjs'
 import { details } from './details.mjs'
 import { hard } from './hard.mjs'
 import { live } from './live.mjs'
@@ -19,7 +20,7 @@ const world = await setup()
 let failed = 0
 let passed = 0
 try {
-  for (const [name, test] of Object.entries({ ...tests, ...pages, ...hard, ...live, ...runpage, ...overview, ...details, ...definitions, ...schedule, ...queue, ...submit })) {
+  for (const [name, test] of Object.entries({ ...tests, ...pages, ...hard, ...live, ...runpage, ...overview, ...details, ...definitions, ...schedule, ...queue, ...submit, ...deletion })) {
     if (!name.includes(wanted)) continue
     const started = Date.now()
     const page = await world.open()
