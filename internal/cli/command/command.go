@@ -127,6 +127,11 @@ func EachServer(opts *option.Set, version string) (all []*client.Client, err err
 	if err != nil {
 		return nil, err
 	}
+	return ConnectEach(opts, token, version)
+}
+
+// ConnectEach is EachServer with a token that is no option.
+func ConnectEach(opts *option.Set, token, version string) (all []*client.Client, err error) {
 	good, err := addresses(opts)
 	for _, one := range good {
 		c, cerr := connect(opts, []string{one}, token, version, "")

@@ -33,7 +33,8 @@ func Command(c *command.Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "health [flags]", Short: "Ask the server whether it can do its work", Args: command.NoArgs,
 		Long: `Ask the server whether it can do its work (GET /readyz, which needs no token), for scripts and
-the health checks of containers: exit code 0 if it can, 1 and the reason if not.
+the health checks of containers: exit code 0 if it can, 1 and the reason if not. Of several
+addresses it asks all, and each must be ready.
 
 In the environment of a server, and without --server and STINT_SERVER, it asks the server at STINT_LISTEN on
 this host, over TLS if STINT_TLS_CERT is set.`,
@@ -46,21 +47,21 @@ this host, over TLS if STINT_TLS_CERT is set.`,
 		if err := p.Resolve(opts); err != nil {
 			return err
 		}
-		server, err := p.client(opts)
+		servers, err := p.clients(opts)
 		if err != nil {
 			return err
 		}
-		defer server.Close()
-		return p.ask(ctx, server)
+		return p.askAll(ctx, servers)
 	}
 	return cmd
 }
 
-// client makes the client of the server that is asked.
-func (p *program) client(opts *option.Set) (*client.Client, error) {
+// clients makes a client for each address that is asked.
+func (p *program) clients(opts *option.Set) ([]*client.Client, error) {
 	listen := p.Getenv("STINT_LISTEN")
 	if opts.Given("server") && opts.File("server") == "" || listen == "" {
-		return command.Connect(opts, "", p.Version, "")
+		p.WarnOfAddresses(opts)
+		return command.ConnectEach(opts, "", p.Version)
 	}
 	host, err := local(listen)
 	if err != nil {
@@ -72,7 +73,8 @@ func (p *program) client(opts *option.Set) (*client.Client, error) {
 		// sent, and the answer is worth one bit.
 		o.URL, o.TLS = "https://"+host, &tls.Config{InsecureSkipVerify: true}
 	}
-	return client.New(o)
+	c, err := client.New(o)
+	return []*client.Client{c}, err
 }
 
 // local returns the address at which programs on the same host reach a listener.
@@ -88,6 +90,22 @@ func local(listen string) (string, error) {
 		host = "::1"
 	}
 	return net.JoinHostPort(host, port), nil
+}
+
+// askAll asks each server. It prints why some are not ready, and returns the last of these errors.
+func (p *program) askAll(ctx context.Context, servers []*client.Client) (last error) {
+	for _, server := range servers {
+		err := p.ask(ctx, server)
+		server.Close()
+		if err == nil {
+			continue
+		}
+		if last != nil {
+			p.Say("%v", last)
+		}
+		last = err
+	}
+	return last
 }
 
 // ask prints that the server is ready, or returns why it is not.

@@ -95,6 +95,35 @@ func TestHealthInTheServersEnvironment(t *testing.T) {
 	}
 }
 
+// Each of several servers must be ready, and those that are not are named.
+func TestHealthOfSeveralServers(t *testing.T) {
+	ready := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		clitest.Answer(t, w, api.ServerStatus{Status: "ok", Version: "v1"})
+	}))
+	defer ready.Close()
+	for servers, failed := range map[string]string{
+		ready.URL: "", ready.URL + "," + ready.URL + "/": "",
+		"http://127.0.0.1:1," + ready.URL:                    "127.0.0.1:1",
+		ready.URL + ",http://127.0.0.1:1":                    "127.0.0.1:1",
+		"http://127.0.0.1:1,http://127.0.0.1:2," + ready.URL: "127.0.0.1:1 127.0.0.1:2",
+	} {
+		console, printed := clitest.Console(t, func(string) string { return "" })
+		cmd := newCommand(console)
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		cmd.SetArgs([]string{"--server", servers})
+		err := cmd.ExecuteContext(t.Context())
+		stdout, stderr := printed()
+		if (err == nil) != (failed == "") || !strings.Contains(stdout, ready.URL+" is ready") {
+			t.Errorf("%s: %v, %q", servers, err, stdout)
+		}
+		for _, address := range strings.Fields(failed) {
+			if !strings.Contains(stderr+err.Error(), address) {
+				t.Errorf("%s: %s is not named in %q, %v", servers, address, stderr, err)
+			}
+		}
+	}
+}
+
 func TestLocal(t *testing.T) {
 	for listen, want := range map[string]string{
 		"127.0.0.1:7846": "127.0.0.1:7846", "0.0.0.0:1": "127.0.0.1:1", ":2": "127.0.0.1:2", "[::]:3": "[::1]:3", "[fe80::1]:4": "[fe80::1]:4", "db.example.org:5": "db.example.org:5",
