@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
@@ -116,6 +117,36 @@ func TestUnusableDirectory(t *testing.T) {
 		} else {
 			t.Log(err)
 		}
+	}
+}
+
+// What a person can do about a database that is damaged or in use is in the error, and no advice that does not help.
+func TestAdviceAboutTheDatabase(t *testing.T) {
+	damaged := t.TempDir()
+	if err := os.WriteFile(filepath.Join(damaged, "stint.db"), []byte(strings.Repeat("garbage", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := store.Open(t.Context(), store.Options{Dir: damaged})
+	if err == nil || !strings.Contains(err.Error(), "check --rebuild") || strings.Contains(err.Error(), "right to write") {
+		t.Errorf("a damaged database: %v", err)
+	}
+	name := "file:" + filepath.Join(t.TempDir(), "x.db") + "?_pragma=busy_timeout(0)"
+	var connections [2]*sql.DB
+	for i := range connections {
+		if connections[i], err = sql.Open("sqlite", name); err != nil {
+			t.Fatal(err)
+		}
+		defer connections[i].Close()
+		connections[i].SetMaxOpenConns(1)
+	}
+	if _, err := connections[0].Exec("BEGIN EXCLUSIVE"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := connections[1].Exec("CREATE TABLE t (a)"); !strings.Contains(db.Advice(err), "another program") {
+		t.Errorf("a database in use: %v, %q", err, db.Advice(err))
+	}
+	if got := db.Advice(os.ErrPermission); got != "" {
+		t.Errorf("another error: %q", got)
 	}
 }
 

@@ -240,6 +240,8 @@ func openFiles(ctx context.Context, dir, name string, beside bool, o Options) (*
 	switch {
 	case errors.As(err, &newer) || errors.As(err, &older):
 		return nil, err
+	case err != nil && db.Advice(err) != "":
+		return nil, datadir.UnusableUntil(dir, err, db.Advice(err))
 	case err != nil:
 		return nil, datadir.Unusable(dir, err)
 	}

@@ -27,7 +27,12 @@ func Make(name string) (dir string, err error) {
 
 // Unusable returns the error of a data directory that cannot be used.
 func Unusable(dir string, err error) error {
-	return fmt.Errorf("data directory %s cannot be used: %w; give this user the right to write there, or choose another with --data", dir, err)
+	return UnusableUntil(dir, err, "give this user the right to write there, or choose another with --data")
+}
+
+// UnusableUntil is Unusable with what to do about the error.
+func UnusableUntil(dir string, err error, advice string) error {
+	return fmt.Errorf("data directory %s cannot be used: %w; %s", dir, err, advice)
 }
 
 // LostDatabaseError is the error of a data directory that has journals and no database.

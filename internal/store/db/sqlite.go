@@ -7,7 +7,7 @@ import (
 	"net/url"
 
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // the driver "sqlite" too
 )
 
 // maxReaders is the number of connections that read; each costs some 3.5 MB. It is more than the reads that
@@ -62,4 +62,26 @@ func readerSettings() url.Values {
 // sqliteName returns the data source name of a file with the settings of a connection.
 func sqliteName(file string, settings url.Values) string {
 	return "file:" + (&url.URL{Path: file}).EscapedPath() + "?" + settings.Encode()
+}
+
+// The primary result codes of SQLite that a person can do something about.
+const (
+	codeBusy       = 5
+	codeCorrupt    = 11
+	codeNoDatabase = 26
+)
+
+// Advice says what to do about an error of SQLite; it is empty for errors of other kinds.
+func Advice(err error) string {
+	var coded *sqlite.Error
+	if !errors.As(err, &coded) {
+		return ""
+	}
+	switch coded.Code() & 0xff { // the rest of an extended code says more about the cause
+	case codeBusy:
+		return "another program has the database open, such as sqlite3 with a transaction: end it"
+	case codeCorrupt, codeNoDatabase:
+		return "the database is damaged: put it back from a backup, or build it anew from the journals with: stint server check --rebuild"
+	}
+	return ""
 }
