@@ -35,6 +35,22 @@ func TestFilesOnADeadFileSystem(t *testing.T) {
 	if got.code != 3 || got.stdout != "out\n" || !strings.Contains(got.stderr, "--tls-ca: read "+dir+"/ca.pem: no answer within 2s; the job runs") {
 		t.Errorf("%+v", got)
 	}
+	// Configuration and token, both of the user, at the same time.
+	configured := h.command(stint, "run", "--server", s.url, "--job", "configured", "--", "sh", "-c", "echo out; exit 3")
+	configured.Env = append(configured.Env, "STINT_CONFIG=", "XDG_CONFIG_HOME="+dir)
+	begun := time.Now()
+	got = finish(t, configured)
+	if place := "stint: " + dir + "/stint/config: no answer within 2s; it is ignored\n"; got.code != 3 || got.stdout != "out\n" || got.stderr != place {
+		t.Errorf("%+v, want %s", got, place)
+	}
+	if took := time.Since(begun); took > 15*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	wantEnd(t, s.ended("configured#1"), job.Failed, job.ExitCode, 3)
+	got = h.run("run", "--server", s.url, "--token-file", filepath.Join(dir, "token"), "--", "sh", "-c", "echo out; exit 3")
+	if got.code != 3 || got.stdout != "out\n" || !strings.Contains(got.stderr, "--token-file: read "+dir+"/token: no answer within 2s; the job runs") {
+		t.Errorf("%+v", got)
+	}
 	run := h.command(stint, "run", "--server", s.url, "--job", "here", "--", "/bin/echo", "out")
 	run.Env = append(run.Env, "PWD="+filepath.Join(dir, "here")) // as the shell knows it
 	if got := finish(t, run); got.code != 0 || got.stdout != "out\n" {

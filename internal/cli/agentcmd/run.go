@@ -148,6 +148,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool, n
 		NoOutputTimeout: opts.Duration("no-output-timeout"), NoProgressTimeout: opts.Duration("no-progress-timeout"), QuitFirst: opts.On("quit-first"), StopGrace: atLeastOneNanosecond(opts.Duration("stop-grace")),
 		HeartbeatPeriod: opts.Duration("heartbeat-period"), SamplePeriod: opts.Duration("sample-period"),
 		FlushTimeout: atLeastOneNanosecond(opts.Duration("flush-timeout")),
+		Token:        strings.TrimSpace(opts.Text("token")), // also where no server is used; see client
 		Notes:        notes,
 		Quiet:        opts.On("quiet"), Stdout: a.Out, Stderr: a.Err,
 		Version: a.version, Host: command.HostName(), BootID: command.BootID(),
@@ -268,7 +269,7 @@ func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) {
 	cfg.ServerURL = address.Join(good)
 }
 
-// client makes the client of the run's server. The token is masked also if no client can be made.
+// client makes the client of the run's server.
 func (a *agentProgram) client(cfg *runConfig, opts *option.Set) (*client.Client, error) {
 	token, err := command.Token(opts)
 	if err != nil {

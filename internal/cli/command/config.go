@@ -94,7 +94,7 @@ func Token(opts *option.Set) (string, error) {
 	path := TokenFile(opts)
 	if path == "" {
 		token := strings.TrimSpace(opts.Text("token")) // a file's last newline is no part of it
-		return token, checkToken(token, opts.Source("token"))
+		return checkedToken(token, opts.Source("token"))
 	}
 	return ReadToken(path, opts.Source("token-file"))
 }
@@ -117,15 +117,15 @@ func ReadToken(path, source string) (string, error) {
 	if token == "" {
 		return "", option.Usagef("%s: there is no token in %s", source, path)
 	}
-	return token, checkToken(token, source)
+	return checkedToken(token, source)
 }
 
-// checkToken refuses a token that no request can have.
-func checkToken(token, source string) error {
+// checkedToken returns a token, or an error for one that no request can have.
+func checkedToken(token, source string) (string, error) {
 	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }) {
-		return option.Usagef("%s: a token has only printable ASCII characters; copy it again", source)
+		return "", option.Usagef("%s: a token has only printable ASCII characters; copy it again", source)
 	}
-	return nil
+	return token, nil
 }
 
 // Exposed says that other users can read the file with the access token that is used; empty if none can.
