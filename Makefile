@@ -39,9 +39,11 @@ programs:
 
 # The agent holds connections of its own, which speak HTTP/1.1: HTTP/2 would be 360 KB that nothing uses. Its TLS is compiled
 # without inlining, which would be 280 KB: it makes one handshake for a job, and ciphers and hashes are in assembly. Neither do
-# commands, definitions and cron expressions need inlining, which is 120 KB: they run once in a process.
+# commands, definitions and cron expressions need inlining, which is 120 KB: they run once in a process; nor does what makes a few
+# requests, which is 120 KB more: HTTP, JSON, templates of help, the install cache.
 AGENT_FLAGS := -tags nethttpomithttp2 $(foreach p,crypto/... github.com/spf13/... github.com/netresearch/... stint.dev/stint/internal/cli/... \
-	stint.dev/stint/internal/definition stint.dev/stint/internal/policy stint.dev/stint/internal/yaml,-gcflags=$(p)=-l)
+	stint.dev/stint/internal/definition stint.dev/stint/internal/policy stint.dev/stint/internal/yaml stint.dev/stint/client/... \
+	stint.dev/stint/internal/agent/cache/... net/... mime/... math/big text/template/... encoding/json encoding/asn1,-gcflags=$(p)=-l)
 
 # Up to date unless a source of the page is newer than the built page.
 UI_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/e2e/*' 2>/dev/null)
