@@ -218,7 +218,7 @@ reproduce: ui ## Build the archive of linux/amd64 twice, in two directories, and
 	@scripts/reproduce
 
 .PHONY: test-packages
-test-packages: ui ## Install, upgrade, remove and purge the packages in roots of their own, and run the images; as root, with mmdebstrap
+test-packages: ui ## Install, upgrade, remove and purge the packages in roots and in a machine with systemd, and run the images; as root, with mmdebstrap and qemu
 	@scripts/test-packages
 
 .PHONY: clean
