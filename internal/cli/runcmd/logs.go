@@ -42,7 +42,7 @@ for any time: stint logs RUN | less.
 		{FlagOnly: true, Name: "stream", Value: "NAME", Help: "only stdout or only stderr"},
 		{FlagOnly: true, Name: "step", Value: "NAME", Help: "only this step, by name or number"},
 		{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print one JSON object a line, with time, stream and number"},
-		{FlagOnly: true, Name: "raw", Kind: option.Switch, Help: "on a terminal, let every control sequence through, not only colours"},
+		{FlagOnly: true, Name: "raw", Kind: option.Switch, Help: "on a terminal, let every control sequence through, not only colors"},
 	}))
 	cmd.RunE = p.WithClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
 		q, err := logQuery(opts)
