@@ -100,14 +100,7 @@ func httpClient(t transport.RoundTripper) *http.Client {
 func (c *Client) URL() string { return c.servers.Base().String() }
 
 // URLs are all addresses of the server, in order of preference.
-func (c *Client) URLs() []string {
-	all := c.servers.All()
-	texts := make([]string, len(all))
-	for i, u := range all {
-		texts[i] = u.String()
-	}
-	return texts
-}
+func (c *Client) URLs() []string { return c.servers.URLs() }
 
 // Installation returns the id of the server's installation, and asks for it if no reply has named it; empty for a server that
 // does not name its own.

@@ -31,6 +31,9 @@ func (c *Client) Claim(ctx context.Context, worker string, r job.ClaimRequest) (
 	if err == nil && reply.ClaimID != r.ClaimID {
 		err = fmt.Errorf("%s answered another request for runs (%s, not %s)", c.URL(), job.Quote(reply.ClaimID), r.ClaimID)
 	}
+	if err == nil {
+		err = c.servers.Named(reply.Server)
+	}
 	if err != nil {
 		return job.ClaimReply{}, err
 	}

@@ -76,7 +76,7 @@ func (s *Servers) Installation() string {
 }
 
 // Identify returns the id of the installation, and asks for it if no reply has named it; empty for servers that do not name
-// theirs.
+// theirs, and where something in between does not pass the question on.
 func (s *Servers) Identify(ctx context.Context) (string, error) {
 	if id := s.Installation(); id != "" {
 		return id, nil
@@ -91,6 +91,9 @@ func (s *Servers) Identify(ctx context.Context) (string, error) {
 	}
 	id, err := readIdentity(resp)
 	if err != nil {
+		if resp.StatusCode >= 400 && resp.StatusCode < 500 {
+			return "", nil
+		}
 		s.NotOfServer(resp)
 		return "", &Error{s.BaseOf(resp).String(), err}
 	}
@@ -221,4 +224,12 @@ func (s *Servers) Learn(resp *http.Response, id string, has bool) error {
 	}
 	s.mu.Unlock()
 	return s.check(i, id)
+}
+
+// Named is Learn from a reply of the address in use.
+func (s *Servers) Named(id string) error {
+	if id == "" || len(s.targets) == 1 {
+		return s.Learn(nil, id, false)
+	}
+	return s.check(s.current(), id)
 }

@@ -80,6 +80,15 @@ func (s *Servers) All() []*url.URL {
 	return all
 }
 
+// URLs returns all addresses as texts, in order of preference.
+func (s *Servers) URLs() []string {
+	texts := make([]string, len(s.targets))
+	for i, t := range s.targets {
+		texts[i] = t.Base.String()
+	}
+	return texts
+}
+
 // BaseOf returns the address that a reply came from.
 func (s *Servers) BaseOf(resp *http.Response) *url.URL { return s.targets[at(resp)].Base }
 
@@ -133,21 +142,35 @@ func (s *Servers) Do(req *http.Request, held bool) (*http.Response, error) {
 		}
 		return resp, nil
 	}
-	var before error
+	var failed []error
 	for tries := 1; ; tries++ {
 		resp, again, err := s.try(req, held)
-		if again = again && tries < len(s.targets) && rewind(req) == nil; !again {
-			if err != nil && before != nil && !errors.Is(err, before) {
-				err = &Error{URL: s.All()[0].String(), Err: fmt.Errorf("%w; and from %w", errors.Unwrap(before), err)}
+		if err != nil {
+			failed = append(failed, err)
+		}
+		if !again || tries == len(s.targets) || rewind(req) != nil {
+			if err != nil {
+				err = all(failed)
 			}
 			return resp, err
 		}
 		if resp != nil {
 			_ = resp.Body.Close() // something else than a server answered
-		} else if before == nil {
-			before = err
 		}
 	}
+}
+
+// all returns the errors of a request at several addresses as one: that of the first with the others.
+func all(failed []error) error {
+	var first *Error
+	if !errors.As(failed[0], &first) || len(failed) == 1 {
+		return failed[len(failed)-1]
+	}
+	err := first.Err
+	for _, other := range failed[1:] {
+		err = fmt.Errorf("%w; nor from %w", err, other)
+	}
+	return &Error{first.URL, err}
 }
 
 // withoutMethod drops the method and address that net/http puts before every error.

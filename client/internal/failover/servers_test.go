@@ -55,6 +55,9 @@ func (h *host) RoundTrip(req *http.Request) (*http.Response, error) {
 	case "502":
 		got()
 		return reply(502, "text/html", "<h1>bad gateway</h1>"), nil
+	case "404":
+		got()
+		return reply(404, "text/plain", "no such page"), nil
 	case "page":
 		got()
 		return reply(200, "text/html", "<h1>log in</h1>"), nil
@@ -303,6 +306,37 @@ func TestADatabaseThatWasReplaced(t *testing.T) {
 	}
 }
 
+// The error of a request names every address that was tried.
+func TestErrorNamesEachAddress(t *testing.T) {
+	s, _ := several(t, "", "", "")
+	_, err := send(t, s, http.MethodPost)
+	var at *Error
+	if want := "connection refused; nor from http://s1/base: connection refused; nor from http://s2/base: connection refused"; !errors.As(err, &at) || at.URL != "http://s0/base" || at.Err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Error("the cause is lost")
+	}
+}
+
+// A worker learns the installation from what it is given.
+func TestNamed(t *testing.T) {
+	s, hosts := several(t, "x", "y")
+	if err := s.Named("x"); err != nil {
+		t.Fatal(err)
+	}
+	hosts[0].is = ""
+	for range 3 {
+		if from, err := send(t, s, http.MethodPost); err == nil {
+			t.Errorf("%s answered", from)
+		}
+	}
+	s, _ = several(t, "x")
+	if err := errors.Join(s.Named("x"), s.Named(""), s.Named("y")); err != nil || s.Installation() != "y" {
+		t.Errorf("%v, %s", err, s.Installation())
+	}
+}
+
 func TestIdentify(t *testing.T) {
 	s, hosts := several(t, "", "x")
 	if id, err := s.Identify(t.Context()); id != "x" || err != nil {
@@ -310,6 +344,10 @@ func TestIdentify(t *testing.T) {
 	}
 	if _, err := s.Identify(t.Context()); err != nil || len(hosts[1].calls) != 1 {
 		t.Errorf("it is asked for again: %q, %v", hosts[1].calls, err)
+	}
+	s, _ = several(t, "404")
+	if id, err := s.Identify(t.Context()); id != "" || err != nil {
+		t.Errorf("where the question is not passed on: %q, %v", id, err)
 	}
 	s, _ = several(t, "page")
 	if _, err := s.Identify(t.Context()); err == nil {
