@@ -79,8 +79,8 @@ type value struct {
 type mistake struct {
 	Place  string `json:"place,omitempty"`
 	Text   string `json:"text"`
-	Effect string `json:"effect"` // what a command does
-	Stops  bool   `json:"stops"`  // it does not start
+	Effect string `json:"effect,omitempty"` // what a command does, unless the text says it
+	Stops  bool   `json:"stops"`            // it does not start
 }
 
 // find reads the configuration of a command.
@@ -121,7 +121,7 @@ func (p *program) find(name string, rows []option.Option) shown {
 	}
 	add(err, effect)
 	if text := command.Exposed(opts); text != "" {
-		add(option.Usagef("%s", text), "it is used")
+		add(option.Usagef("%s", text), "")
 	}
 	for _, o := range rows {
 		if o.Name == "report-to" && opts.Text(o.Name) != "" {
@@ -186,7 +186,10 @@ func (p *program) show(all shown, asJSON bool) error {
 	} else {
 		err = console.WriteAll(p.Out, p.text(all))
 		for _, m := range all.Mistakes {
-			text := m.Text + "; " + m.Effect
+			text := m.Text
+			if m.Effect != "" {
+				text += "; " + m.Effect
+			}
 			if m.Place != "" {
 				text = m.Place + ": " + text
 			}
