@@ -187,6 +187,12 @@ units: ## Start the units of deploy/systemd under a real systemd, in a machine o
 worker-unit: ## Upgrade a worker under ten jobs, of which one runs out of memory, in a Debian machine of mmdebstrap
 	STINT_TEST_UNITS=worker-unit $(GO) test ./internal/e2e -run '^TestWorkerUnitUnderSystemd$$' -v -timeout 20m
 
+.PHONY: first-hour
+first-hour: ui ## Type every command of docs/first-hour.md in an empty Debian machine with the package files; a mail arrives or it fails
+	@packages=$$(mktemp -d) && trap 'rm -rf "$$packages"' EXIT && \
+	VERSION=v0.1.0 OUT=$$packages TARGETS=linux/amd64 PARTS=packages SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) scripts/release >/dev/null && \
+	STINT_TEST_UNITS=first-hour STINT_PACKAGES=$$packages $(GO) test ./internal/e2e -run '^TestFirstHour$$' -v -count 1 -timeout 30m
+
 SOAK ?= 30m
 
 .PHONY: soak

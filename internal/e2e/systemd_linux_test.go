@@ -165,10 +165,10 @@ func findMachine(t *testing.T, target string) machine.Machine {
 	return m
 }
 
-// bootSystemd starts systemd with the files in an image, and reads what the script there printed.
-func bootSystemd(t *testing.T, m machine.Machine, image string, memoryMB int) {
+// bootSystemd starts systemd with the files in an image, and returns what the script there printed.
+func bootSystemd(t *testing.T, m machine.Machine, image string, memoryMB int) (console string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
 	out, err := m.Boot(ctx, image, "/usr/lib/systemd/systemd", memoryMB)
 	if err != nil {
@@ -178,4 +178,5 @@ func bootSystemd(t *testing.T, m machine.Machine, image string, memoryMB int) {
 		t.Errorf("the machine printed:\n%s", out)
 	}
 	t.Logf("%d checks", strings.Count(out, "\nok: "))
+	return out
 }
