@@ -238,3 +238,22 @@ func TestBadge(t *testing.T) {
 		}
 	}
 }
+
+// The first response has rates too, since the start of the server: whoever opens the page first does not read
+// that nothing arrives.
+func TestFirstRatesOfTheFleet(t *testing.T) {
+	c := newClock()
+	l := start(t, server.Config{Now: c.now})
+	s := newSketch(t, "j", nil).command()
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	c.add(10 * time.Second)
+	var f struct {
+		Ingest struct {
+			BytesPerSecond float64 `json:"bytes_per_second"`
+		}
+	}
+	l.get("/api/v1/fleet").ok(t, &f)
+	if want := float64(len(s.bytes())) / 10; f.Ingest.BytesPerSecond != want {
+		t.Errorf("%g bytes a second, want %g", f.Ingest.BytesPerSecond, want)
+	}
+}

@@ -34,7 +34,7 @@ type (
 		LastHeartbeatAt *time.Time `json:"last_heartbeat_at"`
 	}
 	fleetIngest struct {
-		BytesPerSecond      float64 `json:"bytes_per_second" doc:"Journal bytes that this server received, since the previous response."`
+		BytesPerSecond      float64 `json:"bytes_per_second" doc:"Journal bytes that this server received, since the previous response, or its start."`
 		HeartbeatsPerSecond float64 `json:"heartbeats_per_second"`
 	}
 )
@@ -42,7 +42,7 @@ type (
 // fleet keeps the last response, to compute rates, and to reuse it for fleetInterval.
 type fleet struct {
 	mu     sync.Mutex
-	at     time.Time
+	at     time.Time // of the answer; of the server's start while there is none
 	answer fleetAnswer
 	agents map[string]agentRate
 	bytes  uint64
@@ -89,7 +89,7 @@ func (s *Runs) readFleet(ctx context.Context) (fleetAnswer, error) {
 // update makes a new response.
 func (f *fleet) update(now time.Time, agents []lease.LiveAgent, bytes, beats uint64) {
 	f.answer = fleetAnswer{Agents: len(agents)}
-	if seconds := now.Sub(f.at).Seconds(); f.agents != nil && seconds > 0 {
+	if seconds := now.Sub(f.at).Seconds(); seconds > 0 {
 		f.answer.Ingest = fleetIngest{float64(bytes-f.bytes) / seconds, float64(beats-f.beats) / seconds}
 	}
 	before := f.agents

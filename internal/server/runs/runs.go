@@ -93,4 +93,6 @@ type Runs struct {
 }
 
 // New returns Runs.
-func New(cfg Config) *Runs { return &Runs{Config: cfg, profiles: newProfiles()} }
+func New(cfg Config) *Runs {
+	return &Runs{Config: cfg, profiles: newProfiles(), fleet: fleet{at: cfg.Now()}}
+}

@@ -622,7 +622,7 @@ export interface components {
         FleetIngest: {
             /**
              * Format: double
-             * @description Journal bytes that this server received, since the previous response.
+             * @description Journal bytes that this server received, since the previous response, or its start.
              */
             bytes_per_second: number;
             /** Format: double */
