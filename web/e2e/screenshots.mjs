@@ -28,7 +28,7 @@ async function history() {
       world.run('etl-orders', i > 10 ? 'echo "rows 12500"; echo "psycopg.errors.UndefinedTable: relation orders_tmp does not exist" >&2; exit 3' : orders, '--label', 'team=data'),
     ])
   }
-  for (let i = 0; i < 4; i++) await world.run('train', training(90), '--sample-period', '500ms', '--install', install, '--label', 'model=resnet', '--memory-limit', '512MiB')
+  for (let i = 0; i < 4; i++) await world.run('train', training(90), '--sample-period', '500ms', '--install', install, '--label', 'model=resnet', '--memory-limit', '768MiB')
   await world.run('report', 'echo waiting for the warehouse; sleep 30', '--timeout', '1s')
 }
 
@@ -43,7 +43,7 @@ async function shot(name, path, colorScheme, before = async () => {}) {
 
 try {
   await history()
-  const going = await world.begin('train', training(600), '--sample-period', '500ms', '--install', install, '--label', 'model=resnet', '--memory-limit', '512MiB')
+  const going = await world.begin('train', training(600), '--sample-period', '500ms', '--install', install, '--label', 'model=resnet', '--memory-limit', '768MiB')
   await world.begin('backup', backup(600), '--label', 'site=fra')
   await world.begin('index-search', 'i=0; while [ $i -lt 600 ]; do i=$((i+1)); echo "indexed $((i * 250)) documents"; sleep 0.2; done')
   const live = await world.until(async () => {
@@ -51,13 +51,13 @@ try {
     return run.number === 5 && run.output.lines > 60 ? run : null
   }, 'the training to be under way')
   const seen = (page, text) => page.getByText(text).first().waitFor()
-  const wait = (page) => page.waitForTimeout(6000) // until curves have some length
+  const wait = (page) => page.waitForTimeout(12_000) // until curves have some length, and the server knows rates of the fleet
   await shot('overview', '', 'light', async (page) => (await seen(page, 'Fleet'), await wait(page)))
   await shot('run', 'runs/' + live.id, 'light', async (page) => (await seen(page, /epoch/), await wait(page)))
   await going.ended // it holds on to memory until its limit is reached
   const { outcome } = await world.until(async () => ((await world.last('train')).outcome ? world.last('train') : null), 'the training to end')
   if (outcome.reason !== 'out_of_memory') throw new Error('the training ended otherwise: ' + outcome.message)
-  await shot('run-out-of-memory', 'runs/' + live.id, 'dark', (page) => seen(page, /out of memory|lack of memory/))
+  await shot('run-out-of-memory', 'runs/' + live.id, 'dark', async (page) => (await seen(page, /out of memory|lack of memory/), await page.waitForTimeout(3000))) // its charts appear later
   await shot('job', 'jobs/train', 'light', (page) => seen(page, 'Duration'))
 } finally {
   await world.close(true)

@@ -147,7 +147,7 @@ export async function setup() {
     async close(clean) {
       await browser.close()
       for (const child of children) child.kill('SIGKILL')
-      if (clean) rmSync(dir, { recursive: true, force: true })
+      if (clean) rmSync(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 }) // the jobs of killed agents end a moment later
     },
   }
   const browser = await chromium.launch({

@@ -62,7 +62,7 @@ VARIABLE = [
     (r"\b\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?: UTC)?\b", "<time>"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}(?:-[0-9a-f]{4}){2}-[0-9a-f]{12}\b", "<id>"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}\b", "<id>"),
-    (r"\bstint_\w{20,}", "<token>"),
+    (r"\bstint_[\w-]{20,}", "<token>"),
     (r"\bwhsec_\S+", "<secret>"),
     (r"\b(?:\d+(?:\.\d+)? ?(?:ms|s|m|h|d|min|B|KiB|MiB|GiB|TiB|kB|KB|MB|%)\b ?)+", "<n> "),
     (r"\bin <n>", "in <n>"),
