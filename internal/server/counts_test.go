@@ -239,7 +239,7 @@ func TestBadge(t *testing.T) {
 	}
 }
 
-// The first response has rates too, since the start of the server: whoever opens the page first does not read
+// The first response has rates too, since the start of the server: a person who opens the page first does not read
 // that nothing arrives.
 func TestFirstRatesOfTheFleet(t *testing.T) {
 	c := newClock()
