@@ -118,7 +118,7 @@ format: ## Format the Go files
 	$(TOOL) gofumpt -w $$(git ls-files -co --exclude-standard '*.go')
 
 .PHONY: fuzz
-fuzz: ## Fuzz the journal's readers, masking, the server's fold, its interface, segments, policies, cron expressions, crontabs and error lines, each for FUZZTIME (10s)
+fuzz: ## Fuzz the journal's readers, masking, the server's fold, its interface, segments, policies, cron expressions, crontabs, configuration files and error lines, each for FUZZTIME (10s)
 	@for target in FuzzReader FuzzNext FuzzRecover; do \
 		scripts/fuzz ./journal $$target $(FUZZTIME) || exit 1; done
 	@scripts/fuzz ./internal/agent/redact FuzzStream $(FUZZTIME)
@@ -131,6 +131,7 @@ fuzz: ## Fuzz the journal's readers, masking, the server's fold, its interface, 
 	@scripts/fuzz ./internal/policy FuzzParse $(FUZZTIME)
 	@scripts/fuzz ./internal/schedule FuzzParse $(FUZZTIME)
 	@scripts/fuzz ./internal/crontab FuzzAdopt $(FUZZTIME)
+	@scripts/fuzz ./internal/cli/configfile FuzzParse $(FUZZTIME)
 	@scripts/fuzz ./internal/logs/ending FuzzErrorLine $(FUZZTIME)
 
 N ?= 1000
