@@ -27,11 +27,11 @@ export const deletion = {
   },
 
   async 'an active run and its job cannot be deleted'(page, world) {
-    const job = await world.begin('busy', 'while [ -d . ]; do sleep 0.1; done')
+    const job = await world.begin('cannot-be-deleted', 'while [ -d . ]; do sleep 0.1; done')
     await page.goto('runs/' + job.run.id)
     await seen(page.getByRole('button', { name: 'Cancel' }))
     assert.equal(await page.getByRole('button', { name: 'Delete', exact: true }).count(), 0)
-    await page.goto('jobs/busy')
+    await page.goto('jobs/cannot-be-deleted')
     const button = page.getByRole('button', { name: 'Delete', exact: true })
     await seen(button)
     assert.ok(await button.isDisabled(), 'the job of an active run can be deleted')

@@ -17,6 +17,13 @@ import { tests } from './tests.mjs'
 
 const wanted = process.argv[2] ?? ''
 const world = await setup()
+/** The longest that a test may take: one that waits for ever must not hold up the others. */
+const limit = 240_000
+function bounded(test) {
+  let timer
+  const over = new Promise((_, fail) => (timer = setTimeout(() => fail(new Error(`it has not ended within ${limit / 1000} s`)), limit)))
+  return Promise.race([test, over]).finally(() => clearTimeout(timer))
+}
 let failed = 0
 let passed = 0
 try {
@@ -25,7 +32,7 @@ try {
     const started = Date.now()
     const page = await world.open()
     try {
-      await test(page, world)
+      await bounded(test(page, world))
       const noise = world.complaints(page)
       if (noise.length > 0) throw new Error('the browser complained: ' + noise.join('; '))
       passed++

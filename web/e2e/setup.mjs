@@ -44,24 +44,30 @@ export async function setup() {
       world.server.child.kill('SIGTERM')
       await world.server.ended
     },
-    /** Runs a job to its end and answers its newest run. */
-    async run(job, script, ...flags) {
-      const going = start(['run', '--quiet', '--job', job, ...flags, '-c', script])
-      await going.ended
-      return world.last(job)
-    },
+    /** Runs a job to its end and answers its run. */
+    run: (job, script, ...flags) => world.runWith({}, job, script, ...flags),
     /** Starts a job that goes on; answers its run once the server knows it. */
     async begin(job, script, ...flags) {
-      const going = start(['run', '--quiet', '--job', job, ...flags, '-c', script])
-      const run = await until(() => world.last(job), `run of ${job}`, () => going.stderr())
+      const id = uuid() // the job may have other runs
+      const going = start(['run', '--quiet', '--run-id', id, '--job', job, ...flags, '-c', script])
+      const run = await until(() => world.find(id), `run of ${job}`, () => going.stderr())
       return { run, ...going }
+    },
+    /** Answers a run; null while the server does not know it. */
+    async find(id) {
+      const res = await fetch(`${base}api/v1/runs/${id}`)
+      return res.ok ? res.json() : null
     },
     async last(job) {
       const res = await fetch(`${base}api/v1/runs?limit=1&job=${encodeURIComponent(job)}`)
       return (await res.json()).runs[0]
     },
-    /** Starts a job in an environment of its own and waits for its end. */
-    runWith: (more, job, script, ...flags) => start(['run', '--quiet', '--job', job, ...flags, '-c', script], more).ended.then(() => world.last(job)),
+    /** Runs a job in an environment of its own to its end and answers its run. */
+    async runWith(more, job, script, ...flags) {
+      const id = uuid()
+      await start(['run', '--quiet', '--run-id', id, '--job', job, ...flags, '-c', script], more).ended
+      return world.find(id)
+    },
     /** Another server on a directory of its own, which can be stopped and started with other flags. */
     async other(name, ...flags) {
       const itsPort = await freePort()
