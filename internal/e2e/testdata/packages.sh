@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs in a Debian machine whose first process is systemd: installs the packages in /dist, starts what they have, upgrades them
-# under running jobs, removes and purges them. Two certificates are in /src. Each check prints one line.
+# under running jobs, removes and purges them. Two certificates are in /src.
 exec >/dev/console 2>&1
 export PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin HOME=/root DEBIAN_FRONTEND=noninteractive TERM=dumb
 # They say whose a connection is, so that root needs no token.
@@ -14,33 +14,8 @@ fail() {
 	systemctl poweroff -ff
 	exit 1
 }
-# check NAME COMMAND…: the command succeeds; refute: it fails.
-check() {
-	name=$1
-	shift
-	if out=$("$@" 2>&1); then echo "ok: $name"; else fail "$name: exit $?: $out"; fi
-}
-refute() {
-	name=$1
-	shift
-	if out=$("$@" 2>&1); then fail "$name: $out"; else echo "ok: $name"; fi
-}
-# is NAME WANT GOT: the same text; has NAME PATTERN TEXT: a line of the text matches.
-is() { if [ "$2" = "$3" ]; then echo "ok: $1"; else fail "$1: got '$3', want '$2'"; fi; }
-has() { if echo "$3" | grep -qE -- "$2"; then echo "ok: $1"; else fail "$1: nothing like '$2' in: $3"; fi; }
-# within NAME COMMAND…: the command succeeds within some minutes.
-within() {
-	name=$1 i=0
-	shift
-	until out=$("$@" 2>&1); do
-		i=$((i + 1))
-		if [ $i -gt 120 ]; then fail "$name, for long: $out"; fi
-		sleep 1
-	done
-	echo "ok: $name"
-}
+. /src/checks.sh
 property() { systemctl show -P "$1" "${2:-stint-server}"; }
-token() { stint token create "$@" --json | sed -n 's/.*"token": *"\([^"]*\)".*/\1/p'; }
 drop_in() { mkdir -p "/etc/systemd/system/$1.d" && printf "$2" >"/etc/systemd/system/$1.d/override.conf"; } # as systemctl edit
 agents() { pgrep -f '^/?[a-z/]*stint-agent (attempt|run) ' | sort | tr '\n' ' '; }
 
@@ -90,17 +65,18 @@ export STINT_TOKEN
 check "it is valid" stint runs
 check "stop the server" systemctl stop stint-server
 is "it ended cleanly" "success 0 inactive" "$(property Result) $(property ExecMainStatus) $(property ActiveState)"
-check "a token is made without the server" sh -c 'stint token create --data /var/lib/stint-server --name hosts --scope agent --json | sed -n "s/.*\"token\": *\"\([^\"]*\)\".*/\1/p" >/root/agent'
+agent=$(token --data /var/lib/stint-server --name hosts --scope agent)
+has "a token is made without the server" '^stint_' "$agent"
 check "the server starts again" systemctl start stint-server
 is "all data is its own" "" "$(find /var/lib/stint-server ! -user stint)"
 
 echo "--- jobs of systemd"
-printf 'STINT_SERVER=%s\nSTINT_TOKEN=%s\nSTINT_TLS_CA=%s\n# edited by the administrator\n' "$STINT_SERVER" "$(cat /root/agent)" "$STINT_TLS_CA" >>/etc/stint/agent.env
+printf 'STINT_SERVER=%s\nSTINT_TOKEN=%s\nSTINT_TLS_CA=%s\n# edited by the administrator\n' "$STINT_SERVER" "$agent" "$STINT_TLS_CA" >>/etc/stint/agent.env
 printf '#!/bin/sh\necho tick\nsleep 5\n' >/etc/stint/jobs/tick
 cat >/etc/stint/jobs/long <<-'END'
 	#!/bin/sh
 	trap 'echo stopped in order; exit 3' TERM
-	while [ ! -e /root/go ]; do sleep 1; done
+	while [ ! -e /run/go ]; do sleep 1; done
 END
 chmod 0755 /etc/stint/jobs/*
 drop_in stint-job@tick.timer '[Timer]\nOnCalendar=\nOnCalendar=*:*:0/30\n'
@@ -114,10 +90,11 @@ running() { stint runs --state running --job "$1" | grep -q "$1#"; }
 within "it runs" running long
 
 echo "--- a worker"
-check "its token" sh -c 'stint token create --name worker --scope worker --worker machine --json | sed -n "s/.*\"token\": *\"\([^\"]*\)\".*/\1/p" >/etc/stint/worker.token'
+token --name worker --scope worker --worker machine >/etc/stint/worker.token
+has "its token" '^stint_' "$(cat /etc/stint/worker.token)"
 printf 'STINT_SERVER=%s\nSTINT_TLS_CA=%s\nSTINT_ALLOW_COMMANDS=1\n' "$STINT_SERVER" "$STINT_TLS_CA" >/etc/stint/worker.env
 check "start it" systemctl enable --now stint-worker
-check "a run for it" stint submit --job queued -- sh -c 'while [ ! -e /root/go ]; do sleep 1; done; exit 5'
+check "a run for it" stint submit --job queued -- sh -c 'while [ ! -e /run/go ]; do sleep 1; done; exit 5'
 within "it runs" running queued
 
 echo "--- upgrade"
@@ -139,7 +116,7 @@ echo "--- stop"
 check "stop the job" systemctl stop stint-job@long
 has "it ended in order" "^stopped in order$" "$(stint logs long#1)"
 is "with its own code" "exit-code 3" "$(property Result stint-job@long) $(property ExecMainStatus stint-job@long)"
-touch /root/go
+touch /run/go
 timeout 120 stint wait queued#1 >/dev/null 2>&1
 is "the worker's job ended with its code" 5 $?
 begun=$(date +%s)

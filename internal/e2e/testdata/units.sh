@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # Runs in a machine whose first process is systemd: installs the units as their comments say,
-# and looks at what systemd makes of them. /src is the checkout. Each check prints one line.
+# and looks at what systemd makes of them. /src is the checkout.
 exec >/dev/console 2>&1
 /bin/busybox --install -s /bin
 export PATH=/usr/local/bin:/usr/local/sbin:/bin HOME=/root
@@ -19,30 +19,7 @@ fail() {
 		poweroff -f
 	fi
 }
-# check NAME COMMAND…: the command succeeds.
-check() {
-	local name=$1
-	shift
-	if out=$("$@" 2>&1); then echo "ok: $name"; else fail "$name: exit $?: $out"; fi
-}
-# is NAME WANT GOT: the same text.
-is() { if [ "$2" = "$3" ]; then echo "ok: $1"; else fail "$1: got '$3', want '$2'"; fi; }
-# has NAME PATTERN TEXT: a line of the text matches.
-has() { if echo "$3" | grep -qE -- "$2"; then echo "ok: $1"; else fail "$1: nothing like '$2' in: $3"; fi; }
-# within NAME COMMAND…: the command succeeds within a minute and a half.
-within() {
-	local name=$1 i=0
-	shift
-	until out=$("$@" 2>&1); do
-		i=$((i + 1))
-		if [ $i -gt 60 ]; then
-			fail "$name, for long: $out"
-			return
-		fi
-		sleep 1
-	done
-	echo "ok: $name"
-}
+. /src/checks.sh
 # form NAME: all lines of the server so far have the form of its log.
 form() { is "$1" "" "$(log | grep -vE '^time=[^ ]+ level=(INFO|WARN|ERROR) msg=' | head -5)"; }
 property() { systemctl show -P "$1" "${2:-stint-server}"; }

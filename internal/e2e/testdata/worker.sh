@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs in a machine whose first process is systemd: installs a server and a worker of the user batch as the
 # comments of their units say, upgrades the worker under ten running jobs, lets one of them run out of memory, and looks at
-# what becomes of the others. /src is the checkout. Each check prints one line.
+# what becomes of the others. /src is the checkout.
 exec >/dev/console 2>&1
 export PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin HOME=/root
 cd /src || exit 1
@@ -16,31 +16,12 @@ fail() {
 	systemctl poweroff -ff
 	exit 1
 }
-# check NAME COMMAND…: the command succeeds.
-check() {
-	name=$1
-	shift
-	if out=$("$@" 2>&1); then echo "ok: $name"; else fail "$name: exit $?: $out"; fi
-}
-# is NAME WANT GOT: the same text.
-is() { if [ "$2" = "$3" ]; then echo "ok: $1"; else fail "$1: got '$3', want '$2'"; fi; }
-# within NAME COMMAND…: the command succeeds within some minutes.
-within() {
-	name=$1 i=0
-	shift
-	until out=$("$@" 2>&1); do
-		i=$((i + 1))
-		if [ $i -gt 120 ]; then fail "$name, for long: $out"; fi
-		sleep 1
-	done
-	echo "ok: $name"
-}
+. /src/checks.sh
 property() { systemctl show -P "$1" stint-worker@batch; }
 # The agents of the worker, without the worker itself.
 agents() { pgrep -f '^stint-agent attempt ' | sort | tr '\n' ' '; }
 # value RUN NAME: a value of the document of a run.
 value() { stint show "$1" --json | sed -n "s/^ *\"$2\": \"\\{0,1\\}\\([^\",]*\\).*/\\1/p" | head -1; }
-token() { stint token create "$@" --json | sed -n 's/.*"token": *"\([^"]*\)".*/\1/p'; }
 
 sed -n '/Install:$/,/^# Options/s/^#   //p' deploy/systemd/stint-server.service >/tmp/install
 check "install the server" sh -e /tmp/install
