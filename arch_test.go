@@ -55,7 +55,7 @@ var table = []row{
 	{"internal/agent/notify", "internal/agent/bounded internal/agent/text", "golang.org/x/sys", "a socket and the words on it; knows nothing of runs"},
 	{"internal/agent/overlap", "job internal/agent/bounded internal/agent/filelock internal/agent/process/member internal/agent/process/procfs internal/agent/signals internal/agent/spool/owner internal/agent/statedir", "", "tickets with locks, and the wait for a turn; where skipped starts are noted is a function"},
 	{"internal/agent/permit", "client job internal/agent/delivery internal/clock", "", "one question to the server, and how long its answer holds; it starts nothing"},
-	{"internal/agent/process", "job internal/agent/bounded internal/agent/process/children internal/agent/process/contain internal/agent/process/member internal/agent/process/procfs internal/agent/process/watch", "golang.org/x/sys", "system calls and facts about an ending"},
+	{"internal/agent/process", "job internal/typo internal/agent/bounded internal/agent/process/children internal/agent/process/contain internal/agent/process/member internal/agent/process/procfs internal/agent/process/watch", "golang.org/x/sys", "system calls and facts about an ending"},
 	{"internal/agent/process/children", "internal/agent/process/member internal/agent/process/procfs", "golang.org/x/sys", "one registry per process: who makes a child, who waits for it, whose an orphan is"},
 	{"internal/agent/process/contain", "job internal/agent/filelock internal/agent/process/children internal/agent/process/member internal/agent/process/procfs", "golang.org/x/sys", "cgroups and facts of the kernel; the group that is contained is an interface"},
 	{"internal/agent/process/member", "internal/agent/process/procfs", "golang.org/x/sys", "what identifies a process: facts of the kernel, and a signal to exactly that one"},
@@ -87,6 +87,7 @@ var table = []row{
 	{"internal/band", "job", "", "pure: figures of good runs in, what is usual out"},
 	{"internal/lease", "job internal/index internal/outbox", "", "pure: heartbeats and times in, evidence and verdicts out"},
 	{"internal/outbox", "job job/api", "", "pure: a run and its events in, entries of the outbox out"},
+	{"internal/typo", "", "", "names that are like a mistyped one; knows nothing of Stint"},
 	{"internal/periodic", "", "", "pauses between rounds, and what the log says of them; knows nothing of Stint"},
 	{"internal/heap", "internal/periodic", "", "how often the server collects garbage: no part of it decides"},
 	{"internal/logs", "job journal internal/index internal/query", "", "a log needs blocks, and no HTTP"},
@@ -168,7 +169,7 @@ var table = []row{
 	{"internal/worker", "job internal/agent/bounded internal/agent/filelock internal/clock internal/agent/process/children internal/agent/process/member internal/agent/process/procfs internal/agent/spool internal/agent/statedir", "github.com/google/uuid golang.org/x/sys", "takes runs and starts agents; what an agent does, and which server it is, others know"},
 
 	{"internal/cli/option", "", "github.com/spf13/pflag", "options: flag, environment and help from one row"},
-	{"internal/cli/configfile", "internal/agent/bounded internal/cli/option", "", "configuration files of agents and clients; the waits for them are limited"},
+	{"internal/cli/configfile", "internal/agent/bounded internal/cli/option internal/typo", "", "configuration files of agents and clients; the waits for them are limited"},
 	{"internal/cli/console", "job internal/agent/sink", "golang.org/x/term golang.org/x/sys golang.org/x/text", "tables, colours and progress for people; how wide a text is says a table of Unicode"},
 	{"internal/cli/clitest", "internal/cli/configfile internal/cli/console", "github.com/spf13/cobra", "runs commands, for tests"},
 	{"internal/cli/await", "job client internal/agent/exit internal/cli/console", "", "waits for runs over the API; the exit codes are those of the agent"},
@@ -256,7 +257,7 @@ func TestImportTable(t *testing.T) {
 // layers are the packages from the lowest layer up. A package imports those of lower layers
 // only, so that there is no circle, and a reader of one layer needs none above it.
 var layers = []string{
-	0:  "internal/cli/example client/internal/compress client/internal/failover client/internal/transport/transporttest internal/periodic internal/agent/bounded internal/agent/filelock internal/agent/freespace internal/agent/process/procfs internal/agent/process/terminal internal/agent/redact internal/agent/spool/room internal/agent/statedir internal/agent/text internal/archive internal/bench/loop internal/bench/noop internal/bench/wrapper internal/cli/option internal/clock internal/faulttest internal/faulttest/deadfs internal/faulttest/extreme internal/faulttest/machine internal/faulttest/sequence internal/keep internal/metrics internal/shares internal/store/datadir internal/store/durable internal/store/postgrestest internal/web job",
+	0:  "internal/cli/example client/internal/compress client/internal/failover client/internal/transport/transporttest internal/periodic internal/agent/bounded internal/agent/filelock internal/agent/freespace internal/agent/process/procfs internal/agent/process/terminal internal/agent/redact internal/agent/spool/room internal/agent/statedir internal/agent/text internal/archive internal/bench/loop internal/bench/noop internal/bench/wrapper internal/cli/option internal/clock internal/faulttest internal/faulttest/deadfs internal/faulttest/extreme internal/faulttest/machine internal/faulttest/sequence internal/keep internal/metrics internal/shares internal/store/datadir internal/store/durable internal/store/postgrestest internal/typo internal/web job",
 	1:  "client/address client/internal/events client/internal/reply client/internal/transport client/internal/resume internal/access internal/agent/cache internal/agent/environment internal/agent/exit internal/agent/gpu internal/agent/notify internal/agent/process/member internal/agent/retry internal/agent/signals internal/agent/sink internal/agent/spool/disk internal/band internal/cli/configfile internal/demo internal/faulttest/printer internal/heap internal/jobname internal/queue internal/store/beatlog internal/store/db internal/store/secretkey internal/store/segment internal/schedule internal/yaml job/api job/ref journal",
 	2:  "client internal/crontab internal/bench/fleet internal/agent/process/children internal/agent/spool/owner internal/agent/spool/segment internal/cli/console internal/index internal/outbox internal/policy internal/store/plantest internal/due",
 	3:  "client/lists internal/cli/await internal/agent/overlap internal/cli/systemlog internal/cli/exitcode client/deletion client/schedules internal/cli/clitest internal/demo/tour internal/e2e internal/agent/process/contain internal/agent/spool internal/calendar internal/definition internal/lease internal/notify/message internal/notify/quiet internal/query",

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stint.dev/stint/internal/typo"
 	"stint.dev/stint/job"
 )
 
@@ -41,7 +42,7 @@ func (g *Group) explain(r *refusal, s Spec, env []string) *job.StartError {
 	case number == syscall.ENOENT && r.path == program && !strings.Contains(program, "/"):
 		e.Text = "no such program on the PATH"
 		e.Hint = "install it, or give its whole path"
-		if near := nearest(program, programsOn(s.Dir, env)); near != "" {
+		if near := typo.Nearest(program, programsOn(s.Dir, env)); near != "" {
 			e.Hint = "did you mean " + near + "?"
 		}
 	case limit > 0 && (number == syscall.ENOMEM || number == syscall.ENFILE): // v1 answers with ENFILE

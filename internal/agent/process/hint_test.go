@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"pgregory.net/rapid"
-
 	"stint.dev/stint/job"
 )
 
@@ -83,28 +81,6 @@ func TestStartErrorsSayWhatToDo(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestNearest(t *testing.T) {
-	names := []string{"python", "python3", "ls", "make", "perl"}
-	for typed, want := range map[string]string{
-		"pythn": "python", "pyhton": "python", "mkae": "make", "python": "python3", "sl": "ls", "q": "", "terraform": "",
-	} {
-		if got := nearest(typed, names); got != want {
-			t.Errorf("%s: %q, want %q", typed, got, want)
-		}
-	}
-}
-
-func TestDistance(t *testing.T) {
-	word := rapid.StringMatching(`[abc]{0,8}`)
-	rapid.Check(t, func(t *rapid.T) {
-		a, b := word.Draw(t, "a"), word.Draw(t, "b")
-		d := distance(a, b)
-		if d != distance(b, a) || (d == 0) != (a == b) || d > max(len(a), len(b)) {
-			t.Fatalf("distance(%q, %q) = %d", a, b, d)
-		}
-	})
 }
 
 func FuzzInspect(f *testing.F) {

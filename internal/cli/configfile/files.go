@@ -4,13 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/typo"
 )
 
 // HostFile is the configuration of a host.
@@ -189,43 +192,18 @@ func unknown(key string, rows map[string]option.Option) string {
 		return "there is no such key" // it may be a secret
 	}
 	text := fmt.Sprintf("there is no key %q", plain)
-	if near := nearest(plain, rows); near != "" {
+	if near := typo.Nearest(plain, keys(rows)); near != "" {
 		text += "; did you mean " + near + "?"
 	}
 	return text
 }
 
-// nearest returns the key that is least different from a name, by at most 2 letters; empty for none.
-func nearest(name string, rows map[string]option.Option) (near string) {
-	least := 3
-	for other, o := range rows {
-		if d := distance(name, other); o.InFiles() && (d < least || d == least && d < 3 && other < near) {
-			near, least = other, d
+// keys returns the names of the options that a file may have, in order.
+func keys(rows map[string]option.Option) (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		if rows[name].InFiles() {
+			names = append(names, name)
 		}
 	}
-	return near
-}
-
-// distance is the number of letters by which two names differ: added, missing, other, or two exchanged.
-func distance(a, b string) int {
-	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := range len(a) {
-		next := make([]int, len(b)+1)
-		next[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			next[j+1] = min(last[j]+cost, last[j+1]+1, next[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				next[j+1] = min(next[j+1], before[j-1]+1)
-			}
-		}
-		before, last = last, next
-	}
-	return last[len(b)]
+	return names
 }
