@@ -44,7 +44,7 @@ func Actions(ctx context.Context, c *client.Client, q ActionsQuery) (out ActionP
 type AuditEntry struct {
 	ID      int64     `json:"id"`
 	At      time.Time `json:"at"`
-	Who     string    `json:"who"` // empty on a server that asks nobody for a token
+	Who     string    `json:"who"` // empty where the server needs no token
 	Via     string    `json:"via"`
 	Address string    `json:"address"`
 	Action  string    `json:"action"` // method and route, or the command
@@ -83,7 +83,7 @@ type AuditQuery struct {
 
 // Caller is the identity under which the server takes a request.
 type Caller struct {
-	Name     string     `json:"name"`  // empty on a server that asks nobody for a token
+	Name     string     `json:"name"`  // empty where the server needs no token
 	Scope    string     `json:"scope"` // empty if the caller has to log in
 	Via      string     `json:"via"`   // none, token, session or oidc
 	Login    []string   `json:"login"`

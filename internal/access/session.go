@@ -27,7 +27,7 @@ type Login struct {
 type AuditEntry struct {
 	ID      int64     `json:"id"`
 	At      time.Time `json:"at"`
-	Who     string    `json:"who" doc:"Name of the token or person; empty on a server that asks nobody"`
+	Who     string    `json:"who" doc:"Name of the token or person; empty where the server needs no token"`
 	Via     string    `json:"via" enum:"none,token,session,oidc,command"`
 	Address string    `json:"address" doc:"Where the request came from"`
 	Action  string    `json:"action" doc:"Method and route, or the command"`

@@ -207,7 +207,7 @@ func TestWhoami(t *testing.T) {
 	}
 	s := newSite(t)
 	code, stdout, stderr := s.stint("whoami")
-	if code != 0 || !strings.Contains(stdout, "asks nobody") || !strings.Contains(stdout, "scope   admin") || !strings.Contains(stdout, s.url+", version ") {
+	if code != 0 || !strings.Contains(stdout, "needs no token") || !strings.Contains(stdout, "scope   admin") || !strings.Contains(stdout, s.url+", version ") {
 		t.Errorf("%d, %q, %q", code, stdout, stderr)
 	}
 	var id struct{ Scope, Via, Server string }

@@ -35,7 +35,7 @@ type Explanation struct {
 
 // EndedPrefix begins each sentence of the Explanation of a run that has ended.
 func EndedPrefix(s job.State) string {
-	return "The run is " + string(s) + ", so nothing is judged. As of its last heartbeat: "
+	return "The state of the run is " + string(s) + ", so no rule is evaluated any more. As of its last heartbeat: "
 }
 
 // JobPolicy is the policy that holds for a job.

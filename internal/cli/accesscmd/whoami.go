@@ -62,7 +62,7 @@ func (p *program) identityText(id identity) string {
 	who := id.Name
 	switch {
 	case id.Via == "none":
-		who = "anybody: the server asks nobody here for a token"
+		who = "anybody: the server needs no token from this host"
 	case id.Via != "":
 		who += ", by " + id.Via
 	}

@@ -62,5 +62,5 @@ func More(next, what string) string {
 	if next == "" {
 		return ""
 	}
-	return "there are more " + what + ": the same with --cursor " + next + " lists the next, with --all everything"
+	return "there are more " + what + ": add --cursor " + next + " for the next page, or --all for all of them"
 }

@@ -19,7 +19,7 @@ func TestExplanationOfAnEndedRunSaysSoOnce(t *testing.T) {
 		{Rule: "quiet", On: true, Sentence: ended + "A heartbeat arrived."},
 		{Rule: "memory", On: true, Sentence: ended + "Near no limit.", Inputs: map[string]any{"percent": 1.23456}},
 	}}, api.Changes{}, time.Now())
-	if strings.Count(text, "nothing is judged") != 1 || !strings.Contains(text, "memory     ok       Near no limit.") || !strings.Contains(text, "percent=1.235\n") {
+	if strings.Count(text, "no rule is evaluated any more") != 1 || !strings.Contains(text, "memory     ok       Near no limit.") || !strings.Contains(text, "percent=1.235\n") {
 		t.Errorf("got\n%s", text)
 	}
 }

@@ -24,7 +24,7 @@ func Explain(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) []a
 	e := evidence{Evidence: Current(l), state: l.State, policy: p, now: now}
 	for _, r := range rules {
 		if e.At.IsZero() && r.name != policy.Overdue {
-			out = append(out, api.RuleResult{Rule: r.name, On: p.On(r.name), Inputs: map[string]any{}, Sentence: "No heartbeat has arrived yet."})
+			out = append(out, api.RuleResult{Rule: r.name, On: p.On(r.name), Inputs: map[string]any{}, Sentence: "No heartbeat has arrived."})
 			continue
 		}
 		before, had := FindingOf(l.Findings, r.name)
@@ -54,7 +54,7 @@ func explainQuiet(l lease.Lease, now time.Time, c Circumstances, p policy.Policy
 			"silent_seconds": rounded(now.Sub(l.ReportedAt).Seconds()), "quiet_after_seconds": QuietAfter(l.EveryPeriod).Seconds(),
 			"lease_seconds": l.Length.Seconds(), "period_seconds": periodOr(l.EveryPeriod).Seconds(),
 		},
-		Sentence: "The last heartbeat arrived at " + Clock(l.ReportedAt) + "; the lease ends at " + Clock(l.ExpiresAt) + ".",
+		Sentence: "The agent last reported at " + Clock(l.ReportedAt) + "; the lease ends at " + Clock(l.ExpiresAt) + ".",
 	}
 	if isSuspended(l) {
 		r.Sentence = "The agent suspended itself and the job at " + Clock(l.BeatAt) + ", so this rule does not apply; the lease ends at " + Clock(l.ExpiresAt) + "."

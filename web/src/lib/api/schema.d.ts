@@ -153,7 +153,7 @@ export interface components {
             target: string;
             /** @enum {string} */
             via: "none" | "token" | "session" | "oidc" | "command";
-            /** @description Name of the token or person; empty on a server that asks nobody */
+            /** @description Name of the token or person; empty where the server needs no token */
             who: string;
         };
         AuditPage: {
