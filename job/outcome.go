@@ -227,15 +227,15 @@ func stopped(e Ending) (State, string) {
 	}
 	switch s.Reason {
 	case Timeout, InstallTimeout:
-		return TimedOut, sentence(fmt.Sprintf("Ran into its time limit of %s and %s", s.Limit, wasStopped))
+		return TimedOut, sentence(fmt.Sprintf("Ran into its time limit of %s and %s", DurationText(s.Limit), wasStopped))
 	case NoOutput:
-		return TimedOut, sentence(fmt.Sprintf("Printed nothing for %s and %s", s.Limit, wasStopped))
+		return TimedOut, sentence(fmt.Sprintf("Printed nothing for %s and %s", DurationText(s.Limit), wasStopped))
 	case NoProgress:
 		what := s.Why
 		if what == "" {
 			what = "no output, no CPU, no IO"
 		}
-		return TimedOut, sentence(fmt.Sprintf("Made no progress (%s) for %s and %s", what, s.Limit, wasStopped))
+		return TimedOut, sentence(fmt.Sprintf("Made no progress (%s) for %s and %s", what, DurationText(s.Limit), wasStopped))
 	case AgentStopped:
 		return Canceled, sentence("The agent was asked to end" + by(s.By) + ", and " + stoppedIt)
 	case Evicted:

@@ -105,7 +105,7 @@ var classified = []struct {
 		job.Ending{Kind: job.CommandStep, Signal: "SIGPIPE", SignalNo: 13, Closed: closedPipe, Stop: &job.StopCause{Reason: job.Timeout, Limit: time.Second}},
 		job.Outcome{
 			State: job.TimedOut, Reason: job.Timeout, Signal: "SIGPIPE", SignalNumber: 13,
-			Message: "Ran into its time limit of 1s and was stopped.",
+			Message: "Ran into its time limit of 1 s and was stopped.",
 		},
 		124,
 	},
@@ -171,7 +171,7 @@ var classified = []struct {
 		job.Ending{Kind: job.CommandStep, Signal: "SIGTERM", SignalNo: 15, Stop: &job.StopCause{Reason: job.Timeout, Limit: time.Minute}},
 		job.Outcome{
 			State: job.TimedOut, Reason: job.Timeout, Signal: "SIGTERM", SignalNumber: 15,
-			Message: "Ran into its time limit of 1m0s and was stopped.",
+			Message: "Ran into its time limit of 1 m and was stopped.",
 		},
 		124,
 	},
@@ -180,7 +180,7 @@ var classified = []struct {
 		job.Ending{Kind: job.CommandStep, Signal: "SIGKILL", SignalNo: 9, OOM: oom, Stop: &job.StopCause{Reason: job.NoOutput, Limit: time.Second}},
 		job.Outcome{
 			State: job.TimedOut, Reason: job.NoOutput, Signal: "SIGKILL", SignalNumber: 9, OOM: oom,
-			Message: "Printed nothing for 1s and was stopped.",
+			Message: "Printed nothing for 1 s and was stopped.",
 		},
 		124,
 	},
@@ -189,7 +189,7 @@ var classified = []struct {
 		job.Ending{Kind: job.CommandStep, Stop: &job.StopCause{Reason: job.NoProgress, Limit: time.Hour}},
 		job.Outcome{
 			State: job.TimedOut, Reason: job.NoProgress, ExitCode: code(0),
-			Message: "Made no progress (no output, no CPU, no IO) for 1h0m0s and was stopped.",
+			Message: "Made no progress (no output, no CPU, no IO) for 1 h and was stopped.",
 		},
 		124,
 	},
@@ -198,7 +198,7 @@ var classified = []struct {
 		job.Ending{Step: "install 1", Kind: job.InstallStep, Signal: "SIGTERM", SignalNo: 15, Stop: &job.StopCause{Reason: job.InstallTimeout, Limit: time.Minute}},
 		job.Outcome{
 			State: job.TimedOut, Reason: job.InstallTimeout, Signal: "SIGTERM", SignalNumber: 15, Step: "install 1",
-			Message: "Ran into its time limit of 1m0s and was stopped.",
+			Message: "Ran into its time limit of 1 m and was stopped.",
 		},
 		124,
 	},
@@ -269,9 +269,9 @@ var classified = []struct {
 func TestClassifyWhatCouldNotBeStopped(t *testing.T) {
 	const who = "sleep (pid 7) runs as root"
 	for cause, want := range map[*job.StopCause]string{
-		{Reason: job.Timeout, Limit: time.Second}:                "Ran into its time limit of 1s and could not be stopped: " + who + ".",
-		{Reason: job.NoOutput, Limit: time.Second}:               "Printed nothing for 1s and could not be stopped: " + who + ".",
-		{Reason: job.NoProgress, Limit: time.Second, Why: "why"}: "Made no progress (why) for 1s and could not be stopped: " + who + ".",
+		{Reason: job.Timeout, Limit: time.Second}:                "Ran into its time limit of 1 s and could not be stopped: " + who + ".",
+		{Reason: job.NoOutput, Limit: time.Second}:               "Printed nothing for 1 s and could not be stopped: " + who + ".",
+		{Reason: job.NoProgress, Limit: time.Second, Why: "why"}: "Made no progress (why) for 1 s and could not be stopped: " + who + ".",
 		{Reason: job.AgentStopped, By: "signal SIGTERM"}:         "The agent was asked to end by signal SIGTERM, and could not stop the job: " + who + ".",
 		{Reason: job.Superseded}:                                 "A newer attempt owns this run; this one could not be stopped: " + who + ".",
 		{Reason: job.ByCancel, By: "ada", Why: "no need"}:        "Canceled by ada: no need; the job could not be stopped: " + who + ".",

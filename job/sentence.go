@@ -1,7 +1,10 @@
 package job
 
 import (
+	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -19,6 +22,33 @@ func ClockText(t time.Time) string { return t.UTC().Format(clockLayout + zoneSuf
 
 // TimeText names a moment by date and time, for a sentence: 2006-01-02 15:04:05 UTC.
 func TimeText(t time.Time) string { return t.UTC().Format(dateLayout + clockLayout + zoneSuffix) }
+
+// DurationText writes a length of time in at most two units: "8 ms", "2.4 s", "3 s", "12 m 40 s", "3 h 5 m", "3 h".
+func DurationText(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0 ms"
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 10*time.Second:
+		return strconv.FormatFloat(math.Round(d.Seconds()*10)/10, 'f', -1, 64) + " s"
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return twoUnits(int(d.Seconds()), 60, "m", "s")
+	case d < 48*time.Hour:
+		return twoUnits(int(d.Minutes()), 60, "h", "m")
+	}
+	return twoUnits(int(d.Hours()), 24, "d", "h")
+}
+
+// twoUnits writes n small units, of which a large one has so many. A small part of zero is left out.
+func twoUnits(n, each int, large, small string) string {
+	if n%each == 0 {
+		return fmt.Sprintf("%d %s", n/each, large)
+	}
+	return fmt.Sprintf("%d %s %d %s", n/each, large, n%each, small)
+}
 
 // SentenceTime is a moment that a sentence names, for a program that shows it in another form.
 type SentenceTime struct {

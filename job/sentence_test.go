@@ -77,3 +77,14 @@ func TestFindTimes(t *testing.T) {
 		t.Errorf("%v", r.SentenceTimes)
 	}
 }
+
+func TestDurationText(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0 ms", 8 * time.Millisecond: "8 ms", 2400 * time.Millisecond: "2.4 s", time.Second: "1 s", 9960 * time.Millisecond: "10 s", time.Minute: "1 m", 61 * time.Second: "1 m 1 s", time.Hour: "1 h", 42 * time.Second: "42 s",
+		12*time.Minute + 40*time.Second: "12 m 40 s", 3*time.Hour + 5*time.Minute: "3 h 5 m", 50 * time.Hour: "2 d 2 h",
+	} {
+		if got := DurationText(d); got != want {
+			t.Errorf("%v: got %q, want %q", d, got, want)
+		}
+	}
+}

@@ -52,7 +52,7 @@ func TestProcessThatCannotBeKilled(t *testing.T) {
 		die     syscall.Signal
 		message string
 	}{
-		"time limit": {func(c *Config) { c.Timeout = time.Second }, nil, 124, 0, "Ran into its time limit of 1s and could not be stopped: "},
+		"time limit": {func(c *Config) { c.Timeout = time.Second }, nil, 124, 0, "Ran into its time limit of 1 s and could not be stopped: "},
 		"four requests": {
 			func(*Config) {},
 			[]syscall.Signal{syscall.SIGTERM, syscall.SIGTERM, syscall.SIGTERM, syscall.SIGTERM},

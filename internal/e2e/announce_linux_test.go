@@ -42,7 +42,7 @@ func TestRunAnnouncesItself(t *testing.T) {
 	}{
 		{stint, []string{"--", "/bin/sh", "-c", "echo out; exit 3"}, 3, "sh", begin + `(?s:.*)stint: ` + name + ` is sh#1` + "\n" + `(?s:.*)stint: ` + name + ` failed after [0-9.]+ m?s: Exited with code 3\.` + "\n"},
 		{stintAgent, []string{"--", "/bin/sh", "-c", "echo out"}, 0, "sh", begin + `(?s:.*)stint: ` + name + ` is sh#2` + "\n" + `(?s:.*)stint: ` + name + ` succeeded after [0-9.]+ m?s` + "\n"},
-		{stint, []string{"--timeout", "100ms", "--", "sleep", "60"}, 124, "sleep", begin + `stint: ` + name + ` is sleep#1` + "\n" + `stint: ` + name + ` timed out after [0-9.]+ m?s: Ran into its time limit of 100ms and was stopped\.` + "\n"},
+		{stint, []string{"--timeout", "100ms", "--", "sleep", "60"}, 124, "sleep", begin + `stint: ` + name + ` is sleep#1` + "\n" + `stint: ` + name + ` timed out after [0-9.]+ m?s: Ran into its time limit of 100 ms and was stopped\.` + "\n"},
 		{stint, []string{"--quiet", "--", "sh", "-c", "echo out; exit 3"}, 3, "sh", ""},
 		{stint, []string{"-t", "--", "sh", "-c", "echo out; exit 3"}, 3, "sh", "out\n"},
 	} {

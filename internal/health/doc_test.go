@@ -48,15 +48,15 @@ func rulesTable() string {
 	period := rules.DefaultPeriod
 	return "| rule | holds when | then |\n|---|---|---|\n" +
 		fmt.Sprintf("| `%s` | no heartbeat for more than 1.5 periods, at least %s (with the usual period of %s: %s) | `warning`, with a countdown to the end of the lease |\n",
-			policy.Quiet, rules.MinQuietAfter, period, rules.QuietAfter(period)) +
+			policy.Quiet, rules.Span(rules.MinQuietAfter), rules.Span(period), rules.Span(rules.QuietAfter(period))) +
 		fmt.Sprintf("| `%s` | the other side closed the connection of the heartbeats, and the attempt had not ended | `warning` at once; `lost` %s later unless a request arrives, or %s later if [something else may have closed it](leases.md#when-the-connection-closes); if the agent does not send another heartbeat at once, %s after the next one was due if that is later; never after the end of the lease |\n",
-			policy.Quiet, rules.ConfirmTimeout, rules.LongConfirmTimeout, rules.LateHeartbeatLimit) +
+			policy.Quiet, rules.Span(rules.ConfirmTimeout), rules.Span(rules.LongConfirmTimeout), rules.Span(rules.LateHeartbeatLimit)) +
 		fmt.Sprintf("| `%s` | that connection timed out, or the server closed it | `warning` at once; `lost` when the lease ends |\n", policy.Quiet) +
 		"| `lost` | the lease has ended | the state becomes `lost`, reason `agent_lost` |\n" +
 		fmt.Sprintf("| network | at least %d%% of at least %d active runs are silent at the same time, not counting those of the other token that has the most | none is called lost for up to %s; when most report again, the others have %s left |\n",
-			TogetherPercent, MinTogether, rules.HoldLimit, HoldAfter) +
+			TogetherPercent, MinTogether, rules.Span(rules.HoldLimit), rules.Span(HoldAfter)) +
 		fmt.Sprintf("| [outage](leases.md#when-leases-are-extended) | the server could take no heartbeats: it was down or did not run for more than %s, or its database failed | a run is trusted until %s after it, but for no more than its lease and one such extension, not counting outages |\n",
-			LateLimit, rules.GraceAfter) +
+			rules.Span(LateLimit), rules.Span(rules.GraceAfter)) +
 		judgedRows(policy.Default())
 }
 

@@ -74,7 +74,7 @@ func mayBeRequested(o job.Outcome) bool {
 // StartText returns when the next attempt begins that is due after a pause: "now", or "in 10s".
 func StartText(pause time.Duration) string {
 	if pause = pause.Round(time.Second); pause > 0 {
-		return "in " + pause.String()
+		return "in " + job.DurationText(pause)
 	}
 	return "now"
 }

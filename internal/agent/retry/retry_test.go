@@ -41,7 +41,7 @@ func TestNoRetry(t *testing.T) {
 func TestWhenTheNextAttemptBegins(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-time.Minute: "now", 0: "now", 400 * time.Millisecond: "now",
-		600 * time.Millisecond: "in 1s", 10 * time.Second: "in 10s", 2 * time.Minute: "in 2m0s",
+		600 * time.Millisecond: "in 1 s", 10 * time.Second: "in 10 s", 2 * time.Minute: "in 2 m",
 	} {
 		if got := StartText(d); got != want {
 			t.Errorf("%s: %q, want %q", d, got, want)

@@ -15,7 +15,6 @@ import (
 	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/cli/command"
-	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/job"
 )
 
@@ -82,7 +81,7 @@ func (l *Lines) End(o job.Outcome, now time.Time) bool {
 
 // EndText says how a run ended and after how long: "failed after 12 s: Exited with code 3."
 func EndText(o job.Outcome, took time.Duration) string {
-	text := strings.ReplaceAll(string(o.State), "_", " ") + " after " + console.Duration(took)
+	text := strings.ReplaceAll(string(o.State), "_", " ") + " after " + job.DurationText(took)
 	switch by, canceled := strings.CutPrefix(o.Message, "Canceled"); {
 	case o.State == job.Succeeded, o.Message == "":
 		return text

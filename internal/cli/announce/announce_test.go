@@ -30,12 +30,12 @@ func TestEndText(t *testing.T) {
 		{job.Outcome{State: job.Succeeded, Message: "Exited with code 0."}, 12 * time.Second, "succeeded after 12 s"},
 		{job.Outcome{State: job.Failed, Message: "Exited with code 3."}, 90 * time.Second, "failed after 1 m 30 s: Exited with code 3."},
 		{job.Outcome{State: job.Failed, Message: "Killed by the kernel: out of memory."}, time.Hour, "failed after 1 h: Killed by the kernel: out of memory."},
-		{job.Outcome{State: job.TimedOut, Message: "Ran into its time limit of 1s and was stopped."}, 1200 * time.Millisecond, "timed out after 1.2 s: Ran into its time limit of 1s and was stopped."},
-		{job.Outcome{State: job.Canceled, Message: "Canceled by Ctrl-C."}, 3 * time.Second, "canceled after 3.0 s by Ctrl-C"},
-		{job.Outcome{State: job.Canceled, Message: "Canceled by ada: wrong data."}, 3 * time.Second, "canceled after 3.0 s by ada: wrong data"},
-		{job.Outcome{State: job.Canceled, Message: "Canceled."}, 3 * time.Second, "canceled after 3.0 s"},
+		{job.Outcome{State: job.TimedOut, Message: "Ran into its time limit of 1 s and was stopped."}, 1200 * time.Millisecond, "timed out after 1.2 s: Ran into its time limit of 1 s and was stopped."},
+		{job.Outcome{State: job.Canceled, Message: "Canceled by Ctrl-C."}, 3 * time.Second, "canceled after 3 s by Ctrl-C"},
+		{job.Outcome{State: job.Canceled, Message: "Canceled by ada: wrong data."}, 3 * time.Second, "canceled after 3 s by ada: wrong data"},
+		{job.Outcome{State: job.Canceled, Message: "Canceled."}, 3 * time.Second, "canceled after 3 s"},
 		{job.Outcome{State: job.Canceled, Message: "The reader of its stdout went away, and SIGPIPE ended it."}, 0, "canceled after 0 ms: The reader of its stdout went away, and SIGPIPE ended it."},
-		{job.Outcome{State: job.Lost}, time.Second, "lost after 1.0 s"},
+		{job.Outcome{State: job.Lost}, time.Second, "lost after 1 s"},
 	} {
 		if got := EndText(c.outcome, c.took); got != c.want {
 			t.Errorf("%+v: got %q, want %q", c.outcome, got, c.want)

@@ -96,14 +96,14 @@ func stopped(ctx context.Context, p *console.Console, runs []job.Run, o Options)
 		switch {
 		case r.State.Terminal():
 		case late:
-			p.Say("%s has not ended after %s: it is %s", Name(r), console.Duration(o.Timeout), r.State)
+			p.Say("%s has not ended after %s: it is %s", Name(r), job.DurationText(o.Timeout), r.State)
 		default:
 			p.Say("%s goes on without this command; it is canceled with: stint cancel %s", Name(r), r.ID)
 		}
 	}
 	if late {
 		if len(runs) == 0 {
-			p.Say("no answer from the server within %s", console.Duration(o.Timeout))
+			p.Say("no answer from the server within %s", job.DurationText(o.Timeout))
 		}
 		return &console.ExitError{Code: TimedOut}
 	}

@@ -27,7 +27,7 @@ func EndedText(r job.Run) string {
 		return fmt.Sprintf("%s never started: %s", Name(r), whyNot(r))
 	case r.State == job.Succeeded:
 		if took, known := r.Took(); known {
-			return fmt.Sprintf("%s succeeded after %s", Name(r), console.Duration(took))
+			return fmt.Sprintf("%s succeeded after %s", Name(r), job.DurationText(took))
 		}
 		return Name(r) + " succeeded"
 	case r.Outcome != nil && r.Outcome.Message != "":

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
@@ -75,17 +74,6 @@ func TestColoursOnlyOnATerminal(t *testing.T) {
 	}
 	if got := (Style{on: true}).Red("x"); got != "\x1b[31mx\x1b[0m" {
 		t.Errorf("got %q", got)
-	}
-}
-
-func TestDuration(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		-time.Second: "0 ms", 8 * time.Millisecond: "8 ms", 2400 * time.Millisecond: "2.4 s", 42 * time.Second: "42 s",
-		12*time.Minute + 40*time.Second: "12 m 40 s", 3*time.Hour + 5*time.Minute: "3 h 5 m", 50 * time.Hour: "2 d 2 h",
-	} {
-		if got := Duration(d); got != want {
-			t.Errorf("%v: got %q, want %q", d, got, want)
-		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"stint.dev/stint/job"
 )
 
 // Progress is one line on stderr that shows what a command waits for. It appears only on a
@@ -58,7 +60,7 @@ func (p *Progress) run() {
 			text := p.text
 			p.mu.Unlock()
 			p.shown = true
-			fmt.Fprintf(p.c.Err, "\r\x1b[K%s … %s", Clean(text), Duration(time.Since(p.since).Truncate(time.Second)))
+			fmt.Fprintf(p.c.Err, "\r\x1b[K%s … %s", Clean(text), job.DurationText(time.Since(p.since).Truncate(time.Second)))
 		}
 	}
 }

@@ -11,33 +11,6 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Duration writes a length of time in at most two units: "8 ms", "2.4 s", "12 m 40 s", "3 h 5 m", "3 h".
-func Duration(d time.Duration) string {
-	switch {
-	case d < 0:
-		return "0 ms"
-	case d < time.Second:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < time.Hour:
-		return twoUnits(int(d.Seconds()), 60, "m", "s")
-	case d < 48*time.Hour:
-		return twoUnits(int(d.Minutes()), 60, "h", "m")
-	}
-	return twoUnits(int(d.Hours()), 24, "d", "h")
-}
-
-// twoUnits writes n small units, of which a large one has so many. A small part of zero is left out.
-func twoUnits(n, each int, large, small string) string {
-	if n%each == 0 {
-		return fmt.Sprintf("%d %s", n/each, large)
-	}
-	return fmt.Sprintf("%d %s %d %s", n/each, large, n%each, small)
-}
-
 // Count writes a number with its noun: "1 line", "2 lines".
 func Count(n int64, noun string) string {
 	if n == 1 {
@@ -52,7 +25,7 @@ func Ago(t, now time.Time) string {
 	if d < time.Second {
 		return "now"
 	}
-	return Duration(d.Truncate(time.Second)) + " ago"
+	return job.DurationText(d.Truncate(time.Second)) + " ago"
 }
 
 // LocalTime writes a time in the zone of the terminal, which it names, for a text; tables have At.

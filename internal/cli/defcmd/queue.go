@@ -62,7 +62,7 @@ func (p *program) queueText(page job.QueuePage, now time.Time) string {
 			paint = s.Red
 		}
 		rows = append(rows, []console.Cell{
-			console.RunCell(r.Job, r.Number, paint), console.T(cmp.Or(string(r.Health), "-")), console.T(console.Duration(max(0, now.Sub(r.Since)))), console.T(string(r.Priority)),
+			console.RunCell(r.Job, r.Number, paint), console.T(cmp.Or(string(r.Health), "-")), console.T(job.DurationText(max(0, now.Sub(r.Since)))), console.T(string(r.Priority)),
 			console.T(fmt.Sprint(r.Ahead)), console.T(aboutText(r.StartsAbout, now)), console.T(waitText(r)),
 		})
 	}
@@ -84,7 +84,7 @@ func aboutText(at *time.Time, now time.Time) string {
 	case !at.After(now):
 		return "now"
 	}
-	return "in " + console.Duration(at.Sub(now))
+	return "in " + job.DurationText(at.Sub(now))
 }
 
 // waitText is what a queued run waits for.

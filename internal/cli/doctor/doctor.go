@@ -95,7 +95,7 @@ func checkServer(ctx context.Context, c *client.Client) Finding {
 	case err != nil:
 		return Finding{"server", "error", err.Error(), "until it answers, jobs run and their journals wait on this host"}
 	}
-	detail := fmt.Sprintf("%s answers in %s, version %s", c.URL(), console.Duration(took), about.Version)
+	detail := fmt.Sprintf("%s answers in %s, version %s", c.URL(), job.DurationText(took), about.Version)
 	if clock, err := http.ParseTime(about.Date); err == nil {
 		// The header has whole seconds, so half a second is its middle.
 		skew := before.Add(took / 2).Sub(clock.Add(500 * time.Millisecond)).Round(time.Second)

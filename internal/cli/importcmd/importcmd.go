@@ -182,8 +182,8 @@ func (p *program) text(out result) string {
 
 // when says when a run is expected.
 func (s step) when() string {
-	grace := console.Duration(time.Duration(s.Expectation.GraceSeconds) * time.Second)
-	when := "every " + console.Duration(time.Duration(s.Expectation.EverySeconds)*time.Second)
+	grace := job.DurationText(time.Duration(s.Expectation.GraceSeconds) * time.Second)
+	when := "every " + job.DurationText(time.Duration(s.Expectation.EverySeconds)*time.Second)
 	if s.Expectation.Cron != "" {
 		when = "at " + s.Expectation.Cron + " (" + s.Expectation.Zone + ")"
 	}

@@ -178,7 +178,7 @@ func suggestionText(name string, d api.SuggestedDue) string {
 	if d.Cron != "" {
 		when, zone = fmt.Sprintf("--cron '%s' --zone %s", d.Cron, d.Zone), " "+d.Zone
 	}
-	off := console.Duration(time.Duration(d.OffSeconds) * time.Second)
+	off := job.DurationText(time.Duration(d.OffSeconds) * time.Second)
 	return console.Clean(fmt.Sprintf("Nobody expects %s. It starts %s%s, ± %s, by %d starts. To expect that:", name, d.When, zone, off, d.Starts)) + "\n" +
 		console.Clean(fmt.Sprintf("  stint job due %s %s --grace %s", quoted(name), when, asTyped(d.GraceSeconds))) + "\nThe option --accept does that, and --dismiss ends this suggestion.\n"
 }
@@ -193,11 +193,11 @@ func quoted(name string) string {
 
 // expectedText says when a run is due.
 func expectedText(e job.Expectation) string {
-	grace := console.Duration(time.Duration(e.GraceSeconds) * time.Second)
+	grace := job.DurationText(time.Duration(e.GraceSeconds) * time.Second)
 	if e.Cron != "" {
 		return fmt.Sprintf("at %s (%s), %s of grace", e.Cron, e.Zone, grace)
 	}
-	return fmt.Sprintf("every %s, %s of grace", console.Duration(time.Duration(e.EverySeconds)*time.Second), grace)
+	return fmt.Sprintf("every %s, %s of grace", job.DurationText(time.Duration(e.EverySeconds)*time.Second), grace)
 }
 
 // dueLine says in one line whether a job has started as expected.

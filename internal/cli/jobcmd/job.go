@@ -125,7 +125,7 @@ func (p *program) jobPage(sum api.Summary, policy api.JobPolicy, now time.Time) 
 	}
 	if x := sum.Expected; x != nil {
 		fmt.Fprintf(&b, "\nUsual, by its last %d good runs (half of them; 95 %% of them):\n", x.Runs)
-		lasting := func(f float64) string { return console.Duration(time.Duration(f * float64(time.Second))) }
+		lasting := func(f float64) string { return job.DurationText(time.Duration(f * float64(time.Second))) }
 		size := func(f float64) string { return job.Bytes(int64(f)) }
 		for _, row := range []struct {
 			name string

@@ -18,7 +18,7 @@ func Preview(got *retention.Preview) string {
 	for _, t := range got.Tallies {
 		out += tallyLine(t)
 		if wait := got.Waits[t.Setting]; wait > 0 {
-			out += fmt.Sprintf("; waits for %s, because it is more than a tenth of all at once", console.Duration(wait))
+			out += fmt.Sprintf("; waits for %s, because it is more than a tenth of all at once", job.DurationText(wait))
 		}
 		out += "\n"
 		sum.Runs += t.Runs

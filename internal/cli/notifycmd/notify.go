@@ -106,7 +106,7 @@ func paceText(r api.Route) string {
 	return strings.Join(parts, "; ")
 }
 
-func seconds(n int64) string { return console.Duration(time.Duration(n) * time.Second) }
+func seconds(n int64) string { return job.DurationText(time.Duration(n) * time.Second) }
 
 func (p *program) notifySet() *cobra.Command {
 	var secret string // a new one, to be shown once

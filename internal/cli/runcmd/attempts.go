@@ -85,7 +85,7 @@ func nextAttemptText(r job.Run, now time.Time) string {
 	}
 	at := *r.Outcome.RetryAt
 	if left := at.Sub(now); left > 0 {
-		return text + " in " + console.Duration(left) + ", at " + at.Local().Format("15:04:05 -07:00")
+		return text + " in " + job.DurationText(left) + ", at " + at.Local().Format("15:04:05 -07:00")
 	}
 	return text + " is due since " + at.Local().Format("15:04:05 -07:00")
 }

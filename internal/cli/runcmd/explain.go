@@ -132,7 +132,7 @@ func occurrenceText(name string, o api.RunOccurrence) string {
 	}
 	text += " for " + o.At.Format("Mon 2006-01-02 15:04:05 -07:00")
 	if o.Result != "ran" {
-		text += ", " + console.Duration(time.Duration(o.LateSeconds*float64(time.Second))) + " late"
+		text += ", " + job.DurationText(time.Duration(o.LateSeconds*float64(time.Second))) + " late"
 	}
 	if o.Why != "" {
 		text += ": " + o.Why
@@ -145,7 +145,7 @@ func nextText(next string, at *time.Time, now time.Time) string {
 		return next
 	}
 	if left := at.Sub(now); left > 0 {
-		return next + " in " + console.Duration(left)
+		return next + " in " + job.DurationText(left)
 	}
 	return next
 }

@@ -220,7 +220,7 @@ func lateText(r job.Run) string {
 	if r.DeliveredLateSeconds == 0 {
 		return ""
 	}
-	return "delivered " + console.Duration(time.Duration(r.DeliveredLateSeconds*float64(time.Second))) + " later"
+	return "delivered " + job.DurationText(time.Duration(r.DeliveredLateSeconds*float64(time.Second))) + " later"
 }
 
 func durationText(r job.Run, now time.Time) string {
@@ -229,11 +229,11 @@ func durationText(r job.Run, now time.Time) string {
 	case r.StartedAt == nil:
 		return "-"
 	case known:
-		return console.Duration(took)
+		return job.DurationText(took)
 	case r.State.Terminal():
 		return "?"
 	}
-	return console.Duration(now.Sub(*r.StartedAt))
+	return job.DurationText(now.Sub(*r.StartedAt))
 }
 
 func stateNames() string {

@@ -60,7 +60,7 @@ func (p *program) runPage(of shown, now time.Time) string {
 		b.WriteString(diagnosisText(r.Diagnosis, message, s, width))
 	}
 	if isBeingDiagnosed(r, now) {
-		b.WriteString(hang("why is not known yet: the server looks for the cause", 0, s.Muted) + "\n")
+		b.WriteString(hang("the cause is not known yet: the server is looking for it", 0, s.Muted) + "\n")
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "%s\n", hang(f.Rule+": "+f.Evidence, 0, s.Yellow))
@@ -138,8 +138,8 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 	add("took", durationText(r, now))
 	if x := r.Expected; x != nil {
 		text := fmt.Sprintf("half of the last %d good runs took %s, 95 %% at most %s", x.Runs,
-			console.Duration(time.Duration(x.DurationSeconds.P50*float64(time.Second))),
-			console.Duration(time.Duration(x.DurationSeconds.P95*float64(time.Second))))
+			job.DurationText(time.Duration(x.DurationSeconds.P50*float64(time.Second))),
+			job.DurationText(time.Duration(x.DurationSeconds.P95*float64(time.Second))))
 		if x.PeakMemoryBytes.P95 > 0 {
 			text += "; peak memory up to " + job.Bytes(int64(x.PeakMemoryBytes.P95))
 		}
@@ -243,9 +243,9 @@ func (p *program) stepsTable(r job.Run, now time.Time, s console.Style) string {
 func stepTime(st job.Step, run job.State, now time.Time) string {
 	switch {
 	case st.EndedAt != nil && st.EndedAt.After(st.StartedAt):
-		return console.Duration(st.EndedAt.Sub(st.StartedAt))
+		return job.DurationText(st.EndedAt.Sub(st.StartedAt))
 	case run.Terminal():
 		return "?"
 	}
-	return console.Duration(now.Sub(st.StartedAt))
+	return job.DurationText(now.Sub(st.StartedAt))
 }

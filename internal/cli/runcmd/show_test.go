@@ -34,8 +34,8 @@ func TestTimeOfAStep(t *testing.T) {
 		run   job.State
 		want  string
 	}{
-		{&ended, job.Succeeded, "2.0 s"},
-		{&ended, job.Running, "2.0 s"},
+		{&ended, job.Succeeded, "2 s"},
+		{&ended, job.Running, "2 s"},
 		{nil, job.Running, "1 m 40 s"},
 		{nil, job.Lost, "?"},
 		{nil, job.Canceled, "?"},

@@ -17,14 +17,14 @@ func waitingText(q job.QueuedRun, now time.Time, s console.Style, width int) str
 	sentence := func(text string, paint func(string) string) {
 		b.WriteString(console.Hang(console.Clean(text), 0, width, paint) + "\n")
 	}
-	sentence(fmt.Sprintf("Attempt %d waits for %s, with the priority %s.", q.Attempt, console.Duration(max(0, now.Sub(q.Since))), q.Priority), nil)
+	sentence(fmt.Sprintf("Attempt %d waits for %s, with the priority %s.", q.Attempt, job.DurationText(max(0, now.Sub(q.Since))), q.Priority), nil)
 	if q.Worker != "" {
 		sentence("given to "+q.Worker+", starting", s.Green)
 	}
 	for _, g := range q.Gates {
 		text := g.Text
 		if g.OpensAt != nil && g.OpensAt.After(now) {
-			text += " (opens in " + console.Duration(g.OpensAt.Sub(now)) + ")"
+			text += " (opens in " + job.DurationText(g.OpensAt.Sub(now)) + ")"
 		}
 		fmt.Fprintf(&b, "%s %s\n", s.Yellow(fmt.Sprintf("%-10s", g.Gate)), console.Hang(console.Clean(text), 11, width, nil))
 	}
@@ -32,7 +32,7 @@ func waitingText(q job.QueuedRun, now time.Time, s console.Style, width int) str
 		fmt.Fprintf(&b, "%s before it\n", console.Count(q.Ahead, "run"))
 	}
 	if q.StartsAbout != nil && q.StartsAbout.After(now) {
-		fmt.Fprintf(&b, "starts in about %s\n", console.Duration(q.StartsAbout.Sub(now)))
+		fmt.Fprintf(&b, "starts in about %s\n", job.DurationText(q.StartsAbout.Sub(now)))
 	}
 	if q.Worker == "" && len(q.Gates) == 0 && q.Ahead == 0 {
 		sentence("Nothing keeps it from starting: the next worker with a free slot takes it.", nil)

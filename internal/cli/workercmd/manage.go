@@ -73,7 +73,7 @@ func drainText(d job.Drain, now time.Time) string {
 	text := "draining"
 	if d.StopBy != nil {
 		if left := d.StopBy.Sub(now); left > 0 {
-			text += ", stops in " + console.Duration(left)
+			text += ", stops in " + job.DurationText(left)
 		} else {
 			text += ", stopping"
 		}

@@ -3,7 +3,6 @@ package message
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -351,7 +350,7 @@ func (i Item) write(b *strings.Builder, clean func(string, int) string, alone bo
 			facts[0] = "last run: " + facts[0]
 		}
 		if i.Run.DurationSeconds >= 1 {
-			facts = append(facts, "ran "+wholeSeconds(i.Run.DurationSeconds))
+			facts = append(facts, "ran "+job.DurationText(time.Duration(i.Run.DurationSeconds*float64(time.Second))))
 		}
 		if i.Run.Attempt > 1 {
 			facts = append(facts, fmt.Sprintf("attempt %d", i.Run.Attempt))
@@ -362,22 +361,6 @@ func (i Item) write(b *strings.Builder, clean func(string, int) string, alone bo
 	if i.Run.URL != "" {
 		b.WriteString(i.Run.URL + "\n")
 	}
-}
-
-// wholeSeconds returns a duration as "2 h 5 m", "42 m" or "3 s".
-func wholeSeconds(seconds float64) string {
-	var parts []string
-	left := int(math.Round(seconds))
-	for _, unit := range []struct {
-		seconds int
-		name    string
-	}{{3600, "h"}, {60, "m"}, {1, "s"}} {
-		if n := left / unit.seconds; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, unit.name))
-			left -= n * unit.seconds
-		}
-	}
-	return strings.Join(parts, " ")
 }
 
 func (i Item) writeLines(b *strings.Builder, clean func(string, int) string) {

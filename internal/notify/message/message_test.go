@@ -115,11 +115,3 @@ func TestFactsOfTheLastRun(t *testing.T) {
 		t.Error("text:", diff)
 	}
 }
-
-func TestWholeSeconds(t *testing.T) {
-	for seconds, want := range map[float64]string{1: "1 s", 2.6: "3 s", 60: "1 m", 61.2: "1 m 1 s", 3600: "1 h", 7505: "2 h 5 m 5 s"} {
-		if got := wholeSeconds(seconds); got != want {
-			t.Errorf("%g seconds are %q, want %q", seconds, got, want)
-		}
-	}
-}
