@@ -175,7 +175,7 @@ func TestExplainAndReplay(t *testing.T) {
 	}
 	l.do("POST", "/api/v1/jobs/fast/policy/test", []byte("x")).problem(t, http.StatusUnprocessableEntity)
 	l.get("/api/v1/runs/"+bad.id+"/explain").ok(t, &e)
-	if e.Rules[0].Fires || !strings.Contains(e.Rules[0].Sentence, "The run is failed") {
+	if e.Rules[0].Fires || !strings.Contains(e.Rules[0].Sentence, "The state of the run is failed") {
 		t.Errorf("explained after the end: %+v", e.Rules[0])
 	}
 	lost := newSketch(t, "fast", nil).command()
