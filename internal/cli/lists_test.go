@@ -279,7 +279,7 @@ func TestTablesOnTerminals(t *testing.T) {
 	s.ran("backup", "failed")
 	s.send("PUT", "/api/v1/jobs/"+long+"/due", `{"cron":"0 3 * * *","zone":"Europe/Berlin","grace_seconds":3600}`)
 	s.send("POST", "/api/v1/tokens", `{"name":"the token of the machine that builds","scope":"agent"}`)
-	for _, args := range []string{"runs", "jobs", "audit", "token list", "show backup", "explain backup", "events backup", "explain 夜間のバックアップ"} {
+	for _, args := range []string{"runs", "jobs", "audit", "token list", "show backup", "explain backup", "events backup", "explain 夜間のバックアップ", "config"} {
 		for _, columns := range []int{60, 80, 120, 200} {
 			shown := s.onTerminal(columns, strings.Fields(args)...)
 			for line := range strings.Lines(shown) {

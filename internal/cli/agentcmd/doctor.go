@@ -63,6 +63,9 @@ func (a *agentProgram) printFindings(found []doctor.Finding, asJSON bool) error 
 	return err
 }
 
+// findingIndent is the width of what precedes the text of a finding: its mark and the name of the check.
+const findingIndent = 15
+
 func (a *agentProgram) findingLines(found []doctor.Finding) string {
 	s := a.StyleFor(a.Out)
 	var text string
@@ -78,7 +81,7 @@ func (a *agentProgram) findingLines(found []doctor.Finding) string {
 		if f.Do != "" {
 			line += "; " + f.Do
 		}
-		text += fmt.Sprintf("%s %-12s %s\n", mark, f.Check, console.Clean(line))
+		text += fmt.Sprintf("%s %-12s %s\n", mark, f.Check, console.Hang(console.Clean(line), findingIndent, a.Width(a.Out), nil))
 	}
 	return text
 }

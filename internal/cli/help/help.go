@@ -18,7 +18,10 @@ func Set(root *cobra.Command, c *console.Console) {
 	root.SetOut(c.Out)
 	root.SetErr(c.Err)
 	root.SetFlagErrorFunc(optionError)
-	root.SetUsageFunc(usage(c))
+	root.SetUsageFunc(func(cmd *cobra.Command) error { return console.WriteAll(c.Out, usage(cmd, helpWidth(c))) })
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		c.Report(cmd.Root().Name(), console.WriteAll(c.Out, text(cmd, helpWidth(c))))
+	})
 	root.SetHelpCommand(helpCommand())
 	root.Args = cobra.ArbitraryArgs
 	root.RunE = func(cmd *cobra.Command, args []string) error {
@@ -29,36 +32,42 @@ func Set(root *cobra.Command, c *console.Console) {
 	}
 }
 
-// usage prints how a command is used, its options wrapped to the terminal. Cobra's own
-// does not wrap, and its templates would link text/template, which alone makes stint-agent a
-// fifth larger.
-func usage(c *console.Console) func(*cobra.Command) error {
-	return func(cmd *cobra.Command) error {
-		var b strings.Builder
-		b.WriteString("Usage:\n")
-		// One with commands below it is run itself only if it has options.
-		runs := cmd.Runnable() && (!cmd.HasAvailableSubCommands() || option.Any(cmd.LocalFlags()))
-		if runs {
-			fmt.Fprintf(&b, "  %s\n", cmd.UseLine())
-		}
-		if cmd.HasAvailableSubCommands() {
-			fmt.Fprintf(&b, "  %s COMMAND [flags]\n", cmd.CommandPath())
-		}
-		if cmd.HasExample() {
-			fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
-		}
-		if cmd.HasAvailableSubCommands() {
-			b.WriteString("\nCommands:\n" + commandList(cmd))
-			fmt.Fprintf(&b, "\nRun %s COMMAND --help for more about a command.\n", cmd.CommandPath())
-		}
-		if cmd.HasAvailableLocalFlags() && runs {
-			fmt.Fprintf(&b, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(helpWidth(c)))
-		}
-		if runs {
-			b.WriteString("\nExit codes:\n" + exitCodes(exitcode.GroupOf(cmd), helpWidth(c)))
-		}
-		return console.WriteAll(c.Out, b.String())
+// text returns the help of a command, whose lines fit a terminal of so many columns. Cobra's own does not wrap, and its
+// templates would link text/template, which alone makes stint-agent a fifth larger.
+func text(cmd *cobra.Command, width int) string {
+	about := cmd.Long
+	if about == "" {
+		about = cmd.Short
 	}
+	return paragraphs(strings.TrimSpace(about), width) + "\n" + usage(cmd, width)
+}
+
+// usage returns how a command is used.
+func usage(cmd *cobra.Command, width int) string {
+	var b strings.Builder
+	b.WriteString("Usage:\n")
+	// One with commands below it is run itself only if it has options.
+	runs := cmd.Runnable() && (!cmd.HasAvailableSubCommands() || option.Any(cmd.LocalFlags()))
+	if runs {
+		b.WriteString("  " + console.Hang(cmd.UseLine(), 6, width, nil) + "\n")
+	}
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprintf(&b, "  %s COMMAND [flags]\n", cmd.CommandPath())
+	}
+	if cmd.HasExample() {
+		b.WriteString("\nExamples:\n" + examples(cmd.Example, width))
+	}
+	if cmd.HasAvailableSubCommands() {
+		b.WriteString("\nCommands:\n" + columns(commandRows(cmd), width))
+		b.WriteString("\n" + console.Hang(fmt.Sprintf("Run %s COMMAND --help for more about a command.", cmd.CommandPath()), 0, width, nil) + "\n")
+	}
+	if cmd.HasAvailableLocalFlags() && runs {
+		b.WriteString("\nFlags:\n" + columns(flagRows(cmd.LocalFlags()), width))
+	}
+	if runs {
+		b.WriteString("\nExit codes:\n" + columns(codeRows(exitcode.GroupOf(cmd)), width))
+	}
+	return b.String()
 }
 
 // helpCommand prints the help of a command.
@@ -85,42 +94,9 @@ func helpCommand() *cobra.Command {
 }
 
 // helpWidth returns how wide help may be: the terminal, within what reads well.
-func helpWidth(c *console.Console) int { return min(max(c.Width(c.Out), 80), 110) }
-
-// commandList returns the commands below cmd in two columns.
-func commandList(cmd *cobra.Command) string {
-	var b strings.Builder
-	width := 0
-	for _, sub := range cmd.Commands() {
-		width = max(width, len(sub.Name()))
+func helpWidth(c *console.Console) int {
+	if width := c.Width(c.Out); width > 0 {
+		return min(width, 110)
 	}
-	for _, sub := range cmd.Commands() {
-		if sub.IsAvailableCommand() && sub.Name() != "help" {
-			fmt.Fprintf(&b, "  %-*s  %s\n", width, sub.Name(), sub.Short)
-		}
-	}
-	return b.String()
-}
-
-// exitCodes returns the exit codes of a command in two columns.
-func exitCodes(g exitcode.Group, width int) string {
-	var b strings.Builder
-	column := 0
-	for _, r := range g.Rows {
-		column = max(column, len(r.Code))
-	}
-	for _, r := range g.Rows {
-		line := fmt.Sprintf("  %-*s ", column, r.Code)
-		used := len(line)
-		for word := range strings.FieldsSeq(r.Meaning) {
-			if used+1+len(word) > width {
-				line += "\n" + strings.Repeat(" ", column+3)
-				used = column + 3
-			}
-			line += " " + word
-			used += 1 + len(word)
-		}
-		b.WriteString(line + "\n")
-	}
-	return b.String()
+	return 80
 }

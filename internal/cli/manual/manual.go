@@ -107,17 +107,10 @@ func writeOptions(b *strings.Builder, flags *pflag.FlagSet) {
 		if f.Hidden {
 			return
 		}
-		value, help := pflag.UnquoteUsage(f)
-		name := "--" + f.Name
-		if f.Shorthand != "" {
-			name = "-" + f.Shorthand + ", " + name
-		}
+		name, value, help := option.Describe(f)
 		fmt.Fprintf(b, ".TP\n\\fB%s\\fR", escape(name))
 		if value != "" {
 			fmt.Fprintf(b, " \\fI%s\\fR", escape(value))
-		}
-		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" {
-			help += " (default " + f.DefValue + ")"
 		}
 		b.WriteString("\n" + escape(help) + "\n")
 	})

@@ -107,6 +107,20 @@ func Any(flags *pflag.FlagSet) (found bool) {
 	return found
 }
 
+// Describe returns what help and manual pages show of a flag: its names, what its value is called, empty for none, and what it
+// does, with the default.
+func Describe(f *pflag.Flag) (names, value, text string) {
+	value, text = pflag.UnquoteUsage(f)
+	names = "--" + f.Name
+	if f.Shorthand != "" {
+		names = "-" + f.Shorthand + ", " + names
+	}
+	if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" {
+		text += " (default " + f.DefValue + ")"
+	}
+	return names, value, text
+}
+
 // Register declares the rows as flags.
 func Register(fs *pflag.FlagSet, rows []Option) *Set {
 	s := &Set{rows: rows, flags: fs, values: map[string]*value{}}
