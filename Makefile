@@ -138,12 +138,12 @@ N ?= 1000
 JOBS ?= 200
 
 .PHONY: faults
-faults: ## Play N (1000) random schedules of faults and look at every byte; SEED=… replays, ARGS='-race-programs'
+faults: ## Play N (1000) random schedules of faults and compare every byte; SEED=… repeats one, ARGS='-race-programs'
 	@set -o pipefail; $(GO) test ./internal/faulttest -run 'TestSchedules|TestShortJobs' -v -timeout 3h \
 		-args -schedules $(N) -jobs $(JOBS) -side 6 -clock $(if $(SEED),-seed $(SEED)) $(ARGS) | grep -avE --line-buffered '^(=== |    --- PASS)'
 
 .PHONY: alive
-alive: ## Restart, pause and cut off 1,000 simulated and 28 real agents: none is lost; kill 240: all are, within 1.5 s
+alive: ## Restart, pause and cut off 1,000 simulated and 33 real agents: none is lost; kill 240: all are, within 1.5 s
 	@set -o pipefail; $(GO) test ./internal/faulttest -run '^(TestLiveAgentsAreNotLost|TestNoCutOfALeaseLosesAnAgent|TestKilledAgentsAreLostSoon)$$' -v -timeout 1h \
 		-args -alive $(ARGS) | grep -avE '^=== '
 
@@ -164,7 +164,7 @@ hang: ## Let the bucket hang for HANG (10m) while runs fail and agents are kille
 DURATION ?= 10m
 
 .PHONY: hostile
-hostile: ## Let one token do its worst for DURATION (10m) while another token's agents work: they feel little of it
+hostile: ## Attack the server with one token for DURATION (10m) while agents of another token work: their requests stay fast
 	@set -o pipefail; $(GO) test ./internal/faulttest -run '^TestHostileClient$$' -v -timeout 0 -args -hostile $(DURATION) -attacks '$(ATTACKS)' | grep -avE --line-buffered '^=== '
 
 .PHONY: kills
@@ -172,7 +172,7 @@ kills: ## Kill servers and workers with SIGKILL for DURATION (10m) while runs ar
 	@set -o pipefail; $(GO) test ./internal/faulttest -run '^TestKills$$' -v -timeout 0 -args -kill $(DURATION) | grep -avE --line-buffered '^=== '
 
 .PHONY: runitor
-runitor: ## Report to the server by RUNITOR=FILE, a program that somebody else made for Healthchecks
+runitor: ## Report to the server with RUNITOR=FILE, a client of Healthchecks that others wrote
 	RUNITOR='$(RUNITOR)' $(GO) test ./internal/e2e -run '^TestRunitor$$' -v -count 1 | grep -avE '^=== '
 
 .PHONY: kills-schedules
@@ -197,7 +197,7 @@ first-hour: ui ## Type every command of docs/first-hour.md in an empty Debian ma
 SOAK ?= 30m
 
 .PHONY: soak
-soak: ## Work a server and agents for SOAK (30m); fails when memory, descriptors or goroutines grow
+soak: ## Keep a server and agents busy for SOAK (30m); fails when memory, descriptors or goroutines grow
 	$(GO) test ./internal/faulttest -run '^TestSoak$$' -v -timeout 0 -args -soak $(SOAK)
 
 .PHONY: bench
@@ -205,7 +205,7 @@ bench: ## Measure the agent against its yardsticks; ARGS='-only startup' for one
 	$(GO) run ./internal/bench $(ARGS)
 
 .PHONY: bench-web
-bench-web: build ## Measure the page in Chromium: size, first look, a 1 GiB log, a fast job, 1,000 runs
+bench-web: build ## Measure the page in Chromium: size, start, a 1 GiB log, a fast job, 1,000 runs
 	@cd web && STINT_BIN=../bin/stint CHROMIUM=$(CHROMIUM) npm run --silent bench
 
 .PHONY: screenshots
