@@ -130,9 +130,9 @@ type ClaimRequest struct {
 	// have one.
 	Starting []string     `json:"starting,omitempty"`
 	Running  []AttemptRef `json:"running,omitempty"`
-	// What the host has free.
-	FreeMemoryBytes int64   `json:"free_memory_bytes,omitempty"`
-	FreeCPUs        float64 `json:"free_cpus,omitempty"`
+	// What the host has free: 0 bytes and nil where that is not known, because a busy host has 0 CPUs free.
+	FreeMemoryBytes int64    `json:"free_memory_bytes,omitempty"`
+	FreeCPUs        *float64 `json:"free_cpus,omitempty"`
 	// MemoryBytes is the memory of the host: the worker gets no run whose limit is larger. 0 if it is not known.
 	MemoryBytes int64 `json:"memory_bytes,omitempty"`
 	Leaving     bool  `json:"leaving,omitempty"` // takes no more: it ends

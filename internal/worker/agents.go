@@ -32,7 +32,7 @@ type system interface {
 	// stop asks a process to end.
 	stop(pid int, started uint64) error
 	// free is what the host has free; 0 where that is not known.
-	free() (memoryBytes int64, cpus float64)
+	free() (memoryBytes int64, cpus *float64)
 	// memory returns how much memory the host has; 0 if that is not known.
 	memory() int64
 	// close waits for what start does beside. Agents live on.

@@ -38,9 +38,14 @@ func TestFreeFigures(t *testing.T) {
 			t.Errorf("%q: %d, want %d", text, got, want)
 		}
 	}
-	for text, want := range map[string]float64{"0.50 0.1 0.1 1/2 3\n": 3.5, "9.0 1 1": 0, "": 0, "x": 0} {
-		if got := freeCPUs(text, 4); got != want {
+	for text, want := range map[string]float64{"0.50 0.1 0.1 1/2 3\n": 3.5, "9.0 1 1": 0} {
+		if got := freeCPUs(text, 4); got == nil || *got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+	for _, text := range []string{"", "x", "-1 1 1"} {
+		if got := freeCPUs(text, 4); got != nil {
+			t.Errorf("%q: %v free, want that it is not known", text, *got)
 		}
 	}
 }

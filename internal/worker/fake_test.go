@@ -69,7 +69,10 @@ func (f *fakeSystem) stop(pid int, _ uint64) error {
 	return nil
 }
 
-func (f *fakeSystem) free() (int64, float64) { return 1 << 30, 1.5 }
+func (f *fakeSystem) free() (int64, *float64) {
+	cpus := 1.5
+	return 1 << 30, &cpus
+}
 
 func (f *fakeSystem) memory() int64 { return 4 << 30 }
 

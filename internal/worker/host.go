@@ -185,14 +185,15 @@ func memoryIn(meminfo, entry string) int64 {
 }
 
 // freeCPUs is what the load of the last minute leaves of a number of cores, from the text of
-// /proc/loadavg; 0 if it does not say.
-func freeCPUs(loadavg string, cores int) float64 {
+// /proc/loadavg; nil if it does not say.
+func freeCPUs(loadavg string, cores int) *float64 {
 	first, _, _ := strings.Cut(loadavg, " ")
 	load, err := strconv.ParseFloat(first, 64)
 	if err != nil || load < 0 {
-		return 0
+		return nil
 	}
-	return max(0, float64(cores)-load)
+	free := max(0, float64(cores)-load)
+	return &free
 }
 
 // readText reads a small file of the kernel; empty if there is none.

@@ -12,7 +12,7 @@ import (
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
-func (h *host) free() (memoryBytes int64, cpus float64) {
+func (h *host) free() (memoryBytes int64, cpus *float64) {
 	return memoryIn(readText("/proc/meminfo"), "MemAvailable"), freeCPUs(readText("/proc/loadavg"), runtime.NumCPU())
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // free is not known here.
-func (h *host) free() (memoryBytes int64, cpus float64) { return 0, 0 }
+func (h *host) free() (memoryBytes int64, cpus *float64) { return 0, nil }
 
 func (h *host) memory() int64 { return 0 }
 

@@ -101,7 +101,7 @@ func TestRunsFillTheSlots(t *testing.T) {
 		if r.Free != 0 || r.Slots != 2 || !slices.Equal(r.Starting, []string{"c1", "c2"}) || len(r.Running) != 0 || r.WaitMS != shortWait.Milliseconds() {
 			t.Errorf("request %+v", r)
 		}
-		if r.WorkerID == "" || r.Host != "here" || r.Version != "test" || !slices.Equal(r.Specs, []int{job.SpecVersion}) || r.FreeMemoryBytes != 1<<30 || r.FreeCPUs != 1.5 {
+		if r.WorkerID == "" || r.Host != "here" || r.Version != "test" || !slices.Equal(r.Specs, []int{job.SpecVersion}) || r.FreeMemoryBytes != 1<<30 || r.FreeCPUs == nil || *r.FreeCPUs != 1.5 {
 			t.Errorf("request %+v", r)
 		}
 		f.end(f.system.pids()[0], "")

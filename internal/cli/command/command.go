@@ -165,8 +165,11 @@ func (p *Program) WithClient(opts *option.Set, do func(ctx context.Context, c *c
 	}
 }
 
-// NoArgs refuses arguments of a command that takes options only.
+// NoArgs refuses arguments of a command that takes options only, besides the commands below it if it has any.
 func NoArgs(cmd *cobra.Command, args []string) error {
+	if cmd.HasAvailableSubCommands() {
+		return NoCommand(cmd, args)
+	}
 	if len(args) > 0 {
 		return option.Usagef("unexpected argument %q: %s takes options only", args[0], cmd.CommandPath())
 	}

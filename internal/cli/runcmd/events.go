@@ -124,9 +124,9 @@ func eventLine(e job.RunEvent, s console.Style) happened {
 	return l
 }
 
-// messageLine is a message about a run as a line.
+// messageLine is a notification about a run as a line.
 func messageLine(a api.Action, s console.Style) happened {
-	l := happened{at: a.CreatedAt, attempt: a.Attempt, paint: s.Muted, text: "the message " + a.What}
+	l := happened{at: a.CreatedAt, attempt: a.Attempt, paint: s.Muted, text: fmt.Sprintf("notification %q", a.What)}
 	if a.DoneAt != nil {
 		l.at = *a.DoneAt
 	}

@@ -78,7 +78,7 @@ func TestEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := 0
-	for _, want := range []string{"running", "The command began: make", "warning", "quiet: No heartbeat", "sent", "the message quiet to ops", "not sent", "the message lost to ops: 410 Gone", "acknowledged", "Acknowledged by ada: known"} {
+	for _, want := range []string{"running", "The command began: make", "warning", "quiet: No heartbeat", "sent", `notification "quiet" to ops`, "not sent", `notification "lost" to ops: 410 Gone`, "acknowledged", "Acknowledged by ada: known"} {
 		i := strings.Index(out[at:], want)
 		if i < 0 {
 			t.Fatalf("%q is missing, or not in order:\n%s", want, out)

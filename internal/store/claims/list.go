@@ -30,15 +30,13 @@ func (s *Claims) ListWorkers(ctx context.Context) ([]job.WorkerInfo, error) {
 			Name: w.name, Host: w.host, Version: d.Version, Labels: d.Labels, Allow: d.Allow, Commands: d.Commands, Slots: d.Slots,
 			Claimed: claimed[w.name], Active: active[w.name], FirstAt: w.first, LastAt: w.asked,
 			Live: !w.leaving && now.Before(w.lease), Drain: w.drain, Withheld: shownWithheld(withheld[w.name]),
+			FreeCPUs: d.FreeCPUs,
 		}
 		if info.Labels == nil {
 			info.Labels = map[string]string{}
 		}
 		if d.FreeMemoryBytes > 0 {
 			info.FreeMemoryBytes = &d.FreeMemoryBytes
-		}
-		if d.FreeCPUs > 0 {
-			info.FreeCPUs = &d.FreeCPUs
 		}
 		all = append(all, info)
 	}

@@ -257,7 +257,8 @@ func TestListWorkers(t *testing.T) {
 			b.submit(t)
 		}
 		reply, err := b.servers[0].Claim(t.Context(), "w1", b.poll("w1", func(r *job.ClaimRequest) {
-			r.Labels, r.FreeMemoryBytes, r.Commands = map[string]string{"zone": "fra"}, 1<<30, true
+			none := 0.0 // its host is busy
+			r.Labels, r.FreeMemoryBytes, r.FreeCPUs, r.Commands = map[string]string{"zone": "fra"}, 1<<30, &none, true
 		}))
 		must(t, err)
 		b.ask(t, b.servers[0], newProcess(t, reply.Claims[0], "h"))
@@ -266,10 +267,10 @@ func TestListWorkers(t *testing.T) {
 		must(t, b.servers[0].DrainWorker(t.Context(), "w0", job.Drain{By: "ada", At: noon}))
 		all, err := b.servers[1].ListWorkers(t.Context())
 		must(t, err)
-		if len(all) != 2 || all[0].Name != "w0" || all[0].Live || all[0].Drain == nil || all[0].Drain.By != "ada" || all[0].FreeMemoryBytes != nil {
+		if len(all) != 2 || all[0].Name != "w0" || all[0].Live || all[0].Drain == nil || all[0].Drain.By != "ada" || all[0].FreeMemoryBytes != nil || all[0].FreeCPUs != nil {
 			t.Fatalf("%+v", all)
 		}
-		if w := all[1]; !w.Live || w.Claimed != 1 || w.Active != 1 || w.Host != "host of w1" || w.Labels["zone"] != "fra" || *w.FreeMemoryBytes != 1<<30 ||
+		if w := all[1]; !w.Live || w.Claimed != 1 || w.Active != 1 || w.Host != "host of w1" || w.Labels["zone"] != "fra" || *w.FreeMemoryBytes != 1<<30 || w.FreeCPUs == nil || *w.FreeCPUs != 0 ||
 			!w.Commands || w.Slots != 4 || w.Drain != nil || !w.FirstAt.Equal(noon) || !w.LastAt.Equal(noon) {
 			t.Errorf("%+v", w)
 		}

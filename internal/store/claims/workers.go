@@ -34,9 +34,9 @@ type workerDoc struct {
 	Allow    []string          `json:"allow,omitempty"`
 	Commands bool              `json:"commands,omitempty"`
 
-	MemoryBytes     int64   `json:"memory_bytes,omitempty"`
-	FreeMemoryBytes int64   `json:"free_memory_bytes,omitempty"`
-	FreeCPUs        float64 `json:"free_cpus,omitempty"`
+	MemoryBytes     int64    `json:"memory_bytes,omitempty"`
+	FreeMemoryBytes int64    `json:"free_memory_bytes,omitempty"`
+	FreeCPUs        *float64 `json:"free_cpus,omitempty"`
 }
 
 // workerRow is a row of workers.

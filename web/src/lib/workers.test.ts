@@ -25,6 +25,7 @@ test('a drain says by whom, why, and what still runs', () => {
 
 test('what it has free and what it takes', () => {
   expect(freeText(worker({ free_cpus: 2.04, free_memory_bytes: 3 * 2 ** 30 }))).toBe('2.04 cores, 3 GiB free')
+  expect(freeText(worker({ free_cpus: 0 }))).toBe('0 cores free')
   expect(freeText(worker())).toBe('')
   expect(takes(worker({ allow: ['a', 'b'], commands: true }))).toBe('only a, b, commands too')
 })

@@ -38,7 +38,7 @@ export function used(w: Pick<WorkerInfo, 'active' | 'claimed'>): number {
 
 /** What the host of a worker has free. */
 export function freeText(w: WorkerInfo): string {
-  const parts = [w.free_cpus ? `${cores(w.free_cpus)} cores` : '', w.free_memory_bytes ? bytes(w.free_memory_bytes) : ''].filter(Boolean)
+  const parts = [w.free_cpus !== undefined ? `${cores(w.free_cpus)} cores` : '', w.free_memory_bytes ? bytes(w.free_memory_bytes) : ''].filter(Boolean)
   return parts.length > 0 ? parts.join(', ') + ' free' : ''
 }
 
