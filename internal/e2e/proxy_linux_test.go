@@ -17,6 +17,7 @@ type elsewhere struct {
 	t    *testing.T
 	name string
 	here string // our address as it is seen from there
+	addr string // its address
 	near string // our end of the cable
 }
 
@@ -36,7 +37,7 @@ func newElsewhere(t *testing.T, number int) *elsewhere {
 	n := (os.Getpid()<<8 | number) & 0xffff
 	e := &elsewhere{t: t, name: fmt.Sprintf("stint-e2e-%d-%d", os.Getpid(), number)}
 	e.here = fmt.Sprintf("198.18.%d.%d", n>>6&0xff, n<<2&0xfc|1)
-	there := fmt.Sprintf("198.18.%d.%d", n>>6&0xff, n<<2&0xfc|2)
+	e.addr = fmt.Sprintf("198.18.%d.%d", n>>6&0xff, n<<2&0xfc|2)
 	far := fmt.Sprintf("sf%d", n)
 	e.near = fmt.Sprintf("se%d", n)
 	if err := ip("netns", "add", e.name); err != nil {
@@ -51,7 +52,7 @@ func newElsewhere(t *testing.T, number int) *elsewhere {
 		{"link", "add", e.near, "type", "veth", "peer", "name", far, "netns", e.name},
 		{"addr", "add", e.here + "/30", "dev", e.near},
 		{"link", "set", e.near, "up"},
-		{"-n", e.name, "addr", "add", there + "/30", "dev", far},
+		{"-n", e.name, "addr", "add", e.addr + "/30", "dev", far},
 		{"-n", e.name, "link", "set", far, "up"},
 	} {
 		if err := ip(args...); err != nil {

@@ -148,6 +148,7 @@ func (s *Server) withChecks(mux http.Handler, cross *http.CrossOriginProtection)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer s.recoverPanic(w, r)
 		conns.KeepOpen(r)
+		r = s.cfg.Proxies.Identify(r)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		if s.access.Secure(r) {

@@ -44,6 +44,9 @@ type Config struct {
 	// need no token: see access.Settings. A wrong token is always refused.
 	RequireToken, Insecure, TrustLocal bool
 	Hosts                              []string
+	// Proxies are believed when they name the client of a request in X-Forwarded-For. No address makes
+	// a request need no token.
+	Proxies access.Proxies
 
 	// BeatsPerSecond is how many heartbeats of all agents together the server accepts before it
 	// asks agents to send them less often; 0 for 2,000.

@@ -100,7 +100,7 @@ var ofOption = map[string]Kind{
 	"run --dir": Directories, "submit --dir": Nothing, "submit --version": Versions, "job export --version": Versions,
 	"worker run --label": Nothing, "token create --label": Nothing, "worker run --name": Nothing, "run --redact": Nothing,
 	"submit --require": Nothing, "run --label": Labels, "worker run --pass-env": Nothing,
-	"server --allow-host": Nothing, "token create --name": Nothing, "token create --worker": Workers,
+	"server --allow-host": Nothing, "--trusted-proxy": Nothing, "token create --name": Nothing, "token create --worker": Workers,
 	"cron due --user": Nothing, "cron list --user": Nothing, "cron adopt --user": Nothing, "cron release --user": Nothing,
 	"run --no-redact": Nothing, "run --host": Nothing, "schedule test --lasts": durations,
 

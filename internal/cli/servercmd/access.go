@@ -29,11 +29,17 @@ func accessRows() []option.Option {
 	}
 }
 
+func checkProxy(text string) error {
+	_, err := access.ParseProxy(text)
+	return err
+}
+
 // accessOptions are the values of these options.
 type accessOptions struct {
 	RequireToken, Insecure, TrustLocal bool
 
 	Hosts             []string
+	Proxies           access.Proxies
 	PublicURL         string
 	TLS               *tls.Config
 	AgentCertificates bool
@@ -59,6 +65,10 @@ func (p *program) access(opts *option.Set, so store.Options, log *slog.Logger) (
 	}
 	if err := a.checkURLs(); err != nil {
 		return a, err
+	}
+	var err error
+	if a.Proxies, err = access.ParseProxies(opts.List("trusted-proxy")); err != nil {
+		return a, option.Usagef("--trusted-proxy: %v", err)
 	}
 	if err := a.settings().Check(); err != nil {
 		return a, option.Usagef("%v", err)

@@ -63,7 +63,7 @@ func (c serveConfig) server(db *store.Store) server.Config {
 		PublicURL: c.Access.PublicURL, TLS: c.Access.TLS,
 		AgentCertificates: c.Access.AgentCertificates, OIDC: c.Access.OIDC,
 		RequireToken: c.Access.RequireToken, Insecure: c.Access.Insecure, TrustLocal: c.Access.TrustLocal,
-		Hosts: c.Access.Hosts, MetricsLabels: c.Labels, PublicBadges: c.Badges, NewJobs: c.NewJobs,
+		Hosts: c.Access.Hosts, Proxies: c.Access.Proxies, MetricsLabels: c.Labels, PublicBadges: c.Badges, NewJobs: c.NewJobs,
 		TokenRevoked: func(ctx context.Context) {
 			if err := removeRevoked(ctx, db, c.Access.TokenFiles); err != nil {
 				c.Log.Warn("the file of a revoked token could not be removed", "error", err)

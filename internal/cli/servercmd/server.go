@@ -61,6 +61,7 @@ func Rows() []option.Option {
 		{Name: "public-badges", Kind: option.Switch, Help: "serve the badges of jobs without a token"},
 		{Name: "metrics-label", Kind: option.List, Value: "KEY", Help: "a label of runs that /metrics/jobs shows of the last run of each job (repeatable, up to 10)"},
 		{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further host name to accept requests for; they need a token (repeatable)"},
+		{Name: "trusted-proxy", Kind: option.List, Value: "CIDR", Check: checkProxy, Help: "address or network of proxies, whose X-Forwarded-For names the client for limits and the audit log (repeatable)"},
 		{Name: "allow-private-targets", Kind: option.Switch, Help: "allow notifications to private networks and to this host"},
 		{Name: "new-jobs-per-hour", Kind: option.Number, Value: "N", Default: "2000", Help: "how many jobs with new names each token, or address without one, may start in an hour; 0 for no limit"},
 		{FlagOnly: true, Name: "activate", Kind: option.Switch, Help: "make a restored copy the original: it sends notifications, judges, acts and deletes again"},

@@ -86,7 +86,7 @@ func (s *Guard) ListAudit(ctx context.Context, in *auditIn) (*route.Response[aud
 // been done.
 func (s *Guard) audit(r *http.Request, a access.Caller, action string, status int, detail string) {
 	e := access.AuditEntry{
-		At: s.Now().UTC(), Who: a.Name, Via: a.Via, Address: httpio.RemoteHost(r), Action: action, Target: r.URL.Path, Status: status, Detail: detail,
+		At: s.Now().UTC(), Who: a.Name, Via: a.Via, Address: access.ClientText(r), Action: action, Target: r.URL.Path, Status: status, Detail: detail,
 	}
 	s.Log.Info(action, "who", cmp.Or(e.Who, "-"), "via", e.Via, "from", e.Address, "target", e.Target, "status", e.Status, "detail", e.Detail)
 	if err := s.Store.Audit(r.Context(), e); err != nil {

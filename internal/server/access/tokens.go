@@ -83,7 +83,7 @@ func (s *Guard) FollowTokens(ctx context.Context) {
 // at once, further ones once a minute.
 func (s *Guard) recordRefused(r *http.Request, why string) {
 	if times := s.refusals.Count(conns.AddressOf(r), s.Now()); times > 0 {
-		s.reportRefused(r.Context(), httpio.RemoteHost(r), why, r.URL.Path, times)
+		s.reportRefused(r.Context(), access.ClientText(r), why, r.URL.Path, times)
 	}
 }
 

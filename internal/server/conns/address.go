@@ -2,25 +2,16 @@ package conns
 
 import (
 	"errors"
-	"net"
 	"net/http"
 	"net/netip"
 
 	"stint.dev/stint/internal/access"
 )
 
-// AddressOf returns the address from which a request came; the zero Prefix if it is not known. Of an
+// AddressOf returns the address of the client that sent a request; the zero Prefix if it is not known. Of an
 // IPv6 address it is the /64 network, because a host usually has all addresses of one.
 func AddressOf(r *http.Request) netip.Prefix {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return networkOf(addr)
+	return networkOf(access.ClientOf(r))
 }
 
 // networkOf returns the network whose addresses count as one client.

@@ -1,8 +1,6 @@
 package httpio
 
 import (
-	"net"
-	"net/http"
 	"strconv"
 	"strings"
 )
@@ -17,13 +15,4 @@ func Printable(text string) string {
 		return ' '
 	}, text)
 	return strings.TrimSpace(text)
-}
-
-// RemoteHost returns the address of the client without its port.
-func RemoteHost(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }

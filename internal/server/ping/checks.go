@@ -130,7 +130,7 @@ func refuse(status int, text string) error { return httpio.NewProblem(status, "%
 
 // readPing reads what a request pings, and what it says.
 func (s *Ping) readPing(r *http.Request, key, slug, last string) (*checkPing, error) {
-	p := &checkPing{host: httpio.RemoteHost(r)}
+	p := &checkPing{host: access.ClientText(r)}
 	var ok, valid bool
 	if p.signal, ok, valid = signalOf(last); !ok {
 		return nil, refuse(http.StatusNotFound, textNotFound)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
@@ -70,7 +71,7 @@ func (s *Ping) handleCompat(w http.ResponseWriter, r *http.Request, name string,
 	unlock, err := s.Store.LockJob(r.Context(), name)
 	if err == nil {
 		defer unlock()
-		id, err = s.applyCompat(r.Context(), name, httpio.RemoteHost(r), c)
+		id, err = s.applyCompat(r.Context(), name, access.ClientText(r), c)
 	}
 	if err != nil {
 		s.Fail(w, r, fmt.Errorf("%s of job %s through the compat API: %w", c, job.Quote(name), err))
