@@ -112,7 +112,11 @@ func FindUnended(ctx context.Context, c *client.Client, text string) (job.Run, e
 func candidates(of []job.Candidate) string {
 	texts := make([]string, len(of))
 	for i, c := range of {
-		texts[i] = fmt.Sprintf("%s#%d (%s, %s, started %s)", c.Job, c.Number, ShortID(c.ID), c.State, console.LocalTime(c.StartAt))
+		began := "started"
+		if c.State == job.Queued {
+			began = "submitted"
+		}
+		texts[i] = fmt.Sprintf("%s#%d (%s, %s, %s %s)", c.Job, c.Number, ShortID(c.ID), c.State, began, console.LocalTime(c.StartAt))
 	}
 	return strings.Join(texts, "; ")
 }

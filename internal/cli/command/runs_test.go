@@ -110,7 +110,7 @@ func TestFindUnended(t *testing.T) {
 	}{
 		"one":      {states: []job.State{job.Succeeded, job.Running, job.Failed}, want: 2},
 		"none":     {states: []job.State{job.Succeeded, job.Failed}, want: 2, no: "job report has no run that has not ended: the last one, report#2, is succeeded"},
-		"several":  {states: []job.State{job.Queued, job.Failed, job.Retrying}, says: "name one of them: report#3 (000, queued, started "},
+		"several":  {states: []job.State{job.Queued, job.Failed, job.Retrying}, says: "name one of them: report#3 (000, queued, submitted "},
 		"a number": {states: []job.State{job.Succeeded, job.Running}, text: "report#1", want: 1},
 		"an id":    {states: []job.State{job.Succeeded, job.Running}, text: "00", want: 2},
 	} {

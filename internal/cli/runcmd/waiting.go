@@ -17,9 +17,9 @@ func waitingText(q job.QueuedRun, now time.Time, s console.Style, width int) str
 	sentence := func(text string, paint func(string) string) {
 		b.WriteString(console.Hang(console.Clean(text), 0, width, paint) + "\n")
 	}
-	sentence(fmt.Sprintf("Attempt %d waits for %s, with the priority %s.", q.Attempt, job.DurationText(max(0, now.Sub(q.Since))), q.Priority), nil)
+	sentence(fmt.Sprintf("Attempt %d has waited for %s, with the priority %s.", q.Attempt, job.DurationText(max(0, now.Sub(q.Since))), q.Priority), nil)
 	if q.Worker != "" {
-		sentence("given to "+q.Worker+", starting", s.Green)
+		sentence("Worker "+q.Worker+" has it, and is starting it.", s.Green)
 	}
 	for _, g := range q.Gates {
 		text := g.Text
@@ -29,10 +29,10 @@ func waitingText(q job.QueuedRun, now time.Time, s console.Style, width int) str
 		fmt.Fprintf(&b, "%s %s\n", s.Yellow(fmt.Sprintf("%-10s", g.Gate)), console.Hang(console.Clean(text), 11, width, nil))
 	}
 	if q.Ahead > 0 {
-		fmt.Fprintf(&b, "%s before it\n", console.Count(q.Ahead, "run"))
+		fmt.Fprintf(&b, "Ahead of it: %s.\n", console.Count(q.Ahead, "run"))
 	}
 	if q.StartsAbout != nil && q.StartsAbout.After(now) {
-		fmt.Fprintf(&b, "starts in about %s\n", job.DurationText(q.StartsAbout.Sub(now)))
+		fmt.Fprintf(&b, "It starts in about %s.\n", job.DurationText(q.StartsAbout.Sub(now)))
 	}
 	if q.Worker == "" && len(q.Gates) == 0 && q.Ahead == 0 {
 		sentence("Nothing keeps it from starting: the next worker with a free slot takes it.", nil)

@@ -21,15 +21,15 @@ func TestWaitingText(t *testing.T) {
 			job.QueuedRun{Attempt: 1, Since: now.Add(-3 * time.Minute), Priority: job.PriorityNormal, Ahead: 4, StartsAbout: at(14 * time.Minute), Gates: []job.Gate{
 				{Gate: job.GateGroup, Text: "group db: 1 of 1 places are taken, by etl#88", OpensAt: at(12 * time.Minute)},
 			}},
-			"Attempt 1 waits for 3 m, with the priority normal.\ngroup      group db: 1 of 1 places are taken, by etl#88 (opens in 12 m)\n4 runs before it\nstarts in about 14 m\n\n",
+			"Attempt 1 has waited for 3 m, with the priority normal.\ngroup      group db: 1 of 1 places are taken, by etl#88 (opens in 12 m)\nAhead of it: 4 runs.\nIt starts in about 14 m.\n\n",
 		},
 		"given": {
 			job.QueuedRun{Attempt: 2, Since: now, Priority: job.PriorityHigh, Worker: "w7"},
-			"Attempt 2 waits for 0 ms, with the priority high.\ngiven to w7, starting\n\n",
+			"Attempt 2 has waited for 0 ms, with the priority high.\nWorker w7 has it, and is starting it.\n\n",
 		},
 		"next": {
 			job.QueuedRun{Attempt: 1, Since: now.Add(time.Second), Priority: job.PriorityLow},
-			"Attempt 1 waits for 0 ms, with the priority low.\nNothing keeps it from starting: the next worker with a free slot takes it.\n\n",
+			"Attempt 1 has waited for 0 ms, with the priority low.\nNothing keeps it from starting: the next worker with a free slot takes it.\n\n",
 		},
 	} {
 		if got := waitingText(c.q, now, console.Style{}, 0); got != c.want {
