@@ -20,7 +20,7 @@ func (b *bench) capture() ([]row, error) {
 		what        string
 		bytes, size int
 		rounds      int
-		mostFelt    float64
+		mostRatio   float64
 	}{
 		// Twice the rounds: cat takes either 0.7 or 1.4 s here, hardly anything between.
 		{"job prints 256 MiB in writes of 100 bytes", 256 << 20, 100, 2*b.rounds + 1, 0.6},
@@ -36,17 +36,17 @@ func (b *bench) capture() ([]row, error) {
 				{&least, b.into(`"$0"`, "reader")},
 				{&ours, func(job []string) []string { return b.agent(b.url, job...) }},
 			} {
-				p, err := b.felt(c.bytes, c.size, in.job)
+				p, err := b.print(c.bytes, c.size, in.job)
 				if err != nil {
 					return nil, err
 				}
 				*in.all = append(*in.all, p)
 			}
 		}
-		felt, perGiB := all(cat, printed.felt), float64(1<<30)/float64(c.bytes)
+		catTimes, perGiB := all(cat, printed.duration), float64(1<<30)/float64(c.bytes)
 		rows = append(rows,
-			row{what: fmt.Sprintf("%s: felt by it (`cat`: %.2f to %.2f s)", c.what, slices.Min(felt), slices.Max(felt)), unit: "s", yardstick: median(felt), measured: median(all(ours, printed.felt)), mostRatio: c.mostFelt},
-			row{what: "… against a reader that keeps nothing", unit: "s", yardstick: median(all(least, printed.felt)), measured: median(all(ours, printed.felt))},
+			row{what: fmt.Sprintf("%s: time of the job (`cat`: %.2f to %.2f s)", c.what, slices.Min(catTimes), slices.Max(catTimes)), unit: "s", yardstick: median(catTimes), measured: median(all(ours, printed.duration)), mostRatio: c.mostRatio},
+			row{what: "… against a reader that discards it", unit: "s", yardstick: median(all(least, printed.duration)), measured: median(all(ours, printed.duration))},
 			row{what: "… until the server has all of it", unit: "s", yardstick: median(all(cat, printed.until)), measured: median(all(ours, printed.until)), mostRatio: 2.2},
 			row{what: "… CPU of the agent, per GiB", unit: "s", measured: perGiB * median(all(ours, printed.used)), most: 5},
 			row{what: "… peak memory of the agent", unit: "MB", measured: median(all(ours, printed.peak)), most: 20})
@@ -69,19 +69,19 @@ func all(of []printed, figure func(printed) float64) []float64 {
 	return figures
 }
 
-// outage is what a job feels of a server that is away or does not answer, against one that
-// is there.
+// outage measures how much longer a job takes when the server is away or does not answer, against one
+// that answers.
 func (b *bench) outage() ([]row, error) {
 	stalled, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	defer stalled.Close() // the kernel takes connections, and nobody answers
+	defer stalled.Close() // the kernel accepts connections, and no process answers
 	urls := []string{b.url, b.away, "http://" + stalled.Addr().String()}
 	seconds, memory := make([][]float64, len(urls)), make([][]float64, len(urls))
 	for range b.rounds {
 		for i, url := range urls {
-			m, err := b.felt(256<<20, 64<<10, func(job []string) []string {
+			m, err := b.print(256<<20, 64<<10, func(job []string) []string {
 				return b.agent(url, append([]string{"--flush-timeout", "1ms"}, job...)...)
 			})
 			if err != nil {
@@ -94,35 +94,35 @@ func (b *bench) outage() ([]row, error) {
 	for i, what := range []string{"", "is away", "does not answer"} {
 		if i > 0 {
 			rows = append(rows,
-				row{what: "job prints 256 MiB while the server " + what + ": felt, against a server that is there", unit: "s", yardstick: median(seconds[0]), measured: median(seconds[i]), mostRatio: 1.05},
+				row{what: "job prints 256 MiB while the server " + what + ": time of the job, against a server that answers", unit: "s", yardstick: median(seconds[0]), measured: median(seconds[i]), mostRatio: 1.05},
 				row{what: "… peak memory of the agent", unit: "MB", yardstick: median(memory[0]), measured: median(memory[i]), most: 20})
 		}
 	}
 	return rows, nil
 }
 
-// printed is how a job that prints went.
+// printed has the times and the memory of a job that prints.
 type printed struct {
 	seconds float64 // that printing took the job
-	whole   float64 // seconds until all was over
-	cpu     float64 // seconds of what ran it
-	memory  float64 // peak of what ran it, in MB
+	whole   float64 // seconds until the server had all
+	cpu     float64 // seconds of the process that ran it
+	memory  float64 // peak of that process, in MB
 }
 
-func (p printed) felt() float64  { return p.seconds }
-func (p printed) until() float64 { return p.whole }
-func (p printed) used() float64  { return p.cpu }
-func (p printed) peak() float64  { return p.memory }
+func (p printed) duration() float64 { return p.seconds }
+func (p printed) until() float64    { return p.whole }
+func (p printed) used() float64     { return p.cpu }
+func (p printed) peak() float64     { return p.memory }
 
-// felt runs the printer in something.
-func (b *bench) felt(bytes, size int, in func(job []string) []string) (printed, error) {
+// print runs the printer under the command that in returns.
+func (b *bench) print(bytes, size int, in func(job []string) []string) (printed, error) {
 	var p printed
-	for _, old := range []string{"felt", "sink", "state"} { // each begins with a disk as empty as the other's
+	for _, old := range []string{"output", "sink", "state"} { // each begins with a disk as empty as the other's
 		if err := os.RemoveAll(filepath.Join(b.Dir, old)); err != nil {
 			return p, err
 		}
 	}
-	note := filepath.Join(b.Dir, "felt")
+	note := filepath.Join(b.Dir, "output")
 	args := in([]string{b.Program("printer"), strconv.Itoa(bytes), strconv.Itoa(size), note})
 	cmd := b.Command(args)
 	begun := time.Now()

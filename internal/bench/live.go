@@ -106,8 +106,8 @@ func (b *bench) liveOn(on host.Database) ([]row, error) {
 		{what: "… refused for a while", unit: "appends", measured: float64(f.Counts().Refused)},
 		{what: "… memory of the server", unit: "MB", measured: m.peak, most: 400},
 		{what: fmt.Sprintf("… its CPU (%.0f appends and %.0f heartbeats a second)", m.appends, m.beats), unit: "cores", measured: m.cores, most: 1},
-		{what: fmt.Sprintf("… from a job's write to a reader, 99 of 100 (%d lines)", len(m.late)), unit: "s", measured: m.late[len(m.late)*99/100], most: 1},
-		{what: "… the middle one", unit: "s", measured: m.late[len(m.late)/2]},
+		{what: fmt.Sprintf("… from a job's write to a reader, p99 (%d lines)", len(m.late)), unit: "s", measured: m.late[len(m.late)*99/100], most: 1},
+		{what: "… median", unit: "s", measured: m.late[len(m.late)/2]},
 	}, nil
 }
 

@@ -96,7 +96,7 @@ func (b *bench) reading(s *host.Service, id, file string, lines int, what string
 	}
 	return []row{
 		{what: what + "open a window of 200 lines anywhere, the slowest of 60", unit: "ms", measured: windows[len(windows)-1], most: 50},
-		{what: "… the middle one", unit: "ms", measured: windows[len(windows)/2]},
+		{what: "… median", unit: "ms", measured: windows[len(windows)/2]},
 		{what: "… search for a rare word, against zstd and grep -c", unit: "s", yardstick: median(yard), measured: median(ours), mostRatio: 1.5},
 	}, nil
 }

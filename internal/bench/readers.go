@@ -46,7 +46,7 @@ func (b *bench) readers() ([]row, error) {
 	return []row{
 		{what: fmt.Sprintf("one run that prints 1,000 lines a second: CPU of the server for one reader and for %d", readersMany), unit: "cores", yardstick: one.cores, measured: many.cores},
 		{what: "… of that for each further reader, beside the agent and the first one", unit: "‰ of a core", measured: 1e3 * (many.cores - one.cores) / (readersMany - 1)},
-		{what: fmt.Sprintf("… from the job's write to a reader, 99 of 100 (%d events)", len(many.late)), unit: "s", yardstick: one.late[len(one.late)*99/100], measured: many.late[len(many.late)*99/100], most: 1},
+		{what: fmt.Sprintf("… from the job's write to a reader, p99 (%d events)", len(many.late)), unit: "s", yardstick: one.late[len(one.late)*99/100], measured: many.late[len(many.late)*99/100], most: 1},
 		{what: "… memory of the server", unit: "MB", yardstick: one.peak, measured: many.peak},
 	}, nil
 }

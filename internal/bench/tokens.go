@@ -32,7 +32,7 @@ const (
 	tokenPeriod = 5 * time.Minute
 	// tokenRounds are how many rounds each of the bench's makes. What else the machine does comes in
 	// bursts: one request after the other goes to another server, so that a burst meets all alike,
-	// and the median of what 99 of 100 took in each round leaves out the rounds that it met.
+	// and the median of the 99th percentiles of all rounds leaves out the rounds that it met.
 	tokenRounds = 3
 	// idleLimit bounds the wait for the end of what begins with the first use of a token. A server
 	// that watches over so many runs is never idle.
@@ -45,7 +45,7 @@ type tokenFleet struct {
 	secrets []string
 	agents  []*tokenAgent
 	wires   []*fleet.Wire
-	// beats and appends are what 99 of 100 took in each round, in ms.
+	// beats and appends are the 99th percentiles of each round, in ms.
 	beats, appends []float64
 	cpu            float64 // of the server in all rounds, in seconds
 	requests       int
@@ -86,12 +86,12 @@ func (b *bench) tokens() (rows []row, err error) {
 	}
 	for i := 1; i < len(counts); i++ {
 		agents := fmt.Sprintf("%d agents with %d tokens, against %d: ", tokenAgents, counts[i], counts[0])
-		what := agents + "99 of 100 "
+		what := agents + "p99 of "
 		rows = append(
 			rows,
 			row{what: agents + "CPU of each request", unit: "µs", yardstick: fleets[0].cost(), measured: fleets[i].cost(), mostRatio: 1.2},
-			row{what: what + "heartbeats take", unit: "ms", yardstick: median(fleets[0].beats), measured: median(fleets[i].beats), mostRatio: 1.2},
-			row{what: what + "appends take", unit: "ms", yardstick: median(fleets[0].appends), measured: median(fleets[i].appends), mostRatio: 1.2},
+			row{what: what + "heartbeats", unit: "ms", yardstick: median(fleets[0].beats), measured: median(fleets[i].beats), mostRatio: 1.2},
+			row{what: what + "appends", unit: "ms", yardstick: median(fleets[0].appends), measured: median(fleets[i].appends), mostRatio: 1.2},
 		)
 	}
 	return rows, nil
@@ -172,7 +172,7 @@ func each(workers int, do func(worker, n int) (more bool, err error)) error {
 }
 
 // work lets agents of each fleet in turn, taken at random, send heartbeats and appends for a time,
-// and notes what 99 of 100 took, and what they cost.
+// and notes the 99th percentiles of their times, and the CPU.
 func work(fleets []*tokenFleet, span time.Duration) error {
 	var mu sync.Mutex // of the figures
 	took := make([][2][]float64, len(fleets))
