@@ -144,7 +144,7 @@ func TestConfigurationOfPackages(t *testing.T) {
 		}
 		found := 0
 		for _, o := range agentcmd.RunRows() {
-			values, _ := files[0].Settings(o)
+			values := files[0].Settings(o)
 			found += len(values)
 			for _, v := range values {
 				if o.Check != nil && o.Check(v.Text) != nil {

@@ -57,7 +57,8 @@ func Root(c *console.Console, taken *signals.Taker, version, name, short, long s
 	a := &agentProgram{Console: c, version: version, signals: taken}
 	root.AddCommand(a.run(), a.flush(), a.attempt(), a.finishAttempt(), a.cacheCommand(), a.doctor(), a.versionCommand())
 	p := a.program()
-	root.AddCommand(workercmd.Command(p), croncmd.Command(p), configcmd.Command(p, RunRows, workercmd.RunRows))
+	root.AddCommand(workercmd.Command(p), croncmd.Command(p), configcmd.Command(p,
+		configcmd.Configured{Rows: RunRows, Check: a.checkRun}, configcmd.Configured{Rows: workercmd.RunRows, Check: workercmd.Check(p)}))
 	return root
 }
 

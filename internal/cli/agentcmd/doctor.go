@@ -1,8 +1,6 @@
 package agentcmd
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
@@ -55,33 +53,10 @@ func (a *agentProgram) printFindings(found []doctor.Finding, asJSON bool) error 
 	if asJSON {
 		err = a.PrintJSON(map[string]any{"checks": found})
 	} else {
-		err = console.WriteAll(a.Out, a.findingLines(found))
+		err = console.WriteAll(a.Out, doctor.Text(found, a.StyleFor(a.Out), a.Width(a.Out)))
 	}
 	if err == nil && bad {
 		return &console.ExitError{Code: console.ExitFailed}
 	}
 	return err
-}
-
-// findingIndent is the width of what precedes the text of a finding: its mark and the name of the check.
-const findingIndent = 15
-
-func (a *agentProgram) findingLines(found []doctor.Finding) string {
-	s := a.StyleFor(a.Out)
-	var text string
-	for _, f := range found {
-		mark := s.Green("✓")
-		switch f.Level {
-		case "warning":
-			mark = s.Yellow("!")
-		case "error":
-			mark = s.Red("✕")
-		}
-		line := f.Detail
-		if f.Do != "" {
-			line += "; " + f.Do
-		}
-		text += fmt.Sprintf("%s %-12s %s\n", mark, f.Check, console.Hang(console.Clean(line), findingIndent, a.Width(a.Out), nil))
-	}
-	return text
 }

@@ -2,6 +2,7 @@ package agentcmd
 
 import (
 	"fmt"
+	"os"
 
 	"stint.dev/stint/internal/agent"
 	"stint.dev/stint/internal/cli/command"
@@ -32,4 +33,21 @@ func (a *agentProgram) resolveRun(opts *option.Set, nested bool) (notes []string
 func (a *agentProgram) mistake(c *agent.Config, text string) {
 	a.Say("%s", text)
 	c.Notes = append(c.Notes, text)
+}
+
+// checkRun returns what stint run would report about resolved options, and the error with which it would refuse them.
+func (a *agentProgram) checkRun(opts *option.Set) ([]string, error) {
+	null, err := os.Open(os.DevNull) // what this call has as stdin says nothing about a job
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close() //nolint:errcheck // only read
+	var args []string
+	if opts.Text("script") == "" {
+		args = []string{"true"}
+	}
+	quiet := agentProgram{Console: a.Quiet(null), version: a.version}
+	cfg, err := quiet.runConfig(opts, args, command.Nested(a.Getenv), nil)
+	cfg.close()
+	return cfg.Notes, err
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -92,12 +93,17 @@ func addresses(opts *option.Set) ([]string, error) {
 // ServerURLs returns those addresses of the server that can be used, in order of preference, and an error for each other one, which
 // names the option.
 func ServerURLs(opts *option.Set) (good []string, bad []error) {
-	urls, mistakes := address.ParseAll(address.Split(opts.List("server")))
-	for _, u := range urls {
-		good = append(good, u.String())
-	}
-	for _, err := range mistakes {
-		bad = append(bad, option.Usagef("%s: %v", opts.Source("server"), err))
+	places := opts.Places("server")
+	for i, text := range opts.List("server") {
+		urls, mistakes := address.ParseAll(address.Split([]string{text}))
+		for _, u := range urls {
+			if !slices.Contains(good, u.String()) {
+				good = append(good, u.String())
+			}
+		}
+		for _, err := range mistakes {
+			bad = append(bad, option.Usagef("%s: %v", places[i], err))
+		}
 	}
 	return good, bad
 }

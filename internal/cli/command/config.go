@@ -44,9 +44,9 @@ type inherited struct {
 	named bool
 }
 
-func (s inherited) Settings(o option.Option) ([]option.Setting, bool) {
+func (s inherited) Settings(o option.Option) []option.Setting {
 	if !o.Inherited && !(s.named && o.Name == "job") {
-		return nil, false
+		return nil
 	}
 	return s.Source.Settings(o)
 }

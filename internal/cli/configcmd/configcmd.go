@@ -2,7 +2,6 @@
 package configcmd
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -10,20 +9,25 @@ import (
 	"github.com/spf13/pflag"
 
 	"stint.dev/stint/internal/agent/redact"
-	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/configfile"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 )
 
-// anyRun is an id for what needs one.
-const anyRun = "00000000-0000-7000-8000-000000000000"
-
 type program struct{ *command.Program }
 
-// Command makes the command config. ofRun and ofWorker return the options of stint run and stint worker run.
-func Command(c *command.Program, ofRun, ofWorker func() []option.Option) *cobra.Command {
+// Configured is what the configuration of a command is.
+type Configured struct {
+	// Rows returns its options.
+	Rows func() []option.Option
+	// Check returns what the command would report about resolved options when it starts, and the error with which it would refuse
+	// them. It reports nothing itself.
+	Check func(opts *option.Set) (reports []string, err error)
+}
+
+// Command makes the command config; of stint run and stint worker run it knows more than of others.
+func Command(c *command.Program, run, worker Configured) *cobra.Command {
 	p := &program{c}
 	cmd := &cobra.Command{
 		Use: "config [COMMAND] [flags]", Short: "Show the value of each option, where it comes from, and mistakes",
@@ -31,7 +35,8 @@ func Command(c *command.Program, ofRun, ofWorker func() []option.Option) *cobra.
 from: the name of a variable, a file and the number of the line, or the default. COMMAND is run, which it is
 without one, worker, or any command that asks a server. Tokens and other secrets are masked.
 
-It asks no server. Exit code 1 if there are mistakes, which stderr names.`,
+It asks no server. Exit code 1 if there are mistakes, which stderr names with their places: everything that
+the command would refuse, ignore or report.`,
 	}
 	asJSON := option.Register(cmd.Flags(), []option.Option{command.JSONRow()})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -39,20 +44,20 @@ It asks no server. Exit code 1 if there are mistakes, which stderr names.`,
 			return err
 		}
 		name := strings.Join(args, " ")
-		var rows []option.Option
+		of := Configured{Check: p.checkClient}
 		switch name {
 		case "", "run":
-			name, rows = "run", ofRun()
+			name, of = "run", run
 		case "worker", "worker run":
-			name, rows = "worker run", ofWorker()
+			name, of = "worker run", worker
 		default:
 			found, left, err := cmd.Root().Find(args)
 			if err != nil || len(left) > 0 || found.Flags().Lookup("server") == nil {
 				return option.Usagef("%q is no command that reads the environment and configuration files; name run, worker, flush or another one that asks a server", name)
 			}
-			rows = command.ServerRows()
+			of.Rows = func() []option.Option { return configurable(found.Flags(), p.FileRows()) }
 		}
-		return p.show(p.find(name, rows), asJSON.On("json"))
+		return p.show(p.find(name, of), asJSON.On("json"))
 	}
 	return cmd
 }
@@ -83,10 +88,30 @@ type mistake struct {
 	Stops  bool   `json:"stops"`            // it does not start
 }
 
+// configurable returns those of all options that the environment and configuration files can set for a command with these flags.
+func configurable(flags *pflag.FlagSet, all []option.Option) (rows []option.Option) {
+	for _, o := range all {
+		known := slices.ContainsFunc(rows, func(other option.Option) bool { return other.Name == o.Name })
+		if !known && option.Configurable(flags, o.Name) {
+			rows = append(rows, o)
+		}
+	}
+	return rows
+}
+
+// checkClient is the check of a command that asks a server.
+func (p *program) checkClient(opts *option.Set) (reports []string, err error) {
+	c, err := command.NewClient(opts, p.Version, "")
+	if err == nil {
+		c.Close()
+	}
+	return command.BadAddresses(opts), err
+}
+
 // find reads the configuration of a command.
-func (p *program) find(name string, rows []option.Option) shown {
+func (p *program) find(name string, of Configured) shown {
 	run := name == "run"
-	rows = slices.DeleteFunc(rows, func(o option.Option) bool { return o.FlagOnly })
+	rows := of.Rows()
 	opts := option.Register(pflag.NewFlagSet(name, pflag.ContinueOnError), rows)
 	sources, files, mistakes := p.Sources(run && command.Nested(p.Getenv))
 	wrong := opts.Check(sources...)
@@ -106,30 +131,20 @@ func (p *program) find(name string, rows []option.Option) shown {
 		}
 		all.Mistakes = append(all.Mistakes, m)
 	}
-	add := func(err error, effect string) {
-		if err != nil {
-			all.Mistakes = append(all.Mistakes, mistake{"", err.Error(), effect, effect == refuses})
-		}
-	}
-	effect := refuses
-	if run {
-		effect = "journals wait on this host"
-	}
-	c, err := command.NewClient(opts, p.Version, "")
-	if err == nil {
-		c.Close()
-	}
-	add(err, effect)
+	reports, err := of.Check(opts)
 	if text := command.Exposed(opts); text != "" {
-		add(option.Usagef("%s", text), "")
+		reports = append(reports, text)
+	}
+	for _, text := range reports {
+		all.Mistakes = append(all.Mistakes, mistake{Text: text})
+	}
+	if err != nil {
+		all.Mistakes = append(all.Mistakes, mistake{"", err.Error(), refuses, true})
 	}
 	for _, o := range rows {
-		if o.Name == "report-to" && opts.Text(o.Name) != "" {
-			if _, err := report.NewReporter(opts.Text(o.Name), anyRun); err != nil {
-				add(fmt.Errorf("%s: %w", opts.Source(o.Name), err), "runs are not reported there")
-			}
+		if !o.FlagOnly {
+			all.Options = append(all.Options, value{o.Name, masked(o, opts.Values(o)), source(opts, o)})
 		}
-		all.Options = append(all.Options, value{o.Name, masked(o, opts.Values(o)), source(opts, o)})
 	}
 	return all
 }
@@ -151,10 +166,11 @@ func states(files configfile.Files) []file {
 
 // source says where a value comes from.
 func source(opts *option.Set, o option.Option) string {
-	if !opts.Given(o.Name) {
+	place := opts.Source(o.Name)
+	if place == "--"+o.Name {
 		return "default"
 	}
-	return strings.TrimSuffix(opts.Source(o.Name), ": "+o.Name)
+	return strings.TrimSuffix(place, ": "+o.Name)
 }
 
 // masked returns values without secrets.
@@ -222,7 +238,11 @@ func (p *program) text(all shown) string {
 		if o.Source == "default" {
 			paint = s.Muted
 		}
-		rows = append(rows, []console.Cell{console.P(o.Name, paint), console.P(o.Source, paint), console.T(strings.Join(o.Values, ", "))})
+		text := console.T(strings.Join(o.Values, ", "))
+		if text.Text == "" && o.Source != "default" {
+			text = console.P("(empty)", s.Muted)
+		}
+		rows = append(rows, []console.Cell{console.P(o.Name, paint), console.P(o.Source, paint), text})
 	}
 	return text + p.Table([]console.Column{{Head: "OPTION"}, {Head: "SOURCE"}, {Head: "VALUE", Min: 16}}, rows)
 }

@@ -46,12 +46,31 @@ func config(t *testing.T, text string, env map[string]string, args ...string) (p
 	root := &cobra.Command{Use: "stint"}
 	runs := &cobra.Command{Use: "runs", Run: func(*cobra.Command, []string) {}}
 	option.Register(runs.Flags(), command.ServerRows())
-	root.AddCommand(Command(p, ofRun, command.ServerRows), runs, &cobra.Command{Use: "version", Run: func(*cobra.Command, []string) {}})
+	connect := func(opts *option.Set) ([]string, error) {
+		_, err := command.NewClient(opts, "test", "")
+		return nil, err
+	}
+	run := func(opts *option.Set) ([]string, error) {
+		if _, err := connect(opts); err != nil {
+			return []string{err.Error() + "; the journal waits"}, nil
+		}
+		return nil, nil
+	}
+	root.AddCommand(Command(p, Configured{ofRun, run}, Configured{command.ServerRows, connect}), runs, &cobra.Command{Use: "version", Run: func(*cobra.Command, []string) {}})
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetArgs(append([]string{"config"}, args...))
 	err = root.ExecuteContext(t.Context())
 	stdout, stderr = printed()
 	return path, stdout, stderr, err
+}
+
+// An empty value is shown with its place, and the default that holds for it.
+func TestEmptyValues(t *testing.T) {
+	path, stdout, _, err := config(t, "label =\nheartbeat-period =\n", nil)
+	text := strings.Join(strings.Fields(stdout), " ")
+	if err != nil || !strings.Contains(text, "label "+path+":1 (empty)") || !strings.Contains(text, "heartbeat-period "+path+":2 5s") {
+		t.Errorf("%v\n%s", err, stdout)
+	}
 }
 
 const good = "# of this host\nserver = https://stint.example.org\ntoken = stint_s3cret\nlabel = a=b\nlabel = c=d\nenv = DB_PASSWORD=hunter22\nquiet = on\n" +
@@ -90,7 +109,7 @@ func TestValuesAndTheirSources(t *testing.T) {
 
 // Each mistake is shown with its place and what follows from it, and is the exit code.
 func TestMistakes(t *testing.T) {
-	const text = "sevrer = x\nheartbeat-period = soon\ntimeout = soon\nlabel\ntls-ca = none.pem\nreport-to = h\n"
+	const text = "sevrer = x\nheartbeat-period = soon\ntimeout = soon\nlabel\ntls-ca = none.pem\n"
 	path, stdout, _, err := config(t, text, nil, "--json")
 	var exit *console.ExitError
 	if !errors.As(err, &exit) || exit.Code != console.ExitFailed || exit.Err != nil {
@@ -106,7 +125,7 @@ func TestMistakes(t *testing.T) {
 	}
 	want := []string{
 		"FILE:4 it is ignored", "FILE:1 it is ignored", "FILE:3: timeout the command is refused",
-		"FILE:2: heartbeat-period the default holds, 5s", " journals wait on this host", " runs are not reported there",
+		"FILE:2: heartbeat-period the default holds, 5s", " ",
 	}
 	slices.Sort(want)
 	slices.Sort(lines)
@@ -114,7 +133,7 @@ func TestMistakes(t *testing.T) {
 		t.Errorf("mistakes %q, want %q", lines, want)
 	}
 	path, _, stderr, _ := config(t, text, nil)
-	if strings.Count(stderr, "\n") != len(want) || !strings.Contains(stderr, path+`:1: there is no key "sevrer"; did you mean server?; it is ignored`) {
+	if strings.Count(stderr, "\n") != len(want) || !strings.Contains(stderr, "none.pem: no such file or directory; the journal waits\n") || !strings.Contains(stderr, path+`:1: there is no key "sevrer"; did you mean server?; it is ignored`) {
 		t.Errorf("stderr is %q", stderr)
 	}
 	// Commands that are not stint run refuse all but unknown keys.

@@ -160,27 +160,28 @@ func TestFiles(t *testing.T) {
 		t.Errorf("mistakes %v", wrong)
 	}
 	for _, c := range []struct {
-		file  int
-		name  string
-		want  string
-		found bool
+		file int
+		name string
+		want string
 	}{
-		{0, "label", user + ":1: label u", true},
-		{1, "label", host + ":1: label h, " + host + ":2: label i", true},
-		{0, "server", "", true},
-		{0, "timeout", "", false},
-		{0, "tls-ca", user + ":3: tls-ca " + filepath.Join(dir, "stint", "ca.pem"), true},
-		{1, "every", "", false},
+		{0, "label", user + ":1: label u"},
+		{1, "label", host + ":1: label h, " + host + ":2: label i"},
+		{0, "server", user + ":2: server (default)"},
+		{0, "timeout", ""},
+		{0, "tls-ca", user + ":3: tls-ca " + filepath.Join(dir, "stint", "ca.pem")},
+		{1, "every", ""},
 	} {
 		i := strings.Index("server token heartbeat-period label timeout every run-id tls-ca", c.name)
 		o := rows[strings.Count("server token heartbeat-period label timeout every run-id tls-ca"[:i], " ")]
-		values, found := files[c.file].Settings(o)
 		var got []string
-		for _, v := range values {
+		for _, v := range files[c.file].Settings(o) {
+			if v.Default {
+				v.Text += "(default)"
+			}
 			got = append(got, v.Place+" "+v.Text)
 		}
-		if strings.Join(got, ", ") != c.want || found != c.found {
-			t.Errorf("%s of %s: %v, %v; want %s", c.name, files[c.file].Path, got, found, c.want)
+		if strings.Join(got, ", ") != c.want {
+			t.Errorf("%s of %s: %v; want %s", c.name, files[c.file].Path, got, c.want)
 		}
 	}
 	none := Paths(environment("XDG_CONFIG_HOME", filepath.Join(dir, "none")), filepath.Join(host, "below-a-file"))

@@ -100,25 +100,21 @@ func absent(err error) bool {
 }
 
 // Settings returns what the file has for an option. A key with an empty value says that the default holds.
-func (f *File) Settings(o option.Option) (values []option.Setting, found bool) {
+func (f *File) Settings(o option.Option) (values []option.Setting) {
 	if !o.InFiles() {
-		return nil, false
+		return nil
 	}
 	for _, l := range f.lines {
 		if l.Key != o.Name {
 			continue
 		}
-		found = true
-		if l.Value == "" {
-			continue
-		}
 		text := l.Value
-		if o.HostFile && !filepath.IsAbs(text) {
+		if o.HostFile && text != "" && !filepath.IsAbs(text) {
 			text = filepath.Join(filepath.Dir(f.Path), text)
 		}
-		values = append(values, option.Setting{Text: text, Place: f.place(l.Number) + ": " + o.Name, File: f.Path})
+		values = append(values, option.Setting{Text: text, Default: text == "", Place: f.place(l.Number) + ": " + o.Name, File: f.Path})
 	}
-	return values, found
+	return values
 }
 
 func (f *File) place(line int) string { return f.Path + ":" + strconv.Itoa(line) }

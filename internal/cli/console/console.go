@@ -59,6 +59,11 @@ type Console struct {
 	lineEnd  string                              // of Say; empty is "\n"
 }
 
+// Quiet returns a console with another stdin that drops messages.
+func (c *Console) Quiet(in *os.File) *Console {
+	return &Console{In: in, Out: c.Out, Err: c.Err, Getenv: c.Getenv, Messages: func(string) {}}
+}
+
 // flushLimit bounds the wait, at the end, for a reader of stderr that does not read.
 const flushLimit = time.Second
 

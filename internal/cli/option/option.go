@@ -91,6 +91,7 @@ type Set struct {
 type value struct {
 	text     string
 	list     []string
+	places   []string // where each value of list came from
 	on       bool
 	duration time.Duration
 	size     int64
@@ -145,8 +146,22 @@ func Register(fs *pflag.FlagSet, rows []Option) *Set {
 			fs.VarP(&textFlag{&v.text, o.Value, o.Values}, o.Name, o.Short, help)
 		}
 	}
+	for _, o := range rows {
+		if f := fs.Lookup(o.Name); f != nil && !o.FlagOnly {
+			f.Annotations = map[string][]string{inEnvironment: {o.Env()}}
+		}
+	}
 	fs.SortFlags = false
 	return s
+}
+
+// inEnvironment marks flags of options that the environment and configuration files can set.
+const inEnvironment = "stint_environment"
+
+// Configurable reports whether flags have one of this name whose option the environment and configuration files can set.
+func Configurable(flags *pflag.FlagSet, name string) bool {
+	f := flags.Lookup(name)
+	return f != nil && f.Annotations[inEnvironment] != nil
 }
 
 // textFlag and listFlag are flags whose help names their value as the table does.
@@ -185,6 +200,9 @@ func (s *Set) Text(name string) string { return s.get(name).text }
 // List returns the values of a List option.
 func (s *Set) List(name string) []string { return s.get(name).list }
 
+// Places names the flag, variable or line of a file that each value of a List option came from.
+func (s *Set) Places(name string) []string { return s.get(name).places }
+
 // On returns the value of a Switch.
 func (s *Set) On(name string) bool { return s.get(name).on }
 
@@ -213,10 +231,10 @@ func (s *Set) Values(o Option) []string {
 	return []string{v.text}
 }
 
-// Given reports whether a flag or a source set the option.
+// Given reports whether a flag or a source set the option to a value, which an empty one is not.
 func (s *Set) Given(name string) bool { return s.get(name).given }
 
-// Source names the flag, variable or line of a file that set the option; the flag if nothing did.
+// Source names the flag, variable or line of a file that set the option, also to its default; the flag if nothing did.
 func (s *Set) Source(name string) string { return s.get(name).source }
 
 // File returns the path of the configuration file that set the option; empty if none did.

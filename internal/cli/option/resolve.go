@@ -2,42 +2,43 @@ package option
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // Setting is a value that a source has for an option.
 type Setting struct {
-	Text  string
-	Place string // for messages: "STINT_LABEL", "/etc/stint/agent.conf:3: label"
-	File  string // the configuration file; empty for none
+	Text    string
+	Default bool   // the source says that the default holds; Text is empty
+	Place   string // for messages: "STINT_LABEL", "/etc/stint/agent.conf:3: label"
+	File    string // the configuration file; empty for none
 }
 
 // Source has values of options besides those of flags.
 type Source interface {
-	// Settings returns the values for an option, one unless it is a List. Found is true without values if the source says
-	// that the default holds.
-	Settings(o Option) (values []Setting, found bool)
+	// Settings returns the values for an option, one unless it is a List; none if the source does not name it.
+	Settings(o Option) []Setting
 }
 
 // Environment is the source of an environment: a List has one value per line, and an empty variable is none.
 type Environment func(name string) string
 
 // Settings returns what the environment has for an option.
-func (getenv Environment) Settings(o Option) (values []Setting, found bool) {
+func (getenv Environment) Settings(o Option) (values []Setting) {
 	if o.FlagOnly {
-		return nil, false
+		return nil
 	}
 	text := getenv(o.Env())
 	if text == "" {
-		return nil, false
+		return nil
 	}
 	if o.Kind != List {
-		return []Setting{{Text: text, Place: o.Env()}}, true
+		return []Setting{{Text: text, Place: o.Env()}}
 	}
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
 		values = append(values, Setting{Text: line, Place: o.Env()})
 	}
-	return values, true
+	return values
 }
 
 // Wrong is a value that cannot be used. The default holds in its place; of a List, the other values.
@@ -104,10 +105,12 @@ func (s *Set) resolve(o Option, sources []Source) (wrong []Wrong) {
 		settings = v.flagSettings(o)
 	}
 	for i := 0; i < len(sources) && v.rank > len(sources); i++ {
-		found := false
-		if settings, found = sources[i].Settings(o); found {
-			v.rank, v.given = i+1, len(settings) > 0
+		if settings = sources[i].Settings(o); len(settings) == 0 {
+			continue
 		}
+		v.rank, v.source, v.file = i+1, settings[0].Place, settings[0].File
+		settings = slices.DeleteFunc(settings, func(s Setting) bool { return s.Default })
+		v.given = len(settings) > 0
 	}
 	if len(settings) > 0 {
 		v.source, v.file = settings[0].Place, settings[0].File
@@ -136,18 +139,17 @@ func (v *value) flagSettings(o Option) (values []Setting) {
 // set takes over settings; none keep what there is. Of a List it leaves out what is wrong, otherwise the default holds.
 func (v *value) set(o Option, settings []Setting) (wrong []Wrong) {
 	if o.Kind == List {
-		var list []string
+		v.list, v.places = nil, nil
 		for _, s := range settings {
 			if err := o.check(s.Text); err != nil {
 				wrong = append(wrong, Wrong{Place: s.Place, Err: err})
 				continue
 			}
-			list = append(list, s.Text)
+			v.list, v.places = append(v.list, s.Text), append(v.places, s.Place)
 		}
-		if len(list) == 0 && o.Default != "" {
-			list = []string{o.Default}
+		if len(v.list) == 0 && o.Default != "" {
+			v.list, v.places = []string{o.Default}, []string{v.source}
 		}
-		v.list = list
 		return wrong
 	}
 	place, err := v.source, error(nil)

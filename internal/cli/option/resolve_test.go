@@ -15,17 +15,15 @@ import (
 // lines is a source of values, each with the number of its line.
 type lines []string
 
-func (l lines) Settings(o Option) (values []Setting, found bool) {
+func (l lines) Settings(o Option) (values []Setting) {
 	for i, line := range l {
 		name, text, _ := strings.Cut(line, "=")
 		if name != o.Name {
 			continue
 		}
-		if found = true; text != "" {
-			values = append(values, Setting{Text: text, Place: fmt.Sprintf("file:%d: %s", i+1, name), File: "file"})
-		}
+		values = append(values, Setting{Text: text, Default: text == "", Place: fmt.Sprintf("file:%d: %s", i+1, name), File: "file"})
 	}
-	return values, found
+	return values
 }
 
 func even(text string) error {
@@ -73,8 +71,8 @@ func TestPrecedence(t *testing.T) {
 	if s.Text("period") != "7s" || s.Source("period") != "file:2: period" || s.File("period") != "file" {
 		t.Errorf("period is %s from %s", s.Text("period"), s.Source("period"))
 	}
-	if len(s.List("env")) != 0 || s.Given("env") {
-		t.Errorf("an empty value is the default: %v", s.List("env"))
+	if len(s.List("env")) != 0 || s.Given("env") || s.Source("env") != "file:3: env" {
+		t.Errorf("an empty value is the default: %v from %s", s.List("env"), s.Source("env"))
 	}
 	if s.Text("server") != "http://host1" || !s.Given("server") || !s.On("quiet") || s.Text("secret") != "s" || s.Text("grace") != "1m" {
 		t.Errorf("server %s, quiet %v, secret %q, grace %s", s.Text("server"), s.On("quiet"), s.Text("secret"), s.Text("grace"))
@@ -182,10 +180,10 @@ func TestPrecedenceOfAnySources(t *testing.T) {
 		for _, o := range checked {
 			want, given := o.Default, false
 			for _, l := range slices.Backward(all) {
-				if values, found := l.Settings(o); found {
-					want, given = o.Default, false
-					if len(values) > 0 {
-						want, given = values[0].Text, true
+				if values := l.Settings(o); len(values) > 0 {
+					want, given = values[0].Text, !values[0].Default
+					if !given {
+						want = o.Default
 					}
 				}
 			}
