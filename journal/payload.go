@@ -29,9 +29,12 @@ type Attempt struct {
 	Host      string            `json:"host"`
 	// BootID identifies a boot of the host, so that the next agent can report whether
 	// the host went down.
-	BootID       string `json:"boot_id,omitempty"`
-	AgentPID     int    `json:"agent_pid,omitempty"`
-	AgentVersion string `json:"agent_version"`
+	BootID   string `json:"boot_id,omitempty"`
+	AgentPID int    `json:"agent_pid,omitempty"`
+	// AgentBegan is when the agent began the first attempt that it makes of this run, which distinguishes agents with the same
+	// pid; zero if it is not known.
+	AgentBegan   time.Time `json:"agent_began,omitzero"`
+	AgentVersion string    `json:"agent_version"`
 	// HeartbeatPeriodMS is the period that the agent was given.
 	HeartbeatPeriodMS int64 `json:"heartbeat_period_ms,omitempty"`
 	// Limits that were asked for, 0 for none; a note says so where one is not enforced.

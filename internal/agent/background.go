@@ -86,7 +86,7 @@ func (b *background) startServer(ctx context.Context) {
 	}
 	b.beatDone.Go(func() { beats.Send(beatCtx) })
 	if a.spool != nil && a.permit == nil { // a worker delivers what its other agents left
-		b.backlog = flush.NewBacklog(a.spool, flush.Config{Server: c.Server, ServerURL: c.ServerURL, WithToken: c.WithToken, Host: c.host()}, c.Run, c.Attempt)
+		b.backlog = flush.NewBacklog(a.spool, c.flushConfig(), c.Run, c.Attempt)
 		b.backlog.Start(ctx, known, b.ended)
 	}
 }
@@ -103,7 +103,7 @@ func wake(c chan struct{}) {
 // attempt, which heartbeats report.
 func (b *background) journalEnded(waits bool) {
 	close(b.ended)
-	if b.delivery != nil && waits {
+	if b.delivery != nil && waits && !b.a.cfg.link.Printed(delivery.NotWanted) {
 		b.beginBeats() // also when the whole journal came at once
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/environment"
+	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/overlap"
 	"stint.dev/stint/internal/agent/process/watch"
 	"stint.dev/stint/internal/agent/report"
@@ -25,11 +26,11 @@ type Config struct {
 	Run     string // UUIDv7, made by the caller
 	Attempt int    // from 1
 	// FirstAttempt is the first that this agent makes; 0 for Attempt. Supervise counts.
-	FirstAttempt int
-	claim        *spool.RunClaim // nil when there is one attempt only
-	events       *signals.Owner  // of Signals; see withEvents
-	// droppedBefore says that output of an attempt before this one was dropped.
-	droppedBefore bool
+	FirstAttempt  int
+	claim         *spool.RunClaim // nil when there is one attempt only
+	events        *signals.Owner  // of Signals; see withEvents
+	droppedBefore bool            // output of an attempt before this one was dropped
+	began         time.Time       // when the first attempt began; made by withDefaults
 	// link is shared by the attempts of a run; made by withDefaults.
 	link    *delivery.Link
 	Retry   retry.Policy
@@ -164,7 +165,8 @@ type Result struct {
 	// Err is set when the agent could not do its own work before the job started.
 	Err error
 
-	stopped bool // the server requested a stop after the job's end: no other attempt follows
+	stopped bool   // the server requested a stop after the job's end: no other attempt follows
+	ownRun  string // the id under which the run is recorded, where its own is that of another run; else empty
 }
 
 func (c Config) withDefaults() Config {
@@ -180,9 +182,8 @@ func (c Config) withDefaults() Config {
 	if c.DirPath == "" && filepath.IsAbs(c.Dir) {
 		c.DirPath = c.Dir
 	}
-	if c.FirstAttempt == 0 {
-		c.FirstAttempt = c.Attempt
-	}
+	c.FirstAttempt = cmp.Or(c.FirstAttempt, c.Attempt)
+	c.began = cmp.Or(c.began, time.Now())
 	c.ReportedHost = cmp.Or(c.ReportedHost, c.Host)
 	if c.Print == nil {
 		c.Print = func(string) {}
@@ -213,6 +214,11 @@ func (c Config) withEvents() (with Config, end func()) {
 
 // host returns this host as the spool identifies it.
 func (c Config) host() owner.Host { return owner.Host{Name: c.Host, BootID: c.BootID} }
+
+// flushConfig returns how journals in the spool of this host are delivered.
+func (c Config) flushConfig() flush.Config {
+	return flush.Config{StateDir: c.StateDir, Server: c.Server, ServerURL: c.ServerURL, WithToken: c.WithToken, Host: c.host()}
+}
 
 // environment returns the configuration of the job's environment.
 func (c Config) environment() environment.Config {

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -112,8 +111,11 @@ func (e *ending) conclude() Result {
 		Run: c.Run, Journal: a.rec.Journal(), Link: c.link, Print: c.Print,
 		NoServer: c.Server == nil, Discard: c.ReportTo != nil, // the caller chose the other protocol alone
 	}.Conclude(e.delivered)
-	if delivery.IsIDTaken(a.rec.Journal(), e.delivered) && e.result.WaitsAt != "" {
-		e.deliverAsOwnRun()
+	if j := a.rec.Journal(); delivery.IsIDTaken(j, e.delivered) {
+		e.result.ownRun = flush.OwnRun(j.Recovered().Attempt)
+		if flush.DeliverOwnRun(c.flushConfig(), c.FlushTimeout, c.Run, c.Attempt, e.result.WaitsAt, c.Print) {
+			e.result.Complete, e.result.WaitsAt = !e.result.Dropped && !j.Dropped(), ""
+		}
 	}
 	e.result.stopped = len(a.stopRequests) > 0
 	e.released.Wait()
@@ -123,22 +125,6 @@ func (e *ending) conclude() Result {
 		Requested: requested, Sent: sent, Dropped: e.result.Dropped, Init: os.Getpid() == 1,
 	})
 	return e.result
-}
-
-// deliverAsOwnRun delivers the journal that waits in the spool as a run of its own, within the flush timeout, because the
-// id of the run is that of a submitted one.
-func (e *ending) deliverAsOwnRun() {
-	c := e.a.cfg
-	ctx, cancel := context.WithTimeout(context.Background(), c.FlushTimeout)
-	defer cancel()
-	j, err := flush.FinishAttempt(ctx, flush.Config{StateDir: c.StateDir, Server: c.Server, ServerURL: c.ServerURL, WithToken: c.WithToken, Host: c.host()}, c.Run, c.Attempt, "")
-	switch {
-	case j.Delivered:
-		e.result.Complete, e.result.WaitsAt = !e.result.Dropped && !e.a.rec.Journal().Dropped(), ""
-		c.Print(fmt.Sprintf("the record of this job is run %s at the server, with the label %s=%s", j.OwnRun, flush.LabelIDTaken, c.Run))
-	case errors.Join(j.Err, err) != nil:
-		c.Print(fmt.Sprintf("the journal of this run waits at %s until the next stint run, or stint flush, delivers it: %v", e.result.WaitsAt, errors.Join(j.Err, err)))
-	}
 }
 
 // untilGivenUp returns a context that ends when a signal asks the agent to wait no longer;

@@ -183,7 +183,7 @@ func (a *attempt) identify() error {
 	id := journal.Attempt{
 		Run: c.Run, Attempt: c.Attempt, Job: c.Job, Args: c.Args, Install: c.Install, Dir: c.DirPath,
 		Labels: c.Labels, EnvNames: c.EnvNames, Host: c.ReportedHost, BootID: c.BootID,
-		AgentPID: os.Getpid(), AgentVersion: c.Version, Containment: a.group.Level(),
+		AgentPID: os.Getpid(), AgentBegan: c.began, AgentVersion: c.Version, Containment: a.group.Level(),
 		HeartbeatPeriodMS: c.heartbeatPeriod().Milliseconds(), TimeoutMS: c.Timeout.Milliseconds(),
 		InstallTimeoutMS: c.InstallTimeout.Milliseconds(), NoOutputTimeoutMS: c.NoOutputTimeout.Milliseconds(),
 		NoProgressTimeoutMS: c.NoProgressTimeout.Milliseconds(),

@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/exit"
+	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/retry"
 	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/agent/spool"
@@ -31,6 +32,9 @@ func Supervise(ctx context.Context, c Config) Result {
 		result := Run(ctx, c)
 		if result.Err != nil {
 			return result
+		}
+		if result.ownRun != "" { // the further attempts are of that run
+			c.Run, c.Labels = result.ownRun, flush.OwnLabels(c.Labels, c.Run)
 		}
 		switch c.awaitRetry(ctx, result) {
 		case noRetry:

@@ -304,7 +304,7 @@ func TestJobWithTheIDOfASubmittedRun(t *testing.T) {
 		a := asker{newHost(t), s.url}
 		first := submitted(t, a.run("submit", "--job", "ad-hoc", "--json", "--", "true"))
 		got := a.run("run", "--run-id", first.ID, "--job", "by-hand", "--label", "zone=fra", "--", "sh", "-c", "echo by hand; exit 3")
-		wantResult(t, got, 3, "is that of a run that was submitted", "id_taken="+first.ID)
+		wantResult(t, got, 3, "is that of another run", "id_taken="+first.ID)
 		if got.stdout != "by hand\n" {
 			t.Errorf("it printed %q", got.stdout)
 		}
@@ -325,7 +325,7 @@ func TestJobWithTheIDOfASubmittedRun(t *testing.T) {
 		away := asker{newHost(t), s.url}
 		cmd := away.host.command(stint, "run", "--server", "http://127.0.0.1:1", "--run-id", first.ID, "--job", "by-hand", "--", "true")
 		wantResult(t, finish(t, cmd), 0)
-		wantResult(t, away.run("flush", "--any"), 0, "delivered as run", "because its id is that of a submitted run")
+		wantResult(t, away.run("flush", "--any"), 0, "delivered as run", "because its id is that of another run")
 		wantResult(t, a.run("runs", "--label", "id_taken="+first.ID), 0, "by-hand#1", "by-hand#2")
 	})
 }

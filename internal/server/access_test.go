@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server"
+	"stint.dev/stint/job"
 )
 
 // session logs in with a token and returns the Cookie header of the session.
@@ -275,6 +276,12 @@ func TestAgentTokenWritesItsOwnRunsOnly(t *testing.T) {
 	l.do("POST", path+at, more, mine...).ok(t, nil)
 	l.do("POST", path+"/heartbeat", beat, mine...).ok(t, nil)
 	l.do("POST", path+"/heartbeat", beat, admin...).ok(t, nil)
+
+	// With any token another journal is refused because its id was used before.
+	l.do("POST", path+"/journal?offset=0", begun, other...).problem(t, http.StatusForbidden)
+	if p := l.do("POST", path+"/journal?offset=0", newAttempt(t, s.id, 1, "nightly", nil).bytes(), other...).problem(t, http.StatusConflict); p.Type != job.ProblemRunIDUsed {
+		t.Errorf("another journal with another token: %+v", p)
+	}
 
 	// The two-call wire is no way around it.
 	l.do("PUT", "/compat/legacy/status", []byte(`{"status":"started"}`), mine...).ok(t, nil)

@@ -66,6 +66,28 @@ func TestRunIDUsed(t *testing.T) {
 	}
 }
 
+// Also after another process has taken the stored journal over, another journal is distinguished from this one, whose agent
+// may take it over in turn.
+func TestRunIDUsedOfATakenJournal(t *testing.T) {
+	l := start(t, server.Config{})
+	s := newSketch(t, "j", nil).command().output("one\n")
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	l.do("POST", journalPath(s.id, 1, int64(len(s.bytes())))+"&writer=1", nil).ok(t, nil)
+	other := newAttempt(t, s.id, 1, "j", nil).command().output("two\n")
+	for name, c := range map[string]struct {
+		body []byte
+		want string
+	}{
+		"the same":        {s.bytes(), job.ProblemJournalTaken},
+		"less of it":      {s.bytes()[:40], job.ProblemJournalTaken},
+		"another journal": {other.bytes(), job.ProblemRunIDUsed},
+	} {
+		if p := l.do("POST", journalPath(s.id, 1, 0), c.body).problem(t, http.StatusConflict); p.Type != c.want {
+			t.Errorf("%s: %s, want %s", name, p.Type, c.want)
+		}
+	}
+}
+
 // A proxy that sends the first append twice, at once or one after the other, costs nothing:
 // one is taken, the other gets the offset to continue at.
 func TestFirstAppendSentTwice(t *testing.T) {

@@ -109,7 +109,7 @@ func (d *Delivery) Run(ctx context.Context) error {
 	case errors.As(err, &deleted):
 		d.cfg.Link.report(NotWanted, err.Error()+"; its journal is removed from this host")
 	case IsIDTaken(d.cfg.Journal, err) && path != "":
-		d.cfg.Link.report(NotWanted, fmt.Sprintf("the id of this run, %s, is that of a run that was submitted at the server: when the job has ended, its record is delivered as a run of its own", d.cfg.Run))
+		d.cfg.Link.report(NotWanted, fmt.Sprintf("the id of this run, %s, is that of another run at the server: when the job has ended, its record is delivered as a run of its own", d.cfg.Run))
 	case errors.As(err, &refused) && path != "":
 		d.cfg.Link.report(NotWanted, fmt.Sprintf("%v; it is kept at %s and not sent again", err, path))
 	case errors.As(err, &refused):

@@ -159,11 +159,11 @@ func (e *DeletedError) Error() string {
 	return fmt.Sprintf("run %s was deleted on the server", e.Run)
 }
 
-// IsIDTaken reports whether an error says that the id of a journal, which was begun by hand, is that of a submitted run.
-// Such a journal is delivered as a run of its own: see flush.FinishAttempt.
+// IsIDTaken reports whether an error says that the id of a journal, which was begun by hand, is that of another run: one that
+// was submitted, or that was recorded before. Such a journal is delivered as a run of its own: see flush.FinishAttempt.
 func IsIDTaken(j *spool.Journal, err error) bool {
 	var p *job.Problem
-	return j.Meta().Worker == "" && errors.As(err, &p) && p.FromStint() && p.Type == job.ProblemRunSubmitted
+	return j.Meta().Worker == "" && errors.As(err, &p) && p.FromStint() && (p.Type == job.ProblemRunSubmitted || p.Type == job.ProblemRunIDUsed)
 }
 
 // FinalError returns the error that ends the delivery of a run's journal after a final decision

@@ -19,24 +19,33 @@ import (
 // complete ends a journal whose agent died before it could: with the time at which its processes had
 // ended, or else that of the last record, the last known time of the attempt. The journal is taken over first: the server may
 // know more than this host, after a power cut or because the agent died with something in its
-// memory, and what is added here must not contradict it. The journal goes to the returned server.
-func complete(ctx context.Context, j *spool.Journal, c Config) (server delivery.Server, added bool, err error) {
-	if j.Recovered().Ended { // all that was ever sent of it is here
-		return c.Server, false, nil
+// memory, and what is added here must not contradict it. The journal goes to the returned server; own says
+// that it goes there as a run of its own.
+func complete(ctx context.Context, j *spool.Journal, c Config) (server delivery.Server, own, added bool, err error) {
+	own, err = hasOwnRun(ctx, j, c.Server)
+	if err != nil || j.Recovered().Ended { // all that was ever sent of it is here
+		return c.Server, own, false, err
 	}
-	m := j.Meta()
-	server, size, err := delivery.TakeOver(ctx, c.Server, m.Run, m.Attempt, j.Size())
-	if delivery.IsIDTaken(j, err) { // the server has nothing of it
-		server, size, err = c.Server, 0, nil
+	if !own {
+		err = sendBeginning(ctx, j, c.Server)
+		own = delivery.IsIDTaken(j, err)
 	}
-	if err != nil {
-		return nil, false, err
+	m, server, size := j.Meta(), c.Server, int64(0)
+	if !own && err == nil {
+		server, size, err = delivery.TakeOver(ctx, c.Server, m.Run, m.Attempt, j.Size())
+		own = delivery.IsIDTaken(j, err)
+	}
+	switch {
+	case own: // the server has nothing of it
+		server, size = c.Server, 0
+	case err != nil:
+		return nil, false, false, err
 	}
 	why, lost := diedInMemory, j.UnattachedBytes()
 	if size > j.Size() {
 		why, lost = readBack, lost+j.DropTail()
 		if err := repair(ctx, j, server, size); err != nil {
-			return nil, false, err
+			return nil, own, false, err
 		}
 		// What the server has beyond that is the beginning of a record whose rest is lost:
 		// what is added here takes its place.
@@ -47,14 +56,40 @@ func complete(ctx context.Context, j *spool.Journal, c Config) (server delivery.
 	r := j.Recovered()
 	if r.Ended || r.Attempt.Run == "" {
 		// Without even the first record there is nothing to complete or deliver.
-		return server, false, nil
+		return server, own, false, nil
 	}
 	// A disk that is full, perhaps of this very journal, is no reason to keep it there: what
 	// is added may be in memory alone, and after another crash the server's copy is read back.
 	if err = addEnd(j, r, c, why, lost); err != nil {
-		return nil, false, fmt.Errorf("%w: complete %s: %w", errSpool, j.Path(), err)
+		return nil, own, false, fmt.Errorf("%w: complete %s: %w", errSpool, j.Path(), err)
 	}
-	return server, true, nil
+	return server, own, true, nil
+}
+
+// sendBeginning sends the first record of a journal, unless the server has acknowledged a part of it. The reply says whether
+// the server has another journal under its id, which must not be taken over: its agent may be at work, or it may be whole.
+func sendBeginning(ctx context.Context, j *spool.Journal, s delivery.Server) error {
+	if j.Meta().Worker != "" || j.Acknowledged() > 0 || j.Recovered().Attempt.Run == "" {
+		return nil
+	}
+	first := make([]byte, min(j.Size(), journal.HeaderSize+journal.MaxRecord))
+	if _, err := j.ReadAt(first, 0); err != nil {
+		return fmt.Errorf("%w: read %s: %w", errSpool, j.Path(), err)
+	}
+	_, size, err := journal.Next(first[journal.HeaderSize:], journal.HeaderSize)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", errSpool, j.Path(), err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, delivery.AppendTimeout)
+	defer cancel()
+	_, err = s.Append(ctx, j.Meta().Run, j.Meta().Attempt, 0, first[:journal.HeaderSize+size])
+	switch d := delivery.Decide(err); {
+	case d.Action == delivery.Proceed, d.Action == delivery.Resume, d.Action == delivery.Taken:
+		return nil
+	case d.Final():
+		return delivery.FinalError(d, j.Meta().Run, err)
+	}
+	return err
 }
 
 // The notes about output that is lost.

@@ -2,6 +2,8 @@ package flush
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -53,4 +55,23 @@ func FinishAttempt(ctx context.Context, c Config, run string, attempt int, swept
 			return j, ctx.Err()
 		}
 	}
+}
+
+// DeliverOwnRun delivers the journal of an attempt that has ended as a run of its own, because its id is that of another
+// run, within a limit, and prints as which, or that it waits at a path. It reports whether the server has all of it. A
+// journal that waits nowhere, at an empty path, is lost.
+func DeliverOwnRun(c Config, limit time.Duration, run string, attempt int, waitsAt string, print func(line string)) (delivered bool) {
+	if waitsAt == "" {
+		return false // which was printed
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	j, err := FinishAttempt(ctx, c, run, attempt, "")
+	switch err := errors.Join(j.Err, err); {
+	case j.Delivered && j.OwnRun != "":
+		print(fmt.Sprintf("the record of this job is run %s at the server, with the label %s=%s", j.OwnRun, LabelIDTaken, run))
+	case err != nil:
+		print(fmt.Sprintf("the journal of this run waits at %s until the next stint run, or stint flush, delivers it: %v", waitsAt, err))
+	}
+	return j.Delivered
 }

@@ -61,7 +61,7 @@ type Journal struct {
 	Bytes   int64
 	// Delivered is true when the server has all of it; the journal was removed.
 	Delivered bool
-	// OwnRun is the run as which it was delivered, because its id is that of a submitted run; empty for its own.
+	// OwnRun is the run as which it was delivered, because its id is that of another run; empty for its own.
 	OwnRun string
 	// Deleted is true when the run was deleted on the server; the journal was removed.
 	Deleted bool
@@ -220,28 +220,37 @@ func deliverOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Jo
 	if token := j.Meta().Token; token != "" && c.WithToken != nil {
 		c.Server, f.ownToken = c.WithToken(token), true
 	}
-	server, unfinished, err := complete(ctx, j, c)
-	f.Unfinished, f.Err = unfinished, err
-	if f.Unfinished {
-		_, _, f.Damaged = keptOutcome(j)
-		f.Unfinished = !f.Damaged
-	}
-	if f.Err == nil {
-		f.Bytes, f.Empty = j.Size(), j.Size() <= journal.HeaderSize
-		f.Err = deliver(ctx, j, server)
-		var taken *delivery.TakenError
-		if errors.As(f.Err, &taken) { // an earlier process completed it, and died before it was delivered
-			f.Err = takeOverAndDeliver(ctx, j, server)
-		}
-	}
-	if delivery.IsIDTaken(j, f.Err) {
-		f.OwnRun, f.Err = deliverAsOwnRun(ctx, j, server)
-	}
+	f.completeAndDeliver(ctx, j, c)
 	f.conclude(j)
 	if f.Err != nil && ctx.Err() != nil { // an interrupted request shows nothing about the server
 		f.Err = fmt.Errorf("interrupted: %w", context.Cause(ctx))
 	}
 	return f
+}
+
+// completeAndDeliver brings a journal to the server, as a run of its own if its id is that of another run.
+func (f *Journal) completeAndDeliver(ctx context.Context, j *spool.Journal, c Config) {
+	var server delivery.Server
+	var own bool
+	if server, own, f.Unfinished, f.Err = complete(ctx, j, c); f.Unfinished {
+		_, _, f.Damaged = keptOutcome(j)
+		f.Unfinished = !f.Damaged
+	}
+	if f.Err != nil {
+		return
+	}
+	f.Bytes, f.Empty = j.Size(), j.Size() <= journal.HeaderSize
+	if !own {
+		f.Err = deliver(ctx, j, server)
+		var taken *delivery.TakenError
+		if errors.As(f.Err, &taken) { // an earlier process completed it, and died before it was delivered
+			f.Err = takeOverAndDeliver(ctx, j, server)
+		}
+		own = delivery.IsIDTaken(j, f.Err)
+	}
+	if own && !f.Empty {
+		f.OwnRun, f.Err = deliverAsOwnRun(ctx, j, server)
+	}
 }
 
 // conclude removes a journal that the server has or does not take, marks one that it refuses

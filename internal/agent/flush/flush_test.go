@@ -113,7 +113,6 @@ func TestWhatBecomesOfWaitingJournals(t *testing.T) {
 		{"an error of the server", problem(500, job.ProblemInternal), false, false},
 		{"invalid", problem(400, job.ProblemInvalid), false, false},
 		{"refused", problem(422, job.ProblemJournalRefused), false, true},
-		{"run id used", problem(409, job.ProblemRunIDUsed), false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -15,24 +15,50 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// LabelIDTaken is the label of a run that was started by hand with the id of a submitted run: its value is that id.
+// LabelIDTaken is the label of a run that was started by hand with the id of another run: its value is that id.
 const LabelIDTaken = "id_taken"
 
 // ownRuns is the namespace of the ids of such runs.
 var ownRuns = uuid.MustParse("b0a1b7a3-53d5-4d0c-9a25-6f3fd8a2c1e4")
 
-// ownRunOf returns the id under which a journal is delivered whose own is that of a submitted run. All attempts of one
-// agent have the same, and another try too.
-func ownRunOf(a journal.Attempt) string {
-	return uuid.NewSHA1(ownRuns, []byte(a.Run+"\x00"+a.Host+"\x00"+a.BootID+"\x00"+strconv.Itoa(a.AgentPID))).String()
+// OwnRun returns the id under which a journal is delivered whose own is that of another run. All attempts of one
+// agent have the same, and so has another try, also with a copy of the journal.
+func OwnRun(a journal.Attempt) string {
+	agent := a.Run + "\x00" + a.Host + "\x00" + a.BootID + "\x00" + strconv.Itoa(a.AgentPID)
+	if !a.AgentBegan.IsZero() { // else it is the journal of an older agent
+		agent += "\x00" + strconv.FormatInt(a.AgentBegan.UnixNano(), 10)
+	}
+	return uuid.NewSHA1(ownRuns, []byte(agent)).String()
 }
 
-// deliverAsOwnRun brings a whole journal, whose id is that of a submitted run, to the server as a run of its own, and
+// OwnLabels returns the labels of a run that is recorded under an id of its own. taken is the other run with its id.
+func OwnLabels(labels map[string]string, taken string) map[string]string {
+	labels = maps.Clone(labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[LabelIDTaken] = taken
+	return labels
+}
+
+// hasOwnRun reports whether the server has the attempt before that of a journal as one of a run of its own. The other
+// run may take or refuse the number of this attempt for a reason of its own: it is not asked then.
+func hasOwnRun(ctx context.Context, j *spool.Journal, s delivery.Server) (bool, error) {
+	m := j.Meta()
+	if m.Worker != "" || m.Attempt == 1 || j.Acknowledged() > 0 {
+		return false, nil
+	}
+	before := &appender{ctx: ctx, server: s, run: OwnRun(j.Recovered().Attempt), attempt: m.Attempt - 1}
+	err := before.ask()
+	return err == nil && before.have > 0, err
+}
+
+// deliverAsOwnRun brings a whole journal, whose id is that of another run, to the server as a run of its own, and
 // returns the id of that. The bytes are the same but for the first record, which names the run, and the last one, which
 // has the length and the digest of the others. What an earlier try has delivered is not sent again.
 func deliverAsOwnRun(ctx context.Context, j *spool.Journal, s delivery.Server) (run string, err error) {
-	run = ownRunOf(j.Recovered().Attempt)
-	to := &appender{ctx: ctx, server: s, run: run, attempt: j.Meta().Attempt}
+	run = OwnRun(j.Recovered().Attempt)
+	to := &appender{ctx: ctx, server: s, run: run, attempt: j.Meta().Attempt, took: j.SetInstallation}
 	if err := to.ask(); err != nil {
 		return "", err
 	}
@@ -60,12 +86,7 @@ func renamed(w *journal.Writer, run string, rec journal.Record, raw []byte, at i
 		if err := journal.Decode(rec, &a); err != nil {
 			return err
 		}
-		labels := maps.Clone(a.Labels)
-		if labels == nil {
-			labels = map[string]string{}
-		}
-		labels[LabelIDTaken] = a.Run
-		a.Run, a.Labels = run, labels
+		a.Labels, a.Run = OwnLabels(a.Labels, a.Run), run
 		return w.AppendJSON(rec.Type, rec.At, a)
 	case journal.TypeOutcome:
 		var final journal.Final
@@ -119,8 +140,9 @@ type appender struct {
 	server  delivery.Server
 	run     string
 	attempt int
-	have    int64 // the bytes that the server has
-	at      int64 // where buf begins
+	took    func(installation string) // called with the server's when it took something; nil for nothing
+	have    int64                     // the bytes that the server has
+	at      int64                     // where buf begins
 	buf     []byte
 }
 
@@ -164,6 +186,9 @@ func (a *appender) append(data []byte) error {
 	switch d := delivery.Decide(err); {
 	case d.Action == delivery.Proceed:
 		a.have = reply.Size
+		if a.took != nil && len(data) > 0 {
+			a.took(reply.Server)
+		}
 	case d.Action == delivery.Resume:
 		a.have = d.Size
 	case d.Final():

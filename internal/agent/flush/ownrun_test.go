@@ -2,6 +2,7 @@ package flush
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -39,19 +40,21 @@ func waitByHand(t *testing.T, state, worker string, ended bool) {
 	}
 }
 
-// A journal by hand under the id of a submitted run becomes a run of its own, whole, also when its agent died, and when an
+// A journal by hand under the id of another run becomes a run of its own, whole, also when its agent died, and when an
 // earlier try was cut off; the journal of a worker's attempt does not.
 func TestJournalWhoseIDIsTaken(t *testing.T) {
-	own := ownRunOf(journal.Attempt{Run: run(1), Host: "here", AgentPID: 7})
+	own := OwnRun(journal.Attempt{Run: run(1), Host: "here", AgentPID: 7})
 	for name, c := range map[string]struct {
 		ended bool
-		cut   int // what an earlier try has delivered
+		cut   int    // what an earlier try has delivered
+		kind  string // of the problem; empty for job.ProblemRunSubmitted
 	}{
+		"of a recorded run": {ended: true, kind: job.ProblemRunIDUsed}, "of a recorded run, its agent died": {kind: job.ProblemRunIDUsed},
 		"ended": {ended: true}, "its agent died": {}, "a part was delivered": {ended: true, cut: 100_000}, "a batch was delivered": {ended: true, cut: 2_000_000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &server{journals: map[string][]byte{}, errs: map[string]error{
-				run(1): &job.Problem{Type: job.ProblemRunSubmitted, Status: http.StatusConflict, Title: "Conflict"},
+				run(1): &job.Problem{Type: cmp.Or(c.kind, job.ProblemRunSubmitted), Status: http.StatusConflict, Title: "Conflict"},
 			}}
 			deliver := func() []byte {
 				state := t.TempDir()

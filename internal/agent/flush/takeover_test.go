@@ -161,7 +161,7 @@ func TestJournalThatWasCompletedAndNotDelivered(t *testing.T) {
 	}
 	s := &oneJournal{}
 	c := s.client(t)
-	if _, added, err := complete(t.Context(), j, Config{Server: c, ServerURL: here}); !added || err != nil {
+	if _, own, added, err := complete(t.Context(), j, Config{Server: c, ServerURL: here}); own || !added || err != nil {
 		t.Fatalf("completed: %v, error %v", added, err)
 	}
 	if err := errors.Join(j.Persist(), j.Close()); err != nil {

@@ -80,7 +80,7 @@ type flushed struct {
 	Job       string     `json:"job"`
 	Bytes     int64      `json:"bytes"`
 	Delivered bool       `json:"delivered"`
-	OwnRun    string     `json:"own_run,omitempty"` // as which it was delivered, because its id is that of a submitted run
+	OwnRun    string     `json:"own_run,omitempty"` // as which it was delivered, because its id is that of another run
 	Deleted   bool       `json:"deleted"`           // the run was deleted on the server, and the journal removed here
 	Empty     bool       `json:"empty,omitempty"`   // its agent had written nothing; the journal was removed here
 	Completed bool       `json:"completed"`         // the agent had died; its outcome was added now
@@ -180,7 +180,7 @@ func (f flushed) line(s console.Style) string {
 	case f.Empty:
 		return s.Muted("removed: its agent had written nothing")
 	case f.OwnRun != "":
-		return s.Green("✓") + " delivered as run " + f.OwnRun + ", because its id is that of a submitted run"
+		return s.Green("✓") + " delivered as run " + f.OwnRun + ", because its id is that of another run"
 	case f.Damaged:
 		return s.Green("✓") + " delivered without what was damaged on the disk"
 	case f.Completed:

@@ -26,12 +26,15 @@ func (s *Intake) PostJournal(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		ask, err = permitRequest(r, offset, writer)
 	}
-	if err == nil && ask == nil { // else the claim decides who may write
-		err = s.claimAttempt(r.Context(), run, attempt)
-	}
 	if err != nil {
 		s.Fail(w, r, err)
 		return
+	}
+	if ask == nil { // else the claim decides who may write
+		if err := s.claimAttempt(r.Context(), run, attempt); err != nil {
+			s.refuseClaim(w, r, index.Append{Run: run, Attempt: attempt, Offset: offset}, err)
+			return
+		}
 	}
 	s.Agents.Append(s.Agents.Arrived(r, run, attempt), r)
 	caller := access.CallerOf(r.Context())
@@ -59,7 +62,7 @@ func (s *Intake) PostJournal(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // the client is gone
 	case err != nil:
 		s.counters.countRefused(err)
-		s.Fail(w, r, s.explainAppend(r.Context(), run, attempt, b.data, err))
+		s.Fail(w, r, s.explainAppend(r.Context(), a, err))
 	default:
 		httpio.OK(w, job.AppendReply{
 			Run: run, Attempt: attempt, Server: s.Store.Installation(),

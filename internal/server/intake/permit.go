@@ -45,7 +45,7 @@ func (s *Intake) answerPermit(w http.ResponseWriter, r *http.Request, a index.Ap
 	done, err := s.committer.append(context.WithoutCancel(r.Context()), a)
 	if err != nil {
 		s.counters.countRefused(err)
-		s.Fail(w, r, s.explainAppend(r.Context(), a.Run, a.Attempt, a.Data, fmt.Errorf("permit attempt %d of run %s: %w", a.Attempt, a.Run, err)))
+		s.Fail(w, r, s.explainAppend(r.Context(), a, fmt.Errorf("permit attempt %d of run %s: %w", a.Attempt, a.Run, err)))
 		return
 	}
 	if done.Permit == nil {

@@ -14,20 +14,13 @@ import (
 
 // explainAppend returns the error of an append with the type by which the agent decides whether to
 // continue. An append that begins at byte 0 of a stored journal either repeats it, because of a proxy
-// or a lost reply, or is a different journal under an id that was used before.
-func (s *Intake) explainAppend(ctx context.Context, run string, attempt int, data []byte, err error) error {
+// or a lost reply, or is a different journal under an id that was used before, also where another process
+// has taken the stored journal over: the sender of a different one must not take it over in turn.
+func (s *Intake) explainAppend(ctx context.Context, a index.Append, err error) error {
 	var offset *index.OffsetError
-	if errors.As(err, &offset) {
-		if offset.Offset != 0 || offset.Size == 0 || !s.isOtherJournal(ctx, run, attempt, data) {
-			return err
-		}
-		if submitted, serr := s.Store.IsSubmitted(ctx, run); serr == nil && submitted {
-			return &index.SubmittedError{Run: run}
-		}
-		used := httpio.NewProblem(http.StatusConflict,
-			"the server has a different journal of run %s, attempt %d: the run id was used before; start the job with a new run id", run, attempt)
-		used.Type = job.ProblemRunIDUsed
-		return used
+	var taken *index.WriterError
+	if errors.As(err, &offset) || errors.As(err, &taken) {
+		return s.unlessOtherJournal(ctx, a, err)
 	}
 	p := httpio.AsProblem(err)
 	if p.Status == http.StatusUnprocessableEntity {
@@ -35,6 +28,34 @@ func (s *Intake) explainAppend(ctx context.Context, run string, attempt int, dat
 		return p
 	}
 	return err
+}
+
+// unlessOtherJournal returns the error of an append, or that it begins another journal than the stored one.
+func (s *Intake) unlessOtherJournal(ctx context.Context, a index.Append, err error) error {
+	if a.Offset != 0 || !s.isOtherJournal(ctx, a.Run, a.Attempt, a.Data) {
+		return err
+	}
+	if submitted, serr := s.Store.IsSubmitted(ctx, a.Run); serr == nil && submitted {
+		return &index.SubmittedError{Run: a.Run}
+	}
+	used := httpio.NewProblem(http.StatusConflict,
+		"the server has a different journal of run %s, attempt %d: the run id was used before; start the job with a new run id", a.Run, a.Attempt)
+	used.Type = job.ProblemRunIDUsed
+	return used
+}
+
+// refuseClaim answers an append to a run of another token. That the run id was used before is answered with any token,
+// so that an agent with a token of its own does not wait for another one.
+func (s *Intake) refuseClaim(w http.ResponseWriter, r *http.Request, a index.Append, err error) {
+	if a.Offset == 0 && httpio.AsProblem(err).Status == http.StatusForbidden {
+		b, rerr := s.readBody(w, r)
+		defer b.release()
+		if rerr == nil && b.cut == nil {
+			a.Data = b.data
+			err = s.unlessOtherJournal(r.Context(), a, err)
+		}
+	}
+	s.Fail(w, r, err)
 }
 
 // isOtherJournal reports whether the beginning of a journal differs from that of the stored one. They
