@@ -73,7 +73,7 @@ func judgedRows(p policy.Policy) string {
 		fmt.Sprintf("`warning`; `critical` after %s", rules.Span(s.Critical.D()))) +
 		row(policy.NoOutput, fmt.Sprintf("nothing was printed for %s", rules.Span(p.NoOutput.After.D())), "`warning`") +
 		row(policy.Overdue, fmt.Sprintf("longer than `--expect`, than the policy's limit, or than %g times the p95 of its successful runs (at least %s more)", p.Overdue.Factor, rules.Span(p.Overdue.AtLeast.D())),
-			"`warning`; `critical` at twice that") +
+			"`warning`; `critical` at twice that, and at the end of the grace for a run that [pings](pings.md) report") +
 		row(policy.Memory, fmt.Sprintf("memory is at %g %% of its limit, or reaches it within %s if it keeps growing, or is above %g times the usual peak", p.Memory.Percent, rules.Span(p.Memory.Within.D()), p.Memory.Factor),
 			fmt.Sprintf("`warning`; `critical` at %g %%, and when the kernel has killed processes for lack of memory", p.Memory.Critical)) +
 		row(policy.ClockSkew, fmt.Sprintf("the best of the last %d heartbeats has a time that is off by more than %s", 5, rules.Span(p.ClockSkew.Over.D())), "`warning`") +

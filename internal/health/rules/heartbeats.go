@@ -138,7 +138,8 @@ func noOutput(e evidence) result {
 }
 
 // overdue fires if the run takes longer than its --expect (of a run that is reported by pings, the grace of its
-// job), than the limit of the policy, or than its good runs.
+// job), than the limit of the policy, or than its good runs. It is critical after twice that time; of a run that is reported
+// by pings already when the grace is over, because nothing else is known of it.
 func overdue(e evidence) result {
 	age := e.now.Sub(e.BegunAt)
 	limit, why := overdueLimit(e)
@@ -157,8 +158,12 @@ func overdue(e evidence) result {
 	if age >= limit && e.state != job.Stopping {
 		o.fires, o.health, o.since = true, job.Warning, due
 		o.sentence = fmt.Sprintf("It has run for more than %s: %s.", Span(limit), why)
-		o.critical = e.BegunAt.Add(2 * limit)
-		if age >= 2*limit {
+		critical := 2 * limit
+		if e.Limits.Pinged {
+			critical = min(critical, e.Limits.Expect)
+		}
+		o.critical = e.BegunAt.Add(critical)
+		if age >= critical {
 			o.health = job.Critical
 		}
 	}

@@ -31,6 +31,11 @@ func reported(change func(*lease.Evidence)) func(*lease.Lease) {
 	return func(l *lease.Lease) { change(&l.Evidence) }
 }
 
+// pinged makes a lease that of a run that pings report, with a grace of 100 s.
+func pinged(l *lease.Lease) {
+	l.Evidence.Limits.Expect, l.Evidence.Limits.Pinged = 100*time.Second, true
+}
+
 func holding(rule string) func(*lease.Lease) {
 	return func(l *lease.Lease) {
 		l.Findings, l.Health = []job.Finding{{Rule: rule, Health: job.Warning, Since: at(-60)}}, job.Warning
@@ -156,6 +161,9 @@ func TestRules(t *testing.T) {
 		{"short jobs have a minute more", "overdue", "", with(usual(job.Expected{DurationSeconds: job.Percentiles{P95: 1}}), aged(60.9)), "", ""},
 		{"and not more", "overdue", "", with(usual(job.Expected{DurationSeconds: job.Percentiles{P95: 1}}), aged(61)), job.Warning, ""},
 		{"longer than it announced", "overdue", "", with(duration, aged(100), reported(func(e *lease.Evidence) { e.Limits.Expect = 100 * time.Second })), job.Warning, "expected to take no more than 100 s"},
+		{"pings do not say the end within the grace", "overdue", "", with(aged(100), pinged), job.Critical, "expected to take no more than 100 s"},
+		{"and before", "overdue", "", with(aged(99.9), pinged), "", ""},
+		{"pings, longer than the policy says", "overdue", "rules: {overdue: {limit: 70s}}", with(aged(99.9), pinged), job.Warning, ""},
 		{"longer than the policy says", "overdue", "rules: {overdue: {limit: 2m}}", with(aged(120)), job.Warning, "the limit in the policy of the job is 2 min"},
 		{"suspended for too long", "overdue", "rules: {overdue: {limit: 2m}}", with(aged(120), suspended), job.Warning, ""},
 		{"no comparison wanted", "overdue", "rules: {overdue: {factor: 0}}", with(duration, aged(1e6)), "", ""},

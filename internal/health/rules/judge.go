@@ -269,10 +269,13 @@ func lostEvidence(l lease.Lease, c Circumstances) string {
 		}
 		return text
 	}
-	text := fmt.Sprintf("No heartbeat since %s; one was due every %s, and the lease ended at %s.",
+	what, text := "heartbeats", fmt.Sprintf("No heartbeat since %s; one was due every %s, and the lease ended at %s.",
 		Clock(l.ReportedAt), periodOr(l.EveryPeriod), Clock(l.ExpiresAt))
+	if l.Evidence.Limits.Pinged {
+		what, text = "pings", fmt.Sprintf("Its start was reported at %s, and its end was not reported by %s.", Clock(l.Evidence.BegunAt), Clock(l.ExpiresAt))
+	}
 	if end, _ := LeaseEnd(l, c); end.After(l.ExpiresAt) {
-		text += fmt.Sprintf(" It was extended to %s, because this server could not accept heartbeats all the time.", Clock(end))
+		text += fmt.Sprintf(" It was extended to %s, because this server could not accept %s all the time.", Clock(end), what)
 	}
 	return text
 }

@@ -64,6 +64,7 @@ func TestJudge(t *testing.T) {
 		{name: "a moment more", lease: newLease(), now: 7.501, circs: before, verdict: "quiet", deadline: 15, evidence: "one is due every 5s"},
 		{name: "just before the lease ends", lease: newLease(), now: 14.999, circs: before, verdict: "quiet", deadline: 15},
 		{name: "the lease ends", lease: newLease(), now: 15, circs: before, verdict: "lost", evidence: "the lease ended at 12:00:15 UTC"},
+		{name: "pings do not say the end", lease: newLease(pinged, every(time.Hour), expires(200)), now: 200, circs: before, verdict: "lost", evidence: "its end was not reported by 12:03:20 UTC"},
 		{name: "long after", lease: newLease(), now: 1000, circs: before, verdict: "lost"},
 		{name: "a period of a second has two seconds", lease: newLease(every(time.Second)), now: 2, circs: before},
 		{name: "and not more", lease: newLease(every(time.Second)), now: 2.001, circs: before, verdict: "quiet", deadline: 15},

@@ -8,11 +8,9 @@ import (
 	"stint.dev/stint/job"
 )
 
-// wireChecks is the name of the wire that Healthchecks speaks, and checksVersion is what its runs have in place of the version of an agent.
 const (
-	wireChecks    = "healthchecks"
-	checksVersion = "healthchecks/1"
-	ridLabel      = "rid"
+	wireChecks = "healthchecks" // the name of the wire that Healthchecks speaks
+	ridLabel   = "rid"
 )
 
 // callLog is a call with output that neither begins nor ends a run.

@@ -291,7 +291,7 @@ func (s *Ping) beginCheck(ctx context.Context, p *checkPing, wire index.Wire, pl
 	maps.Copy(labels, p.target.Labels)
 	maps.Copy(labels, own) // wins
 	length := checkLease(p.target.Rule.Grace)
-	b := beginning{run: id, job: p.target.Job, host: p.host, wire: wire, version: checksVersion, labels: labels, with: p.call, period: length}
+	b := beginning{run: id, job: p.target.Job, host: p.host, wire: wire, version: index.PingsVersion, labels: labels, with: p.call, period: length}
 	if plan.end == nil {
 		b.expect = p.target.Rule.Grace
 	}
