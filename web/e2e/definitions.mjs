@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { faults } from './tests.mjs'
 
 const seen = (locator) => locator.waitFor({ state: 'visible' })
 
@@ -66,5 +67,36 @@ export const definitions = {
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'the page scrolls sideways')
     await page.getByRole('button', { name: 'Resume' }).click()
     await seen(page.getByRole('button', { name: 'Pause…' }))
+  },
+
+  async 'a limit of a policy that waits is shown on the page of its job'(page, world) {
+    const other = await world.other('limits-wait')
+    for (let i = 0; i < 3; i++) await other.run('kept-short', 'true')
+    const set = await fetch(`${other.base}api/v1/jobs/kept-short/policy`, { method: 'PUT', headers: { 'Content-Type': 'application/yaml' }, body: 'keep: {runs: 1}\n' })
+    assert.equal(set.status, 200)
+    await other.stop()
+    await other.begin() // it looks for runs to delete at once
+    await world.until(async () => (await other.get('jobs/kept-short/policy')).keep_pending?.length === 1, 'the limit to wait')
+    for (const width of [1280, 375]) {
+      await page.setViewportSize({ width, height: 800 })
+      await page.goto(other.base + 'settings')
+      const waits = page.getByRole('note', { name: 'Limits that wait' })
+      await waits.getByRole('link', { name: 'kept-short' }).click()
+      await page.waitForURL('**/jobs/kept-short#policy')
+      await seen(waits.getByText(/^keep\.runs: the last 1 run, from .* on\. It would delete 2 of 3 ended runs at once; until then: no limit\.$/))
+      await seen(page.getByRole('textbox', { name: 'Policy of kept-short, as YAML' }))
+      assert.deepEqual(await faults(page), [])
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'the page scrolls sideways')
+    }
+    const [text, save] = [page.getByRole('textbox', { name: 'Policy of kept-short, as YAML' }), page.getByRole('button', { name: 'Save' })]
+    const waits = page.getByRole('note', { name: 'Limits that wait' })
+    await text.fill('keep: {runs: 1}\nrules:\n  stalled: {after: 2h}\n')
+    await save.click()
+    await seen(page.getByText(/^Saved/))
+    await seen(waits) // the change is about something else
+    await text.fill('keep: {runs: 10}\n')
+    await save.click()
+    await waits.waitFor({ state: 'detached' })
+    await other.stop()
   },
 }

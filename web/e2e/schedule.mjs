@@ -195,6 +195,89 @@ export const schedule = {
     }
   },
 
+  async 'labels of runs by pings are set in the form of an expectation, and removed'(page, world) {
+    await call(world, 'PUT', 'jobs/pinged-labels/due', { cron: '0 3 * * *', zone: 'Asia/Tokyo', labels: { note: 'two words' } })
+    const labels = async () => (await (await fetch(`${world.base}api/v1/jobs/pinged-labels/due`)).json()).labels
+    for (const size of widths) {
+      await page.setViewportSize(size)
+      await page.goto('about:blank')
+      await page.goto('jobs/pinged-labels#schedule')
+      const section = page.getByRole('region', { name: 'Expected starts' })
+      await section.getByRole('button', { name: 'Change…' }).click()
+      const dialog = page.getByRole('dialog')
+      const field = dialog.getByLabel(/^Labels of the runs that pings make/)
+      assert.equal(await field.inputValue(), 'note=two words')
+      await field.fill('note=two words\nteam')
+      await seen(dialog.getByRole('alert').getByText('Line 2: a label is written KEY=VALUE.'))
+      assert.ok(await dialog.getByRole('button', { name: 'Change' }).isDisabled())
+      await field.fill('note=two words\nteam=db')
+      await dialog.getByText('Line 2: a label').waitFor({ state: 'detached' })
+      assert.deepEqual(await faults(page), [])
+      assert.ok((await sideways(page)) <= 0, 'the page scrolls sideways')
+      await dialog.getByRole('button', { name: 'Change' }).click()
+      await seen(section.getByText('runs by pings have the labels note=two words, team=db'))
+      await section.getByRole('button', { name: 'Change…' }).click()
+      await field.fill('')
+      await dialog.getByRole('button', { name: 'Change' }).click()
+      await section.getByText(/have the labels/).waitFor({ state: 'detached' })
+      assert.equal(await labels(), undefined)
+      await section.getByRole('button', { name: 'Change…' }).click()
+      await field.fill('k'.repeat(2000) + '=1')
+      await dialog.getByRole('button', { name: 'Change' }).click()
+      await seen(dialog.getByRole('alert').getByText(/is longer than/)) // the server's answer
+      await field.fill('note=two words')
+      await dialog.getByRole('button', { name: 'Change' }).click()
+      await seen(section.getByText('runs by pings have the labels note=two words'))
+    }
+  },
+
+  async 'one schedule of a job is paused with a reason and resumed'(page, world) {
+    await apply(world, "job: pausable\nscript: 'true'\nschedules: [{cron: '0 3 * * *'}, {cron: '0 15 * * *'}]\n")
+    for (const size of widths) {
+      await page.setViewportSize(size)
+      await page.goto('about:blank')
+      await page.goto('jobs/pausable#schedule')
+      const second = page.getByRole('list', { name: 'Schedules' }).getByRole('listitem').filter({ hasText: '0 15 * * *' })
+      await second.getByRole('button', { name: 'Pause schedule 2…' }).click()
+      const dialog = page.getByRole('dialog', { name: 'Pause schedule 2 of pausable' })
+      await dialog.getByLabel('Why').fill('the warehouse moves')
+      assert.deepEqual(await faults(page), [])
+      await dialog.getByRole('button', { name: 'Pause' }).click()
+      await seen(second.getByText(/^paused .*: the warehouse moves$/))
+      const next = page.getByRole('region', { name: 'Next times' })
+      await seen(next.getByRole('listitem').filter({ hasText: '15:00' }).first().getByText('paused'))
+      assert.equal(await next.getByRole('listitem').filter({ hasText: '03:00' }).getByText('paused').count(), 0)
+      assert.deepEqual(await faults(page), [])
+      assert.ok((await sideways(page)) <= 0, 'the page scrolls sideways')
+      await second.getByRole('button', { name: 'Resume schedule 2' }).click()
+      await seen(second.getByRole('button', { name: 'Pause schedule 2…' }))
+      await next.getByText('paused').first().waitFor({ state: 'detached' })
+    }
+  },
+
+  async 'who may only read sees why schedules cannot be paused or resumed'(page, world) {
+    const other = await world.other('reading-schedules')
+    await other.apply("job: readable\nscript: 'true'\nschedules: [{cron: '0 3 * * *'}, {cron: '0 15 * * *'}]\n")
+    await other.api('POST', 'schedules/readable/1/pause', { why: 'a move' })
+    const { token } = await other.api('POST', 'tokens', { name: 'ro', scope: 'read' })
+    for (const size of widths) {
+      await page.setViewportSize(size)
+      await page.goto(other.base)
+      await page.evaluate((t) => sessionStorage.setItem('stint.token', t), token)
+      await page.goto(other.base + 'jobs/readable#schedule')
+      const list = page.getByRole('list', { name: 'Schedules' })
+      for (const name of ['Resume schedule 1', 'Pause schedule 2…']) {
+        const button = list.getByRole('button', { name })
+        assert.ok(await button.isDisabled(), name)
+        const reason = page.locator('#' + (await button.getAttribute('aria-describedby')))
+        assert.equal(await reason.textContent(), 'Pausing and resuming schedules need the scope write; yours is read.')
+      }
+      assert.deepEqual(await faults(page), [])
+      assert.ok((await sideways(page)) <= 0, 'the page scrolls sideways')
+    }
+    await other.stop()
+  },
+
   async 'a scheduled job is run now, with the values of its schedule'(page, world) {
     await apply(world, "job: byhand\nscript: 'true'\nparameters: [{name: FORMAT, type: text, default: pdf}]\nschedules: [{cron: '30 2 * * *', parameters: {FORMAT: html}}]\n")
     await page.goto('jobs/byhand#schedule')

@@ -1,4 +1,4 @@
-import type { Expectation } from './api/types'
+import type { Due, Expectation } from './api/types'
 
 // The fields of the form that says when a job is expected to be started.
 
@@ -18,6 +18,8 @@ export interface ExpectationFields {
   zone: string
   every: Length
   grace: Length
+  /** One KEY=VALUE a line. */
+  labels: string
 }
 
 /** A length in the largest unit of which it is a whole number. */
@@ -31,13 +33,14 @@ function secondsOf(l: Length): number {
 }
 
 /** The fields of an expectation, or those to begin with. */
-export function fieldsOf(e: Expectation | null | undefined, zone: string): ExpectationFields {
+export function fieldsOf(e: (Expectation & Pick<Due, 'labels'>) | null | undefined, zone: string): ExpectationFields {
   return {
     kind: e?.every_seconds ? 'every' : 'cron',
     cron: e?.cron ?? '',
     zone: e?.zone ?? zone,
     every: lengthOf(e?.every_seconds || 86_400),
     grace: lengthOf(e?.grace_seconds || 3600),
+    labels: labelsText(e?.labels),
   }
 }
 
@@ -50,4 +53,24 @@ export function expectationOf(f: ExpectationFields): Expectation {
 /** Whether enough is filled in to ask the server about it. */
 export function isFilled(f: ExpectationFields): boolean {
   return f.grace.number !== null && (f.kind === 'cron' ? f.cron.trim() !== '' : f.every.number !== null)
+}
+
+/** Labels, one KEY=VALUE a line: a value may have blanks. */
+export function labelsText(labels: Due['labels']): string {
+  return Object.entries(labels ?? {}).map(([key, value]) => `${key}=${value}`).join('\n')
+}
+
+/** Reads labels, one KEY=VALUE a line, or says what is wrong. Which keys and values there may be is left to the server. */
+export function readLabels(text: string): { labels: Record<string, string>; mistake: string } {
+  const labels: Record<string, string> = {}
+  for (const [i, line] of text.split('\n').entries()) {
+    const word = line.trim()
+    if (!word) continue
+    const at = word.indexOf('=')
+    if (at <= 0) return { labels, mistake: `Line ${i + 1}: a label is written KEY=VALUE.` }
+    const key = word.slice(0, at)
+    if (Object.hasOwn(labels, key)) return { labels, mistake: `Line ${i + 1}: the label ${key} is there twice.` }
+    labels[key] = word.slice(at + 1)
+  }
+  return { labels, mistake: '' }
 }

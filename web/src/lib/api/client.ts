@@ -165,6 +165,7 @@ const enc = encodeURIComponent
 const run = (id: string, more = '') => 'runs/' + enc(id) + more
 const jobPath = (name: string, more = '') => 'jobs/' + enc(name) + more
 const definitionPath = (name: string, more = '') => 'definitions/' + enc(name) + more
+const schedulePath = (job: string, number: number, more: string) => `schedules/${enc(job)}/${number}${more}`
 
 export interface RunFilter {
   job?: string
@@ -269,11 +270,13 @@ export const api = {
 
   schedules: (job: string, signal?: AbortSignal) => json<{ schedules: t.Schedule[] }>('schedules', { job }, { signal }),
   scheduledTimes: (job: string, n: number, signal?: AbortSignal) => json<{ times: t.ScheduledTime[] }>('schedules/times', { job, n }, { signal }),
+  pauseSchedule: (job: string, number: number, by: string, why: string) => send<t.Schedule>('POST', schedulePath(job, number, '/pause'), { by, why }),
+  resumeSchedule: (job: string, number: number) => json<t.Schedule>(schedulePath(job, number, '/resume'), {}, { method: 'POST' }),
   calendar: (name: string, q: { from?: string; days?: number; limit?: number }, signal?: AbortSignal) => json<t.Calendar>(jobPath(name, '/calendar'), q, { signal }),
 
   dueTimes: (name: string, e: t.Expectation, signal?: AbortSignal) => json<t.DueTimes>(jobPath(name, '/due/times'), { ...e }, { signal }),
   due: (name: string, signal?: AbortSignal) => json<t.JobDue>(jobPath(name, '/due'), {}, { signal }),
-  setDue: (name: string, e: t.Expectation) => send<t.Due>('PUT', jobPath(name, '/due'), e),
+  setDue: (name: string, e: t.Expectation & Pick<t.JobDue, 'labels'>) => send<t.Due>('PUT', jobPath(name, '/due'), e),
   pauseDue: (name: string) => send<t.Due>('POST', jobPath(name, '/due/pause')),
   resumeDue: (name: string) => send<t.Due>('POST', jobPath(name, '/due/resume')),
   dropDue: (name: string) => json<unknown>(jobPath(name, '/due'), {}, { method: 'DELETE' }),
