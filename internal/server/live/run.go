@@ -23,9 +23,12 @@ const (
 	// pollInterval is how often a stream reads the store without a wake-up, because the commits of
 	// other servers on the same database wake no stream here.
 	pollInterval = time.Second
-	// minStepInterval is the least time between two reads, so that a run that prints a lot makes few
+	// minStepInterval is the least time between two reads, on average, so that a run that prints a lot makes few
 	// large events and not many small ones.
 	minStepInterval = 50 * time.Millisecond
+	// stepBurst is how many reads a stream may make at once that had nothing to send before: a short run starts and ends
+	// within minStepInterval, and whoever waits for it is told at once.
+	stepBurst = 4
 	// maxStreams is how many live streams may be open at once.
 	maxStreams = 8192
 	// snapshotInterval is the least time between two snapshots of a run of which only figures change.
@@ -78,6 +81,7 @@ func (s *Streams) serve(ctx context.Context, out *eventWriter, sub *Subscription
 	defer poll.Stop()
 	next := time.NewTimer(0)
 	defer next.Stop()
+	var steps stepPace
 	ctx, turn := httpio.WithTurn(ctx, s.Turns)
 	out.out.Turn = turn
 	defer turn.Release()
@@ -91,7 +95,7 @@ func (s *Streams) serve(ctx context.Context, out *eventWriter, sub *Subscription
 		if err := out.flush(); err != nil || done {
 			return err
 		}
-		next.Reset(minStepInterval)
+		next.Reset(steps.pause(time.Now()))
 		select {
 		case <-next.C:
 		case <-ctx.Done():
@@ -116,6 +120,20 @@ func (s *Streams) serve(ctx context.Context, out *eventWriter, sub *Subscription
 			}
 		}
 	}
+}
+
+// stepPace is how fast a stream has read.
+type stepPace struct {
+	due time.Time // when as many reads would be over that are minStepInterval apart
+}
+
+// pause returns how long a stream waits after a read.
+func (p *stepPace) pause(now time.Time) time.Duration {
+	if p.due.Before(now) {
+		p.due = now
+	}
+	p.due = p.due.Add(minStepInterval)
+	return max(0, p.due.Sub(now)-(stepBurst-1)*minStepInterval)
 }
 
 // newFollower returns the stream for a request, and its subscription. It subscribes before it reads the
