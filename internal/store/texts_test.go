@@ -210,3 +210,32 @@ func TestRunCountsAreKept(t *testing.T) {
 		check(0, 1)
 	})
 }
+
+// A run that waits is found at once, and its text is indexed when it has waited for a while: most start before, and their
+// text changes then.
+func TestTextsOfQueuedRuns(t *testing.T) {
+	onBothKeeping(t, store.Keep{}, func(t *testing.T, s *store.Store, now *time.Time) {
+		id := submitCommand(t, s, "report", nil)
+		for _, c := range []struct {
+			waited time.Duration
+			want   int
+		}{{0, 0}, {9 * time.Second, 0}, {10 * time.Second, 1}} {
+			*now = noon.Add(c.waited)
+			checkQueuedText(t, s, id, c.want, c.waited)
+		}
+	})
+}
+
+// checkQueuedText tidies, and checks how many texts are indexed, and that the run is found by its text.
+func checkQueuedText(t *testing.T, s *store.Store, id string, want int, waited time.Duration) {
+	t.Helper()
+	tidyTexts(t, s)
+	n, err := s.CountRows(t.Context(), "run_texts")
+	if err != nil || n != want {
+		t.Errorf("after %s %d texts are indexed, want %d; %v", waited, n, want, err)
+	}
+	page, err := s.Runs(t.Context(), query.Runs{Limit: 10, Text: "report"})
+	if err != nil || len(page.Runs) != 1 || page.Runs[0].ID != id {
+		t.Errorf("after %s the run is not found by its text: %+v, %v", waited, page.Runs, err)
+	}
+}

@@ -27,7 +27,7 @@ const (
 	// large events and not many small ones.
 	minStepInterval = 50 * time.Millisecond
 	// stepBurst is how many reads a stream may make at once that had nothing to send before: a short run starts and ends
-	// within minStepInterval, and whoever waits for it is told at once.
+	// within minStepInterval, and a client that waits for it gets both at once.
 	stepBurst = 4
 	// maxStreams is how many live streams may be open at once.
 	maxStreams = 8192

@@ -12,13 +12,18 @@ const maxStepPause = time.Second
 // RunSteps calls step until it reports that there is no more to do, or fails. It pauses between two
 // steps for as long as the last one took, but at most a second, so that other work gets its turn.
 func (s *DB) RunSteps(ctx context.Context, step func() (more bool, err error)) error {
+	return s.RunPacedSteps(ctx, 1, step)
+}
+
+// RunPacedSteps is RunSteps with pauses of pace times as long as the last step took, but at most a second.
+func (s *DB) RunPacedSteps(ctx context.Context, pace int, step func() (more bool, err error)) error {
 	for {
 		began := s.Now()
 		more, err := step()
 		if !more || err != nil {
 			return err
 		}
-		if err := s.Pause(ctx, began); err != nil {
+		if err := Sleep(ctx, min(time.Duration(pace)*s.Now().Sub(began), maxStepPause)); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"hash/fnv"
+	"time"
 
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/runs"
@@ -15,6 +16,12 @@ const (
 	// textsBatch is the number of runs that one transaction makes searchable; agents may have to wait
 	// for it.
 	textsBatch = 100
+	// textsDelay is the time for which a submitted run waits before its text is indexed. Its text changes when it starts:
+	// the host is part of it. Most start before, and are indexed once.
+	textsDelay = 10 * time.Second
+	// textsPace is how many times as long as it takes to index a batch indexing pauses, because agents and workers may wait
+	// for it. Nobody waits for the index: a search reads the texts of the other runs.
+	textsPace = 4
 	// maxCountRows is the number of rows with changes of run counts from which they are merged.
 	maxCountRows = 2000
 )
@@ -28,8 +35,9 @@ type newText struct {
 // IndexTexts makes some new runs searchable, and reports whether there may be more. The id of a text is
 // made of the start of the run. Several servers index different runs. A failure affects only its run.
 func (s *Maintenance) IndexTexts(ctx context.Context) (more bool, err error) {
-	found, err := newTexts(s.Reader.QueryContext(ctx, `SELECT id, start_at FROM runs WHERE text_id IS NULL AND search <> ''
-		AND`+troubled.NotPaused(troubled.Text, "runs.id", 2)+` ORDER BY start_at DESC, id DESC LIMIT $1`, textsBatch, db.Micros(s.Now())))
+	now := s.Now()
+	found, err := newTexts(s.Reader.QueryContext(ctx, `SELECT id, start_at FROM runs WHERE text_id IS NULL AND search <> '' AND (state <> 'queued' OR start_at <= $3)
+		AND`+troubled.NotPaused(troubled.Text, "runs.id", 2)+` ORDER BY start_at DESC, id DESC LIMIT $1`, textsBatch, db.Micros(now), db.Micros(now.Add(-textsDelay))))
 	if err == nil {
 		err = troubled.Isolate(ctx, s.DB, found, func(some []newText) error { return s.indexSome(ctx, some) },
 			func(one newText, err error) { s.RecordFailure(ctx, troubled.Text, one.run, err) })
