@@ -37,10 +37,12 @@ const (
 
 // Options configure a client.
 type Options struct {
-	URL       string   // of the server, "http://127.0.0.1:7846"; a path before /api is kept
-	MoreURLs  []string // of the same installation, in order of preference, for when URL does not answer
-	Token     string   // empty for none
-	UserAgent string
+	URL      string   // of the server, "http://127.0.0.1:7846"; a path before /api is kept
+	MoreURLs []string // of the same installation, in order of preference, for when URL does not answer
+	Token    string   // empty for none
+	// TokenAgain reads the token again when the server refuses it, at most once in 5 seconds; nil for one that stays.
+	TokenAgain func() (string, error)
+	UserAgent  string
 	// Run is the run whose agent uses the client; empty for none. Its heartbeats and small
 	// appends share one connection that is held open.
 	Run string
@@ -52,7 +54,7 @@ type Options struct {
 // Client makes requests of one server. It is safe for concurrent use.
 type Client struct {
 	servers *failover.Servers
-	token   string
+	token   *transport.Token
 	agent   string
 	run     string
 	// Heartbeats and small appends of run share a connection that is held, one after the
@@ -74,7 +76,8 @@ func New(o Options) (*Client, error) {
 	if o.UserAgent == "" {
 		o.UserAgent = "stint"
 	}
-	c := &Client{turn: make(chan struct{}, 1), holding: transport.NewHolding(), token: o.Token, agent: o.UserAgent, run: o.Run}
+	c := &Client{turn: make(chan struct{}, 1), holding: transport.NewHolding(), agent: o.UserAgent, run: o.Run}
+	c.token = transport.NewToken(o.Token, o.TokenAgain, func(text string) { c.servers.Notice(text) })
 	c.setTransports(bases, func() transport.Live { return transport.New(o.TLS) })
 	return c, nil
 }
@@ -84,7 +87,7 @@ func (c *Client) setTransports(bases []*url.URL, live func() transport.Live) {
 	targets := make([]failover.Target, len(bases))
 	for i, base := range bases {
 		calls, held := live(), c.holding.Transport(live())
-		targets[i] = failover.Target{Base: base, Calls: httpClient(calls), Held: httpClient(held), Leave: func() {
+		targets[i] = failover.Target{Base: base, Calls: c.httpClient(calls), Held: c.httpClient(held), Leave: func() {
 			calls.CloseIdleConnections()
 			held.Live.CloseIdleConnections() // the next reply on another one closes what it leaves open
 		}}
@@ -92,8 +95,8 @@ func (c *Client) setTransports(bases []*url.URL, live func() transport.Live) {
 	c.servers = failover.New(targets, c.agent)
 }
 
-func httpClient(t transport.RoundTripper) *http.Client {
-	return &http.Client{Transport: transport.Redirects{RoundTripper: t}, CheckRedirect: FollowRedirect}
+func (c *Client) httpClient(t transport.RoundTripper) *http.Client {
+	return &http.Client{Transport: transport.Redirects{RoundTripper: c.token.Transport(t)}, CheckRedirect: FollowRedirect}
 }
 
 // URL is the address of the server that is in use.
@@ -112,8 +115,8 @@ func (c *Client) Installation(ctx context.Context) (string, error) {
 	return id, err
 }
 
-// OnNotice sets what reports, once each, what a person must know about the addresses of the server: that one leads to another
-// installation, where nothing is sent, or that the server has another database than before.
+// OnNotice sets what reports, once each, what a person must know about the addresses of the server and the token: that one leads to
+// another installation, where nothing is sent, that the server has another database than before, or why the token cannot be read again.
 func (c *Client) OnNotice(report func(text string)) { c.servers.OnNotice(report) }
 
 // Close drops idle connections.
@@ -202,9 +205,7 @@ func (c *Client) request(ctx context.Context, method, path string, body io.Reade
 		return nil, fmt.Errorf("make request %s %s: %w", method, path, err)
 	}
 	req.Header.Set("User-Agent", c.agent)
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
-	}
+	transport.SetToken(req, c.token.Value())
 	return req, nil
 }
 

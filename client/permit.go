@@ -35,7 +35,7 @@ type PermitReply struct {
 // connections; an empty one is none.
 func (c *Client) WithToken(token string) *Client {
 	return &Client{
-		servers: c.servers, token: token, agent: c.agent, run: c.run, holding: c.holding, turn: c.turn,
+		servers: c.servers, token: transport.NewToken(token, nil, nil), agent: c.agent, run: c.run, holding: c.holding, turn: c.turn,
 	}
 }
 

@@ -40,7 +40,7 @@ type notices struct {
 	seen   map[string]bool
 }
 
-// OnNotice sets what reports, once each, addresses that lead to another installation, also those that were found before.
+// OnNotice sets what reports notices, once each, also those that were found before.
 func (s *Servers) OnNotice(report func(text string)) {
 	s.mu.Lock()
 	texts := s.notices.texts
@@ -51,8 +51,8 @@ func (s *Servers) OnNotice(report func(text string)) {
 	}
 }
 
-// notice reports a text, once.
-func (s *Servers) notice(text string) {
+// Notice reports a text, once.
+func (s *Servers) Notice(text string) {
 	s.mu.Lock()
 	n := &s.notices
 	if n.seen == nil {
@@ -201,7 +201,7 @@ func (s *Servers) check(i int, id string) error {
 	}
 	s.mu.Unlock()
 	err := &OtherInstallationError{s.targets[i].Base.String(), id, wants}
-	s.notice(err.Error())
+	s.Notice(err.Error())
 	return err
 }
 
@@ -219,7 +219,7 @@ func (s *Servers) Learn(resp *http.Response, id string, has bool) error {
 		clear(s.verified)
 		s.installation, s.verified[i] = id, true
 		s.mu.Unlock()
-		s.notice(fmt.Sprintf("%s has another database than before: it belongs to the installation %s, and belonged to %s", s.targets[i].Base, id, wants))
+		s.Notice(fmt.Sprintf("%s has another database than before: it belongs to the installation %s, and belonged to %s", s.targets[i].Base, id, wants))
 		return nil
 	}
 	s.mu.Unlock()

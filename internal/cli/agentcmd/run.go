@@ -276,7 +276,7 @@ func (a *agentProgram) client(cfg *runConfig, opts *option.Set) (*client.Client,
 		return nil, err
 	}
 	cfg.Token = token
-	return command.Connect(opts, token, a.version, cfg.Run)
+	return command.Connect(opts, token, command.TokenAgain(opts), a.version, cfg.Run)
 }
 
 // withToken returns what makes clients of the same server with other tokens.

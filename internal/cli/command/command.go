@@ -57,24 +57,24 @@ func NewClient(opts *option.Set, version, run string) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Connect(opts, token, version, run)
+	return Connect(opts, token, TokenAgain(opts), version, run)
 }
 
-// Connect is NewClient with a token that is no option.
-func Connect(opts *option.Set, token, version, run string) (*client.Client, error) {
+// Connect is NewClient with a token, and what reads it again; nil for one that stays.
+func Connect(opts *option.Set, token string, again func() (string, error), version, run string) (*client.Client, error) {
 	good, err := addresses(opts)
 	if err != nil {
 		return nil, err
 	}
-	return connect(opts, good, token, version, run)
+	return connect(opts, good, token, again, version, run)
 }
 
-func connect(opts *option.Set, urls []string, token, version, run string) (*client.Client, error) {
+func connect(opts *option.Set, urls []string, token string, again func() (string, error), version, run string) (*client.Client, error) {
 	trust, err := clientTLS(opts)
 	if err != nil {
 		return nil, err
 	}
-	return client.New(client.Options{URL: urls[0], MoreURLs: urls[1:], Token: token, UserAgent: "stint/" + version, Run: run, TLS: trust})
+	return client.New(client.Options{URL: urls[0], MoreURLs: urls[1:], Token: token, TokenAgain: again, UserAgent: "stint/" + version, Run: run, TLS: trust})
 }
 
 // addresses returns those addresses of the server that can be used, in order of preference. The error is that of the first one if
@@ -140,7 +140,7 @@ func EachServer(opts *option.Set, version string) (all []*client.Client, err err
 func ConnectEach(opts *option.Set, token, version string) (all []*client.Client, err error) {
 	good, err := addresses(opts)
 	for _, one := range good {
-		c, cerr := connect(opts, []string{one}, token, version, "")
+		c, cerr := connect(opts, []string{one}, token, nil, version, "")
 		if cerr != nil {
 			return nil, cerr
 		}

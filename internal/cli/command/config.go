@@ -99,6 +99,14 @@ func Token(opts *option.Set) (string, error) {
 	return ReadToken(path, opts.Source("token-file"))
 }
 
+// TokenAgain returns what reads the access token again when the server refuses it; nil for one that is in no file of its own.
+func TokenAgain(opts *option.Set) func() (string, error) {
+	if TokenFile(opts) == "" {
+		return nil
+	}
+	return func() (string, error) { return Token(opts) }
+}
+
 // TokenFile returns the path of the file with the access token; empty if it is in none.
 func TokenFile(opts *option.Set) string {
 	if opts.Outranks("token", "token-file") {

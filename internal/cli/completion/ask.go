@@ -78,7 +78,7 @@ func (r request) client() (c *client.Client, token string, err error) {
 	if token, err = command.Token(opts); err != nil {
 		return nil, "", err
 	}
-	c, err = command.Connect(opts, token, r.Version, "")
+	c, err = command.Connect(opts, token, nil, r.Version, "")
 	return c, token, err
 }
 

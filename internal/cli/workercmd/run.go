@@ -154,16 +154,17 @@ func (p *program) config(opts *option.Set) (cfg worker.Config, err error) {
 
 // connect fills in how worker and agents reach the server.
 func (p *program) connect(cfg *worker.Config, opts *option.Set) error {
-	token, err := p.token(opts)
+	token, again, err := p.token(opts)
 	if err != nil {
 		return err
 	}
 	command.HideArguments("", opts.List("server")...)
 	p.WarnOfAddresses(opts)
-	own, err := command.Connect(opts, token, p.Version, "")
+	own, err := command.Connect(opts, token, again, p.Version, "")
 	if err != nil {
 		return err
 	}
+	own.OnNotice(func(text string) { p.Say("%s", text) })
 	cfg.Server = own
 	state := cfg.StateDir
 	cfg.Flush = func(ctx context.Context) error { return deliver(ctx, own, state) }
@@ -198,17 +199,20 @@ func deliver(ctx context.Context, c *client.Client, state string) error {
 	return err
 }
 
-// token is that of the worker; empty for none. What systemd hands over is for the worker, and files are for all that runs
-// on the host.
-func (p *program) token(opts *option.Set) (string, error) {
+// token is that of the worker, empty for none, and what reads it again. What systemd hands over is for the worker, and files are
+// for all that runs on the host.
+func (p *program) token(opts *option.Set) (token string, again func() (string, error), err error) {
 	file := command.TokenFile(opts)
 	if dir := p.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && (file == "" || opts.File("token-file") != "") {
 		path := filepath.Join(dir, "token")
 		if _, err := os.Stat(path); err == nil {
-			return command.ReadToken(path, "CREDENTIALS_DIRECTORY")
+			again = func() (string, error) { return command.ReadToken(path, "CREDENTIALS_DIRECTORY") }
+			token, err = again()
+			return token, again, err
 		}
 	}
-	return command.Token(opts)
+	token, err = command.Token(opts)
+	return token, command.TokenAgain(opts), err
 }
 
 // mostSlots is more than one host can have.

@@ -117,8 +117,16 @@ func TestTokenOfAWorker(t *testing.T) {
 		if err := p.Resolve(opts); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := p.token(opts); got != c.want || err != nil {
+		got, again, err := p.token(opts)
+		if got != c.want || err != nil {
 			t.Errorf("%v %v: %q, %v, want %q", c.env, c.args, got, err, c.want)
+		}
+		if inFile := c.want == "named" || c.want == "credentials" || c.want == "host"; (again != nil) != inFile {
+			t.Errorf("%v %v: the token %q is read again: %v", c.env, c.args, got, again != nil)
+		} else if inFile {
+			if second, err := again(); second != c.want || err != nil {
+				t.Errorf("%v %v: read again it is %q, %v", c.env, c.args, second, err)
+			}
 		}
 	}
 }
