@@ -252,7 +252,7 @@ func erasedAfterRestart(t *testing.T, s *store.Store) {
 func erasedTables(t *testing.T, s *store.Store) {
 	nothing := []string{
 		"audit", "deleted_runs", "due_watch", "installation", "keep_limits", "logins", "objects", "queue_groups", "queue_lanes", "queue_selectors",
-		"routes", "schema_version", "sessions", "stored_bytes", "tokens", "workers", "run_texts",
+		"routes", "schema_version", "sessions", "stored_bytes", "tokens", "workers", "run_texts", "stale_texts",
 	}
 	tables, err := s.Tables(t.Context())
 	must(t, err)

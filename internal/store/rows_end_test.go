@@ -29,12 +29,13 @@ const (
 	byTime      = "goes some time after it was written, or has expired"
 	withObjects = "goes when the object is deleted from the archive, once no block refers to it"
 	bounded     = "is bounded in number"
+	byTidying   = "goes with the next tidying"
 	ofSchema    = "has a row for each migration"
 	byDeletion  = "stays: a small row for each run that an admin has deleted, which is refused for ever"
 )
 
 var endOfRows = map[string]string{
-	"runs": withRuns, "run_labels": withRuns, "run_texts": withRuns, "attempts": withRuns + "; " + byTime + " while its identity is not whole",
+	"runs": withRuns, "run_labels": withRuns, "run_texts": withRuns, "stale_texts": byTidying, "attempts": withRuns + "; " + byTime + " while its identity is not whole",
 	"blocks": withRuns, "events": withRuns, "waiting_agents": withRuns, "run_owners": withRuns + "; " + byTime + " if there never is one",
 	"jobs": withJob, "job_bands": withJob, "run_counts": withJob, "job_policies": byPeople,
 	"outbox": byTime + ", and " + withRuns, "troubled": byTime, "audit": byTime, "sessions": byTime, "logins": byTime,
@@ -59,7 +60,11 @@ func TestRowsOfEveryTableEnd(t *testing.T) {
 		s.SetClock(func() time.Time { return now })
 		tables, err := s.Tables(t.Context())
 		must(t, err)
-		if diff := cmp.Diff(slices.Sorted(maps.Keys(endOfRows)), tables); diff != "" {
+		known := maps.Clone(endOfRows)
+		if s.Postgres() {
+			delete(known, "stale_texts") // PostgreSQL has none
+		}
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(known)), tables); diff != "" {
 			t.Fatalf("tables in endOfRows (-) and in the database (+):\n%s", diff)
 		}
 		waiting := fillTables(t, s)
@@ -167,6 +172,9 @@ func fillTables(t *testing.T, s *store.Store) (waiting []string) {
 		r.After = []job.Dependency{{Run: waiting[0], When: "ended"}}
 	}))
 	tidy(t, s, noon.Add(time.Hour)) // packs, and makes searchable
+	if !s.Postgres() {
+		must(t, s.Exec(ctx, `INSERT INTO stale_texts (text_id) VALUES (1)`))
+	}
 	must(t, s.Exec(ctx, `INSERT INTO troubled (kind, id, error, tries, since_at, last_at, next_at) VALUES ('run', 'x', 'e', 1, 0, 0, 0)`))
 	return waiting
 }

@@ -62,8 +62,46 @@ func texts(t *testing.T, s *store.Store) {
 	}
 	all[7].words, all[7].state = "elsewhere", job.Running
 	checkTexts(t, s, all, "one changed")
+	stale := 1
+	if s.Postgres() {
+		stale = 0 // it deletes them at once
+	}
+	checkIndexed(t, s, len(all)-1+stale, stale)
 	tidyTexts(t, s)
 	checkTexts(t, s, all, "one changed, and in the index")
+	checkIndexed(t, s, len(all), 0)
+	changeHost(t, s, all[9].id, "j0")
+	if _, err := s.EraseRun(t.Context(), all[9].id, "mia"); err != nil {
+		t.Fatal(err)
+	}
+	checkIndexed(t, s, len(all)-1+stale, stale)
+	if _, err := s.Erase(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	checkIndexed(t, s, len(all)-1, 0)
+}
+
+// changeHost changes the text of a run that has failed: another attempt on another host fails, too.
+func changeHost(t *testing.T, s *store.Store, run, name string) {
+	t.Helper()
+	_, data := whole(t, journal.Attempt{Run: run, Attempt: 2, Job: name, Host: "elsewhere"}, 1, "x\n")
+	if got, _, err := s.Ingest(t.Context(), []index.Append{{Run: run, Attempt: 2, Data: data, At: noon.Add(time.Minute)}}, nil); err != nil || got[0].Err != nil {
+		t.Fatal(err, got)
+	}
+}
+
+// checkIndexed checks how many texts are in the index, and how many of these are of runs that have another text now.
+func checkIndexed(t *testing.T, s *store.Store, texts, stale int) {
+	t.Helper()
+	want := map[string]int{"run_texts": texts, "stale_texts": stale}
+	if s.Postgres() {
+		delete(want, "stale_texts")
+	}
+	for table, most := range want {
+		if n, err := s.CountRows(t.Context(), table); err != nil || n != most {
+			t.Errorf("%s has %d rows, want %d; %v", table, n, most, err)
+		}
+	}
 }
 
 // Nothing is cut off a text that is looked for, nor off what it is looked for in: a run would

@@ -115,6 +115,10 @@ func (s *Maintenance) Erase(ctx context.Context) (runs int, err error) {
 	if err := s.eraseSegments(ctx, ids); err != nil {
 		return 0, err
 	}
+	// A stale text may be of a run that was deleted, or that had another label: its row is deleted before the bytes of rows are.
+	if err := s.RunSteps(ctx, func() (bool, error) { return s.deleteStaleTexts(ctx) }); err != nil {
+		return 0, err
+	}
 	if erased, err := s.eraser.Erase(ctx, requested); err != nil || !erased {
 		return 0, err
 	}

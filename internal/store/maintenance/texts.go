@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/runs"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
 )
 
@@ -46,6 +47,12 @@ func (s *Maintenance) IndexTexts(ctx context.Context) (more bool, err error) {
 		return false, fmt.Errorf("make the texts of runs searchable: %w", err)
 	}
 	return len(found) == textsBatch, nil
+}
+
+// deleteStaleTexts deletes some texts from the index whose runs have another text now, and reports whether there may be more.
+func (s *Maintenance) deleteStaleTexts(ctx context.Context) (more bool, err error) {
+	n, err := tables.DeleteStaleTexts(ctx, s.DB, textsBatch)
+	return n == textsBatch, err
 }
 
 // indexSome makes those of the runs searchable that no other server is indexing.
@@ -131,7 +138,11 @@ func textIDs(ctx context.Context, t *db.Tx, found []newText) ([]int64, error) {
 	}
 	for {
 		table, args := t.Dialect.Table(1, db.Column{Numbers: ids})
-		taken, err := db.QueryNumbers(ctx, t, `SELECT text_id FROM runs WHERE text_id IN (SELECT c0 FROM `+table+`)`, args...)
+		query := `SELECT text_id FROM runs WHERE text_id IN (SELECT c0 FROM ` + table + `)`
+		if !t.Dialect.Postgres {
+			query += ` UNION ALL SELECT text_id FROM stale_texts WHERE text_id IN (SELECT c0 FROM ` + table + `)`
+		}
+		taken, err := db.QueryNumbers(ctx, t, query, args...)
 		if err != nil || len(taken) == 0 {
 			return ids, err
 		}

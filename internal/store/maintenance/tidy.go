@@ -154,6 +154,7 @@ func (s *Maintenance) Tidy(ctx context.Context, now time.Time) error {
 func (s *Maintenance) tidyRows(ctx context.Context, now time.Time) error {
 	return errors.Join(
 		s.followClock(ctx), s.Refresh(ctx), s.others.CheckKey(ctx), s.MergeCounts(ctx), s.mergeStoredBytes(ctx),
+		s.RunPacedSteps(ctx, textsPace, func() (bool, error) { return s.deleteStaleTexts(ctx) }),
 		s.RunPacedSteps(ctx, textsPace, func() (bool, error) { return s.IndexTexts(ctx) }),
 		s.RunSteps(ctx, func() (bool, error) { return s.trimOne(ctx, now) }),
 	)
