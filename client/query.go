@@ -149,31 +149,6 @@ func (q LogQuery) Values() url.Values {
 	return v
 }
 
-// JobPage is a page of jobs; NextCursor is empty on the last one.
-type JobPage struct {
-	Jobs       []api.Summary `json:"jobs"`
-	NextCursor string        `json:"next_cursor"`
-}
-
-// Jobs lists jobs with what their runs have shown, in the order of names, from a cursor on. A
-// limit of 0 is the server's own.
-func (c *Client) Jobs(ctx context.Context, cursor string, limit int) (JobPage, error) {
-	v := url.Values{}
-	if cursor != "" {
-		v.Set("cursor", cursor)
-	}
-	if limit > 0 {
-		v.Set("limit", strconv.Itoa(limit))
-	}
-	path := "/api/v1/jobs"
-	if len(v) > 0 {
-		path += "?" + v.Encode()
-	}
-	var out JobPage
-	err := c.Get(ctx, path, &out)
-	return out, err
-}
-
 // Overview returns the first page of what needs attention, of what is active and of the last day of
 // each job.
 func (c *Client) Overview(ctx context.Context) (api.Overview, error) {

@@ -1,4 +1,4 @@
-// Package lists makes the calls that list notifications and the audit log in pages, and the call that returns the identity of the caller.
+// Package lists makes the calls that list jobs, notifications and the audit log in pages, and the call that returns the identity of the caller.
 package lists
 
 import (
@@ -94,6 +94,37 @@ type Caller struct {
 // Me returns who the server thinks the caller is.
 func Me(ctx context.Context, c *client.Client) (out Caller, err error) {
 	err = c.Get(ctx, "/api/v1/me", &out)
+	return out, err
+}
+
+// JobPage is a page of jobs; NextCursor is empty on the last one.
+type JobPage struct {
+	Jobs       []api.Summary `json:"jobs"`
+	NextCursor string        `json:"next_cursor"`
+}
+
+// JobsQuery filters jobs. Zero fields do not filter.
+type JobsQuery struct {
+	Text   string   // in the name
+	State  []string // of the last run
+	Labels []string // K=V, of the last run; all must match
+	Limit  int      // 0 is the server's own
+	Cursor string
+}
+
+// Jobs lists jobs with what their runs have shown, in the order of names.
+func Jobs(ctx context.Context, c *client.Client, q JobsQuery) (out JobPage, err error) {
+	v := url.Values{}
+	if q.Text != "" {
+		v.Set("q", q.Text)
+	}
+	if len(q.State) > 0 {
+		v["state"] = q.State
+	}
+	if len(q.Labels) > 0 {
+		v["label"] = q.Labels
+	}
+	err = c.Get(ctx, "/api/v1/jobs"+page(v, q.Cursor, q.Limit), &out)
 	return out, err
 }
 

@@ -134,6 +134,12 @@ func TestListsOfRunsAndJobs(t *testing.T) {
 		"runs --health critical --host none": "",
 		"jobs":                               "backup nightly train",
 		"jobs -n 1":                          "backup",
+		"jobs --search I":                    "nightly train",
+		"jobs -q none":                       "",
+		"jobs --state succeeded":             "backup train",
+		"jobs --state failed,lost":           "",
+		"jobs --all --state succeeded -q TR": "train",
+		"jobs --label team=db":               "",
 	} {
 		code, stdout, stderr := s.stint(strings.Fields(args)...)
 		if strings.Contains(args, "23:5") {

@@ -41,8 +41,10 @@ type RunCounts struct {
 
 // Jobs is a query for a page of jobs, in the order of names.
 type Jobs struct {
-	Name   string // only this one; empty for all
-	Limit  int    // 0 for 500
+	Text   string            // in the name; case-insensitive
+	States []job.State       // of the last run by start
+	Labels map[string]string // of the last run by start; all must match
+	Limit  int               // 0 for 500
 	Cursor string
 }
 

@@ -60,6 +60,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"events", events},
 		{"jobs", jobs},
 		{"pages of jobs", pagesOfJobs},
+		{"filters of jobs", filtersOfJobs},
 		{"a run that was deleted", erasedRun},
 		{"a deletion that was interrupted", erasedAfterRestart},
 		{"tables that are erased", erasedTables},

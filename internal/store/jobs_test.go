@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
+	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
 )
 
@@ -73,6 +75,63 @@ func pagesOfJobs(t *testing.T, s *store.Store) {
 		if _, err := s.Jobs(t.Context(), query.Jobs{Cursor: cursor}); !errors.As(err, &invalid) {
 			t.Errorf("cursor %q: %v", cursor, err)
 		}
+	}
+}
+
+// Whatever the filters and the size of a page are, all pages together have the jobs whose names and last runs match, each once,
+// with the same figures as without filters.
+func filtersOfJobs(t *testing.T, s *store.Store) {
+	teams := []string{"db", "web", "50%"}
+	team := map[string]string{} // of the last run
+	for i := range 40 {
+		name := fmt.Sprintf("%s-%02d", []string{"backup", "Bäckerei", "etl_x"}[i%3], i)
+		for n := range 2 {
+			team[name] = teams[(i+n)%3]
+			id, data := whole(t, journal.Attempt{Job: name, Labels: map[string]string{"team": team[name], "all": "yes"}}, (i/3+n)%2, "line\n")
+			one(t, s, id, 1, 0, data)
+		}
+	}
+	for _, name := range []string{"backup of a host", "zoo"} {
+		must(t, s.SetDue(t.Context(), name, job.Expectation{EverySeconds: 60, GraceSeconds: 60}, "ada", noon))
+	}
+	all, err := s.Jobs(t.Context(), query.Jobs{})
+	if err != nil || len(all.Jobs) != 42 {
+		t.Fatalf("%d jobs, %v", len(all.Jobs), err)
+	}
+	found := 0
+	for _, text := range []string{"", "backup", "BÄCK", "_x-1", "%", "none"} {
+		for _, states := range [][]job.State{nil, {job.Failed}, {job.Failed, job.Succeeded}, {job.Lost}} {
+			for _, labels := range []map[string]string{nil, {"team": "web"}, {"team": "50%", "all": "yes"}, {"team": "none"}} {
+				var want []api.Summary
+				for _, j := range all.Jobs {
+					named := strings.Contains(strings.ToLower(j.Name), strings.ToLower(text))
+					stated := states == nil || j.LastRun != nil && slices.Contains(states, j.LastRun.State)
+					labeled := labels == nil || j.LastRun != nil && labels["team"] == team[j.Name]
+					if named && stated && labeled {
+						want = append(want, j)
+					}
+				}
+				for _, limit := range []int{1, 5, 0} {
+					var got []api.Summary
+					for q := (query.Jobs{Text: text, States: states, Labels: labels, Limit: limit}); ; {
+						page, err := s.Jobs(t.Context(), q)
+						must(t, err)
+						if got = append(got, page.Jobs...); limit > 0 && len(page.Jobs) > limit {
+							t.Fatalf("a page of %d has %d jobs", limit, len(page.Jobs))
+						}
+						if q.Cursor = page.Cursor; q.Cursor == "" {
+							break
+						}
+					}
+					if found += len(got); !reflect.DeepEqual(got, want) {
+						t.Errorf("%q, %v, %v, %d on a page: %d jobs, want %d", text, states, labels, limit, len(got), len(want))
+					}
+				}
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no filter matches anything")
 	}
 }
 

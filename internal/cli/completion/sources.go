@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stint.dev/stint/client"
+	"stint.dev/stint/client/lists"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/job"
@@ -52,7 +53,7 @@ func commands(r request) []item {
 func jobs(r request) []item {
 	return r.answer("jobs", func(ctx context.Context, c *client.Client) (items []item, err error) {
 		for cursor := ""; len(items) < mostJobs; {
-			page, err := c.Jobs(ctx, cursor, pageSize)
+			page, err := lists.Jobs(ctx, c, lists.JobsQuery{Cursor: cursor, Limit: pageSize})
 			if err != nil {
 				return items, err
 			}

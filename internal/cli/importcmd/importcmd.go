@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"stint.dev/stint/client/lists"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
@@ -117,7 +118,7 @@ const readOnlyText = "the API key is read-only: with it, Healthchecks does not s
 func expectations(ctx context.Context, r command.Request) (map[string]api.JobDue, error) {
 	have := map[string]api.JobDue{}
 	for cursor := ""; ; {
-		page, err := r.Jobs(ctx, cursor, 500)
+		page, err := lists.Jobs(ctx, r.Client, lists.JobsQuery{Cursor: cursor, Limit: 500})
 		if err != nil {
 			return nil, err
 		}

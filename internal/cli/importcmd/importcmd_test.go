@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"stint.dev/stint/client"
+	"stint.dev/stint/client/lists"
 	"stint.dev/stint/internal/cli/clitest"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
@@ -127,7 +128,7 @@ func TestImport(t *testing.T) {
 			simple("0199aaaa-5555-4000-8000-000000000005", "", "", 60, 60, nil),
 		)
 		before := func() int {
-			page, err := s.Jobs(t.Context(), "", 0)
+			page, err := lists.Jobs(t.Context(), s.Client, lists.JobsQuery{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,9 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"stint.dev/stint/client"
+	"stint.dev/stint/client/lists"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
 )
@@ -20,34 +21,57 @@ func (p *program) jobs() *cobra.Command {
 	return command.Reply(p.Program, &cobra.Command{
 		Use:   "jobs [flags]",
 		Short: "List jobs with their last state, last success, next time and findings",
-		Long: `List jobs by name: the state and start of the last run, the last success, the next due time, and
-the findings of the last run and of the job itself, such as missed. stint job show NAME shows
-one job.`,
+		Long: `List jobs by name, all or those that match all filters: the state and start of the last run, the
+last success, the next due time, and the findings of the last run and of the job itself, such as
+missed. stint job show NAME shows one job.`,
 		Args: command.NoArgs,
-	}, command.PageRows("100"), func(ctx context.Context, r command.Request) (jobsPage, error) {
+	}, append([]option.Option{
+		{FlagOnly: true, Name: "state", Kind: option.List, Value: "STATE", Help: "only jobs whose last run is in this state (repeatable): " + command.StateNames()},
+		{FlagOnly: true, Name: "label", Kind: option.List, Value: "K=V", Help: "only jobs whose last run has this label (repeatable: all must match)"},
+		{FlagOnly: true, Name: "search", Short: "q", Value: "TEXT", Help: "only jobs with this text in the name"},
+	}, command.PageRows("100")...), func(ctx context.Context, r command.Request) (jobsPage, error) {
 		part, err := command.ReadPage(r.Opts)
 		if err != nil {
 			return jobsPage{}, err
 		}
+		out := jobsPage{query: lists.JobsQuery{Text: r.Opts.Text("search")}}
+		if out.query.State, err = command.States(r.Opts); err != nil {
+			return out, err
+		}
+		if out.query.Labels, err = command.Labels(r.Opts); err != nil {
+			return out, err
+		}
 		wait := p.Wait("asking %s", r.URL())
 		defer wait.Done()
-		var out jobsPage
 		out.Jobs, out.NextCursor, err = command.ReadPages(part, func(part command.Page) ([]api.Summary, string, error) {
-			page, err := r.Jobs(ctx, part.Cursor, part.Limit)
+			q := out.query
+			q.Limit, q.Cursor = part.Limit, part.Cursor
+			page, err := lists.Jobs(ctx, r.Client, q)
 			return page.Jobs, page.NextCursor, err
 		})
 		return out, err
 	}, func(page jobsPage) string {
 		if len(page.Jobs) == 0 {
-			p.Say("no jobs yet; start a run with: stint run -- COMMAND")
+			p.Say("%s", noJobsText(page.query))
 			return ""
 		}
 		return p.jobsTable(page.Jobs)
 	})
 }
 
-// jobsPage is a page of jobs.
-type jobsPage struct{ client.JobPage }
+// jobsPage is a page of jobs, and the query that it answers.
+type jobsPage struct {
+	lists.JobPage
+	query lists.JobsQuery
+}
+
+// noJobsText distinguishes a server without jobs from a filter that matches none.
+func noJobsText(q lists.JobsQuery) string {
+	if q.Text != "" || len(q.State)+len(q.Labels) > 0 {
+		return "no job matches; stint jobs without filters lists all"
+	}
+	return "no jobs yet; start a run with: stint run -- COMMAND"
+}
 
 // More says that there are more jobs than were printed.
 func (p jobsPage) More() string { return command.More(p.NextCursor, "jobs") }

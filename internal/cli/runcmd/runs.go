@@ -26,7 +26,7 @@ are those of this machine's time zone.`,
 		Args: perhapsJob,
 	}, slices.Concat([]option.Option{
 		{FlagOnly: true, Name: "job", Value: "NAME", Help: "only runs of this job; the same as the argument JOB"},
-		{FlagOnly: true, Name: "state", Kind: option.List, Value: "STATE", Help: "only runs in this state (repeatable): " + stateNames()},
+		{FlagOnly: true, Name: "state", Kind: option.List, Value: "STATE", Help: "only runs in this state (repeatable): " + command.StateNames()},
 		{FlagOnly: true, Name: "health", Kind: option.List, Value: "HEALTH", Help: "only runs with this health (repeatable): " + healthNames},
 		{FlagOnly: true, Name: "label", Kind: option.List, Value: "K=V", Help: "only runs with this label (repeatable: all must match)"},
 		{FlagOnly: true, Name: "host", Value: "NAME", Help: "only runs on this host"},
@@ -97,7 +97,7 @@ const healthNames = "healthy, warning, critical"
 // runsQuery reads which runs the options and the argument ask for at the time now.
 func runsQuery(opts *option.Set, args []string, now time.Time) (client.RunsQuery, error) {
 	q := client.RunsQuery{
-		Job: opts.Text("job"), State: words(opts.List("state")), Health: words(opts.List("health")), Labels: opts.List("label"),
+		Job: opts.Text("job"), Health: command.Words(opts.List("health")),
 		Host: opts.Text("host"), Text: opts.Text("search"),
 	}
 	if len(args) > 0 {
@@ -109,32 +109,20 @@ func runsQuery(opts *option.Set, args []string, now time.Time) (client.RunsQuery
 	if err := command.CheckJobOption(q.Job); err != nil {
 		return q, err
 	}
-	for _, s := range q.State {
-		if !job.State(s).Valid() {
-			return q, option.Usagef("--state: %s is not a state; the states are %s", job.Quote(s), stateNames())
-		}
+	var err error
+	if q.State, err = command.States(opts); err != nil {
+		return q, err
 	}
 	for _, h := range q.Health {
 		if !job.Health(h).Valid() {
 			return q, option.Usagef("--health: %s is none of %s", job.Quote(h), healthNames)
 		}
 	}
-	for _, kv := range q.Labels {
-		if !strings.Contains(kv, "=") {
-			return q, option.Usagef("--label: %s is not K=V", job.Quote(kv))
-		}
+	if q.Labels, err = command.Labels(opts); err != nil {
+		return q, err
 	}
-	var err error
 	q.Since, q.Until, err = command.Period(opts, now)
 	return q, err
-}
-
-// words returns the words of lists that are separated by commas.
-func words(lists []string) (out []string) {
-	for _, list := range lists {
-		out = append(out, strings.Split(list, ",")...)
-	}
-	return out
 }
 
 // noRunsText distinguishes a server without runs from a filter that matches none.
@@ -234,12 +222,4 @@ func durationText(r job.Run, now time.Time) string {
 		return "?"
 	}
 	return job.DurationText(now.Sub(*r.StartedAt))
-}
-
-func stateNames() string {
-	var names []string
-	for _, s := range job.States() {
-		names = append(names, string(s))
-	}
-	return strings.Join(names, ", ")
 }

@@ -11,8 +11,24 @@ import (
 )
 
 type listJobsIn struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"200" doc:"The most jobs to return."`
-	Cursor string `query:"cursor" maxLength:"1000" doc:"next_cursor of the previous page."`
+	State  []string `query:"state,explode" maxItems:"20" doc:"Only jobs whose last run is in one of these states; may be given several times."`
+	Label  []string `query:"label,explode" maxItems:"20" doc:"Only jobs whose last run has this label, as key=value or key:value; given several times, all must match."`
+	Q      string   `query:"q" maxLength:"256" doc:"Only jobs with this text in the name."`
+	Limit  int      `query:"limit" minimum:"1" maximum:"500" default:"200" doc:"The most jobs to return."`
+	Cursor string   `query:"cursor" maxLength:"1000" doc:"next_cursor of the previous page."`
+}
+
+// query returns the query for the filters, or an error for an invalid one.
+func (in *listJobsIn) query() (q query.Jobs, err error) {
+	q = query.Jobs{Text: in.Q, Limit: in.Limit, Cursor: in.Cursor}
+	if err := checkTexts(in.Q); err != nil {
+		return q, err
+	}
+	if q.States, err = readStates(in.State); err != nil {
+		return q, err
+	}
+	q.Labels, err = readLabels(in.Label)
+	return q, err
 }
 
 type jobList struct {
@@ -22,7 +38,11 @@ type jobList struct {
 
 // ListJobs responds with a page of jobs with their figures.
 func (s *Runs) ListJobs(ctx context.Context, in *listJobsIn) (*route.Response[jobList], error) {
-	page, err := s.Store.Jobs(ctx, query.Jobs{Limit: in.Limit, Cursor: in.Cursor})
+	q, err := in.query()
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.Store.Jobs(ctx, q)
 	if err != nil {
 		return nil, s.ProblemOf(ctx, "list jobs", err)
 	}

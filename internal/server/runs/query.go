@@ -54,20 +54,16 @@ func (s *Runs) ListRuns(ctx context.Context, in *listRunsIn) (*route.Response[ru
 // query returns the query for the filters. It returns an error for an invalid filter, such as an unknown
 // state, which would match no run.
 func (in *listRunsIn) query() (query.Runs, error) {
-	q := query.Runs{Job: in.Job, Text: in.Q, Host: in.Host, Limit: in.Limit, Cursor: in.Cursor, Labels: map[string]string{}}
-	for _, text := range []string{in.Job, in.Q, in.Host, in.Cursor} {
-		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
-			return q, httpio.NewProblem(http.StatusBadRequest, "%s is not text", job.Quote(text))
-		}
-	}
-	if err := in.bounds(&q); err != nil {
+	q := query.Runs{Job: in.Job, Text: in.Q, Host: in.Host, Limit: in.Limit, Cursor: in.Cursor}
+	if err := checkTexts(in.Job, in.Q, in.Host, in.Cursor); err != nil {
 		return q, err
 	}
-	for _, name := range splitWords(in.State) {
-		if !job.State(name).Valid() {
-			return q, httpio.NewProblem(http.StatusBadRequest, "there is no state %s: the states are %s", job.Quote(name), strings.Join(stateNames(), ", "))
-		}
-		q.States = append(q.States, job.State(name))
+	err := in.bounds(&q)
+	if err != nil {
+		return q, err
+	}
+	if q.States, err = readStates(in.State); err != nil {
+		return q, err
 	}
 	for _, name := range splitWords(in.Health) {
 		if !job.Health(name).Valid() {
@@ -75,17 +71,45 @@ func (in *listRunsIn) query() (query.Runs, error) {
 		}
 		q.Health = append(q.Health, job.Health(name))
 	}
-	for _, label := range in.Label {
+	q.Labels, err = readLabels(in.Label)
+	return q, err
+}
+
+// checkTexts refuses what is not text.
+func checkTexts(texts ...string) error {
+	for _, text := range texts {
+		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+			return httpio.NewProblem(http.StatusBadRequest, "%s is not text", job.Quote(text))
+		}
+	}
+	return nil
+}
+
+// readStates parses lists of states.
+func readStates(lists []string) (states []job.State, err error) {
+	for _, name := range splitWords(lists) {
+		if !job.State(name).Valid() {
+			return nil, httpio.NewProblem(http.StatusBadRequest, "there is no state %s: the states are %s", job.Quote(name), strings.Join(stateNames(), ", "))
+		}
+		states = append(states, job.State(name))
+	}
+	return states, nil
+}
+
+// readLabels parses labels, of which each must match.
+func readLabels(texts []string) (map[string]string, error) {
+	labels := map[string]string{}
+	for _, label := range texts {
 		key, value, err := parseLabel(label)
 		if err != nil {
-			return q, err
+			return nil, err
 		}
-		if had, twice := q.Labels[key]; twice && had != value {
-			return q, httpio.NewProblem(http.StatusBadRequest, "the label %s has two different values, which no run matches", job.Quote(key))
+		if had, twice := labels[key]; twice && had != value {
+			return nil, httpio.NewProblem(http.StatusBadRequest, "the label %s has two different values, which no run matches", job.Quote(key))
 		}
-		q.Labels[key] = value
+		labels[key] = value
 	}
-	return q, nil
+	return labels, nil
 }
 
 // bounds sets the times between which runs started.

@@ -8,9 +8,6 @@ import (
 	"stint.dev/stint/job/api"
 )
 
-// dueAfter selects the names of jobs that have an expectation.
-const dueAfter = `SELECT job FROM job_due WHERE job > $1 ORDER BY job LIMIT $2`
-
 // addDue adds the expectations of a range of jobs to their summaries, which are in the order of names. A job
 // without runs gets a summary.
 func (s *Queries) addDue(ctx context.Context, first, last string, found []api.Summary) ([]api.Summary, error) {

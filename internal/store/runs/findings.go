@@ -6,13 +6,11 @@ import (
 	"slices"
 	"strings"
 
+	"stint.dev/stint/internal/store/jobnames"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
 )
-
-// scheduledAfter selects the names of jobs that have schedules.
-const scheduledAfter = `SELECT DISTINCT job FROM schedules WHERE job > $1 ORDER BY job LIMIT $2`
 
 // addStarts adds when schedules start a range of jobs next. A job without runs gets a summary.
 func (s *Queries) addStarts(ctx context.Context, first, last string, found []api.Summary) ([]api.Summary, error) {
@@ -26,7 +24,7 @@ func (s *Queries) addStarts(ctx context.Context, first, last string, found []api
 }
 
 // maxFound is how many findings of schedules are read for a page of jobs.
-const maxFound = 10 * maxJobs
+const maxFound = 10 * jobnames.MostOnPage
 
 // addFindings adds the findings of schedules of a range of jobs to their summaries, which are in the order of names. A
 // job without runs gets a summary.

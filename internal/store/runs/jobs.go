@@ -3,13 +3,13 @@ package runs
 import (
 	"context"
 	"database/sql"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"time"
 
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/jobnames"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
@@ -19,60 +19,26 @@ import (
 // maxUsualRuns is the number of last good runs that make what is usual for a job.
 const maxUsualRuns = 20
 
-// maxJobs is the maximum number of jobs on a page.
-const maxJobs = 500
-
-// jobsAfter selects the names of jobs that have runs.
-const jobsAfter = `SELECT job FROM run_counts WHERE job > $1 GROUP BY job HAVING SUM(n) > 0 ORDER BY job LIMIT $2`
-
 // Jobs returns a page of jobs in the order of names. Their last runs have only what lists show.
 func (s *Queries) Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error) {
-	after, err := readJobCursor(q.Cursor)
+	listed, err := jobnames.Read(ctx, s.DB, q)
 	if err != nil {
 		return query.JobPage{}, err
 	}
-	limit := q.Limit
-	if limit <= 0 || limit > maxJobs {
-		limit = maxJobs
+	page := query.JobPage{Jobs: []api.Summary{}, Cursor: listed.Cursor}
+	for _, span := range listed.Spans {
+		found, err := s.summaries(ctx, span.First, span.Last)
+		if err != nil {
+			return query.JobPage{}, err
+		}
+		for _, sum := range found {
+			if _, ok := slices.BinarySearch(listed.Names, sum.Name); ok {
+				sum.LastRun = query.ListedRun(sum.LastRun)
+				page.Jobs = append(page.Jobs, sum)
+			}
+		}
 	}
-	names, err := s.ReadTexts(ctx, jobsAfter, after, limit+1)
-	if err != nil {
-		return query.JobPage{}, fmt.Errorf("list jobs: %w", err)
-	}
-	expected, err := s.ReadTexts(ctx, dueAfter, after, limit+1) // also those that have not run
-	if err != nil {
-		return query.JobPage{}, fmt.Errorf("list jobs that are expected to run: %w", err)
-	}
-	scheduled, err := s.ReadTexts(ctx, scheduledAfter, after, limit+1)
-	if err != nil {
-		return query.JobPage{}, fmt.Errorf("list jobs that schedules start: %w", err)
-	}
-	names = append(append(names, expected...), scheduled...)
-	slices.Sort(names)
-	names = slices.Compact(names)
-	if len(names) == 0 {
-		return query.JobPage{Jobs: []api.Summary{}}, nil
-	}
-	page := query.JobPage{}
-	if len(names) > limit {
-		names = names[:limit]
-		page.Cursor = jobCursor(names[limit-1])
-	}
-	page.Jobs, err = s.summaries(ctx, names[0], names[len(names)-1])
-	for i := range page.Jobs {
-		page.Jobs[i].LastRun = query.ListedRun(page.Jobs[i].LastRun)
-	}
-	return page, err
-}
-
-func jobCursor(name string) string { return base64.RawURLEncoding.EncodeToString([]byte(name)) }
-
-func readJobCursor(cursor string) (after string, err error) {
-	text, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil || cursor != "" && job.CheckName(string(text)) != nil {
-		return "", &job.InvalidError{What: "cursor", Value: cursor, Why: "is not one that this server gave; begin again without it"}
-	}
-	return string(text), nil
+	return page, nil
 }
 
 // Job returns one job.

@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/jobnames"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
@@ -29,7 +30,7 @@ type overview struct {
 // Overview returns an overview of all runs and jobs. The error is *job.InvalidError for a cursor that this
 // server did not return.
 func (s *Queries) Overview(ctx context.Context, q query.Overview) (api.Overview, error) {
-	q.Limit = min(max(q.Limit, 1), maxJobs)
+	q.Limit = min(max(q.Limit, 1), jobnames.MostOnPage)
 	isolation := sql.LevelDefault // SQLite reads one state of the database in each transaction
 	if s.Dialect.Postgres {
 		isolation = sql.LevelRepeatableRead

@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/jobnames"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
 )
@@ -22,17 +23,17 @@ func (o *overview) jobNames(ctx context.Context, list bool) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("count jobs: %w", err)
 	}
-	after, err := readJobCursor(o.query.JobsCursor)
+	after, err := jobnames.ReadCursor(o.query.JobsCursor)
 	if err != nil || !list {
 		return nil, err
 	}
-	names, err := db.QueryTexts(ctx, o, jobsAfter, after, o.query.Limit+1)
+	names, err := db.QueryTexts(ctx, o, jobnames.WithRuns, after, o.query.Limit+1)
 	if err != nil {
 		return nil, fmt.Errorf("list jobs: %w", err)
 	}
 	if len(names) > o.query.Limit {
 		names = names[:o.query.Limit]
-		next := jobCursor(names[len(names)-1])
+		next := jobnames.Cursor(names[len(names)-1])
 		out.NextCursor = &next
 	}
 	return names, nil
