@@ -28,22 +28,22 @@ const (
 // query checks for all tokens.
 type Tokens struct {
 	mu      sync.Mutex
-	known   *lru[string, cachedToken]
+	cached  *lru[string, cachedToken]
 	used    map[string]time.Time // token ID to last use, not stored yet
 	revoked int64                // number of revoked tokens at the time checked
 	checked time.Time
 }
 
 type cachedToken struct {
-	token   Token
-	revoked int64     // number of revoked tokens before it was looked up
-	at      time.Time // time of the look-up
-	noted   time.Time // last use that was recorded
+	token      Token
+	revoked    int64     // number of revoked tokens before it was looked up
+	at         time.Time // time of the look-up
+	recordedAt time.Time // last use that was recorded
 }
 
 // NewTokens returns an empty cache.
 func NewTokens() *Tokens {
-	return &Tokens{known: newLRU[string, cachedToken](maxTokens), used: map[string]time.Time{}}
+	return &Tokens{cached: newLRU[string, cachedToken](maxTokens), used: map[string]time.Time{}}
 }
 
 // SetRevoked records the number of tokens that were revoked at a time.
@@ -65,7 +65,7 @@ func (c *Tokens) Revoked() int64 {
 func (c *Tokens) Get(hash []byte, now time.Time) (Token, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := c.known.get(string(hash))
+	t := c.cached.get(string(hash))
 	if t == nil || t.revoked != c.revoked || !now.Before(t.at.Add(tokenTimeout)) || !now.Before(c.checked.Add(revokedTimeout)) {
 		return Token{}, false
 	}
@@ -79,16 +79,16 @@ func (c *Tokens) Put(t Token, revoked int64, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	entry := cachedToken{token: t, revoked: revoked, at: now}
-	if before := c.known.get(string(t.Hash)); before != nil {
-		entry.noted = before.noted
+	if before := c.cached.get(string(t.Hash)); before != nil {
+		entry.recordedAt = before.recordedAt
 	}
 	c.note(&entry, now)
-	c.known.put(string(t.Hash), entry)
+	c.cached.put(string(t.Hash), entry)
 }
 
 func (c *Tokens) note(t *cachedToken, now time.Time) {
-	if now.Sub(t.noted) >= useInterval {
-		t.noted = now
+	if now.Sub(t.recordedAt) >= useInterval {
+		t.recordedAt = now
 		c.used[t.token.ID] = now
 	}
 }
@@ -97,7 +97,7 @@ func (c *Tokens) note(t *cachedToken, now time.Time) {
 func (c *Tokens) Delete(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.known.removeIf(func(_ string, t *cachedToken) bool { return t.token.ID == id })
+	c.cached.removeIf(func(_ string, t *cachedToken) bool { return t.token.ID == id })
 	delete(c.used, id)
 }
 

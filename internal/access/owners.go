@@ -8,18 +8,18 @@ const maxOwners = 100_000
 // Owners caches the tokens that own runs, so that not every append queries the
 // database. Its methods may be called concurrently.
 type Owners struct {
-	mu    sync.Mutex
-	known *lru[string, string] // run ID to token ID
+	mu     sync.Mutex
+	cached *lru[string, string] // run ID to token ID
 }
 
 // NewOwners returns an empty cache.
-func NewOwners() *Owners { return &Owners{known: newLRU[string, string](maxOwners)} }
+func NewOwners() *Owners { return &Owners{cached: newLRU[string, string](maxOwners)} }
 
 // Has reports whether the cache has a token as the owner of a run.
 func (o *Owners) Has(run, token string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	owner := o.known.get(run)
+	owner := o.cached.get(run)
 	return owner != nil && *owner == token
 }
 
@@ -27,5 +27,5 @@ func (o *Owners) Has(run, token string) bool {
 func (o *Owners) Put(run, token string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.known.put(run, token)
+	o.cached.put(run, token)
 }

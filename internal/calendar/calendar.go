@@ -9,24 +9,24 @@ import (
 	"stint.dev/stint/job/api"
 )
 
-// Counted is how many occurrences had a result.
-type Counted struct {
-	At, Last time.Time // the first and the last: within one span of CountedIn, or those of one row
+// ResultCount is the number of occurrences with one result.
+type ResultCount struct {
+	At, Last time.Time // the first and the last: within one CountSpan, or those of one row
 	Result   string
 	State    string // of their runs
 	Count    int64
 }
 
-// CountedIn is a span of time whose occurrences are counted together. No day begins within one: offsets of zones are
-// multiples of it.
-const CountedIn = 15 * time.Minute
+// CountSpan is the span of time whose occurrences are counted together. No day begins within one, because the offsets of all
+// zones are multiples of it.
+const CountSpan = 15 * time.Minute
 
-// New returns the calendar of a period. counted counts all occurrences of it, and occurrences lists them; others are
-// times for which there are none. If there are more than most, none is listed.
-func New(p Period, counted []Counted, occurrences []api.OccurrenceRecord, others []api.CalendarTime, most int) api.Calendar {
+// New returns the calendar of a period. counts has all occurrences of the period, occurrences lists them, and others are times
+// without an occurrence. If there are more than most times, the calendar lists none.
+func New(p Period, counts []ResultCount, occurrences []api.OccurrenceRecord, others []api.CalendarTime, most int) api.Calendar {
 	b := newBoard(p)
-	for _, one := range counted {
-		b.addCounted(one)
+	for _, one := range counts {
+		b.addCount(one)
 	}
 	for _, one := range others {
 		if !one.At.Before(b.bounds[0]) && one.At.Before(p.To()) {
@@ -94,8 +94,8 @@ func (b board) add(day int, more api.CalendarCount) {
 	*counts = append(*counts, more)
 }
 
-// addCounted adds occurrences to their days. What is one row is taken to be spread evenly: its times are not stored.
-func (b board) addCounted(c Counted) {
+// addCount adds occurrences to their days. The times of one row are not stored, so they are assumed to be spread evenly.
+func (b board) addCount(c ResultCount) {
 	for i := range b.days {
 		if n := c.before(b.bounds[i+1]) - c.before(b.bounds[i]); n > 0 {
 			b.add(i, api.CalendarCount{Result: api.CalendarResult(c.Result), State: c.State, Count: n})
@@ -104,7 +104,7 @@ func (b board) addCounted(c Counted) {
 }
 
 // before returns how many of the occurrences are before a time.
-func (c Counted) before(at time.Time) int64 {
+func (c ResultCount) before(at time.Time) int64 {
 	switch {
 	case !c.At.Before(at):
 		return 0

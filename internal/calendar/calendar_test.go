@@ -80,10 +80,10 @@ func TestDaysOfZones(t *testing.T) {
 
 func TestTimesAreCountedOnTheirDays(t *testing.T) {
 	p := Period{Zone: zone(t, "Europe/Berlin"), First: day("2026-11-02"), Days: 3}
-	one := func(text, result, state string, count int64) Counted {
-		return Counted{At: at(text), Last: at(text), Result: result, State: state, Count: count}
+	one := func(text, result, state string, count int64) ResultCount {
+		return ResultCount{At: at(text), Last: at(text), Result: result, State: state, Count: count}
 	}
-	c := New(p, []Counted{
+	c := New(p, []ResultCount{
 		one("2026-11-01 22:30", "ran", "failed", 1), // of the day before
 		one("2026-11-01 23:00", "ran", "failed", 1),
 		one("2026-11-02 22:45", "ran", "succeeded", 15),
@@ -199,7 +199,7 @@ func TestAnExpectationOfEachMinute(t *testing.T) {
 func TestCountedSpansHoldNoBoundOfADay(t *testing.T) {
 	for _, name := range []string{"Asia/Kathmandu", "Australia/Eucla", "Pacific/Chatham", "Australia/Lord_Howe", "America/St_Johns"} {
 		for d := range 366 {
-			if at := schedule.FirstInstant(day("2026-01-01").AddDate(0, 0, d), zone(t, name)); at.Unix()%int64(CountedIn/time.Second) != 0 {
+			if at := schedule.FirstInstant(day("2026-01-01").AddDate(0, 0, d), zone(t, name)); at.Unix()%int64(CountSpan/time.Second) != 0 {
 				t.Errorf("%s: a day begins at %s", name, at.UTC())
 			}
 		}

@@ -125,14 +125,14 @@ type Monitor struct {
 
 	// Used by the loop only:
 	judges       bool      // this server judges
-	waited       bool      // another server has judged
+	wasFollower  bool      // another server has judged
 	leadsFrom    time.Time // when this server took over from another one
 	trustedUntil time.Time // the end of TakeoverGraceAfter
 	page         page
 	queue        queuePage
-	counted      map[string]int // active runs by owner at countedAt
+	activeCounts map[string]int // active runs by owner at countedAt
 	countedAt    time.Time
-	countAfter   time.Duration // how long counted is used
+	countAfter   time.Duration // how long activeCounts is used
 	holds        holds
 	policies     policies
 	evidence     evidenceCache

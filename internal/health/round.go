@@ -57,7 +57,7 @@ func (m *Monitor) follow(ctx context.Context, now time.Time) error {
 	if m.judges {
 		m.log.Info("another server judges runs now")
 	}
-	m.judges, m.waited = false, true
+	m.judges, m.wasFollower = false, true
 	var closed []lease.ClosedRun
 	for a, c := range m.closedNow() {
 		if now.Sub(c.At) < rules.TogetherInterval {
@@ -111,7 +111,7 @@ func (m *Monitor) lead(now time.Time) {
 	if m.judges {
 		return
 	}
-	if m.waited {
+	if m.wasFollower {
 		m.leadsFrom, m.trustedUntil = now, now.Add(TakeoverGraceAfter)
 		m.log.Info("this server judges runs now")
 	}
@@ -219,14 +219,14 @@ func (m *Monitor) nextPage(ctx context.Context) ([]lease.Lease, error) {
 
 // activeRuns returns the number of active runs of each owner, which is counted less often the more there are.
 func (m *Monitor) activeRuns(ctx context.Context, now time.Time) (map[string]int, error) {
-	if age := now.Sub(m.countedAt); m.counted != nil && age >= 0 && age < m.countAfter {
-		return m.counted, nil
+	if age := now.Sub(m.countedAt); m.activeCounts != nil && age >= 0 && age < m.countAfter {
+		return m.activeCounts, nil
 	}
 	counted, err := m.store.ActiveRuns(ctx)
 	if err != nil {
 		return nil, err
 	}
-	m.counted, m.countedAt = counted, now
+	m.activeCounts, m.countedAt = counted, now
 	m.countAfter = min(time.Duration(tallyOf(counted).total/countedPerSecond)*time.Second, countInterval)
 	return counted, nil
 }

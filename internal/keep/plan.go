@@ -59,18 +59,18 @@ type Plan struct {
 	// Bytes is the limit of all journals, 0 for none, and Stored what they take.
 	Bytes, Stored int64
 
-	Deleted map[string]Setting // by the id of the run
-	Runs    int                // that have ended, of all
-	tallies map[Setting]*Tally
-	job     string
-	kept    int64 // ended runs of the job
-	later   bool  // the job has a later run that is kept
-	active  int64 // bytes of runs that have not ended
-	rest    []left
+	Deleted   map[string]Setting // by the id of the run
+	Runs      int                // that have ended, of all
+	tallies   map[Setting]*Tally
+	job       string
+	keptOfJob int64 // ended runs of the job
+	later     bool  // the job has a later run that is kept
+	active    int64 // bytes of runs that have not ended
+	keptRuns  []keptRun
 }
 
-// left is an ended run that days and runs keep.
-type left struct {
+// keptRun is an ended run that the limits of days and of runs keep; the limit of bytes may still delete it.
+type keptRun struct {
 	Run
 	isLast bool // of its job
 }
@@ -78,7 +78,7 @@ type left struct {
 // Add adds the next run.
 func (p *Plan) Add(r Run) {
 	if r.Job != p.job {
-		p.job, p.kept, p.later = r.Job, 0, false
+		p.job, p.keptOfJob, p.later = r.Job, 0, false
 	}
 	if !r.Ended {
 		p.active += r.Bytes
@@ -90,13 +90,13 @@ func (p *Plan) Add(r Run) {
 		p.delete(by, limit, r)
 		return
 	}
-	p.kept++
-	if by, limit := p.limit(Runs); limit > 0 && p.kept > limit {
+	p.keptOfJob++
+	if by, limit := p.limit(Runs); limit > 0 && p.keptOfJob > limit {
 		p.delete(by, limit, r)
 		return
 	}
 	if p.Bytes > 0 {
-		p.rest = append(p.rest, left{r, !p.later})
+		p.keptRuns = append(p.keptRuns, keptRun{r, !p.later})
 	}
 	p.later = true
 }
@@ -138,9 +138,9 @@ func (p *Plan) Finish() []Tally {
 	by := Setting{Rule: Bytes}
 	if p.Bytes > 0 && p.Stored > p.Bytes {
 		goal := p.active + max(p.Bytes-p.active, p.Bytes/2)
-		slices.SortFunc(p.rest, func(a, b left) int { return cmp.Or(a.StartAt.Compare(b.StartAt), cmp.Compare(a.ID, b.ID)) })
+		slices.SortFunc(p.keptRuns, func(a, b keptRun) int { return cmp.Or(a.StartAt.Compare(b.StartAt), cmp.Compare(a.ID, b.ID)) })
 		for _, last := range []bool{false, true} {
-			for _, r := range p.rest {
+			for _, r := range p.keptRuns {
 				if r.isLast == last && p.Stored > goal {
 					p.delete(by, p.Bytes, r.Run)
 				}

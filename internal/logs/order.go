@@ -17,15 +17,15 @@ func cutLine(data []byte) (line []byte, ends bool) {
 
 // Line is a line, or a gap, of a window that was not passed on completely.
 type Line struct {
-	Number int64
-	At     time.Time // of its first byte
-	Key    Key
-	Bytes  int64    // of the line so far
-	Bare   bool     // it has no newline
-	gap    *job.Gap // a gap; then nothing else is set
-	buf    []byte   // held back until the lines before it have ended
-	ended  bool     // it is complete: it has its newline, or its step has ended
-	cut    bool     // it was passed on before its end
+	Number   int64
+	At       time.Time // of its first byte
+	Key      Key
+	Bytes    int64    // of the line so far
+	Bare     bool     // it has no newline
+	gap      *job.Gap // a gap; then nothing else is set
+	buf      []byte   // held back until the lines before it have ended
+	complete bool     // it is complete: it has its newline, or its step has ended
+	cut      bool     // it was passed on before its end
 }
 
 // Sink receives lines in the order of their numbers.
@@ -43,11 +43,11 @@ type Sink interface {
 // lineOrder joins the pieces of lines, which are mixed with those of other streams, and passes the lines on in the
 // order of their numbers. It holds at most maxHeld bytes: then it cuts the line that does not end.
 type lineOrder struct {
-	sink    Sink
-	queue   []*Line // by number; the first one is passed on as its pieces arrive
-	held    int64
-	maxHeld int64
-	cuts    int // the number of cut lines that have not ended
+	sink      Sink
+	queue     []*Line // by number; the first one is passed on as its pieces arrive
+	heldBytes int64
+	maxHeld   int64
+	cuts      int // the number of cut lines that have not ended
 }
 
 // perLine is the number of bytes that a held line counts beside its data.
@@ -55,14 +55,14 @@ const perLine = 128
 
 func (o *lineOrder) begin(l *Line) *Line {
 	o.queue = append(o.queue, l)
-	o.held += perLine
+	o.heldBytes += perLine
 	return l
 }
 
 // add adds the next bytes of a line.
 func (o *lineOrder) add(l *Line, data []byte, ends bool) error {
 	l.Bytes += int64(len(data))
-	l.ended, l.Bare = ends, !ends
+	l.complete, l.Bare = ends, !ends
 	switch {
 	case l.cut:
 		if ends {
@@ -75,14 +75,14 @@ func (o *lineOrder) add(l *Line, data []byte, ends bool) error {
 		}
 	default:
 		l.buf = append(l.buf, data...)
-		o.held += int64(len(data))
+		o.heldBytes += int64(len(data))
 	}
 	return o.advance()
 }
 
 // close ends a line without a newline.
 func (o *lineOrder) close(l *Line) error {
-	l.ended = true
+	l.complete = true
 	if l.cut {
 		o.cuts--
 	}
@@ -91,7 +91,7 @@ func (o *lineOrder) close(l *Line) error {
 
 // addGap adds a gap.
 func (o *lineOrder) addGap(g *job.Gap) error {
-	o.begin(&Line{gap: g, ended: true})
+	o.begin(&Line{gap: g, complete: true})
 	return o.advance()
 }
 
@@ -102,8 +102,8 @@ func (o *lineOrder) advance() error {
 			return err
 		}
 		first := o.queue[0]
-		if !first.ended {
-			if o.held <= o.maxHeld {
+		if !first.complete {
+			if o.heldBytes <= o.maxHeld {
 				return nil
 			}
 			first.cut = true
@@ -132,7 +132,7 @@ func (o *lineOrder) finish() error {
 // giveUp is finish for lines whose rest was not read.
 func (o *lineOrder) giveUp() error {
 	for _, l := range o.queue {
-		l.cut = !l.ended
+		l.cut = !l.complete
 	}
 	return o.finish()
 }
@@ -144,7 +144,7 @@ func (o *lineOrder) flushFirst() error {
 	}
 	buf := first.buf
 	first.buf = nil
-	o.held -= int64(len(buf))
+	o.heldBytes -= int64(len(buf))
 	return o.sink.Piece(first, buf)
 }
 
@@ -152,7 +152,7 @@ func (o *lineOrder) pop() error {
 	first := o.queue[0]
 	o.queue[0] = nil
 	o.queue = o.queue[1:]
-	o.held -= perLine
+	o.heldBytes -= perLine
 	if first.gap != nil {
 		return o.sink.Gap(first.gap)
 	}

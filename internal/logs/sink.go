@@ -65,7 +65,7 @@ func (s *jsonSink) Piece(_ *Line, data []byte) error {
 }
 
 func (s *jsonSink) End(l *Line) error {
-	line := LogLine{N: l.Number, At: l.At.UTC(), Step: l.Key.Step, Stream: l.Key.Stream, Open: !l.ended && !l.cut}
+	line := LogLine{N: l.Number, At: l.At.UTC(), Step: l.Key.Step, Stream: l.Key.Stream, Open: !l.complete && !l.cut}
 	text := s.cur
 	if !l.Bare && l.Bytes == int64(len(text)) {
 		text = bytes.TrimSuffix(text, []byte("\n"))

@@ -122,16 +122,16 @@ func linesBegun(b Block, f Filter, last int64) ([]int64, error) {
 
 // windowReader passes the lines of a window on as it reads them.
 type windowReader struct {
-	q     Window
-	from  int64
-	upTo  int64 // the last line; 0 for no such end
-	left  int64 // the number of lines that still begin; -1: no limit
-	bytes int64 // the rest of the output that existed when the request arrived
-	over  bool  // later output was read: the window ends here
-	begun bool
-	scan  *LineScan
-	order lineOrder
-	ahead int64 // the journal bytes read since the last line of the window began
+	q         Window
+	from      int64
+	upTo      int64 // the last line; 0 for no such end
+	linesLeft int64 // the number of lines that still begin; -1: no limit
+	bytesLeft int64 // the rest of the output that existed when the request arrived
+	over      bool  // later output was read: the window ends here
+	started   bool
+	scan      *LineScan
+	order     lineOrder
+	ahead     int64 // the journal bytes read since the last line of the window began
 }
 
 // WriteLines writes the lines of a window. from is the number that FirstLine returned for it.
@@ -161,7 +161,7 @@ func ReadLines(ctx context.Context, store Store, view job.Run, f Filter, from, t
 		start = heads[0].Start
 	}
 	wr := &windowReader{
-		q: Window{Filter: f, NDJSON: true}, from: from, upTo: to, left: -1, bytes: -1,
+		q: Window{Filter: f, NDJSON: true}, from: from, upTo: to, linesLeft: -1, bytesLeft: -1,
 		order: lineOrder{sink: sink, maxHeld: heldLines},
 	}
 	return wr.read(ctx, store, view, start)
@@ -175,7 +175,7 @@ func (wr *windowReader) read(ctx context.Context, store Store, view job.Run, sta
 		if err != nil {
 			return err
 		}
-		if !ok && wr.bytes > 0 {
+		if !ok && wr.bytesLeft > 0 {
 			return errMissing
 		}
 		if !ok {
@@ -185,7 +185,7 @@ func (wr *windowReader) read(ctx context.Context, store Store, view job.Run, sta
 			return err
 		}
 	}
-	if wr.bytes <= 0 {
+	if wr.bytesLeft <= 0 {
 		return wr.order.finish()
 	}
 	return wr.order.giveUp()
@@ -201,7 +201,7 @@ func newWindowReader(w io.Writer, q Window, from int64) *windowReader {
 		left = q.Lines
 	}
 	return &windowReader{
-		q: q, from: from, left: left, bytes: -1, // set by the first block
+		q: q, from: from, linesLeft: left, bytesLeft: -1, // set by the first block
 		order: lineOrder{sink: sink, maxHeld: heldLines},
 	}
 }
@@ -209,10 +209,10 @@ func newWindowReader(w io.Writer, q Window, from int64) *windowReader {
 // done reports whether the window is complete: all its output was read, or all its lines have begun and ended. In NDJSON
 // the ends of lines are searched for only in MaxReadAhead bytes.
 func (wr *windowReader) done() bool {
-	if wr.over || wr.bytes == 0 && !wr.q.NDJSON { // gaps may still follow the last line
+	if wr.over || wr.bytesLeft == 0 && !wr.q.NDJSON { // gaps may still follow the last line
 		return true
 	}
-	if wr.left != 0 {
+	if wr.linesLeft != 0 {
 		return false
 	}
 	if wr.q.NDJSON {
@@ -225,7 +225,7 @@ func (wr *windowReader) block(b Block, view job.Run) error {
 	if wr.scan == nil { // the first block
 		b.From = b.Head.Start
 		wr.scan = NewLineScan(b.Head)
-		wr.bytes = max(0, view.Output.Bytes-b.Head.OutputStart)
+		wr.bytesLeft = max(0, view.Output.Bytes-b.Head.OutputStart)
 	} else if b.Jumped {
 		if err := wr.jump(b.Head, view); err != nil {
 			return err
@@ -242,10 +242,10 @@ func (wr *windowReader) block(b Block, view job.Run) error {
 		close: wr.order.close,
 		other: func(rec journal.Record) error { return wr.other(rec) },
 		limit: func(data []byte) []byte {
-			wr.over = wr.bytes == 0 && len(data) > 0
-			data = data[:min(int64(len(data)), wr.bytes)]
-			wr.bytes -= int64(len(data))
-			if wr.left == 0 {
+			wr.over = wr.bytesLeft == 0 && len(data) > 0
+			data = data[:min(int64(len(data)), wr.bytesLeft)]
+			wr.bytesLeft -= int64(len(data))
+			if wr.linesLeft == 0 {
 				wr.ahead += int64(len(data)) + journal.FrameSize
 			}
 			return data
@@ -261,8 +261,8 @@ func (wr *windowReader) block(b Block, view job.Run) error {
 
 // jump continues after a part of the journal that was dropped, and adds the gaps.
 func (wr *windowReader) jump(head index.BlockHead, view job.Run) error {
-	wr.bytes = max(0, view.Output.Bytes-head.OutputStart)
-	if err := wr.scan.jump(head, wr.order.close); err != nil || wr.left == 0 {
+	wr.bytesLeft = max(0, view.Output.Bytes-head.OutputStart)
+	if err := wr.scan.jump(head, wr.order.close); err != nil || wr.linesLeft == 0 {
 		return err
 	}
 	for _, g := range CutGaps(view.Output.Gaps, wr.q.Filter) {
@@ -276,20 +276,20 @@ func (wr *windowReader) jump(head index.BlockHead, view job.Run) error {
 // begin returns a line that begins, if it is in the window.
 func (wr *windowReader) begin(key Key, rec journal.Record, n int64) *Line {
 	if wr.upTo > 0 && n > wr.upTo {
-		wr.left = 0
+		wr.linesLeft = 0
 	}
 	if !wr.q.ToTime.IsZero() && rec.At.After(wr.q.ToTime) && n >= wr.from {
-		wr.left = 0
+		wr.linesLeft = 0
 	}
-	if n < wr.from || wr.left == 0 || rec.At.Before(wr.q.FromTime) || !wr.q.Match(key.Step, key.Stream) {
+	if n < wr.from || wr.linesLeft == 0 || rec.At.Before(wr.q.FromTime) || !wr.q.Match(key.Step, key.Stream) {
 		return nil
 	}
-	wr.begun = true
-	if wr.left > 0 {
-		wr.left--
+	wr.started = true
+	if wr.linesLeft > 0 {
+		wr.linesLeft--
 	}
 	if wr.upTo > 0 && n >= wr.upTo {
-		wr.left = 0
+		wr.linesLeft = 0
 	}
 	return wr.order.begin(&Line{Number: n, At: rec.At, Key: key})
 }
@@ -297,7 +297,7 @@ func (wr *windowReader) begin(key Key, rec journal.Record, n int64) *Line {
 // other adds the gaps in the window.
 func (wr *windowReader) other(rec journal.Record) error {
 	fromStart := wr.from == 1 && wr.q.FromTime.IsZero()
-	if rec.Type != journal.TypeGap || wr.left == 0 || !wr.begun && !fromStart {
+	if rec.Type != journal.TypeGap || wr.linesLeft == 0 || !wr.started && !fromStart {
 		return nil
 	}
 	var gap job.Gap

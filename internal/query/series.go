@@ -29,13 +29,13 @@ type SampleSeries struct {
 // maximum of each figure. Nothing is averaged. Distances are counted in samples, not in time, because an agent's clock
 // may jump. Its size does not grow with the series.
 type Thinner struct {
-	n     int // points; 0 for all
-	parts []part
-	width int // how many samples a whole part covers
-	open  part
-	taken int // samples in open
-	total int
-	last  job.Sample
+	n         int // points; 0 for all
+	parts     []part
+	width     int // how many samples a whole part covers
+	open      part
+	openCount int // samples in open
+	total     int
+	last      job.Sample
 }
 
 // part is what is kept of some samples in a row: the first, the last, and those with the
@@ -62,12 +62,12 @@ func (t *Thinner) Add(s job.Sample) {
 		}
 	}
 	t.open = append(t.open, e)
-	t.total, t.taken, t.last = t.total+1, t.taken+1, s
-	if t.taken < t.width {
+	t.total, t.openCount, t.last = t.total+1, t.openCount+1, s
+	if t.openCount < t.width {
 		return
 	}
 	t.parts = append(t.parts, t.open.thin())
-	t.open, t.taken = t.open[:0], 0
+	t.open, t.openCount = t.open[:0], 0
 	if t.n == 0 || len(t.parts) < 4*t.n {
 		return
 	}

@@ -82,13 +82,13 @@ type Place struct {
 	owner  Owner
 	drop   func()
 
-	// Of Shares.mu:
-	amount  int64
-	moved   time.Time
-	dropped bool
-	kept    bool
-	waits   bool
-	left    bool
+	// Guarded by Shares.mu:
+	amount     int64
+	progressAt time.Time // of the last progress
+	dropped    bool      // drop was called
+	protected  bool      // see Protect
+	waiting    bool      // for room
+	released   bool      // Leave was called
 }
 
 // New makes shares; now is the clock.
@@ -101,7 +101,7 @@ func New(l Limits, now func() time.Time) *Shares {
 // nil for a holder that cannot be interrupted.
 func (s *Shares) Enter(o Owner, n int64, drop func()) (*Place, error) {
 	s.mu.Lock()
-	p := &Place{shares: s, owner: o.key(), drop: drop, moved: s.now()}
+	p := &Place{shares: s, owner: o.key(), drop: drop, progressAt: s.now()}
 	victim, err := s.take(p, n)
 	s.mu.Unlock()
 	victim.cut()
@@ -135,10 +135,10 @@ func (p *Place) Leave() {
 	s := p.shares
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p.left {
+	if p.released {
 		return
 	}
-	p.left = true
+	p.released = true
 	s.give(p, p.amount)
 	if u := s.owners[p.owner]; u != nil {
 		delete(u.places, p)
@@ -146,18 +146,18 @@ func (p *Place) Leave() {
 	}
 }
 
-// Moved records that the holder is active.
-func (p *Place) Moved() {
+// Progress records that the holder is active.
+func (p *Place) Progress() {
 	p.shares.mu.Lock()
 	defer p.shares.mu.Unlock()
-	p.moved = p.shares.now()
+	p.progressAt = p.shares.now()
 }
 
-// Keep sets whether a place is protected from being dropped for silence. Silence counts from now.
-func (p *Place) Keep(kept bool) {
+// Protect sets whether a place is protected from being dropped for silence. Silence counts from now.
+func (p *Place) Protect(kept bool) {
 	p.shares.mu.Lock()
 	defer p.shares.mu.Unlock()
-	p.kept, p.moved = kept, p.shares.now()
+	p.protected, p.progressAt = kept, p.shares.now()
 }
 
 // Move counts a place for another owner from now on, when a client is identified later. It is not
@@ -167,7 +167,7 @@ func (p *Place) Move(to Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	to = to.key()
-	if p.left || p.owner == to {
+	if p.released || p.owner == to {
 		return
 	}
 	if u := s.owners[p.owner]; u != nil {
@@ -216,14 +216,14 @@ func (s *Shares) take(p *Place, n int64) (victim *Place, err error) {
 
 // fits reports whether there is room for n more in a place.
 func (s *Shares) fits(p *Place, n int64) bool {
-	return !p.left && s.used+n <= s.limits.All && s.amount(p.owner)+n <= max(s.limits.share(p.owner), s.limits.All-s.used-n)
+	return !p.released && s.used+n <= s.limits.All && s.amount(p.owner)+n <= max(s.limits.share(p.owner), s.limits.All-s.used-n)
 }
 
 // refuse returns why there is no room for n more in a place, and the holder that may be dropped.
 func (s *Shares) refuse(p *Place, n int64) (victim *Place, err error) {
 	share := s.limits.share(p.owner)
 	switch {
-	case p.left:
+	case p.released:
 		return nil, &FullError{Limit: share, Own: true}
 	case s.used+n > s.limits.All:
 		return s.silent(nil, p), &FullError{Limit: s.limits.All}
@@ -274,7 +274,7 @@ func (s *Shares) silent(of *use, but *Place) *Place {
 		if of != nil && u != of || u.amount < most {
 			continue
 		}
-		if p := u.longest(before, but); p != nil && (found == nil || u.amount > most || p.moved.Before(found.moved)) {
+		if p := u.longest(before, but); p != nil && (found == nil || u.amount > most || p.progressAt.Before(found.progressAt)) {
 			found, most = p, u.amount
 		}
 	}
@@ -288,10 +288,10 @@ func (s *Shares) silent(of *use, but *Place) *Place {
 func (u *use) longest(before time.Time, but *Place) *Place {
 	var found *Place
 	for p := range u.places {
-		if p == but || p.amount == 0 || p.kept || p.waits || p.dropped || p.drop == nil || !p.moved.Before(before) {
+		if p == but || p.amount == 0 || p.protected || p.waiting || p.dropped || p.drop == nil || !p.progressAt.Before(before) {
 			continue
 		}
-		if found == nil || p.moved.Before(found.moved) {
+		if found == nil || p.progressAt.Before(found.progressAt) {
 			found = p
 		}
 	}

@@ -76,9 +76,9 @@ func TestSilentHoldersMakeRoom(t *testing.T) {
 		return p
 	}
 	first, second := enter("a", "first"), enter("a", "second")
-	enter("b", "third").Keep(true)
+	enter("b", "third").Protect(true)
 	c.at = c.at.Add(900 * time.Millisecond)
-	if first.Moved(); enter("a", "own share") != nil || len(cut) != 0 {
+	if first.Progress(); enter("a", "own share") != nil || len(cut) != 0 {
 		t.Errorf("nobody was silent for long enough: %v", cut)
 	}
 	c.at = c.at.Add(200 * time.Millisecond)
@@ -133,7 +133,7 @@ func TestWaitingIsNotSilence(t *testing.T) {
 			return p
 		}
 		holder, waits, empty := enter(8), enter(1), enter(0)
-		holder.Keep(true)
+		holder.Protect(true)
 		limit, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		go func() {

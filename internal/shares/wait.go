@@ -8,9 +8,9 @@ import (
 
 // waiter waits for room for n more in a place.
 type waiter struct {
-	place *Place
-	n     int64
-	given chan struct{} // closed when it has what it waits for
+	place   *Place
+	n       int64
+	granted chan struct{} // closed when it has what it waits for
 }
 
 // EnterWait is Enter that waits for room until ctx ends.
@@ -28,7 +28,7 @@ func (p *Place) GrowWait(ctx context.Context, n int64) error {
 	s := p.shares
 	w := &waiter{p, n, make(chan struct{})}
 	s.mu.Lock()
-	p.waits, p.moved = true, s.now()
+	p.waiting, p.progressAt = true, s.now()
 	s.waiting[p.owner] = append(s.waiting[p.owner], w)
 	s.serve()
 	s.mu.Unlock()
@@ -55,7 +55,7 @@ func (w *waiter) wait(ctx context.Context) bool {
 		tick = timer.C
 	}
 	select {
-	case <-w.given:
+	case <-w.granted:
 	case <-tick:
 	case <-ctx.Done():
 		return false
@@ -71,7 +71,7 @@ func (w *waiter) check() error {
 	var victim *Place
 	var err error
 	select {
-	case <-w.given:
+	case <-w.granted:
 	default:
 		victim, err = s.refuse(w.place, w.n)
 	}
@@ -86,7 +86,7 @@ func (w *waiter) giveUp(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
-	case <-w.given:
+	case <-w.granted:
 		return nil
 	default:
 	}
@@ -95,7 +95,7 @@ func (w *waiter) giveUp(err error) error {
 			s.left(owner, slices.Delete(of, i, i+1))
 		}
 	}
-	w.place.waits, w.place.moved = false, s.now()
+	w.place.waiting, w.place.progressAt = false, s.now()
 	return err
 }
 
@@ -107,8 +107,8 @@ func (s *Shares) serve() {
 		for n < len(of) && s.fits(of[n].place, of[n].n) {
 			w := of[n]
 			s.add(w.place, w.n)
-			w.place.waits, w.place.moved = false, s.now()
-			close(w.given)
+			w.place.waiting, w.place.progressAt = false, s.now()
+			close(w.granted)
 			of[n] = nil
 			n++
 		}

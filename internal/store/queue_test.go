@@ -17,10 +17,10 @@ import (
 	"stint.dev/stint/internal/query"
 	rules "stint.dev/stint/internal/queue"
 	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/store/assign"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/groups"
 	"stint.dev/stint/internal/store/queue"
-	"stint.dev/stint/internal/store/taking"
 	"stint.dev/stint/job"
 	"stint.dev/stint/job/api"
 	"stint.dev/stint/journal"
@@ -47,8 +47,8 @@ func submitCommand(t *testing.T, s *store.Store, name string, change func(*job.S
 }
 
 // anyWorker takes everything that requires no label.
-func anyWorker(n int) taking.Want {
-	return taking.Want{Poll: "poll", N: n, Worker: rules.Worker{Host: "a", Commands: true, Specs: []int{1}}}
+func anyWorker(n int) assign.Want {
+	return assign.Want{Poll: "poll", N: n, Worker: rules.Worker{Host: "a", Commands: true, Specs: []int{1}}}
 }
 
 // within runs a function in a transaction.
@@ -58,8 +58,8 @@ func within(t *testing.T, s *store.Store, do func(ctx context.Context, tx *db.Tx
 }
 
 // takeOne takes runs from the queue for one worker.
-func takeOne(ctx context.Context, tx *db.Tx, w taking.Want) ([]queue.Entry, error) {
-	all, err := taking.Take(ctx, tx, w)
+func takeOne(ctx context.Context, tx *db.Tx, w assign.Want) ([]queue.Entry, error) {
+	all, err := assign.Runs(ctx, tx, w)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func takeOne(ctx context.Context, tx *db.Tx, w taking.Want) ([]queue.Entry, erro
 }
 
 // take takes runs from the queue.
-func take(t *testing.T, s *store.Store, w taking.Want) (entries []queue.Entry) {
+func take(t *testing.T, s *store.Store, w assign.Want) (entries []queue.Entry) {
 	t.Helper()
 	within(t, s, func(ctx context.Context, tx *db.Tx) (err error) {
 		entries, err = takeOne(ctx, tx, w)
@@ -255,10 +255,10 @@ func takeRuns(t *testing.T, s *store.Store) {
 	submitCommand(t, s, "few", func(r *job.SubmitRequest) { r.Command.MemoryBytes = 7 })
 	submitCommand(t, s, "urgent", func(r *job.SubmitRequest) { r.Priority = job.PriorityHigh })
 	submitCommand(t, s, "gpu", func(r *job.SubmitRequest) { r.Requires = map[string]string{"gpu": "true"} })
-	if got := take(t, s, taking.Want{Poll: "p", N: 10, Worker: rules.Worker{Specs: []int{1}}}); len(got) != 0 {
+	if got := take(t, s, assign.Want{Poll: "p", N: 10, Worker: rules.Worker{Specs: []int{1}}}); len(got) != 0 {
 		t.Errorf("a worker without commands has %s", namesOf(got))
 	}
-	if got := take(t, s, taking.Want{Poll: "p", N: 10, Worker: rules.Worker{Commands: true, Specs: []int{2}}}); len(got) != 0 {
+	if got := take(t, s, assign.Want{Poll: "p", N: 10, Worker: rules.Worker{Commands: true, Specs: []int{2}}}); len(got) != 0 {
 		t.Errorf("a worker of another version has %s", namesOf(got))
 	}
 	if got := take(t, s, anyWorker(0)); len(got) != 0 {
@@ -435,7 +435,7 @@ func placesThatAreGone(t *testing.T, s *store.Store) {
 
 func pausedDefinitions(t *testing.T, s *store.Store) {
 	applied(t, s, definition.Set{New: []definition.New{defined(t, "job: a\nscript: echo\n")}, By: "ada"})
-	worker := taking.Want{Poll: "p", N: 10, Worker: rules.Worker{Specs: []int{1}}}
+	worker := assign.Want{Poll: "p", N: 10, Worker: rules.Worker{Specs: []int{1}}}
 	submit(t, s, job.SubmitRequest{Job: "a"})
 	if _, err := s.PauseJob(t.Context(), "a", &api.Pause{At: noon, By: "bob"}); err != nil {
 		t.Fatal(err)

@@ -12,15 +12,15 @@ import (
 
 // Waiting are workers that ask for runs again and again.
 type Waiting struct {
-	host    string
-	workers []*Worker
-	given   chan given
-	left    chan struct{}
-	all     sync.WaitGroup
+	host        string
+	workers     []*Worker
+	assignments chan assignment
+	leaving     chan struct{}
+	all         sync.WaitGroup
 }
 
-// given is the answer to a request for runs that has some, or an error.
-type given struct {
+// assignment is the reply to a request for runs: at least one claim, or an error.
+type assignment struct {
 	to     *Worker
 	claims []job.Claim
 	err    error
@@ -29,7 +29,7 @@ type given struct {
 
 // Wait has n workers ask for runs. It returns when all have asked. Leave must be called.
 func Wait(host string, n int) (*Waiting, error) {
-	all := &Waiting{host: host, given: make(chan given, n), left: make(chan struct{})}
+	all := &Waiting{host: host, assignments: make(chan assignment, n), leaving: make(chan struct{})}
 	for i := range n {
 		w, err := NewWorker(host, fmt.Sprintf("waits-%d-%d", n, i), 4)
 		if err != nil {
@@ -44,18 +44,18 @@ func Wait(host string, n int) (*Waiting, error) {
 	return all, nil
 }
 
-// ask asks until the workers leave, or something goes wrong.
+// ask requests runs until the workers leave or a request fails.
 func (all *Waiting) ask(w *Worker) {
 	for {
 		claims, err := w.Claim(4)
 		at := time.Now()
 		select {
-		case <-all.left:
+		case <-all.leaving:
 			return
 		default:
 		}
 		if err != nil || len(claims) > 0 {
-			all.given <- given{w, claims, err, at}
+			all.assignments <- assignment{w, claims, err, at}
 		}
 		if err != nil {
 			return
@@ -65,7 +65,7 @@ func (all *Waiting) ask(w *Worker) {
 
 // Leave ends the workers. Their claims end by themselves.
 func (all *Waiting) Leave() {
-	close(all.left)
+	close(all.leaving)
 	for _, w := range all.workers {
 		w.Close() // its request ends with an error
 	}
@@ -86,7 +86,7 @@ func (all *Waiting) Submit(n int) (ms []float64, err error) {
 		if err := wire.Submit(RunID(begun, i), job.SubmitRequest{Job: "idle", Command: &job.Spec{Args: []string{"true"}}}); err != nil {
 			return nil, err
 		}
-		g := <-all.given
+		g := <-all.assignments
 		if g.err == nil && len(g.claims) != 1 {
 			g.err = fmt.Errorf("a worker got %d runs: %w", len(g.claims), errIncomplete)
 		}

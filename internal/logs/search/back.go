@@ -20,7 +20,7 @@ type backward struct {
 	view  job.Run
 	scan  *scanner
 	most  int // maximum number of hits that are kept of one block
-	found []foundLine
+	hits  []foundLine
 	tails map[logs.Key]*openLine
 	send  func(foundLine) error
 	after func() error // called after the hits of a block were sent
@@ -82,11 +82,11 @@ func (sb *backward) read(ctx context.Context, head index.BlockHead) (logs.Block,
 // block searches one block and puts its last lines together with what follows them.
 func (sb *backward) block(ctx context.Context, b logs.Block, first bool) error {
 	s := sb.scan
-	s.fragments, s.left = map[logs.Key]*openLine{}, max(0, sb.view.Output.Bytes-b.Head.OutputStart)
+	s.fragments, s.bytesLeft = map[logs.Key]*openLine{}, max(0, sb.view.Output.Bytes-b.Head.OutputStart)
 	s.patient = first
 	s.start(b.Head)
-	if err := s.block(b); err != nil || s.why != nil {
-		return cmp.Or(err, s.why)
+	if err := s.block(b); err != nil || s.closeErr != nil {
+		return cmp.Or(err, s.closeErr)
 	}
 	if first {
 		if err := sb.follow(ctx, b); err != nil {
@@ -113,7 +113,7 @@ func (sb *backward) follow(ctx context.Context, b logs.Block) error {
 	s.closing = true
 	defer func() { s.closing = false }()
 	c := logs.Cursor{Store: sb.store, Run: sb.view.ID, Attempt: sb.view.Attempt, Pos: b.Head.Start + b.Head.Size}
-	for read := int64(0); s.left > 0 && read < logs.MaxReadAhead && s.waiting(); {
+	for read := int64(0); s.bytesLeft > 0 && read < logs.MaxReadAhead && s.waiting(); {
 		more, ok, err := c.Next(ctx)
 		if err != nil || !ok || more.Jumped {
 			return err
@@ -144,26 +144,26 @@ func (s *scanner) join(line, tail *openLine) {
 
 // keep buffers a hit until its block was searched, because the last hit is sent first.
 func (sb *backward) keep(h foundLine) error {
-	sb.found = append(sb.found, h)
-	if len(sb.found) >= 2*sb.most {
+	sb.hits = append(sb.hits, h)
+	if len(sb.hits) >= 2*sb.most {
 		sb.sort()
-		sb.found = sb.found[:sb.most]
+		sb.hits = sb.hits[:sb.most]
 	}
 	return nil
 }
 
 func (sb *backward) sort() {
-	slices.SortFunc(sb.found, func(a, b foundLine) int { return cmp.Compare(b.n, a.n) })
+	slices.SortFunc(sb.hits, func(a, b foundLine) int { return cmp.Compare(b.n, a.n) })
 }
 
 // flush sends the hits of a block.
 func (sb *backward) flush() error {
 	sb.sort()
-	for _, h := range sb.found {
+	for _, h := range sb.hits {
 		if err := sb.send(h); err != nil {
 			return err
 		}
 	}
-	sb.found = sb.found[:0]
+	sb.hits = sb.hits[:0]
 	return sb.after()
 }

@@ -15,14 +15,14 @@ func (se *search) context(read int64) error {
 	hits := se.waiting
 	se.waiting = nil
 	slices.SortFunc(hits, func(a, b foundLine) int { return cmp.Compare(a.n, b.n) })
-	for len(hits) > 0 && hits[0].n <= se.wroteTo { // a long line, written before its match was found
+	for len(hits) > 0 && hits[0].n <= se.lastWritten { // a long line, written before its match was found
 		if err := se.out.line(hits[0], false); err != nil {
 			return err
 		}
 		hits = hits[1:]
 	}
 	for len(hits) > 0 {
-		if err := se.around(se.wroteTo+1, min(se.owed, hits[0].n-1), nil); err != nil {
+		if err := se.around(se.lastWritten+1, min(se.contextUntil, hits[0].n-1), nil); err != nil {
 			return err
 		}
 		n := 1 // hits whose contexts overlap are read together
@@ -30,23 +30,23 @@ func (se *search) context(read int64) error {
 			n++
 		}
 		last := hits[n-1].n
-		if err := se.around(max(se.wroteTo+1, hits[0].n-se.q.Before, se.q.From), last, hits[:n]); err != nil {
+		if err := se.around(max(se.lastWritten+1, hits[0].n-se.q.Before, se.q.From), last, hits[:n]); err != nil {
 			return err
 		}
-		se.owed, hits = last+se.q.After, hits[n:]
+		se.contextUntil, hits = last+se.q.After, hits[n:]
 		if se.q.To > 0 {
-			se.owed = min(se.owed, se.q.To)
+			se.contextUntil = min(se.contextUntil, se.q.To)
 		}
 	}
-	return se.around(se.wroteTo+1, min(se.owed, read), nil)
+	return se.around(se.lastWritten+1, min(se.contextUntil, read), nil)
 }
 
 // trail writes the lines after the last match, up to the next match.
 func (se *search) trail() error {
-	if se.owed <= se.wroteTo {
+	if se.contextUntil <= se.lastWritten {
 		return nil
 	}
-	return se.window(se.wroteTo+1, se.owed, &contextSink{out: se.out, until: se.q.Matcher})
+	return se.window(se.lastWritten+1, se.contextUntil, &contextSink{out: se.out, until: se.q.Matcher})
 }
 
 // around writes a range of lines: the hits and the lines between them.
@@ -58,7 +58,7 @@ func (se *search) around(from, to int64, hits []foundLine) error {
 	for _, h := range hits {
 		sink.hits[h.n] = h
 	}
-	se.wroteTo = to
+	se.lastWritten = to
 	return se.window(from, to, sink)
 }
 
@@ -71,9 +71,9 @@ type contextSink struct {
 	out  *writer
 	hits map[int64]foundLine
 	// until, if set, stops the output at the first line that it matches.
-	until *Matcher
-	ended bool
-	cur   []byte // bytes of the first line in order
+	until   *Matcher
+	stopped bool
+	cur     []byte // bytes of the first line in order
 }
 
 func (s *contextSink) Piece(_ *logs.Line, data []byte) error {
@@ -93,9 +93,9 @@ func (s *contextSink) End(l *logs.Line) error {
 	}
 	if s.until != nil {
 		_, _, matches := s.until.find(text)
-		s.ended = s.ended || matches
+		s.stopped = s.stopped || matches
 	}
-	if s.ended {
+	if s.stopped {
 		return nil
 	}
 	return s.out.line(foundLine{n: l.Number, at: l.At, key: l.Key, text: showPlain(text)}, true)

@@ -45,17 +45,17 @@ type scanner struct {
 	// check is called at intervals; its error ends the search.
 	check func() error
 
-	next  int64
-	last  int64 // the highest line found
-	open  map[logs.Key]*openLine
-	bytes int64 // output searched
-	left  int64 // output still to search; -1: no end
+	next      int64
+	last      int64 // the highest line found
+	open      map[logs.Key]*openLine
+	bytes     int64 // output searched
+	bytesLeft int64 // output still to search; -1: no end
 	// fragments, if not nil, collects the ends of old lines.
 	fragments map[logs.Key]*openLine
 	// closing is set if only open lines are searched up to their ends; why is the reason.
-	closing bool
-	why     error
-	patient bool // the search does not end at its deadline
+	closing  bool
+	closeErr error
+	patient  bool // the search does not end at its deadline
 }
 
 // stop ends the search after the line last: open lines up to it are searched up to their ends.
@@ -63,7 +63,7 @@ func (s *scanner) stop(last int64, why error) {
 	if s.closing {
 		return
 	}
-	s.closing, s.why = true, why
+	s.closing, s.closeErr = true, why
 	if s.to == 0 || last < s.to {
 		s.to = last
 	}
@@ -112,7 +112,7 @@ func (s *scanner) block(b logs.Block) error {
 			if err := s.output(rec); err != nil {
 				return err
 			}
-			if s.left == 0 || s.closing && !s.waiting() {
+			if s.bytesLeft == 0 || s.closing && !s.waiting() {
 				return logs.ErrStop
 			}
 		case journal.TypeStepEnded:
@@ -132,9 +132,9 @@ func (s *scanner) output(rec journal.Record) error {
 		return err
 	}
 	data := o.Data
-	if s.left >= 0 {
-		data = data[:min(int64(len(data)), s.left)]
-		s.left -= int64(len(data))
+	if s.bytesLeft >= 0 {
+		data = data[:min(int64(len(data)), s.bytesLeft)]
+		s.bytesLeft -= int64(len(data))
 	}
 	s.bytes += int64(len(data))
 	key := logs.Key{Step: o.Step, Stream: o.Stream}

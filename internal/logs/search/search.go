@@ -61,7 +61,7 @@ func Run(ctx context.Context, store logs.Store, w Writer, view job.Run, q Query,
 	}
 	se.scan = &scanner{
 		m: q.Matcher, filter: q.Filter, from: q.From, to: q.To, silent: q.Limit == 0,
-		hit: se.hit, check: se.check, left: -1,
+		hit: se.hit, check: se.check, bytesLeft: -1,
 	}
 	return se.run()
 }
@@ -79,14 +79,14 @@ type search struct {
 
 	matches, lastHit int64
 	last             int64 // first line of a backward search
-	why              error // errLimit or errTime, when it ended early
-	over             bool  // the limit was reached; further hits are in open lines
-	of               int64 // output to search
+	stopErr          error // errLimit or errTime if it stopped early
+	limitReached     bool  // the limit of matches was reached; further hits are in open lines
+	outputBytes      int64 // output to search
 
 	// With context, hits are buffered until their block was read and are written in the order of lines.
-	waiting []foundLine
-	wroteTo int64 // the last line that was written
-	owed    int64 // context must be written up to this line
+	waiting      []foundLine
+	lastWritten  int64 // the last line that was written
+	contextUntil int64 // lines up to this one are written as context
 }
 
 // hit counts a matching line and writes it, or buffers it if context is shown.
@@ -101,7 +101,7 @@ func (se *search) hit(h foundLine) error {
 	} else if err := se.out.line(h, false); err != nil {
 		return err
 	}
-	if !se.over && se.matches >= se.q.Limit {
+	if !se.limitReached && se.matches >= se.q.Limit {
 		return errLimit
 	}
 	return nil
@@ -112,7 +112,7 @@ func (se *search) report() error {
 	if err := se.context(se.scan.complete()); err != nil {
 		return err
 	}
-	return se.out.progress(SearchProgress{Bytes: se.scan.bytes, Of: se.of, Matches: se.matches})
+	return se.out.progress(SearchProgress{Bytes: se.scan.bytes, Of: se.outputBytes, Matches: se.matches})
 }
 
 // check returns the error that ends the search, or nil.
@@ -142,8 +142,8 @@ func (se *search) run() error {
 		return err
 	}
 	stopped := ""
-	if se.why != nil {
-		stopped = se.why.Error()
+	if se.stopErr != nil {
+		stopped = se.stopErr.Error()
 	}
 	return se.out.done(SearchDone{
 		Matches: se.matches, Bytes: se.scan.bytes, Lines: se.lines(line), Stopped: stopped, NextLine: line,
@@ -185,10 +185,10 @@ func (se *search) forward() (int64, error) {
 		}
 		if first || b.Jumped {
 			se.scan.start(b.Head)
-			se.scan.left = max(0, se.view.Output.Bytes-b.Head.OutputStart)
+			se.scan.bytesLeft = max(0, se.view.Output.Bytes-b.Head.OutputStart)
 		}
 		if first {
-			se.of = se.scan.left
+			se.outputBytes = se.scan.bytesLeft
 		}
 		if se.scan.closing {
 			return se.early(ahead)
@@ -202,11 +202,11 @@ func (se *search) forward() (int64, error) {
 		if err := se.report(); err != nil {
 			return 0, err
 		}
-		if se.scan.left == 0 || se.q.To > 0 && se.scan.next > se.q.To && !se.scan.waiting() {
+		if se.scan.bytesLeft == 0 || se.q.To > 0 && se.scan.next > se.q.To && !se.scan.waiting() {
 			break
 		}
 	}
-	se.over = true // the last lines of each stream may exceed the limit
+	se.limitReached = true // the last lines of each stream may exceed the limit
 	if err := se.scan.end(); err != nil {
 		return 0, err
 	}
@@ -216,8 +216,8 @@ func (se *search) forward() (int64, error) {
 // early stops a search before the end of the log. It first reads the ends of open lines, so that a client that
 // continues with the next line misses none.
 func (se *search) early(ahead *readAhead) (int64, error) {
-	se.over = true
-	for read := int64(0); read < logs.MaxReadAhead && se.scan.waiting() && se.scan.left != 0; {
+	se.limitReached = true
+	for read := int64(0); read < logs.MaxReadAhead && se.scan.waiting() && se.scan.bytesLeft != 0; {
 		b, ok, err := ahead.next()
 		if err != nil {
 			return 0, se.readError(err)
@@ -237,7 +237,7 @@ func (se *search) early(ahead *readAhead) (int64, error) {
 	if err := se.context(next - 1); err != nil {
 		return 0, err
 	}
-	se.why = se.scan.why
+	se.stopErr = se.scan.closeErr
 	return next, se.trail()
 }
 
@@ -248,7 +248,7 @@ func (se *search) backward() (int64, error) {
 		to = min(to, se.q.To)
 	}
 	se.scan.to, se.last = to, to
-	se.of = se.view.Output.Bytes
+	se.outputBytes = se.view.Output.Bytes
 	if to < se.q.From {
 		return 0, nil
 	}
@@ -258,7 +258,7 @@ func (se *search) backward() (int64, error) {
 		next = se.lastHit - 1
 	}
 	if errors.Is(err, errLimit) || errors.Is(err, errTime) {
-		se.why = err
+		se.stopErr = err
 		return next, nil
 	}
 	return next, se.readError(err)

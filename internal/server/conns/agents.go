@@ -56,11 +56,11 @@ type Traffic struct {
 	owner    string // the token of its first request; empty for none
 	requests int
 	// The agent keeps this connection open for its heartbeats:
-	kept     bool
-	lastBeat time.Time     // before the first heartbeat: when kept was set
-	nextBeat time.Duration // how long after lastBeat the next heartbeat is due
-	named    bool          // the last request has the agent's own address in a header
-	direct   bool          // that address is the one that this server sees
+	forHeartbeats bool
+	lastBeat      time.Time     // before the first heartbeat: when forHeartbeats was set
+	nextBeat      time.Duration // how long after lastBeat the next heartbeat is due
+	namesAddress  bool          // the last request has the agent's own address in a header
+	direct        bool          // that address is the one that this server sees
 }
 
 type connKey struct{}
@@ -159,7 +159,7 @@ func (c *Agents) keep(t *Traffic, r *http.Request) {
 		a.disconnect = nil
 	}
 	local := r.Header.Get(job.HeaderLocalAddress)
-	t.kept, t.named, t.direct = true, local != "", sameAddress(local, r.RemoteAddr)
+	t.forHeartbeats, t.namesAddress, t.direct = true, local != "", sameAddress(local, r.RemoteAddr)
 }
 
 // sameAddress reports whether two addresses with ports are the same. Zones are ignored, because they
@@ -231,7 +231,7 @@ func (c *Agents) close(conn *watchedConn) []lease.Disconnect {
 // open for heartbeats, and no proxy closes it after each request, because there is none or because the
 // connection has carried two. A connection with heartbeats of several runs belongs to a proxy.
 func (t *Traffic) isEvidence() bool {
-	return t.kept && (t.requests > 1 || t.direct) && !t.conn.pooled
+	return t.forHeartbeats && (t.requests > 1 || t.direct) && !t.conn.pooled
 }
 
 // end returns the Disconnect for the end of the connection. If there may be a proxy and a heartbeat is
@@ -243,7 +243,7 @@ func (t *Traffic) end(forwarded bool, now time.Time) *lease.Disconnect {
 		peer = false
 	}
 	d := &lease.Disconnect{Every: t.nextBeat, Run: t.key.run, Attempt: t.key.attempt, Owner: t.owner, At: now, Peer: peer, Indirect: indirect, Forwarded: forwarded}
-	if !t.named {
+	if !t.namesAddress {
 		d.Due = t.lastBeat.Add(t.nextBeat)
 	}
 	return d

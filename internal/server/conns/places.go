@@ -122,14 +122,14 @@ func (c *watchedConn) SetReadDeadline(t time.Time) error {
 func (p *connPlace) setState(state http.ConnState) {
 	p.idle.Store(state == http.StateIdle)
 	if state == http.StateIdle && p.place != nil {
-		p.place.Keep(p.agent.Load())
+		p.place.Protect(p.agent.Load())
 	}
 }
 
 // KeepOpen protects the connection of a request from being closed for another one.
 func KeepOpen(r *http.Request) {
 	if c := connOf(r); c != nil && c.place.place != nil {
-		c.place.place.Keep(true)
+		c.place.place.Protect(true)
 	}
 }
 

@@ -21,7 +21,7 @@ type CalendarStore interface {
 	ListSchedules(ctx context.Context, job, after string, limit int) ([]api.Schedule, error)
 	// CountOccurrences counts what became of the times of a job's schedules from a time to another one, and Occurrences
 	// lists it.
-	CountOccurrences(ctx context.Context, job string, from, to time.Time) ([]calendar.Counted, error)
+	CountOccurrences(ctx context.Context, job string, from, to time.Time) ([]calendar.ResultCount, error)
 	Occurrences(ctx context.Context, job string, from, to time.Time, limit int) ([]api.OccurrenceRecord, error)
 	// PlannedTimes returns the times of a job's schedules that have not come.
 	PlannedTimes(ctx context.Context, job string, from, to time.Time, most int) ([]api.CalendarTime, error)

@@ -186,7 +186,7 @@ func (s *Routes) replay(ctx context.Context, place *shares.Place, name string, p
 		if time.Now().After(end) || samples > replaySamples {
 			break
 		}
-		place.Moved()
+		place.Progress()
 		past, err := s.pastOf(ctx, run)
 		if err != nil {
 			return out, err

@@ -44,7 +44,7 @@ type jsonFrame struct {
 	object bool
 	fields map[string]field // of a struct; nil if any key is allowed
 	elem   reflect.Type     // of an array or map; nil if any type is allowed
-	seen   keySet           // in lower case
+	keys   keySet           // in lower case
 	inKey  bool             // the next text is a key
 }
 
@@ -168,7 +168,7 @@ func (f *jsonFrame) enter(quoted []byte, strict bool) (reflect.Type, error) {
 		folded = strings.ToLower(string(raw))
 	}
 	switch {
-	case f.seen.add(folded):
+	case f.keys.add(folded):
 		return nil, NewProblem(http.StatusBadRequest, "the body has the key %s twice", job.Quote(string(raw)))
 	case f.fields == nil:
 		return f.elem, nil

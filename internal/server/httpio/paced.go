@@ -25,16 +25,16 @@ type PacedReader struct {
 	rc           *http.ResponseController
 	stallTimeout time.Duration
 	end          time.Time // when the whole body must have arrived
-	Moved        func()    // is called on progress; may be nil
+	OnProgress   func()    // is called on progress; may be nil
 	Err          error     // why reading ended before the end of the body
 
-	mu    sync.Mutex
-	cut   bool // Drop was called
-	ended bool // the body is not read any more
+	mu       sync.Mutex
+	cut      bool // Drop was called
+	finished bool // the body is not read any more
 
 	since    time.Time // when the present stall timeout began
 	received int64     // bytes since then
-	progress int64     // bytes that were not reported to Moved
+	progress int64     // bytes that were not reported to OnProgress
 }
 
 // NewPacedReader returns a reader of the body of r, whose sender may send next to nothing for
@@ -52,7 +52,7 @@ func NewPacedReader(w http.ResponseWriter, r *http.Request, stallTimeout, timeou
 func (p *PacedReader) Drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.ended {
+	if !p.finished {
 		p.cut = true
 		_ = p.rc.SetReadDeadline(time.Unix(1, 0)) // a recorder in a test has none
 	}
@@ -62,7 +62,7 @@ func (p *PacedReader) Drop() {
 func (p *PacedReader) Stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.ended = true
+	p.finished = true
 }
 
 func (p *PacedReader) Read(b []byte) (int, error) {
@@ -101,8 +101,8 @@ func (p *PacedReader) count(n int64) {
 	if p.received += n; p.received >= int64(p.stallTimeout.Seconds()*minBodyRate) {
 		p.since, p.received = time.Now(), 0
 	}
-	if p.progress += n; p.progress >= progressBytes && p.Moved != nil {
+	if p.progress += n; p.progress >= progressBytes && p.OnProgress != nil {
 		p.progress = 0
-		p.Moved()
+		p.OnProgress()
 	}
 }

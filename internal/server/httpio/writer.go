@@ -13,7 +13,7 @@ type Writer struct {
 	rc      *http.ResponseController
 	timeout time.Duration // of a write
 	Until   time.Time     // when the whole response must be written; zero for no limit
-	gone    atomic.Bool   // Cut was called
+	cut     atomic.Bool   // Cut was called
 	Turn    *Turn         // is paused during writes; may be nil
 }
 
@@ -29,14 +29,14 @@ func (p *Writer) setDeadline() {
 		by = p.Until
 	}
 	_ = p.rc.SetWriteDeadline(by) // only a recorder in a test has none
-	if p.gone.Load() {
+	if p.cut.Load() {
 		_ = p.rc.SetWriteDeadline(time.Unix(1, 0))
 	}
 }
 
 // Cut fails a write that waits for the client, and later ones. It may be called by any goroutine.
 func (p *Writer) Cut() {
-	p.gone.Store(true)
+	p.cut.Store(true)
 	_ = p.rc.SetWriteDeadline(time.Unix(1, 0))
 }
 

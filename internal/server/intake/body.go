@@ -34,10 +34,10 @@ const (
 
 // body is the body of an append, and its share of the server's memory.
 type body struct {
-	data  []byte
-	class int   // index of the buffer in bufferSizes; -1 for a buffer of another size
-	taken int64 // bytes of memory that are counted for it
-	place *shares.Place
+	data        []byte
+	class       int   // index of the buffer in bufferSizes; -1 for a buffer of another size
+	memoryBytes int64 // bytes of memory that are counted for it
+	place       *shares.Place
 	// cut is why the body is incomplete: the client went away, or was cut off. nil if it is complete.
 	cut error
 }
@@ -46,7 +46,7 @@ type body struct {
 func (b *body) release() {
 	b.recycle()
 	b.place.Leave()
-	b.taken, b.data = 0, nil
+	b.memoryBytes, b.data = 0, nil
 }
 
 // recycle returns the buffer to its pool.
@@ -73,7 +73,7 @@ func (s *Intake) readBody(w http.ResponseWriter, r *http.Request) (*body, error)
 		return b, errBodiesFull(err)
 	}
 	defer paced.Stop()
-	b.place, paced.Moved = place, place.Moved
+	b.place, paced.OnProgress = place, place.Progress
 	src, done, err := b.decode(paced, r.Header.Get("Content-Encoding"))
 	if err == nil {
 		defer done()
@@ -83,7 +83,7 @@ func (s *Intake) readBody(w http.ResponseWriter, r *http.Request) (*body, error)
 		b.release()
 		return b, err
 	}
-	place.Keep(true) // from now on the client waits for the server
+	place.Protect(true) // from now on the client waits for the server
 	return b, nil
 }
 
@@ -148,9 +148,9 @@ func (b *body) grow(size, class int) error {
 		data = make([]byte, 0, size)
 	}
 	data = append(data, b.data...)
-	b.place.Shrink(b.taken)
+	b.place.Shrink(b.memoryBytes)
 	b.recycle()
-	b.data, b.taken, b.class = data, int64(size), class
+	b.data, b.memoryBytes, b.class = data, int64(size), class
 	return nil
 }
 

@@ -78,8 +78,8 @@ func TestBodyTakesMemoryAsItComes(t *testing.T) {
 		if !errors.Is(b.cut, cut) || !bytes.Equal(b.data, data) {
 			t.Errorf("of %d bytes %d came, and %v", sent, len(b.data), b.cut)
 		}
-		if most := int64(max(8<<10, 8*sent)); b.taken > most || b.place == nil || from.Used() != b.taken {
-			t.Errorf("for %d bytes %d are held; the most is %d", sent, b.taken, most)
+		if most := int64(max(8<<10, 8*sent)); b.memoryBytes > most || b.place == nil || from.Used() != b.memoryBytes {
+			t.Errorf("for %d bytes %d are held; the most is %d", sent, b.memoryBytes, most)
 		}
 		b.release()
 	}

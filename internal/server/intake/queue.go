@@ -153,7 +153,7 @@ func (c *committer) takeAppends() (group []*entry, over bool) {
 // begin begins a group of a loop. passed reports that entries are left, perhaps for the group of the other loop. The caller
 // holds mu.
 func (c *committer) begin(w *worker, group []*entry, passed bool) {
-	w.passed = passed
+	w.handedOver = passed
 	for _, e := range group {
 		e.leave()
 	}

@@ -9,12 +9,12 @@ import (
 
 // worker is the state of one of the committer's loops. The committer's mu guards it.
 type worker struct {
-	want   int           // how many entries must wait before the loop is woken; 0 for any
-	turned time.Time     // when it last finished a round, or found nothing to do
-	oldest time.Time     // when the first beat of its current group arrived; zero for none
-	over   bool          // the loop has ended
-	passed bool          // entries wait for the current group of that other loop
-	wake   chan struct{} // holds one token when there is work
+	want       int           // how many entries must wait before the loop is woken; 0 for any
+	turned     time.Time     // when it last finished a round, or found nothing to do
+	oldest     time.Time     // when the first beat of its current group arrived; zero for none
+	over       bool          // the loop has ended
+	handedOver bool          // entries wait for the current group of that other loop
+	wake       chan struct{} // holds one token when there is work
 }
 
 func newWorker(now time.Time) worker {
@@ -199,7 +199,7 @@ func (c *committer) end(w *worker, group []*entry) {
 		}
 	}
 	for _, other := range []*worker{&c.beating, &c.writing} {
-		if other != w && other.passed {
+		if other != w && other.handedOver {
 			other.wakeUp()
 		}
 	}

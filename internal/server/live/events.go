@@ -114,11 +114,11 @@ func (f *follower) stepEnded(p journal.StepEnded, at time.Time) job.Step {
 // tailStart skips the lines before the tail that a client asked for, in the output that was stored when
 // the stream began. All later output is sent.
 type tailStart struct {
-	from  int64 // number of the first line to send
-	bytes int64 // size of the output when the stream began
-	left  int64 // how much of it is not read; -1 before the first block
-	begun bool  // the first line to send has begun
-	scan  *logs.LineScan
+	from      int64 // number of the first line to send
+	bytes     int64 // size of the output when the stream began
+	bytesLeft int64 // how much of it is not read; -1 before the first block
+	started   bool  // the first line to send has begun
+	scan      *logs.LineScan
 }
 
 // startTail sets the place of the stream to n lines before the end.
@@ -136,7 +136,7 @@ func (f *follower) startTail(ctx context.Context, view job.Run, n int64) error {
 		return err
 	}
 	f.pos = heads[0].Start
-	f.tail = &tailStart{from: from, bytes: view.Output.Bytes, left: -1}
+	f.tail = &tailStart{from: from, bytes: view.Output.Bytes, bytesLeft: -1}
 	return nil
 }
 
@@ -144,21 +144,21 @@ func (f *follower) startTail(ctx context.Context, view job.Run, n int64) error {
 func (t *tailStart) beginBlock(b logs.Block) {
 	if t.scan == nil || b.Jumped {
 		t.scan = logs.NewLineScan(b.Head)
-		t.left = max(0, t.bytes-b.Head.OutputStart)
+		t.bytesLeft = max(0, t.bytes-b.Head.OutputStart)
 	}
 }
 
 // over reports whether all output that was stored when the stream began has been read.
-func (t *tailStart) over() bool { return t.left == 0 }
+func (t *tailStart) over() bool { return t.bytesLeft == 0 }
 
 // cut returns the part of an output record that is to be sent.
 func (t *tailStart) cut(o journal.Output) ([]byte, error) {
-	old := o.Data[:min(int64(len(o.Data)), t.left)]
-	t.left -= int64(len(old))
+	old := o.Data[:min(int64(len(o.Data)), t.bytesLeft)]
+	t.bytesLeft -= int64(len(old))
 	var tail []byte
 	err := t.scan.Output(logs.Key{Step: o.Step, Stream: o.Stream}, old, func(int64) *logs.Line { return nil }, func(p logs.Piece) error {
 		if p.Number >= t.from {
-			t.begun = true
+			t.started = true
 			tail = append(tail, p.Data...)
 		}
 		return nil
@@ -173,5 +173,5 @@ func (t *tailStart) keeps(rec journal.Record) bool {
 		// The function returns no error, so StepEnded returns none.
 		_ = t.scan.StepEnded(ended.Index, func(*logs.Line) error { return nil })
 	}
-	return t.begun || t.left == 0
+	return t.started || t.bytesLeft == 0
 }

@@ -100,7 +100,7 @@ func (s *Logs) SearchLog(w http.ResponseWriter, r *http.Request) {
 	out := httpio.NewWriter(w, s.WriteTimeout)
 	out.Until = time.Now().Add(s.SearchTimeout + s.WriteTimeout)
 	defer context.AfterFunc(ctx, out.Cut)()
-	err = search.Run(ctx, s.Store, out, view, q, search.Options{Limit: s.SearchTimeout, Stopping: s.Stopping, Progress: place.Moved})
+	err = search.Run(ctx, s.Store, out, view, q, search.Options{Limit: s.SearchTimeout, Stopping: s.Stopping, Progress: place.Progress})
 	switch {
 	case err != nil && ctx.Err() != nil:
 		s.Abort(r, &httpio.GoneError{Err: ctx.Err()})

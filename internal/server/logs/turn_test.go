@@ -21,7 +21,7 @@ func TestSearchTurnEndsItsGoroutine(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer place.Leave()
-	place.Keep(true)
+	place.Protect(true)
 	goleak.VerifyNone(t)
 	close(stopping)
 	if _, _, err := s.SearchTurn(r); httpio.AsProblem(err).Status != http.StatusServiceUnavailable {

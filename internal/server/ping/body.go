@@ -71,7 +71,7 @@ func (s *Ping) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
 	if err != nil {
 		return b, errFull()
 	}
-	b.place, paced.Moved = place, place.Moved
+	b.place, paced.OnProgress = place, place.Progress
 	size := maxChunk
 	if n := r.ContentLength; n > 0 && n < int64(size) {
 		size = int(n)
@@ -89,11 +89,11 @@ func (s *Ping) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
 			return b, errCut(paced.Err)
 		}
 		if err != nil { // the end
-			place.Keep(true) // from now on the client waits for the server
+			place.Protect(true) // from now on the client waits for the server
 			return b, nil
 		}
 	}
-	place.Keep(true)
+	place.Protect(true)
 	if _, err := io.Copy(&b.cut, paced); err != nil {
 		return b, errCut(err)
 	}

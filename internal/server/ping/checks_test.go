@@ -104,7 +104,7 @@ func TestTooManyBodies(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer place.Leave()
-	place.Keep(true)
+	place.Protect(true)
 	if w := send(s, strings.NewReader("x")); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

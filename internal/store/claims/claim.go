@@ -12,9 +12,9 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/queue"
+	"stint.dev/stint/internal/store/assign"
 	"stint.dev/stint/internal/store/db"
 	storequeue "stint.dev/stint/internal/store/queue"
-	"stint.dev/stint/internal/store/taking"
 	"stint.dev/stint/job"
 )
 
@@ -165,31 +165,31 @@ func (s *Claims) give(ctx context.Context, t *db.Tx, all []*asking, now time.Tim
 	if err != nil {
 		return err
 	}
-	wants := make([]taking.Want, len(all))
+	wants := make([]assign.Want, len(all))
 	for i, one := range all {
 		others, err := s.othersOf(ctx, t, one.worker, now)
 		if err != nil {
 			return err
 		}
 		r := one.r
-		wants[i] = taking.Want{
+		wants[i] = assign.Want{
 			Poll: r.ClaimID, N: min(queue.Room(r.Slots, r.Free, has[one.worker]), queue.MostClaims), Others: others, Withheld: withheld[one.worker],
 			Worker: queue.Worker{Host: r.Host, Labels: r.Labels, Allow: r.Allow, Commands: r.Commands, Specs: r.Specs, Memory: r.MemoryBytes, Slots: r.Slots, Free: r.Free},
 		}
 	}
-	taken, err := taking.Take(ctx, t, wants...)
+	assigned, err := assign.Runs(ctx, t, wants...)
 	if err != nil {
 		return err
 	}
 	for i, one := range all {
-		for _, entry := range taken[i] {
+		for _, entry := range assigned[i] {
 			c, err := s.insert(ctx, t, one.worker, one.r.ClaimID, entry, now)
 			if err != nil {
 				return err
 			}
 			one.reply.Claims = append(one.reply.Claims, c)
 		}
-		if len(taken[i]) == 0 {
+		if len(assigned[i]) == 0 {
 			continue
 		}
 		if err := one.w.recordPoll(ctx, t, one.r.ClaimID); err != nil {

@@ -97,24 +97,24 @@ func (s *Claims) TidyWorkers(ctx context.Context, now time.Time) error {
 	return s.forgetWorkers(ctx, now)
 }
 
-// ended is the run of a claim that has ended; zero for a claim that has not.
-type ended struct {
+// endedRun is the run of a claim that end has ended; zero if the claim had ended before, or has not expired.
+type endedRun struct {
 	run    job.Run
 	events []job.RunEvent
 }
 
 // end ends a claim.
-func (s *Claims) end(ctx context.Context, e ending) (done ended, err error) {
+func (s *Claims) end(ctx context.Context, e ending) (result endedRun, err error) {
 	run, err := s.runOf(ctx, e.claim)
 	if err != nil || run == "" {
-		return ended{}, err
+		return endedRun{}, err
 	}
 	count := &s.released
 	if e.overdue {
 		count = &s.overdue
 	}
 	err = s.Write(ctx, db.Runs(run), func(t *db.Tx) error {
-		done = ended{}
+		result = endedRun{}
 		row, err := tables.LockRun(ctx, t, run)
 		var gone *query.NotFoundError
 		if err != nil && !errors.As(err, &gone) {
@@ -127,20 +127,20 @@ func (s *Claims) end(ctx context.Context, e ending) (done ended, err error) {
 		}
 		t.OnCommit(func() { count.Add(1) })
 		if !exists {
-			return nil // deleted, and with it its place in the queue
+			return nil // the run was deleted, with its place in the queue
 		}
 		if err := storequeue.Return(ctx, t, run); err != nil {
 			return err
 		}
-		if err := s.note(ctx, t, &row, c, e, &done); err != nil {
+		if err := s.note(ctx, t, &row, c, e, &result); err != nil {
 			return err
 		}
-		return s.count(ctx, t, &row, c, e, &done)
+		return s.count(ctx, t, &row, c, e, &result)
 	})
 	if err != nil {
-		return ended{}, fmt.Errorf("end claim %s: %w", e.claim, err)
+		return endedRun{}, fmt.Errorf("end claim %s: %w", e.claim, err)
 	}
-	return done, nil
+	return result, nil
 }
 
 // runOf returns the run of a claim; empty if the claim has ended.
@@ -176,7 +176,7 @@ func (s *Claims) remove(ctx context.Context, t *db.Tx, e ending) (c claimRow, er
 }
 
 // note stores in the history of a run that a claim of it has ended.
-func (s *Claims) note(ctx context.Context, t *db.Tx, row *tables.RunRow, c claimRow, e ending, done *ended) error {
+func (s *Claims) note(ctx context.Context, t *db.Tx, row *tables.RunRow, c claimRow, e ending, result *endedRun) error {
 	evidence := fmt.Sprintf("Given back by %s: %s.", c.worker, e.reason)
 	if e.withdrawn {
 		evidence = fmt.Sprintf("Withdrawn from %s: %s.", c.worker, e.reason)
@@ -189,12 +189,12 @@ func (s *Claims) note(ctx context.Context, t *db.Tx, row *tables.RunRow, c claim
 	if err := tables.InsertEvents(ctx, t, events); err != nil {
 		return err
 	}
-	done.run, done.events = row.Run, events
+	result.run, result.events = row.Run, events
 	return nil
 }
 
 // count counts a claim that ended without a start, and ends a run of which too many did.
-func (s *Claims) count(ctx context.Context, t *db.Tx, row *tables.RunRow, c claimRow, e ending, done *ended) error {
+func (s *Claims) count(ctx context.Context, t *db.Tx, row *tables.RunRow, c claimRow, e ending, result *endedRun) error {
 	leaving, err := isLeaving(ctx, t, c.worker)
 	if err != nil || e.uncounted || leaving {
 		return err
@@ -214,7 +214,7 @@ func (s *Claims) count(ctx context.Context, t *db.Tx, row *tables.RunRow, c clai
 	evidence := fmt.Sprintf("Attempt %d could not be started: %d claims ended without a start. The last one, of worker %s: %s.", c.attempt, n, c.worker, e.reason)
 	event, err := s.giveUp(ctx, t, row, evidence, now)
 	if err == nil && event != nil {
-		done.run, done.events = row.Run, append(done.events, *event)
+		result.run, result.events = row.Run, append(result.events, *event)
 	}
 	return err
 }
@@ -223,7 +223,7 @@ func (s *Claims) count(ctx context.Context, t *db.Tx, row *tables.RunRow, c clai
 func (s *Claims) giveUp(ctx context.Context, t *db.Tx, row *tables.RunRow, evidence string, now time.Time) (*job.RunEvent, error) {
 	next, event, err := index.Move(row.Run, job.Event{Kind: job.Ended, State: job.Failed}, now, index.ServerClock, evidence)
 	if err != nil || event == nil {
-		return nil, nil //nolint:nilerr // it has ended otherwise meanwhile
+		return nil, nil //nolint:nilerr // the run has ended in another way meanwhile
 	}
 	next.Outcome, next.EndedAt = &job.Outcome{State: job.Failed, Reason: job.CouldNotStart, Message: evidence}, &now
 	row.Run = next

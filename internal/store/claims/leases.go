@@ -14,21 +14,21 @@ import (
 	"stint.dev/stint/job"
 )
 
-// A worker that waits for runs asks again and again, and says the same. Its row is not written each time: the server that it
-// asks keeps in memory when it asked and until when it has its name, and the row says for queue.LeaseAhead longer that it
-// lives. The row is written when something in it changes, when the worker asks another server, once in a while, and
-// when the lease has ended: docs/adr/0015-leases-of-workers.md.
+// A worker that waits for runs sends the same request repeatedly, and its row is not written each time. The server that gets
+// the requests keeps the time of the last one and the end of the lease in memory; the lease in the row is queue.LeaseAhead
+// longer. The row is written when something in it changes, when the worker asks another server, before the lease in the row
+// ends, and when the lease has ended: docs/adr/0015-leases-of-workers.md.
 
-// keptLease is what this server knows of a worker that has asked it.
+// keptLease is what this server keeps in memory of a worker that has asked it.
 type keptLease struct {
-	id           string
-	asked, lease time.Time
-	written      time.Time // the time of the last request in its row
-	doc          workerDoc // with what its host has free
+	id                  string
+	askedAt, leaseUntil time.Time
+	written             time.Time // the time of the last request in its row
+	doc                 workerDoc // with what its host has free
 }
 
-// keptLeases are those of the workers that have asked this server, by their names. A row is right without being written only
-// while its worker is among them.
+// keptLeases are the leases of the workers that have asked this server, by name. Only while a worker is among them may its row
+// be left unwritten.
 type keptLeases struct {
 	mu  sync.Mutex
 	all map[string]keptLease
@@ -63,7 +63,7 @@ func (h *keptLeases) takeEnded(now time.Time) map[string]keptLease {
 	defer h.mu.Unlock()
 	ended := map[string]keptLease{}
 	for name, w := range h.all {
-		if !w.lease.After(now) {
+		if !w.leaseUntil.After(now) {
 			ended[name] = w
 			delete(h.all, name)
 		}
@@ -87,8 +87,8 @@ func (s *Claims) exact(w workerRow) workerRow {
 	s.leases.mu.Lock()
 	defer s.leases.mu.Unlock()
 	known, ok := s.leases.all[w.name]
-	if ok && w.doc.Server == s.server && known.id == w.id && known.written.Equal(w.asked) && !w.leaving {
-		w.asked, w.lease = known.asked, known.lease
+	if ok && w.doc.Server == s.server && known.id == w.id && known.written.Equal(w.askedAt) && !w.leaving {
+		w.askedAt, w.leaseUntil = known.askedAt, known.leaseUntil
 		w.doc.FreeMemoryBytes, w.doc.FreeCPUs = known.doc.FreeMemoryBytes, known.doc.FreeCPUs
 	}
 	return w
@@ -101,7 +101,7 @@ func (s *Claims) EndLeases(ctx context.Context) error {
 		w := ended[name]
 		err := s.Change(ctx, "store that worker "+job.Quote(name)+" does not ask any more",
 			`UPDATE workers SET asked_at = $3, lease_until = $4 WHERE name = $1 AND id = $5 AND asked_at = $2 AND lease_until > $4`,
-			name, db.Micros(w.written), db.Micros(w.asked), db.Micros(w.lease), w.id)
+			name, db.Micros(w.written), db.Micros(w.askedAt), db.Micros(w.leaseUntil), w.id)
 		if err != nil {
 			s.leases.putBack(ended)
 			return err
@@ -147,10 +147,10 @@ func (s *Claims) idle(ctx context.Context, worker string, r job.ClaimRequest) (r
 // isKept reports whether the row of a worker is right though it asks again, and notes then that it does.
 func (s *Claims) isKept(w workerRow, r job.ClaimRequest, now time.Time) bool {
 	doc, lease := s.docOf(r), leaseOf(r, now)
-	age := now.Sub(w.asked) // of a clock that was ahead it is negative
+	age := now.Sub(w.askedAt) // of a clock that was ahead it is negative
 	if w.id != r.WorkerID || w.host != r.Host || w.leaving != r.Leaving || !w.doc.equals(doc) ||
-		age < 0 || age > queue.LeaseAhead || w.lease.Before(lease) || w.lease.After(queue.LatestLeaseEnd(now)) {
+		age < 0 || age > queue.LeaseAhead || w.leaseUntil.Before(lease) || w.leaseUntil.After(queue.LatestLeaseEnd(now)) {
 		return false
 	}
-	return s.leases.renew(w.name, keptLease{id: w.id, asked: now, lease: lease, written: w.asked, doc: doc})
+	return s.leases.renew(w.name, keptLease{id: w.id, askedAt: now, leaseUntil: lease, written: w.askedAt, doc: doc})
 }

@@ -28,8 +28,8 @@ func (s *Claims) ListWorkers(ctx context.Context) ([]job.WorkerInfo, error) {
 		d := w.doc
 		info := job.WorkerInfo{
 			Name: w.name, Host: w.host, Version: d.Version, Labels: d.Labels, Allow: d.Allow, Commands: d.Commands, Slots: d.Slots,
-			Claimed: claimed[w.name], Active: active[w.name], FirstAt: w.first, LastAt: w.asked,
-			Live: !w.leaving && now.Before(w.lease), Drain: w.drain, Withheld: shownWithheld(withheld[w.name]),
+			Claimed: claimed[w.name], Active: active[w.name], FirstAt: w.firstAt, LastAt: w.askedAt,
+			Live: !w.leaving && now.Before(w.leaseUntil), Drain: w.drain, Withheld: shownWithheld(withheld[w.name]),
 			FreeCPUs: d.FreeCPUs,
 		}
 		if info.Labels == nil {

@@ -41,12 +41,12 @@ type workerDoc struct {
 
 // workerRow is a row of workers.
 type workerRow struct {
-	name, id, host      string
-	doc                 workerDoc
-	polls               []string
-	first, asked, lease time.Time
-	leaving             bool
-	drain               *job.Drain
+	name, id, host               string
+	doc                          workerDoc
+	polls                        []string
+	firstAt, askedAt, leaseUntil time.Time
+	leaving                      bool
+	drain                        *job.Drain
 }
 
 // drainText says for a person why a worker gets no more runs.
@@ -73,7 +73,7 @@ func scanWorker(from db.Scanner) (workerRow, error) {
 	if err := errors.Join(json.Unmarshal(doc, &w.doc), json.Unmarshal(polls, &w.polls)); err != nil {
 		return w, fmt.Errorf("decode worker %s: %w", job.Quote(w.name), err)
 	}
-	w.first, w.asked, w.lease, w.leaving = db.FromMicros(first), db.FromMicros(asked), db.FromMicros(lease), leaving == 1
+	w.firstAt, w.askedAt, w.leaseUntil, w.leaving = db.FromMicros(first), db.FromMicros(asked), db.FromMicros(lease), leaving == 1
 	if drained.Valid {
 		d.At, d.StopBy = db.FromMicros(drained.Int64), db.FromNullableMicros(deadline)
 		w.drain = &d
@@ -125,8 +125,8 @@ func leaseOf(r job.ClaimRequest, now time.Time) time.Time {
 // something has changed. The error may be *queue.NameTakenError.
 func (s *Claims) arrive(ctx context.Context, t *db.Tx, rows map[string]workerRow, name string, r job.ClaimRequest, now time.Time) (workerRow, error) {
 	w, known := rows[name]
-	if has := s.exact(w); !queue.MayHaveName(has.id, has.lease, r.WorkerID, now) {
-		return w, &queue.NameTakenError{Worker: name, Host: has.host, Until: has.lease}
+	if has := s.exact(w); !queue.MayHaveName(has.id, has.leaseUntil, r.WorkerID, now) {
+		return w, &queue.NameTakenError{Worker: name, Host: has.host, Until: has.leaseUntil}
 	}
 	if known && s.isKept(w, r, now) {
 		return w, nil
@@ -153,9 +153,9 @@ func (s *Claims) arrive(ctx context.Context, t *db.Tx, rows map[string]workerRow
 		return w, err
 	}
 	t.OnCommit(func() {
-		s.leases.set(name, keptLease{id: r.WorkerID, asked: now, lease: lease, written: now, doc: doc})
+		s.leases.set(name, keptLease{id: r.WorkerID, askedAt: now, leaseUntil: lease, written: now, doc: doc})
 	})
-	w.name, w.id, w.host, w.doc, w.asked, w.lease, w.leaving = name, r.WorkerID, r.Host, doc, now, until, r.Leaving
+	w.name, w.id, w.host, w.doc, w.askedAt, w.leaseUntil, w.leaving = name, r.WorkerID, r.Host, doc, now, until, r.Leaving
 	return w, nil
 }
 
@@ -263,7 +263,7 @@ func (s *Claims) othersOf(ctx context.Context, t *db.Tx, name string, now time.T
 func (s *Claims) KnownWorkers(ctx context.Context) (all []queue.KnownWorker, err error) {
 	known, err := s.readWorkers(ctx, s.Reader, "")
 	for _, w := range known {
-		all = append(all, queue.KnownWorker{Worker: w.asWorker(), LeaseEnd: w.lease, Drained: w.drain != nil})
+		all = append(all, queue.KnownWorker{Worker: w.asWorker(), LeaseEnd: w.leaseUntil, Drained: w.drain != nil})
 	}
 	return all, err
 }
@@ -278,7 +278,7 @@ func (s *Claims) readLive(ctx context.Context, from db.Querier, now time.Time) (
 		db.Micros(now), db.Micros(queue.LatestLeaseEnd(now)))
 	all := map[string]queue.Worker{}
 	for _, w := range rows {
-		if now.Before(w.lease) {
+		if now.Before(w.leaseUntil) {
 			all[w.name] = w.asWorker()
 		}
 	}

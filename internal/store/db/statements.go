@@ -16,17 +16,17 @@ import (
 // statements caches prepared statements of the writing connection of SQLite: parsing a statement
 // costs more than running it. pgx has a cache of its own.
 type statements struct {
-	db     *sql.DB
-	mu     sync.Mutex
-	ready  map[string]*sql.Stmt
-	wanted map[string]bool // used in a transaction, and not prepared yet
+	db        *sql.DB
+	mu        sync.Mutex
+	ready     map[string]*sql.Stmt
+	toPrepare map[string]bool // used in a transaction, and not prepared yet
 }
 
 // maxStatements limits the cache; the program has far fewer statements.
 const maxStatements = 200
 
 func newStatements(db *sql.DB) *statements {
-	return &statements{db: db, ready: map[string]*sql.Stmt{}, wanted: map[string]bool{}}
+	return &statements{db: db, ready: map[string]*sql.Stmt{}, toPrepare: map[string]bool{}}
 }
 
 // get returns the prepared statement of a query, or nil, and then marks the query to be prepared.
@@ -34,8 +34,8 @@ func (s *statements) get(query string) *sql.Stmt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stmt := s.ready[query]
-	if stmt == nil && len(s.ready)+len(s.wanted) < maxStatements {
-		s.wanted[query] = true
+	if stmt == nil && len(s.ready)+len(s.toPrepare) < maxStatements {
+		s.toPrepare[query] = true
 	}
 	return stmt
 }
@@ -44,8 +44,8 @@ func (s *statements) get(query string) *sql.Stmt {
 // may be open.
 func (s *statements) prepare(ctx context.Context) error {
 	s.mu.Lock()
-	wanted := s.wanted
-	s.wanted = map[string]bool{} // never read without the lock while get may write to it
+	wanted := s.toPrepare
+	s.toPrepare = map[string]bool{} // never read without the lock while get may write to it
 	s.mu.Unlock()
 	for query := range wanted {
 		stmt, err := s.db.PrepareContext(ctx, query)
@@ -76,7 +76,7 @@ type Tx struct {
 	Signals  *Signals
 	// committed are called after the commit.
 	committed []func()
-	known     map[string]bool // see Once
+	answers   map[string]bool // see Once
 	trips     *atomic.Int64   // see DB
 	// raisesReady says that RaiseReady was called.
 	raisesReady bool
@@ -85,7 +85,7 @@ type Tx struct {
 // Once returns whether a query returns a row. The same query again has the same answer within the transaction: use it
 // for what the transaction does not change.
 func (t *Tx) Once(ctx context.Context, query string) (bool, error) {
-	if found, known := t.known[query]; known {
+	if found, known := t.answers[query]; known {
 		return found, nil
 	}
 	var one int
@@ -93,10 +93,10 @@ func (t *Tx) Once(ctx context.Context, query string) (bool, error) {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return false, err
 	}
-	if t.known == nil {
-		t.known = map[string]bool{}
+	if t.answers == nil {
+		t.answers = map[string]bool{}
 	}
-	t.known[query] = err == nil
+	t.answers[query] = err == nil
 	return err == nil, nil
 }
 

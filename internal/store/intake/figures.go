@@ -12,14 +12,14 @@ import (
 
 // figures are those of the last good runs of a job, in a group.
 type figures struct {
-	known bool
-	read  []band.GoodRun // in the database, if they are known
-	good  []band.GoodRun // of the group, which Save adds
+	loaded bool
+	stored []band.GoodRun // in the database, if they are known
+	good   []band.GoodRun // of the group, which Save adds
 }
 
 // loadFigures reads the figures of the last good runs of jobs that are not known yet.
 func (g *Group) loadFigures(ctx context.Context, jobs []string) error {
-	jobs = slices.DeleteFunc(jobs, func(name string) bool { return g.figures[name].known })
+	jobs = slices.DeleteFunc(jobs, func(name string) bool { return g.figures[name].loaded })
 	if len(jobs) == 0 {
 		return nil
 	}
@@ -28,7 +28,7 @@ func (g *Group) loadFigures(ctx context.Context, jobs []string) error {
 		return err
 	}
 	for _, name := range jobs {
-		g.figures[name] = figures{known: true, read: read[name], good: g.figures[name].good}
+		g.figures[name] = figures{loaded: true, stored: read[name], good: g.figures[name].good}
 	}
 	return nil
 }
@@ -39,7 +39,7 @@ func (g *Group) figuresOf(ctx context.Context, name string) ([]band.GoodRun, err
 		return nil, err
 	}
 	f := g.figures[name]
-	return addAll(f.read, f.good), nil
+	return addAll(f.stored, f.good), nil
 }
 
 // addFigures adds the figures of a good run.

@@ -32,10 +32,10 @@ type leases struct {
 	logMu sync.Mutex // held while heartbeats go to the log, before mu
 	log   *beatlog.Log
 
-	mu     sync.Mutex            // guards the fields below
-	owners map[string]owner      // by run
-	dirty  map[string]*unflushed // by run: the latest heartbeats that their rows do not have
-	held   db.Touch              // the runs that the current transaction touches
+	mu            sync.Mutex            // guards the fields below
+	owners        map[string]owner      // by run
+	dirty         map[string]*unflushed // by run: the latest heartbeats that their rows do not have
+	inTransaction db.Touch              // the runs that the current transaction touches
 }
 
 // unflushed is a heartbeat that is not in the row of its run.
@@ -91,7 +91,7 @@ func (l *leases) renew(beats []lease.Beat) []*lease.BeatResult {
 	l.mu.Lock()
 	for i, b := range beats {
 		owner, ok := l.owners[b.Run]
-		if !ok || owner.attempt != b.Attempt || owner.incarnation != b.Incarnation || b.Heartbeat.Suspended || l.held.Has(b.Run) || left[b.Run] {
+		if !ok || owner.attempt != b.Attempt || owner.incarnation != b.Incarnation || b.Heartbeat.Suspended || l.inTransaction.Has(b.Run) || left[b.Run] {
 			left[b.Run] = true
 			continue
 		}
@@ -160,11 +160,11 @@ func (l *leases) hold(about db.Touch, changes bool) (all bool) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.held = db.None
+	l.inTransaction = db.None
 	if !changes {
 		return all
 	}
-	l.held = about
+	l.inTransaction = about
 	if about.Every {
 		clear(l.owners)
 	}
@@ -177,7 +177,7 @@ func (l *leases) hold(about db.Touch, changes bool) (all bool) {
 func (l *leases) release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.held = db.None
+	l.inTransaction = db.None
 }
 
 // flush stores the heartbeats of the runs that a transaction touches. Call flushed after the commit.

@@ -18,11 +18,11 @@ import (
 
 // secrets holds the keys for the secrets in the database.
 type secrets struct {
-	file string // empty: this process neither encrypts nor decrypts
-	mu   sync.Mutex
-	keys secretkey.Keys
-	read os.FileInfo // the file when it was read; nil for never
-	bad  error       // of the last try to read it
+	file     string // empty: this process neither encrypts nor decrypts
+	mu       sync.Mutex
+	keys     secretkey.Keys
+	fileInfo os.FileInfo // the file when it was read; nil for never
+	bad      error       // of the last try to read it
 }
 
 // keysFor returns the keys. If the one with this id is not among them, it reads the file again, because
@@ -34,12 +34,12 @@ func (s *secrets) keysFor(id string) secretkey.Keys {
 		return s.keys
 	}
 	info, err := os.Stat(s.file)
-	if err != nil || s.read != nil && os.SameFile(info, s.read) && info.ModTime().Equal(s.read.ModTime()) && info.Size() == s.read.Size() {
+	if err != nil || s.fileInfo != nil && os.SameFile(info, s.fileInfo) && info.ModTime().Equal(s.fileInfo.ModTime()) && info.Size() == s.fileInfo.Size() {
 		return s.keys
 	}
 	keys, err := secretkey.Read(s.file)
 	if s.bad = err; err == nil { // otherwise the keys stay
-		s.keys, s.read = keys, info
+		s.keys, s.fileInfo = keys, info
 	}
 	return s.keys
 }

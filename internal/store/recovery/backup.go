@@ -103,7 +103,7 @@ func copyObjects(ctx context.Context, s *store.Store, copied *sql.DB, open func(
 		if err := rows.Scan(&name, &size); err != nil {
 			return fmt.Errorf("list objects: %w", err)
 		}
-		if err := to.Put(ctx, name, &objectReader{ctx: ctx, from: s.Archive, name: name, left: size}, size); err != nil {
+		if err := to.Put(ctx, name, &objectReader{ctx: ctx, from: s.Archive, name: name, bytesLeft: size}, size); err != nil {
 			return fmt.Errorf("copy object %s: %w", name, err)
 		}
 	}
@@ -112,25 +112,25 @@ func copyObjects(ctx context.Context, s *store.Store, copied *sql.DB, open func(
 
 // objectReader reads an object of the archive, a MiB at a time.
 type objectReader struct {
-	ctx  context.Context
-	from blocks.Archive
-	name string
-	at   int64
-	left int64
-	data []byte
+	ctx       context.Context
+	from      blocks.Archive
+	name      string
+	at        int64
+	bytesLeft int64
+	data      []byte
 }
 
 func (r *objectReader) Read(p []byte) (int, error) {
 	if len(r.data) == 0 {
-		if r.left == 0 {
+		if r.bytesLeft == 0 {
 			return 0, io.EOF
 		}
-		n := min(r.left, 1<<20)
+		n := min(r.bytesLeft, 1<<20)
 		data, err := r.from.ReadRange(r.ctx, r.name, r.at, n)
 		if err != nil {
 			return 0, err
 		}
-		r.data, r.at, r.left = data, r.at+n, r.left-n
+		r.data, r.at, r.bytesLeft = data, r.at+n, r.bytesLeft-n
 	}
 	n := copy(p, r.data)
 	r.data = r.data[n:]

@@ -16,11 +16,11 @@ import (
 
 // damage is the damage of a journal of which no agent has a copy any more.
 type damage struct {
-	blocks []index.BlockHead
-	why    []string
-	before []tables.StreamBytes // what each stream had printed where the first of the blocks begins
-	read   []tables.StreamBytes // what each stream printed in all good blocks
-	lines  int64                // the number of lines that begin in the blocks
+	blocks        []index.BlockHead
+	reasons       []string
+	printedBefore []tables.StreamBytes // what each stream had printed where the first of the blocks begins
+	readable      []tables.StreamBytes // what each stream printed in all good blocks
+	lines         int64                // the number of lines that begin in the blocks
 }
 
 func addBytes(all *[]tables.StreamBytes, step int, stream job.Stream, n int64) {
@@ -55,7 +55,7 @@ func survey(ctx context.Context, s *store.Store, key tables.AttemptKey) (*damage
 			var here []tables.StreamBytes
 			err := s.EachOutput(ctx, key, h, func(o journal.Output) { addBytes(&here, o.Step, o.Stream, int64(len(o.Data))) })
 			if blocks.IsDamage(err) {
-				d.blocks, d.why = append(d.blocks, h), append(d.why, err.Error())
+				d.blocks, d.reasons = append(d.blocks, h), append(d.reasons, err.Error())
 				d.lines += h.Lines
 				continue
 			}
@@ -63,9 +63,9 @@ func survey(ctx context.Context, s *store.Store, key tables.AttemptKey) (*damage
 				return nil, err
 			}
 			for _, b := range here {
-				addBytes(&d.read, b.Step, b.Stream, b.Bytes)
+				addBytes(&d.readable, b.Step, b.Stream, b.Bytes)
 				if len(d.blocks) == 0 {
-					addBytes(&d.before, b.Step, b.Stream, b.Bytes)
+					addBytes(&d.printedBefore, b.Step, b.Stream, b.Bytes)
 				}
 			}
 		}
@@ -77,7 +77,7 @@ func survey(ctx context.Context, s *store.Store, key tables.AttemptKey) (*damage
 func (d *damage) gaps(row *tables.AttemptRow) (gaps []job.Gap) {
 	most := -1
 	for _, st := range row.Streams {
-		missing := st.Kept - bytesOf(d.read, st.Step, st.Stream)
+		missing := st.Kept - bytesOf(d.readable, st.Step, st.Stream)
 		if row.Cut != nil {
 			for _, g := range slices.Concat(row.Cut.Gaps, row.Cut.Damaged) {
 				if g.Step == st.Step && g.Stream == st.Stream {
@@ -89,7 +89,7 @@ func (d *damage) gaps(row *tables.AttemptRow) (gaps []job.Gap) {
 			continue
 		}
 		gaps = append(gaps, job.Gap{
-			Step: st.Step, Stream: st.Stream, Bytes: missing, AtBytes: bytesOf(d.before, st.Step, st.Stream),
+			Step: st.Step, Stream: st.Stream, Bytes: missing, AtBytes: bytesOf(d.printedBefore, st.Step, st.Stream),
 			Reason: index.DamageReason, At: d.blocks[0].FirstAt,
 		})
 		if most < 0 || missing > gaps[most].Bytes {
@@ -121,7 +121,7 @@ func (c *checker) damaged(ctx context.Context, key tables.AttemptKey, row *table
 		repaired = fmt.Sprintf("declared as a gap of %d bytes of output", bytes)
 	}
 	for i, h := range d.blocks {
-		c.found(Finding{Run: key.Run, Attempt: key.Attempt, At: h.Start, To: h.Start + h.Size, What: d.why[i], Repaired: repaired})
+		c.found(Finding{Run: key.Run, Attempt: key.Attempt, At: h.Start, To: h.Start + h.Size, What: d.reasons[i], Repaired: repaired})
 	}
 	return nil
 }

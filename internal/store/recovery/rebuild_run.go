@@ -41,7 +41,7 @@ func rebuildAll(ctx context.Context, s *store.Store, objects Objects, report fun
 	for c := (cursor{}); c.done < len(order); {
 		var b *rebuilding
 		err := s.Write(ctx, db.All, func(t *db.Tx) error {
-			b = &rebuilding{r: r, group: intake.NewGroup(t, s.WriteBlocks(t)), cursor: c, left: rebuildBlocks, old: ids, ids: map[string]int64{}}
+			b = &rebuilding{r: r, group: intake.NewGroup(t, s.WriteBlocks(t)), cursor: c, bytesLeft: rebuildBlocks, old: ids, ids: map[string]int64{}}
 			return b.rebuildBatch(ctx, order)
 		})
 		if err != nil {
@@ -104,18 +104,18 @@ type cursor struct {
 
 // rebuilding is one transaction of a rebuild.
 type rebuilding struct {
-	r        *rebuilder
-	group    *intake.Group
-	cursor   cursor
-	left     int
-	old, ids map[string]int64 // rows of objects, of earlier transactions and of this one
-	sum      Rebuilt
-	findings []Finding
+	r         *rebuilder
+	group     *intake.Group
+	cursor    cursor
+	bytesLeft int
+	old, ids  map[string]int64 // rows of objects, of earlier transactions and of this one
+	sum       Rebuilt
+	findings  []Finding
 }
 
 // rebuildBatch rebuilds attempts until the transaction has enough blocks.
 func (b *rebuilding) rebuildBatch(ctx context.Context, order []tables.AttemptKey) error {
-	for b.left > 0 && b.cursor.done < len(order) {
+	for b.bytesLeft > 0 && b.cursor.done < len(order) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (b *rebuilding) rebuildBatch(ctx context.Context, order []tables.AttemptKey
 		if done {
 			b.cursor = cursor{done: b.cursor.done + 1}
 		}
-		b.left--
+		b.bytesLeft--
 	}
 	t := b.group.Tx
 	if err := b.group.Save(ctx); err != nil {
@@ -155,7 +155,7 @@ func (b *rebuilding) attempt(ctx context.Context, key tables.AttemptKey) (done b
 		row.State = begun.State
 		b.cursor.at, b.cursor.pack = journal.HeaderSize, journal.HeaderSize
 	}
-	for b.left > 0 {
+	for b.bytesLeft > 0 {
 		found, err := b.r.blockAt(ctx, key, row.State, b.cursor.at)
 		if err != nil {
 			return false, err
@@ -167,7 +167,7 @@ func (b *rebuilding) attempt(ctx context.Context, key tables.AttemptKey) (done b
 			b.findings = append(b.findings, Finding{Run: key.Run, Attempt: key.Attempt, At: b.cursor.at, What: why})
 			return true, err
 		}
-		b.left--
+		b.bytesLeft--
 	}
 	return false, nil
 }

@@ -209,11 +209,11 @@ func (s Schedule) pausedText() string {
 
 // move stores the first time of a schedule that has not come, the zero time for none, and what its last ones were.
 func move(ctx context.Context, t *db.Tx, s Schedule, following time.Time) error {
-	return moveAll(ctx, t, []due{{Schedule: s, following: following}})
+	return moveAll(ctx, t, []dueSchedule{{Schedule: s, following: following}})
 }
 
 // moveAll is move for schedules.
-func moveAll(ctx context.Context, t *db.Tx, all []due) error {
+func moveAll(ctx context.Context, t *db.Tx, all []dueSchedule) error {
 	if len(all) == 0 {
 		return nil
 	}
@@ -224,7 +224,7 @@ func moveAll(ctx context.Context, t *db.Tx, all []due) error {
 		if !d.following.IsZero() {
 			n = n.with(&d.following, d.Schedule)
 		}
-		finding, since, err := encodeFinding(d.found)
+		finding, since, err := encodeFinding(d.finding)
 		if err != nil {
 			return err
 		}

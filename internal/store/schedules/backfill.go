@@ -18,7 +18,7 @@ import (
 	"stint.dev/stint/job/api"
 )
 
-// mostBackfilled is the most times that are made up for at once.
+// mostBackfilled limits the times that one request may backfill.
 const mostBackfilled = 1000
 
 // Backfill makes the runs of all times of a job's schedules in a period that have passed and have none. Unless the
@@ -42,7 +42,7 @@ func (s *Schedules) Backfill(ctx context.Context, name string, b api.Backfill) (
 	if err != nil {
 		return nil, err
 	}
-	var before string // the run that was made last
+	var before string // the last run that was created
 	for len(all) > 0 {
 		some := all[:min(len(all), batch)]
 		all = all[len(some):]
@@ -53,13 +53,13 @@ func (s *Schedules) Backfill(ctx context.Context, name string, b api.Backfill) (
 	return s.Occurrences(ctx, name, b.From, to, 2*mostBackfilled)
 }
 
-// passed is a time of a schedule that has passed.
-type passed struct {
+// pastTime is a past time of a schedule.
+type pastTime struct {
 	Schedule
 	at time.Time
 }
 
-func timesOf(found []Schedule, from, to time.Time) (all []passed, err error) {
+func timesOf(found []Schedule, from, to time.Time) (all []pastTime, err error) {
 	for _, one := range found {
 		rule, err := one.Rule()
 		if err != nil {
@@ -67,18 +67,18 @@ func timesOf(found []Schedule, from, to time.Time) (all []passed, err error) {
 		}
 		for at := rule.Times.Next(from.Add(-1), rule.Zone); !at.IsZero() && at.Before(to); at = rule.Times.Next(at, rule.Zone) {
 			if one.Next != nil && !at.Before(*one.Next) {
-				break // it is started as any other
+				break // the next tick starts it
 			}
-			if all = append(all, passed{one, at}); len(all) > mostBackfilled {
+			if all = append(all, pastTime{one, at}); len(all) > mostBackfilled {
 				return nil, &job.InvalidError{What: "period", Value: "", Why: fmt.Sprintf("has more than %d times: choose a shorter one", mostBackfilled)}
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b passed) int { return a.at.Compare(b.at) })
+	slices.SortStableFunc(all, func(a, b pastTime) int { return a.at.Compare(b.at) })
 	return all, nil
 }
 
-func (s *Schedules) backfill(ctx context.Context, some []passed, before, by string) (last string, err error) {
+func (s *Schedules) backfill(ctx context.Context, some []pastTime, before, by string) (last string, err error) {
 	var runs int64
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
 		last, runs = before, 0
@@ -131,8 +131,8 @@ func (s *Schedules) backfillOne(ctx context.Context, t *db.Tx, of Schedule, at t
 	}
 	occurrenceOf(&o, of, rule, at)
 	one := starting{Schedules: s, t: t}
-	m := made{slot: schedule.Slot{At: at, Last: at, Count: 1, Result: schedule.RanLate, Why: "backfilled by " + by}}
-	if err := one.submit(ctx, []rules.Occurrence{o}, func(int) *made { return &m }); err != nil {
+	m := startResult{slot: schedule.Slot{At: at, Last: at, Count: 1, Result: schedule.RanLate, Why: "backfilled by " + by}}
+	if err := one.submit(ctx, []rules.Occurrence{o}, func(int) *startResult { return &m }); err != nil {
 		return "", err
 	}
 	if m.run == "" {

@@ -16,15 +16,15 @@ import (
 )
 
 // CountOccurrences counts what became of the times of a job's schedules from a time to another one.
-func (s *Schedules) CountOccurrences(ctx context.Context, name string, from, to time.Time) ([]calendar.Counted, error) {
-	rows, err := s.Reader.QueryContext(ctx, countOccurrences, name, db.Micros(from), db.Micros(to), calendar.CountedIn.Microseconds())
+func (s *Schedules) CountOccurrences(ctx context.Context, name string, from, to time.Time) ([]calendar.ResultCount, error) {
+	rows, err := s.Reader.QueryContext(ctx, countOccurrences, name, db.Micros(from), db.Micros(to), calendar.CountSpan.Microseconds())
 	if err != nil {
 		return nil, fmt.Errorf("count the occurrences of job %s: %w", job.Quote(name), err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	var all []calendar.Counted
+	var all []calendar.ResultCount
 	for rows.Next() {
-		var c calendar.Counted
+		var c calendar.ResultCount
 		var at, last int64
 		if err := rows.Scan(&at, &last, &c.Count, &c.Result, &c.State); err != nil {
 			return nil, fmt.Errorf("count the occurrences of job %s: %w", job.Quote(name), err)

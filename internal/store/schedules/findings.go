@@ -41,9 +41,9 @@ func encodeFinding(f *job.Finding) (text sql.NullString, since sql.NullInt64, er
 
 // judge says whether the occurrences that were stored make or end a finding.
 func (s *starting) judge(ctx context.Context, of *outcome) error {
-	u := rules.Unstarted{Job: of.Job, Schedule: of.Number, When: of.Text(), Times: of.unstarted, Run: of.inTheWay}
+	u := rules.Unstarted{Job: of.Job, Schedule: of.Number, When: of.Text(), Times: of.unstarted, Run: of.blockedBy}
 	started := false
-	for _, one := range of.done {
+	for _, one := range of.recorded {
 		switch one.Result {
 		case schedule.Ran, schedule.RanLate:
 			u.Times, u.Last, started = 0, schedule.Slot{}, true
@@ -52,7 +52,7 @@ func (s *starting) judge(ctx context.Context, of *outcome) error {
 			u.Times, u.Last, started = u.Times+int64(one.Count), one, false
 		}
 	}
-	if u.Last.Result == "" && !started || started && of.found == nil {
+	if u.Last.Result == "" && !started || started && of.finding == nil {
 		of.unstarted = u.Times
 		return nil
 	}
@@ -60,9 +60,9 @@ func (s *starting) judge(ctx context.Context, of *outcome) error {
 	if err != nil {
 		return err
 	}
-	before := of.found
-	of.unstarted, of.found = u.Times, rules.JudgeSkipped(u, before, s.t.Now(), p)
-	entries, err := ofLastRun(ctx, s.t, of.Job, rules.SkippedEntries(of.Job, before, of.found, started, s.t.Now(), p))
+	before := of.finding
+	of.unstarted, of.finding = u.Times, rules.JudgeSkipped(u, before, s.t.Now(), p)
+	entries, err := ofLastRun(ctx, s.t, of.Job, rules.SkippedEntries(of.Job, before, of.finding, started, s.t.Now(), p))
 	s.entries = append(s.entries, entries...)
 	return err
 }

@@ -55,7 +55,7 @@ type Schedule struct {
 	Paused, JobPaused *api.Pause
 
 	unstarted int64        // how many of its last occurrences did not become runs, not counting those of a pause
-	found     *job.Finding // about that; nil for none
+	finding   *job.Finding // about these; nil if there is none
 
 	doc        string
 	unreadable error // why doc cannot be read; nil if it can
@@ -89,7 +89,7 @@ func scan(row db.Scanner) (s Schedule, err error) {
 	if err != nil {
 		return s, err
 	}
-	s.found = decodeFinding(finding)
+	s.finding = decodeFinding(finding)
 	if err := json.Unmarshal([]byte(s.doc), &s.Schedule); err != nil { // which must not keep others from being read
 		s.unreadable = fmt.Errorf("decode schedule %d of job %s: %w", s.Number, job.Quote(s.Job), err)
 	}

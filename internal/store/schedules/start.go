@@ -45,24 +45,24 @@ type starting struct {
 	entries  []outbox.Entry
 }
 
-// made is what became of a time that was to be started. A time that has its occurrence already, because the clock was set
-// back, is known, and left alone.
-type made struct {
-	known    bool
-	run      string
-	slot     schedule.Slot
-	inTheWay string // the run for which it was skipped
+// startResult is the result of a due time for which a run should be created. If the clock was set back, the time may have
+// its occurrence already: then recorded is true, and nothing is stored.
+type startResult struct {
+	recorded  bool
+	run       string
+	slot      schedule.Slot
+	blockedBy string // the run for which it was skipped
 }
 
-// all stores what becomes of the times of schedules, and their next times.
-func (s *starting) all(ctx context.Context, plan []due) error {
+// all stores the occurrences and runs of due schedules, and their next times.
+func (s *starting) all(ctx context.Context, plan []dueSchedule) error {
 	starts, err := s.start(ctx, plan)
 	if err != nil {
 		return err
 	}
 	var runs []runOf
 	for i := range plan {
-		of := outcome{due: &plan[i], alone: len(plan[i].slots) == 1}
+		of := outcome{dueSchedule: &plan[i], single: len(plan[i].slots) == 1}
 		if starts, err = s.recordAll(ctx, &of, starts); err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func (s *starting) all(ctx context.Context, plan []due) error {
 		if err := s.judge(ctx, &of); err != nil {
 			return err
 		}
-		s.done = append(s.done, of.done...)
+		s.done = append(s.done, of.recorded...)
 	}
 	if err := recordRuns(ctx, s.t, runs); err != nil {
 		return err
@@ -78,29 +78,29 @@ func (s *starting) all(ctx context.Context, plan []due) error {
 	return moveAll(ctx, s.t, plan)
 }
 
-// outcome is what became of the times of one schedule.
+// outcome has the results of the due times of one schedule.
 type outcome struct {
-	*due
-	done     []schedule.Slot
-	inTheWay string  // the run for which the last one was skipped
-	alone    bool    // it is one time, as for most schedules: those of all schedules are stored together
-	runs     []runOf // that are to be stored
+	*dueSchedule
+	recorded  []schedule.Slot
+	blockedBy string  // the run for which the last one was skipped
+	single    bool    // it is one time, as for most schedules: those of all schedules are stored together
+	runs      []runOf // that are to be stored
 }
 
-// recordAll stores the occurrences of a schedule but for that of a run that is stored by itself. starts are what became of the times
-// that were to be started, of this schedule and of the next ones; it returns those of the next ones.
-func (s *starting) recordAll(ctx context.Context, of *outcome, starts []made) ([]made, error) {
+// recordAll stores the occurrences of a schedule, except the one of outcome.runs. starts are the results of this schedule and the next
+// ones; it returns those of the next ones.
+func (s *starting) recordAll(ctx context.Context, of *outcome, starts []startResult) ([]startResult, error) {
 	var others []schedule.Slot // that are stored together
 	for _, slot := range of.slots {
-		one := made{slot: slot}
+		one := startResult{slot: slot}
 		if isStart(slot) {
 			one, starts = starts[0], starts[1:]
-			of.inTheWay = one.inTheWay
+			of.blockedBy = one.blockedBy
 		}
-		if one.known {
+		if one.recorded {
 			continue
 		}
-		of.done = append(of.done, one.slot)
+		of.recorded = append(of.recorded, one.slot)
 		if one.run == "" {
 			others = append(others, one.slot)
 			continue
@@ -110,7 +110,7 @@ func (s *starting) recordAll(ctx context.Context, of *outcome, starts []made) ([
 		}
 		others = nil
 		run := []runOf{{of.Schedule, one.slot, one.run}}
-		if of.alone {
+		if of.single {
 			of.runs = run
 		} else if err := recordRuns(ctx, s.t, run); err != nil {
 			return nil, err
@@ -123,17 +123,17 @@ func isStart(slot schedule.Slot) bool {
 	return slot.Result == schedule.Ran || slot.Result == schedule.RanLate
 }
 
-// start makes the runs of all times that are to be started, and returns what became of each, in their order.
-func (s *starting) start(ctx context.Context, plan []due) (all []made, err error) {
-	var asked []occasion
+// start creates the runs of all times that should start one, and returns their results in the order of the times.
+func (s *starting) start(ctx context.Context, plan []dueSchedule) (all []startResult, err error) {
+	var occasions []occasion
 	for _, d := range plan {
 		for _, slot := range d.slots {
 			if isStart(slot) {
-				asked, all = append(asked, occasion{d.Schedule, slot.At}), append(all, made{slot: slot})
+				occasions, all = append(occasions, occasion{d.Schedule, slot.At}), append(all, startResult{slot: slot})
 			}
 		}
 	}
-	known, err := recordedOf(ctx, s.t, asked)
+	known, err := recordedOf(ctx, s.t, occasions)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (s *starting) start(ctx context.Context, plan []due) (all []made, err error
 			if !isStart(slot) {
 				continue
 			}
-			if all[i].known = known[asked[i].name()]; !all[i].known {
+			if all[i].recorded = known[occasions[i].name()]; !all[i].recorded {
 				o := rules.Occurrence{By: fmt.Sprintf("schedule %d", d.Number)}
 				occurrenceOf(&o, d.Schedule, d.rule, slot.At)
 				o.AfterRestore(s.restored.at, s.restored.why, s.t.Now())
@@ -154,16 +154,16 @@ func (s *starting) start(ctx context.Context, plan []due) (all []made, err error
 			i++
 		}
 	}
-	return all, s.submit(ctx, submitted, func(k int) *made { return &all[places[k]] })
+	return all, s.submit(ctx, submitted, func(k int) *startResult { return &all[places[k]] })
 }
 
-// occurrenceOf fills an occurrence with what is of its schedule.
+// occurrenceOf sets the fields of an occurrence that its schedule determines.
 func occurrenceOf(o *rules.Occurrence, s Schedule, rule schedule.Rule, at time.Time) {
 	o.Run, o.Job, o.Schedule, o.At, o.Zone, o.Parameters = runID(s, at), s.Job, s.Number, at.UTC(), rule.Zone, s.Parameters
 }
 
-// submit makes the runs of occurrences; of says where what became of each belongs.
-func (s *starting) submit(ctx context.Context, all []rules.Occurrence, of func(int) *made) error {
+// submit creates the runs of occurrences, and stores the result of the k-th one in of(k).
+func (s *starting) submit(ctx context.Context, all []rules.Occurrence, of func(int) *startResult) error {
 	if len(all) == 0 {
 		return nil
 	}
@@ -181,7 +181,7 @@ func (s *starting) submit(ctx context.Context, all []rules.Occurrence, of func(i
 			m.slot.Result, m.slot.Why = result, why
 			var overlap *rules.OverlapError
 			if errors.As(one.Err, &overlap) {
-				m.inTheWay = overlap.Run
+				m.blockedBy = overlap.Run
 			}
 		default:
 			m.run = all[k].Run

@@ -23,8 +23,8 @@ const (
 	mostSlots = 2 * schedule.MostEqual
 )
 
-// due is a schedule that is due, and what becomes of its times.
-type due struct {
+// dueSchedule is a schedule that is due, with the results of its due times.
+type dueSchedule struct {
 	Schedule
 	rule      schedule.Rule
 	slots     []schedule.Slot
@@ -33,8 +33,8 @@ type due struct {
 
 // TickSchedules makes the runs of all schedules that are due, and an occurrence of every time. The runs, the
 // occurrences and the next time of a schedule are stored in one transaction, so any number of servers may do this, and
-// any of them may be killed. Schedules that another server is handling are left to it, and one that fails holds up no
-// other. changed, unless it is nil, is called with each run that was made.
+// any of them may be killed. Schedules that another server is handling are skipped, and one that fails does not delay
+// the others. changed, unless it is nil, is called with each run that was made.
 func (s *Schedules) TickSchedules(ctx context.Context, changed func(job.Run)) error {
 	if !s.CopiedAt().IsZero() {
 		return nil // the real server starts them
@@ -73,7 +73,7 @@ func (r *round) all(ctx context.Context) error {
 		}
 		after = found[len(found)-1]
 		for len(found) > 0 {
-			var plan []due
+			var plan []dueSchedule
 			plan, found = r.judge(ctx, found)
 			if err := r.start(ctx, plan); err != nil {
 				return err
@@ -83,23 +83,23 @@ func (r *round) all(ctx context.Context) error {
 	return errors.Join(r.conclude(ctx), ctx.Err())
 }
 
-// start stores what becomes of schedules.
-func (r *round) start(ctx context.Context, plan []due) error {
+// start stores the results of due schedules.
+func (r *round) start(ctx context.Context, plan []dueSchedule) error {
 	if len(plan) == 0 {
 		return nil
 	}
-	store := func(some []due) error {
+	store := func(some []dueSchedule) error {
 		err := r.store(ctx, some, r.changed)
 		if err == nil {
 			r.done += len(some)
 		}
 		return err
 	}
-	return troubled.Isolate(ctx, r.DB, plan, store, func(one due, err error) { r.failed = append(r.failed, failure{one.id(), err}) })
+	return troubled.Isolate(ctx, r.DB, plan, store, func(one dueSchedule, err error) { r.failed = append(r.failed, failure{one.id(), err}) })
 }
 
-// conclude records the schedules that failed, so that they rest before they are tried again. If none did not fail, it
-// returns an error instead: the database may be the cause, and all are tried again soon.
+// conclude records the schedules that failed, so that they are retried after a pause. If all failed, it returns an error
+// instead: the database may be the cause, and all are retried soon.
 func (r *round) conclude(ctx context.Context) error {
 	if len(r.failed) == 0 || ctx.Err() != nil {
 		return nil
@@ -124,9 +124,9 @@ func (s *Schedules) read(ctx context.Context, now time.Time, after Schedule) ([]
 	return scanAll(s.Reader.QueryContext(ctx, dueSchedules, db.Micros(now), last, after.Job, after.Number, batch))
 }
 
-// judge says what becomes of the times of schedules, as many as one transaction can store, and returns the others. One
-// that cannot be read is recorded.
-func (r *round) judge(ctx context.Context, found []Schedule) (plan []due, rest []Schedule) {
+// judge decides the results of the due times of as many schedules as one transaction can store, and returns the other schedules in
+// rest. A schedule that cannot be read is recorded as troubled.
+func (r *round) judge(ctx context.Context, found []Schedule) (plan []dueSchedule, rest []Schedule) {
 	slots := 0
 	for i, one := range found {
 		if slots >= mostSlots {
@@ -137,7 +137,7 @@ func (r *round) judge(ctx context.Context, found []Schedule) (plan []due, rest [
 			r.items.RecordFailure(ctx, troubled.Schedule, one.id(), err)
 			continue
 		}
-		d := due{Schedule: one, rule: rule}
+		d := dueSchedule{Schedule: one, rule: rule}
 		d.slots, d.following = rule.Due(*one.Next, r.now, one.paused())
 		for k := range d.slots {
 			if d.slots[k].Result == schedule.Paused {
@@ -151,9 +151,9 @@ func (r *round) judge(ctx context.Context, found []Schedule) (plan []due, rest [
 }
 
 // store stores what becomes of schedules, in one transaction.
-func (s *Schedules) store(ctx context.Context, plan []due, changed func(job.Run)) error {
+func (s *Schedules) store(ctx context.Context, plan []dueSchedule, changed func(job.Run)) error {
 	// In one order, so that servers do not wait for each other in a circle.
-	slices.SortFunc(plan, func(a, b due) int { return cmp.Or(cmp.Compare(a.Job, b.Job), cmp.Compare(a.Number, b.Number)) })
+	slices.SortFunc(plan, func(a, b dueSchedule) int { return cmp.Or(cmp.Compare(a.Job, b.Job), cmp.Compare(a.Number, b.Number)) })
 	var runs []job.Run
 	var done []schedule.Slot
 	err := s.Write(ctx, db.None, func(t *db.Tx) error {
@@ -190,7 +190,7 @@ func (s *Schedules) store(ctx context.Context, plan []due, changed func(job.Run)
 
 // lockDue locks the rows of schedules, and returns those that are what they were when they were read: no other server was
 // faster, and nobody changed them.
-func lockDue(ctx context.Context, t *db.Tx, plan []due) ([]due, error) {
+func lockDue(ctx context.Context, t *db.Tx, plan []dueSchedule) ([]dueSchedule, error) {
 	var jobs, docs []string
 	var numbers, next []int64
 	for _, d := range plan {
@@ -213,13 +213,13 @@ func lockDue(ctx context.Context, t *db.Tx, plan []due) ([]due, error) {
 		if err := rows.Scan(&one.Job, &one.Number, &one.unstarted, &finding); err != nil {
 			return nil, fmt.Errorf("lock %d schedules: %w", len(plan), err)
 		}
-		one.found = decodeFinding(finding)
+		one.finding = decodeFinding(finding)
 		locked[one.id()] = one
 	}
-	var own []due
+	var own []dueSchedule
 	for _, d := range plan {
 		if one, is := locked[d.id()]; is {
-			d.unstarted, d.found = one.unstarted, one.found
+			d.unstarted, d.finding = one.unstarted, one.finding
 			own = append(own, d)
 		}
 	}

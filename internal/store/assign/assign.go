@@ -1,5 +1,5 @@
-// Package taking takes runs from the queue for the workers that ask for them.
-package taking
+// Package assign assigns ready runs of the queue to the workers that request them.
+package assign
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 	"stint.dev/stint/internal/store/queue"
 )
 
-// Want is what a worker asks for.
+// Want is the request of a worker.
 type Want struct {
-	Poll   string // identifies the question: the turns of selectors follow from it
+	Poll   string // identifies the request; the order of selectors depends on it
 	N      int    // the most runs
 	Worker rules.Worker
 	// Others are the other workers that live: a run avoids a host on which it failed only while one
@@ -27,19 +27,18 @@ type Want struct {
 	Withheld []string
 }
 
-// maxRounds limits how often Take looks for further runs because the groups of those that it found
-// were full.
+// maxRounds limits how often Runs searches again because the groups of the runs that it found were full.
 const maxRounds = 10
 
-// Take takes for each worker up to n runs that are ready and that it takes, with the places of their groups; workers that
-// come first choose first. The transaction locks the rows of the runs; those that another transaction has locked are left
-// to others. No other worker gets a run meanwhile, so the statements are for all workers together.
-func Take(ctx context.Context, t *db.Tx, wants ...Want) ([][]queue.Entry, error) {
-	k := taking{t: t, free: map[string]int64{}, locked: map[string]bool{}, given: map[string]bool{}}
+// Runs assigns to each worker up to N ready runs that match it, with the places of their groups, and returns them in the order of
+// wants. Earlier workers choose first. The transaction locks the rows of the runs, and skips those that another transaction has
+// locked. No other worker gets a run meanwhile, so each statement is for all workers together.
+func Runs(ctx context.Context, t *db.Tx, wants ...Want) ([][]queue.Entry, error) {
+	k := assignment{t: t, free: map[string]int64{}, locked: map[string]bool{}, chosen: map[string]bool{}}
 	all := make([][]queue.Entry, len(wants))
 	for i, w := range wants {
 		if w.N > 0 {
-			k.wants = append(k.wants, &want{Want: w, at: i})
+			k.wants = append(k.wants, &want{Want: w, index: i})
 		}
 	}
 	if len(k.wants) == 0 {
@@ -61,40 +60,40 @@ func Take(ctx context.Context, t *db.Tx, wants ...Want) ([][]queue.Entry, error)
 		}
 	}
 	for _, w := range k.wants {
-		all[w.at] = w.entries
+		all[w.index] = w.entries
 	}
 	return all, nil
 }
 
-// taking is a Take in its transaction.
-type taking struct {
-	t      *db.Tx
-	wants  []*want
-	free   map[string]int64 // places by group
-	locked map[string]bool  // runs that another transaction has locked
-	given  map[string]bool  // runs that were chosen
-	read   map[rowsKey][]candidate
+// assignment is the state of Runs in its transaction.
+type assignment struct {
+	t        *db.Tx
+	wants    []*want
+	free     map[string]int64 // places by group
+	locked   map[string]bool  // runs that another transaction has locked
+	chosen   map[string]bool  // runs that were chosen
+	rowsRead map[rowsKey][]candidate
 }
 
-// want is a Want with what it gets.
+// want is a Want with its result.
 type want struct {
 	Want
-	at      int // among all
+	index   int // among all
 	matches []match
 	entries []queue.Entry
 }
 
 func (w *want) missing() int { return w.N - len(w.entries) }
 
-// missing returns how many runs all workers could still have.
-func (k *taking) missing() (n int) {
+// missing returns how many more runs all workers may get.
+func (k *assignment) missing() (n int) {
 	for _, w := range k.wants {
 		n += w.missing()
 	}
 	return n
 }
 
-// match is a selector whose runs a worker takes.
+// match is a selector that matches a worker.
 type match struct {
 	id       int64
 	selector rules.Selector
@@ -108,7 +107,7 @@ type candidate struct {
 	selector, rank, weight int64
 }
 
-// choice is a run that a worker is to get.
+// choice is a run that was chosen for a worker.
 type choice struct {
 	candidate
 	of *want
@@ -126,7 +125,7 @@ func readySelectors(d db.Dialect) string {
 }
 
 // selectors finds the selectors whose runs the workers take, and of which one is ready.
-func (k *taking) selectors(ctx context.Context) error {
+func (k *assignment) selectors(ctx context.Context) error {
 	rows, err := k.t.QueryContext(ctx, readySelectors(k.t.Dialect))
 	if err != nil {
 		return fmt.Errorf("read the selectors of the queue: %w", err)
@@ -150,10 +149,10 @@ func (k *taking) selectors(ctx context.Context) error {
 	return rows.Err()
 }
 
-// round takes runs until there are enough or no more. It reports whether there may be more, because runs
+// round assigns runs until there are enough or no more. It reports whether there may be more, because runs
 // whose group is full have left the ready ones.
-func (k *taking) round(ctx context.Context) (again bool, err error) {
-	k.read = map[rowsKey][]candidate{}
+func (k *assignment) round(ctx context.Context) (again bool, err error) {
+	k.rowsRead = map[rowsKey][]candidate{}
 	for _, w := range k.wants {
 		for i := range w.matches {
 			if w.matches[i].found, err = k.candidates(ctx, w, &w.matches[i]); err != nil {
@@ -166,7 +165,7 @@ func (k *taking) round(ctx context.Context) (again bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if err := k.take(ctx, chosen); err != nil {
+		if err := k.assign(ctx, chosen); err != nil {
 			return false, err
 		}
 		if err := k.withdrawFull(ctx, full); err != nil {
@@ -182,7 +181,7 @@ func (k *taking) round(ctx context.Context) (again bool, err error) {
 
 // choose removes the runs from the candidates that are next, as many as are missing, and counts their places as taken.
 // full are the groups of others, which have no place for them.
-func (k *taking) choose(ctx context.Context) (chosen []choice, full map[string]bool, err error) {
+func (k *assignment) choose(ctx context.Context) (chosen []choice, full map[string]bool, err error) {
 	full = map[string]bool{}
 	for _, w := range k.wants {
 		for n := len(w.entries); n < w.N; {
@@ -199,7 +198,7 @@ func (k *taking) choose(ctx context.Context) (chosen []choice, full map[string]b
 				continue
 			}
 			k.free[c.group]-- // for no group it has no meaning
-			k.given[c.run] = true
+			k.chosen[c.run] = true
 			chosen = append(chosen, choice{c, w})
 			n++
 		}
@@ -208,12 +207,12 @@ func (k *taking) choose(ctx context.Context) (chosen []choice, full map[string]b
 }
 
 // pick removes the run from the candidates of a worker that is the n-th of its answer.
-func (k *taking) pick(w *want, n int) (c candidate, ok bool) {
+func (k *assignment) pick(w *want, n int) (c candidate, ok bool) {
 	var filled []*match
 	var weights []int64
 	for i := range w.matches {
 		m := &w.matches[i]
-		for len(m.found) > 0 && k.given[m.found[0].run] {
+		for len(m.found) > 0 && k.chosen[m.found[0].run] {
 			m.found = m.found[1:]
 		}
 		if len(m.found) > 0 {
@@ -230,7 +229,7 @@ func (k *taking) pick(w *want, n int) (c candidate, ok bool) {
 }
 
 // hasPlace reports whether a group has a free place.
-func (k *taking) hasPlace(ctx context.Context, group string) (bool, error) {
+func (k *assignment) hasPlace(ctx context.Context, group string) (bool, error) {
 	if group == "" {
 		return true, nil
 	}
@@ -245,9 +244,9 @@ func (k *taking) hasPlace(ctx context.Context, group string) (bool, error) {
 	return free > 0, nil
 }
 
-// withdrawFull takes the runs of groups out of the ready ones that have no free place: a lower limit, or another
+// withdrawFull removes the runs of groups without a free place from the ready ones: a lower limit, or another
 // selector's runs, took what they were made ready for.
-func (k *taking) withdrawFull(ctx context.Context, full map[string]bool) error {
+func (k *assignment) withdrawFull(ctx context.Context, full map[string]bool) error {
 	for _, group := range slices.Sorted(maps.Keys(full)) {
 		if k.free[group] > 0 { // another transaction has one of its runs
 			continue

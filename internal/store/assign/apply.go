@@ -1,4 +1,4 @@
-package taking
+package assign
 
 import (
 	"cmp"
@@ -16,9 +16,9 @@ import (
 	"stint.dev/stint/internal/store/tables"
 )
 
-// take gives runs to the workers for which they were chosen, in that order, except those that another transaction has
-// locked. Each of its statements is for all of them.
-func (k *taking) take(ctx context.Context, chosen []choice) error {
+// assign gives the chosen runs to their workers, in that order, except those that another transaction has locked. Each of its
+// statements is for all runs together.
+func (k *assignment) assign(ctx context.Context, chosen []choice) error {
 	if len(chosen) == 0 {
 		return nil
 	}
@@ -67,7 +67,7 @@ func (k *taking) take(ctx context.Context, chosen []choice) error {
 
 // lock locks runs, and returns the parameters of those that no other transaction has locked. A run that cannot be read
 // is held.
-func (k *taking) lock(ctx context.Context, chosen []choice) (parameters map[string]map[string]string, err error) {
+func (k *assignment) lock(ctx context.Context, chosen []choice) (parameters map[string]map[string]string, err error) {
 	skip := ""
 	if k.t.Dialect.Postgres {
 		skip = k.t.Dialect.Lock + ` SKIP LOCKED`
@@ -102,7 +102,7 @@ func (k *taking) lock(ctx context.Context, chosen []choice) (parameters map[stri
 
 // leaveReady removes runs from the ready ones, and returns those that were: another one was canceled, while its row was
 // locked, after it was found.
-func (k *taking) leaveReady(ctx context.Context, ids []string) (ready []string, err error) {
+func (k *assignment) leaveReady(ctx context.Context, ids []string) (ready []string, err error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -115,8 +115,8 @@ func (k *taking) leaveReady(ctx context.Context, ids []string) (ready []string, 
 	return ready, nil
 }
 
-// advance takes the places of runs in their groups, and stores up to which rank runs of their selectors were taken.
-func (k *taking) advance(ctx context.Context, own []choice) error {
+// advance takes the places of runs in their groups, and stores up to which rank runs of their selectors were assigned.
+func (k *assignment) advance(ctx context.Context, own []choice) error {
 	highest := map[int64]int64{}
 	for _, c := range own {
 		highest[c.selector] = max(highest[c.selector], c.rank)

@@ -1,4 +1,4 @@
-package taking
+package assign
 
 import (
 	"cmp"
@@ -18,9 +18,9 @@ const (
 	notHere   = `avoid <> '' AND REPLACE(avoid, $2, '') <> avoid`
 )
 
-// candidates returns the first runs of a selector that a worker takes. Those that avoid its host are among them if
+// candidates returns the first runs of a selector that match a worker. Those that avoid its host are among them if
 // they have no other.
-func (k *taking) candidates(ctx context.Context, w *want, m *match) ([]candidate, error) {
+func (k *assignment) candidates(ctx context.Context, w *want, m *match) ([]candidate, error) {
 	most := k.missing() + len(k.locked)
 	found, err := k.readReady(ctx, w, m, anywhere, most)
 	if err != nil || !m.avoids {
@@ -47,12 +47,12 @@ func inOrder(found []candidate) []candidate {
 	return found
 }
 
-// mostSeeks is up to how many allowed jobs are looked for one by one.
+// mostSeeks is the number of allowed jobs up to which each one is searched by itself.
 const mostSeeks = 50
 
 // readReady reads the first rows of a selector that match a condition. The rows of each allowed job are read off an
 // index, so that those of other jobs are not read.
-func (k *taking) readReady(ctx context.Context, w *want, m *match, which string, most int) ([]candidate, error) {
+func (k *assignment) readReady(ctx context.Context, w *want, m *match, which string, most int) ([]candidate, error) {
 	if n := len(w.Worker.Allow); n == 0 || n > mostSeeks {
 		return k.readOnce(ctx, w, m, which, most, w.Worker.Allow)
 	}
@@ -68,24 +68,24 @@ func (k *taking) readReady(ctx context.Context, w *want, m *match, which string,
 	return found[:min(len(found), most)], nil
 }
 
-// rowsKey is what the rows depend on that readRows returns within a round.
+// rowsKey identifies the result of readRows within a round.
 type rowsKey struct {
 	selector                    int64
 	which, host, jobs, withheld string
 }
 
-// readOnce is readRows, which it calls once in a round for the workers that may have the same rows.
-func (k *taking) readOnce(ctx context.Context, w *want, m *match, which string, most int, jobs []string) ([]candidate, error) {
+// readOnce returns the result of readRows, and calls it once in a round for all workers with the same rowsKey.
+func (k *assignment) readOnce(ctx context.Context, w *want, m *match, which string, most int, jobs []string) ([]candidate, error) {
 	key := rowsKey{m.id, which, w.Worker.Host, strings.Join(jobs, "\n"), strings.Join(w.Withheld, "\n")}
 	if which == anywhere {
 		key.host = ""
 	}
-	found, known := k.read[key]
+	found, known := k.rowsRead[key]
 	if known {
 		return found, nil
 	}
 	found, err := k.readRows(ctx, w, m, which, most, jobs)
-	k.read[key] = found
+	k.rowsRead[key] = found
 	return found, err
 }
 
@@ -104,7 +104,7 @@ func readyRows(d db.Dialect, which string, ofJob bool) string {
 }
 
 // readRows reads the first rows of a selector; only of some jobs unless there are none.
-func (k *taking) readRows(ctx context.Context, w *want, m *match, which string, most int, jobs []string) ([]candidate, error) {
+func (k *assignment) readRows(ctx context.Context, w *want, m *match, which string, most int, jobs []string) ([]candidate, error) {
 	args := []any{m.id, rules.HostsText([]string{w.Worker.Host}), most}
 	switch len(jobs) {
 	case 0:

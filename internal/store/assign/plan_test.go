@@ -1,4 +1,4 @@
-package taking
+package assign
 
 import (
 	"strings"
