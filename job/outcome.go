@@ -111,7 +111,7 @@ type Ending struct {
 // gone away.
 type ClosedOutput struct {
 	What     string // "stdout", "stderr", "stdout and stderr" or "terminal"
-	Signal   string // what the system sends to a process that goes on writing: "SIGPIPE", of a terminal "SIGHUP"
+	Signal   string // the signal that the system sends to a process that continues to write: "SIGPIPE", of a terminal "SIGHUP"
 	SignalNo int
 }
 

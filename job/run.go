@@ -153,16 +153,16 @@ type Finding struct {
 	Health   Health    `json:"health"`
 	Since    time.Time `json:"since"`
 	Evidence string    `json:"evidence"` // one sentence
-	// Facts are the figures behind it, units in their names, as they stood when the finding last changed.
+	// Facts are the figures of the evidence when the finding last changed; their names end with the unit.
 	Facts map[string]any `json:"facts,omitempty"`
-	// Next says what happens if it goes on, for a person, and NextAt when; both empty for nothing.
+	// Next describes what happens if the finding persists, and NextAt is when; both are empty if nothing happens.
 	// NextCode is Next for programs.
 	Next     string     `json:"next,omitempty"`
 	NextCode NextCode   `json:"next_code,omitempty"`
 	NextAt   *time.Time `json:"next_at,omitempty"`
 }
 
-// NextCode is what happens to a run if a finding goes on.
+// NextCode is what happens to a run if a finding persists.
 type NextCode string
 
 // What can happen next.

@@ -31,7 +31,7 @@ func DeliveredLate(start, received time.Time) time.Duration {
 	return 0
 }
 
-// Took returns how long a run took that has ended; false if nobody knows. One that was reported only when it had ended
+// Took returns how long a run took that has ended; false if the duration is not known. One that was reported only when it had ended
 // has the same time as its start and as its end, and the clock of a host may have been set back meanwhile.
 func (r Run) Took() (time.Duration, bool) {
 	if r.StartedAt == nil || r.EndedAt == nil || !r.EndedAt.After(*r.StartedAt) {

@@ -61,7 +61,7 @@ type QueuePage struct {
 	Held   int64 `json:"held"`
 }
 
-// PriorityRequest ranks a queued run anew.
+// PriorityRequest changes the priority of a queued run.
 type PriorityRequest struct {
 	Priority Priority `json:"priority" enum:"low,normal,high"`
 }

@@ -25,7 +25,7 @@ type GoodRun struct {
 	Silence float64 `json:"silence"`
 }
 
-// GoodRunOf returns the figures of a run that succeeded; false for any other, and for one of which nobody knows how long
+// GoodRunOf returns the figures of a run that succeeded; false for any other, and for one of which it is not known how long
 // it took.
 func GoodRunOf(r job.Run) (GoodRun, bool) {
 	took, known := r.Took()

@@ -1,4 +1,4 @@
-// Package calendar joins what became of the times at which a job was due, and what is due, into days of a zone.
+// Package calendar groups the past and future due times of a job, with their results, by the days of a zone.
 package calendar
 
 import (

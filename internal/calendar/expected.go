@@ -73,7 +73,7 @@ func (e Expectation) ofInterval(from, to, now time.Time) (all []api.CalendarTime
 	return all
 }
 
-// one returns what became of a due time of a crontab expression.
+// one returns the result of a due time of a crontab expression.
 func (e Expectation) one(rule due.Rule, at, now time.Time) api.CalendarTime {
 	t := expected(at, "ran", "")
 	late, found := e.start(&t, rule)

@@ -71,7 +71,7 @@ type Retries struct {
 	Memory  Factor       `json:"memory,omitzero"`
 }
 
-// Schedule is when Stint starts the job by itself: at the times of a crontab expression, or each Every.
+// Schedule says when Stint starts the job: at the times of a crontab expression, or each Every.
 type Schedule struct {
 	Cron  string   `json:"cron,omitempty"`
 	Every Duration `json:"every,omitzero"`

@@ -9,7 +9,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Overlaps of scheduled starts: what becomes of one while other work of the job waits or goes on.
+// The values of overlap: what to do with a scheduled start while another run of the job is queued or active.
 const (
 	OverlapSkip  = "skip"  // nothing is started; the default
 	OverlapQueue = "queue" // the run waits for the end of that work
@@ -58,8 +58,8 @@ func (s Schedule) Text() string {
 	return "every " + s.Every.String() + " from " + s.Anchor.Format(time.RFC3339)
 }
 
-// Pair returns for each schedule of a new version which one of the version before it goes on: its history, and
-// whether people paused it; -1 for none. Equal ones belong together, then those of the same times, then what is left,
+// Pair returns for each schedule of a new version the index of the schedule of the version before that it continues, with its
+// history and pause; -1 for none. Equal ones belong together, then those of the same times, then what is left,
 // in order.
 func Pair(before, after []Schedule) []int {
 	pairs := make([]int, len(after))

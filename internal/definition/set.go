@@ -61,7 +61,7 @@ type Set struct {
 	At   time.Time
 }
 
-// Result is what becomes of one definition. Before is its content before.
+// Result is the result of applying one definition. Before is its previous content.
 type Result struct {
 	Job        string
 	Result     string // one of job's Apply constants

@@ -1,5 +1,5 @@
-// Package jobname names the job of a command for which nobody gave a name: stint run, stint submit
-// and the shell of cron all call it so.
+// Package jobname derives the name of a job from its command: stint run, stint submit
+// and the shell of cron use the same name.
 package jobname
 
 import (

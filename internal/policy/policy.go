@@ -127,7 +127,7 @@ type ClockSkewRule struct {
 	Over Span `json:"over_seconds"`
 }
 
-// SpoolRule is about an agent that lives and cannot deliver.
+// SpoolRule fires if an agent is alive and cannot deliver its journal.
 type SpoolRule struct {
 	On    bool  `json:"on"`
 	After Span  `json:"after_seconds"`

@@ -25,7 +25,7 @@ const (
 )
 
 // Judge returns the state of a dependency on a run in a state; "" is a run that was deleted. Lost
-// is an end: whether the run reports again, nobody knows.
+// is an end: the run may report again.
 func Judge(when string, state job.State) Dependency {
 	met := false
 	switch {

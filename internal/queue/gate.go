@@ -25,7 +25,7 @@ const (
 	Apart    Gate = "withheld"   // no worker that could take it is offered it
 )
 
-// Counts reports whether time at a closed gate counts as waiting: nobody asked for it.
+// Counts reports whether time at a closed gate counts as waiting, because no user requested the wait.
 func (g Gate) Counts() bool { return g == Full || g == NoWorker || g == NoSlot || g == Apart }
 
 // RestoredGrace is how long after the database was restored no run starts that waited in it: agents that live report

@@ -33,7 +33,7 @@ func (o *Occurrence) AfterRestore(at time.Time, why string, now time.Time) {
 	o.PassesHeld = !now.Before(at.Add(RestoredGrace))
 }
 
-// OverlapError is the error of an occurrence that is skipped because other work of the job waits or goes on.
+// OverlapError is the error of an occurrence that is skipped because another run of the job is queued or active.
 type OverlapError struct {
 	Why string
 	Run string // the first of that work

@@ -25,7 +25,7 @@ const (
 	LostClaimsLimit = 5
 )
 
-// LeaseAhead is by how much longer the row of a worker says that it lives than its lease, so that its requests need not
+// LeaseAhead is how much longer the lease in the row of a worker is than the real one, so that its requests need not
 // write the row: the server that it asks knows better. Another server finds out by as much later that a worker is gone
 // if the server that it asked is gone too.
 const LeaseAhead = 5 * time.Minute

@@ -46,7 +46,7 @@ func invalid(what, value, why string) error {
 	return &job.InvalidError{What: what, Value: value, Why: why}
 }
 
-// Check returns what is wrong with a request for a run by itself. run is the id of the run.
+// Check returns an error if a request for a run is invalid, without regard to what is stored. run is the id of the run.
 func Check(run string, r job.SubmitRequest) error {
 	for _, check := range []func() error{
 		func() error { return job.CheckRunID(run) },

@@ -34,7 +34,7 @@ type WaitingRun struct {
 	AbleUntil time.Time
 }
 
-// KnownWorker is a worker that lives or has lived.
+// KnownWorker is a worker that is alive or was.
 type KnownWorker struct {
 	Worker
 	LeaseEnd time.Time

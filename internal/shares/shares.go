@@ -31,7 +31,7 @@ type Limits struct {
 	Token   int64 // the share of each token
 	Address int64 // the share of each address, for clients without a token
 	// Silence is how long a holder may show no activity before it can lose its place to another
-	// for which there is no room; 0 for ever.
+	// for which there is no room; 0 for no limit.
 	Silence time.Duration
 }
 

@@ -2,7 +2,7 @@ package api
 
 import "time"
 
-// Calendar is what became of the times at which a job was due on some days, and what is due on them.
+// Calendar has the due times of a job on some days, past and future, with the results of the past ones.
 type Calendar struct {
 	Job  string        `json:"job"`
 	Zone string        `json:"zone"` // the IANA name of the zone whose days these are
@@ -30,7 +30,7 @@ type CalendarCount struct {
 	Count  int64          `json:"count"`
 }
 
-// CalendarResult is what became of a time: the result of an occurrence, or one of those below.
+// CalendarResult is the result of a due time: that of its occurrence, or one of those below.
 type CalendarResult string
 
 // The results of times for which there is no occurrence.

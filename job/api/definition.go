@@ -101,7 +101,7 @@ type ApplyReply struct {
 	Results []ApplyResult `json:"results"`
 }
 
-// ApplyResult is what becomes of one definition.
+// ApplyResult is the result of applying one definition.
 type ApplyResult struct {
 	Job     string   `json:"job"`
 	File    string   `json:"file,omitempty"`

@@ -39,7 +39,7 @@ type DueRequest struct {
 	Labels map[string]string `json:"labels,omitzero"`
 }
 
-// DueSuggestion is the expectation that is suggested for a job that nobody expects.
+// DueSuggestion is a suggested expectation for a job that has none and no schedule.
 type DueSuggestion struct {
 	// Suggested is nil if the starts of the job fit none, the job is expected, schedules start it, or a person wants none.
 	Suggested *SuggestedDue `json:"suggested"`

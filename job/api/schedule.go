@@ -2,7 +2,7 @@ package api
 
 import "time"
 
-// Schedule is when the server starts a job by itself.
+// Schedule says when the server starts a job.
 type Schedule struct {
 	Job    string `json:"job"`
 	Number int    `json:"number"` // within the job; it stays when the definition changes

@@ -20,7 +20,7 @@ type Summary struct {
 	Usual *job.Usual `json:"usual"`
 	// NextAt is when a schedule starts the job next; nil if none does.
 	NextAt *time.Time `json:"next_at,omitempty"`
-	// Due is when the job is expected to be started; nil if nobody expects that.
+	// Due is when a start of the job is expected; nil if the job has no expectation.
 	Due *Due `json:"due,omitempty"`
 	// Findings are those about the job: that it was missed, and schedules that do not start it.
 	Findings []JobFinding `json:"findings,omitempty"`

@@ -150,7 +150,7 @@ func (d *elsewhere) killFirst(ctx context.Context) error {
 	return w.down(jobs...)
 }
 
-// follow prints what becomes of the run until it has ended.
+// follow prints the changes of the run until it has ended.
 func (d *elsewhere) follow(ctx context.Context) (run job.Run, err error) {
 	last := ""
 	err = d.until(ctx, "the run to end", func() (bool, error) {

@@ -24,7 +24,7 @@ type Unstarted struct {
 	Run   string        // the run that was in its way; empty for none
 }
 
-// factResult is the fact with what became of the last occurrence.
+// factResult is the name of the fact with the result of the last occurrence.
 const factResult = "result"
 
 // JudgeSkipped returns the finding of a schedule after some of its times came; nil for none. found is the one before;

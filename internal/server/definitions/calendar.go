@@ -16,10 +16,10 @@ import (
 	"stint.dev/stint/job/api"
 )
 
-// CalendarStore keeps what became of the times at which jobs were due, and says what is due.
+// CalendarStore has the due times of jobs and their results.
 type CalendarStore interface {
 	ListSchedules(ctx context.Context, job, after string, limit int) ([]api.Schedule, error)
-	// CountOccurrences counts what became of the times of a job's schedules from a time to another one, and Occurrences
+	// CountOccurrences counts the results of the times of a job's schedules from a time to another one, and Occurrences
 	// lists it.
 	CountOccurrences(ctx context.Context, job string, from, to time.Time) ([]calendar.ResultCount, error)
 	Occurrences(ctx context.Context, job string, from, to time.Time, limit int) ([]api.OccurrenceRecord, error)
@@ -42,7 +42,7 @@ type calendarIn struct {
 // mostPlanned is the most times of one calendar that have not come: those of ten schedules that are due each minute.
 const mostPlanned = 10 * calendar.MostDays * 24 * 60
 
-// GetCalendar answers what became of the times at which a job was due on some days, and what is due on them.
+// GetCalendar responds with the due times of a job on some days, past and future, with the results of the past ones.
 func (s *Routes) GetCalendar(ctx context.Context, in *calendarIn) (*route.Response[api.Calendar], error) {
 	what := "read the calendar of job " + job.Quote(in.Job)
 	if err := job.CheckName(in.Job); err != nil {

@@ -46,7 +46,7 @@ type Routes struct {
 	Schema []byte
 }
 
-// caller returns the name of the sender of a request; given is for one that nobody logged in for.
+// caller returns the name of the sender of a request; given is used for requests without a login.
 func caller(ctx context.Context, given string) string {
 	if who := access.CallerOf(ctx); who.Name != "" {
 		return who.Name

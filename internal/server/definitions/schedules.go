@@ -19,7 +19,7 @@ type ScheduleStore interface {
 	ListSchedules(ctx context.Context, job, after string, limit int) ([]api.Schedule, error)
 	// ScheduledTimes returns the next n times of the schedules of a job, or of all for "".
 	ScheduledTimes(ctx context.Context, job string, n int) ([]api.ScheduledTime, error)
-	// Occurrences returns what became of the times of a job's schedules, the last first.
+	// Occurrences returns the results of the times of a job's schedules, the last first.
 	Occurrences(ctx context.Context, job string, from, to time.Time, limit int) ([]api.OccurrenceRecord, error)
 	// PauseSchedule keeps a schedule from starting its job; nil ends that.
 	PauseSchedule(ctx context.Context, job string, number int, pause *api.Pause) (api.Schedule, error)
@@ -83,7 +83,7 @@ type occurrenceList struct {
 // shownPeriod is how far back occurrences are listed unless a request says otherwise.
 const shownPeriod = 31 * 24 * time.Hour
 
-// ListOccurrences answers what became of the times of a job's schedules, the last first.
+// ListOccurrences responds with the results of the times of a job's schedules, the last first.
 func (s *Routes) ListOccurrences(ctx context.Context, in *occurrencesIn) (*route.Response[occurrenceList], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, s.ProblemOf(ctx, "list occurrences", err)

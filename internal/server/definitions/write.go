@@ -112,7 +112,7 @@ func (s *Routes) apply(ctx context.Context, in api.ApplyRequest) (api.ApplyReply
 	return s.reply(ctx, set, results, files)
 }
 
-// reply says in words what became of each definition.
+// reply describes the result of each definition in a sentence.
 func (s *Routes) reply(ctx context.Context, set definition.Set, results []definition.Result, files map[string]string) (api.ApplyReply, error) {
 	out := api.ApplyReply{DryRun: set.DryRun, Results: []api.ApplyResult{}}
 	var changed []string

@@ -95,7 +95,7 @@ func (a *asks) take() (group []*ask) {
 	return group
 }
 
-// remove removes a request that nobody has taken. It reports whether it did.
+// remove removes a request that has not been answered. It reports whether it did.
 func (a *asks) remove(one *ask) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 // have run, what is active in it may have ended, and processes may have permits that it does not have.
 
 // HoldRestored holds every run of the queue until a person releases it, and why, because the database was restored. All
-// claims end: whether their agents got a permit, nobody knows. It returns how many runs wait.
+// claims end, because their agents may have got a permit. It returns how many runs wait.
 func (s *Claims) HoldRestored(ctx context.Context, why string) (held int64, err error) {
 	err = s.Write(ctx, db.All, func(t *db.Tx) (err error) {
 		if held, err = storequeue.HoldAll(ctx, t, why); err != nil {

@@ -37,8 +37,8 @@ type Signal struct {
 	next chan struct{}
 }
 
-// Raised returns a channel that is closed when the signal is raised the next time. Take it before
-// you look for what you wait for, so that nothing is missed.
+// Raised returns a channel that is closed when the signal is raised the next time. Get it before
+// you check the condition that you wait for, so that no change is missed.
 func (s *Signal) Raised() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()

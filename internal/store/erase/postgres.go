@@ -14,14 +14,14 @@ import (
 const eraseKey = 0x5374696e7445
 
 // erasedTables are those whose rows may have something of a job. VACUUM alone would leave the bytes of deleted rows in the
-// pages that have other rows, so they are written anew.
+// pages that have other rows, so the tables are rewritten.
 var erasedTables = []string{
 	"runs", "run_labels", "run_texts", "attempts", "blocks", "events", "outbox", "waiting_agents", "permits", "ended_claims", "claims",
 	"submissions", "queue_entries", "queue_ready", "queue_after", "queue_places", "occurrences", "wire_runs", "run_counts", "run_owners", "troubled", "jobs", "job_bands",
 	"job_policies", "job_due", "job_due_missed_times", "job_due_days", "job_pulses", "definitions", "definition_versions", "schedules",
 }
 
-// Tables returns the tables of PostgreSQL that Erase writes anew.
+// Tables returns the tables of PostgreSQL that Erase rewrites.
 func Tables() []string { return slices.Clone(erasedTables) }
 
 const (
@@ -77,7 +77,7 @@ func (e *Eraser) erasePostgres(ctx context.Context, request int64) (erased bool,
 	return true, nil
 }
 
-// rewrite writes a table anew. PostgreSQL only warns, and does nothing, if the role may not do that: then the file of the
+// rewrite rewrites a table. PostgreSQL only warns, and does nothing, if the role may not do that: then the file of the
 // table is the same as before.
 func rewrite(ctx context.Context, conn *sql.Conn, statement, table string) error {
 	var before, after int64

@@ -21,7 +21,7 @@ const (
 	checkpointPause = time.Second
 )
 
-// eraseSQLite erases from an SQLite database. VACUUM would write all of it anew, and let nobody else write meanwhile; this
+// eraseSQLite erases from an SQLite database. VACUUM would rewrite all of it and block other writers meanwhile; this
 // cleans each page where it is, a few in each transaction, and writes those only that have something to erase.
 func (e *Eraser) eraseSQLite(ctx context.Context) error {
 	if err := e.mergeTexts(ctx); err != nil {
@@ -81,7 +81,7 @@ func (e *Eraser) truncateLog(ctx context.Context) (err error) {
 	}
 }
 
-// checkpoint tries to truncate the write-ahead log, for a short time, because nobody can write meanwhile.
+// checkpoint tries to truncate the write-ahead log, for a short time, because it blocks writers.
 func (e *Eraser) checkpoint(ctx context.Context) (done bool, err error) {
 	conn, err := e.Writer.Conn(ctx)
 	if err != nil {

@@ -161,7 +161,7 @@ func (s *Maintenance) eraseSegments(ctx context.Context, ids []string) error {
 }
 
 const (
-	// eraseInterval is the interval between two looks for bytes to erase.
+	// eraseInterval is the interval between two searches for bytes to erase.
 	eraseInterval = 10 * time.Second
 	// erasePause is the pause after they were erased, because that may cost as much as all other work of a database: runs
 	// that are deleted meanwhile are erased together, within the 10 minutes that are promised.

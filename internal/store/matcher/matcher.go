@@ -1,4 +1,4 @@
-// Package matcher looks at the queue again and again: it makes runs ready that wait for nothing any
+// Package matcher checks the queue periodically: it makes runs ready that wait for nothing any
 // more, and ends those that cannot start.
 package matcher
 

@@ -46,7 +46,7 @@ func (c *checker) cutOff(ctx context.Context, key tables.AttemptKey, row *tables
 	})
 }
 
-// rebuild reports that the tables of an attempt differ from its journal. A repair writes them anew.
+// rebuild reports that the tables of an attempt differ from its journal. A repair rewrites them.
 func (c *checker) rebuild(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, r *replay, what string) error {
 	f := Finding{Run: key.Run, Attempt: key.Attempt, What: what}
 	if c.repair {

@@ -12,7 +12,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Apply stores the schedules of a definition, in the transaction that stores the definition. One that goes on keeps
+// Apply stores the schedules of a definition, in the transaction that stores the definition. One that exists already keeps
 // its history, and whether it is paused; if its times changed, the next one is computed from now on.
 func Apply(ctx context.Context, t *db.Tx, d definition.Definition) error {
 	before, err := lockAll(ctx, t, d.Job)
@@ -106,7 +106,7 @@ func insert(ctx context.Context, t *db.Tx, s Schedule) error {
 	return nil
 }
 
-// change stores a schedule that goes on. What was due by its old times until now becomes occurrences.
+// change stores a changed schedule. Its old times that were due until now become occurrences.
 func change(ctx context.Context, t *db.Tx, before, s Schedule) error {
 	n, err := nextAfter(s, t.Now())
 	if err != nil || n.doc == before.doc && s.Position == before.Position {

@@ -15,7 +15,7 @@ import (
 	"stint.dev/stint/job/api"
 )
 
-// CountOccurrences counts what became of the times of a job's schedules from a time to another one.
+// CountOccurrences counts the results of the times of a job's schedules from a time to another one.
 func (s *Schedules) CountOccurrences(ctx context.Context, name string, from, to time.Time) ([]calendar.ResultCount, error) {
 	rows, err := s.Reader.QueryContext(ctx, countOccurrences, name, db.Micros(from), db.Micros(to), calendar.CountSpan.Microseconds())
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// interval is the pause between two looks for schedules that are due.
+	// interval is the pause between two searches for due schedules.
 	interval       = time.Second
 	expireInterval = time.Hour
 )
@@ -64,7 +64,7 @@ func clockError(moved time.Duration) error {
 // setByClockAhead selects schedules whose next time was computed when the clock showed a time that has not come.
 var setByClockAhead = `SELECT ` + columns + ` WHERE s.set_at > $3` + notPaused + ` ORDER BY s.set_at LIMIT $2`
 
-// followClock computes the next time of schedules anew that was computed by a clock that was ahead and was set back
+// followClock recomputes the next times of schedules that were computed by a clock that was ahead and was set back
 // since. Occurrences without a run of times that have not come are deleted; a time with a run is not started again.
 func (s *Schedules) followClock(ctx context.Context) error {
 	for {
@@ -81,7 +81,7 @@ func (s *Schedules) followClock(ctx context.Context) error {
 	}
 }
 
-// setAllBack computes the next times of schedules anew, in one transaction.
+// setAllBack recomputes the next times of schedules, in one transaction.
 func (s *Schedules) setAllBack(ctx context.Context, found []Schedule, now time.Time) error {
 	err := s.Write(ctx, db.None, func(t *db.Tx) error {
 		for _, one := range found {

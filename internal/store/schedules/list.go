@@ -95,7 +95,7 @@ func first(all []api.ScheduledTime, n int) []api.ScheduledTime {
 	return all[:min(len(all), n)]
 }
 
-// Occurrences returns what became of the times of a job's schedules from a time to another one, the last first, at most
+// Occurrences returns the results of the times of a job's schedules from a time to another one, the last first, at most
 // limit. The job may have no definition any more.
 func (s *Schedules) Occurrences(ctx context.Context, name string, from, to time.Time, limit int) ([]api.OccurrenceRecord, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT o.number, o.at, o.last, o.count, o.result, o.why, COALESCE(o.run_id, ''), COALESCE(r.number, 0), COALESCE(r.state, '')

@@ -1,4 +1,4 @@
-// Package schedules keeps when Stint starts jobs by itself, and what became of each time.
+// Package schedules stores the schedules of jobs, starts the runs that are due, and stores the result of each time.
 package schedules
 
 import (

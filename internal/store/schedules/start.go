@@ -191,7 +191,7 @@ func (s *starting) submit(ctx context.Context, all []rules.Occurrence, of func(i
 	return nil
 }
 
-// refusal returns what becomes of an occurrence of which no run can be made; "" for another error.
+// refusal returns the result of an occurrence whose run was refused with err; "" for other errors.
 func refusal(err error) (schedule.Result, string) {
 	var overlap *rules.OverlapError
 	var values *definition.ValuesError

@@ -46,7 +46,7 @@ func (s *Schedules) TickSchedules(ctx context.Context, changed func(job.Run)) er
 // mostFailed is how many schedules may fail before a round ends, if none did not: then the database is the cause.
 const mostFailed = 3 * batch
 
-// round is one look for schedules that are due.
+// round is one search for due schedules.
 type round struct {
 	*Schedules
 	now     time.Time
@@ -150,7 +150,7 @@ func (r *round) judge(ctx context.Context, found []Schedule) (plan []dueSchedule
 	return plan, nil
 }
 
-// store stores what becomes of schedules, in one transaction.
+// store stores the results of due schedules, in one transaction.
 func (s *Schedules) store(ctx context.Context, plan []dueSchedule, changed func(job.Run)) error {
 	// In one order, so that servers do not wait for each other in a circle.
 	slices.SortFunc(plan, func(a, b dueSchedule) int { return cmp.Or(cmp.Compare(a.Job, b.Job), cmp.Compare(a.Number, b.Number)) })

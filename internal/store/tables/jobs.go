@@ -23,7 +23,7 @@ func LockJob(ctx context.Context, t *db.Tx, name string) error {
 	return nil
 }
 
-// ActiveRun is a run that waits or goes on.
+// ActiveRun is a run that is queued or active.
 type ActiveRun struct {
 	ID, Job, State string
 	Number         int64
