@@ -98,7 +98,8 @@ func (r renewing) RoundTrip(req *http.Request) (*http.Response, error) {
 	if fresh == "" {
 		return resp, nil
 	}
-	again := req.Clone(req.Context())
+	again := req.WithContext(req.Context()) // Clone would link much more into the agent
+	again.Header = req.Header.Clone()
 	if req.GetBody != nil {
 		if again.Body, err = req.GetBody(); err != nil {
 			return resp, nil //nolint:nilerr // the reply is still that to the request
