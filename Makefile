@@ -43,7 +43,7 @@ programs:
 # requests, which is 120 KB more: HTTP, JSON, templates of help, the install cache.
 AGENT_FLAGS := -tags nethttpomithttp2 $(foreach p,crypto/... github.com/spf13/... github.com/netresearch/... stint.dev/stint/internal/cli/... \
 	stint.dev/stint/internal/definition stint.dev/stint/internal/policy stint.dev/stint/internal/yaml stint.dev/stint/client/... \
-	stint.dev/stint/internal/agent/cache/... net/... mime/... math/big text/template/... encoding/json encoding/asn1,-gcflags=$(p)=-l)
+	stint.dev/stint/internal/agent/cache/... net/... mime/... math/big text/template/... encoding/json encoding/asn1 reflect,-gcflags=$(p)=-l)
 
 # Up to date unless a source of the page is newer than the built page.
 UI_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/e2e/*' 2>/dev/null)

@@ -63,7 +63,7 @@ func (h *Host) build() error {
 		"-tags", "nethttpomithttp2", "-gcflags=crypto/...=-l", "-gcflags=github.com/spf13/...=-l", "-gcflags=github.com/netresearch/...=-l",
 		"-gcflags=stint.dev/stint/internal/cli/...=-l", "-gcflags=stint.dev/stint/internal/definition=-l", "-gcflags=stint.dev/stint/internal/policy=-l",
 		"-gcflags=stint.dev/stint/internal/yaml=-l", "-gcflags=stint.dev/stint/client/...=-l", "-gcflags=stint.dev/stint/internal/agent/cache/...=-l",
-		"-gcflags=net/...=-l", "-gcflags=mime/...=-l", "-gcflags=math/big=-l", "-gcflags=text/template/...=-l", "-gcflags=encoding/json=-l", "-gcflags=encoding/asn1=-l",
+		"-gcflags=net/...=-l", "-gcflags=mime/...=-l", "-gcflags=math/big=-l", "-gcflags=text/template/...=-l", "-gcflags=encoding/json=-l", "-gcflags=encoding/asn1=-l", "-gcflags=reflect=-l",
 	} // AGENT_FLAGS of the Makefile
 	for name, flags := range map[string][]string{"cmd/stint": nil, "cmd/stint-agent": agent, "internal/bench/wrapper": nil, "internal/bench/noop": nil, "internal/bench/loop": nil} {
 		args := append([]string{"build", "-trimpath", "-ldflags", "-s -w"}, flags...)
