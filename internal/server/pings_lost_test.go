@@ -24,6 +24,7 @@ import (
 type pinged struct {
 	*live
 	path string // of its pings
+	stop func() // ends server and monitor
 }
 
 // inVirtualTime runs a test on each database with a job whose grace is three minutes.
@@ -38,33 +39,42 @@ func inVirtualTime(t *testing.T, test func(p *pinged)) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				log := slog.New(slog.NewTextHandler(io.Discard, nil))
-				l := &live{t: t, store: st}
-				l.srv, err = server.New(server.Config{Store: st, Log: log, RequireToken: true})
-				if err != nil {
-					t.Fatal(err)
-				}
-				ctx, stop := context.WithCancel(t.Context())
-				var loops sync.WaitGroup
-				loops.Go(func() { l.srv.Run(ctx) })
-				loops.Go(func() {
-					health.New(health.Config{Store: st, Log: log, Arrived: l.srv.Arrived, Stored: l.srv.Stored}).Run(ctx)
-				})
+				p := &pinged{live: &live{t: t, store: st}}
+				p.serve()
 				defer func() {
-					stop()
-					loops.Wait()
+					p.stop()
 					if err := st.Close(); err != nil {
 						t.Error(err)
 					}
 				}()
-				due := l.from("192.0.2.1:1", "PUT", "/api/v1/jobs/backup/due", `{"every_seconds":86400,"grace_seconds":180}`,
-					"Authorization", "Bearer "+l.mint(access.Admin, time.Time{}, time.Now()), "Content-Type", "application/json")
+				due := p.from("192.0.2.1:1", "PUT", "/api/v1/jobs/backup/due", `{"every_seconds":86400,"grace_seconds":180}`,
+					"Authorization", "Bearer "+p.mint(access.Admin, time.Time{}, time.Now()), "Content-Type", "application/json")
 				if due.Code != http.StatusOK {
 					t.Fatalf("%d: %s", due.Code, due.Body)
 				}
-				test(&pinged{l, "/ping/" + l.mint(access.Ping, time.Time{}, time.Now()) + "/backup"})
+				p.path = "/ping/" + p.mint(access.Ping, time.Time{}, time.Now()) + "/backup"
+				test(p)
 			})
 		})
+	}
+}
+
+// serve starts server and monitor.
+func (p *pinged) serve() {
+	p.t.Helper()
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	var err error
+	if p.srv, err = server.New(server.Config{Store: p.store, Log: log, RequireToken: true}); err != nil {
+		p.t.Fatal(err)
+	}
+	monitor := health.New(health.Config{Store: p.store, Log: log, Arrived: p.srv.Arrived, Stored: p.srv.Stored})
+	ctx, stop := context.WithCancel(p.t.Context())
+	var loops sync.WaitGroup
+	loops.Go(func() { p.srv.Run(ctx) })
+	loops.Go(func() { monitor.Run(ctx) })
+	p.stop = func() {
+		stop()
+		loops.Wait()
 	}
 }
 
@@ -132,6 +142,26 @@ func TestPingedRunsAreWatchedOneByOne(t *testing.T) {
 		}
 		if run := p.after(3*time.Minute, b); run.State != job.Lost {
 			p.t.Fatalf("after twice the grace of the second: %s", run.State)
+		}
+	})
+}
+
+// Nothing is expected of a pinged run between its start and its end, so an outage of the server is no silence of it; it is lost when
+// the server has been back for the grace.
+func TestPingedRunsAfterAnOutage(t *testing.T) {
+	const only = "4f1f7e4e-6f8e-4bd5-9b35-9ba0e1f0a003"
+	inVirtualTime(t, func(p *pinged) {
+		p.ping("/start?rid=" + only)
+		p.after(time.Minute, only)
+		p.stop()
+		<-time.After(9 * time.Minute)
+		p.serve()
+		run := p.after(2*time.Minute+30*time.Second, only)
+		if run.State != job.Running || len(run.Findings) != 1 || run.Findings[0].Rule != policy.Overdue || run.Health != job.Critical {
+			p.t.Fatalf("before the server has been back for the grace: %s %+v", run.State, run.Findings)
+		}
+		if run := p.after(time.Minute, only); run.State != job.Lost || !strings.Contains(run.Outcome.Message, "could not accept pings all the time") {
+			p.t.Fatalf("when it has been back for longer: %s %+v", run.State, run.Outcome)
 		}
 	})
 }

@@ -140,16 +140,24 @@ func (c Circumstances) confirm(l lease.Lease) (d time.Duration, why string) {
 func isSuspended(l lease.Lease) bool { return l.Beat != nil && l.Beat.Suspended }
 
 // IsSilent reports whether a run is silent: its connection has closed, or neither a heartbeat nor a part
-// of its journal has arrived for longer than QuietAfter, while the server accepted them.
+// of its journal has arrived for longer than QuietAfter, while the server accepted them. Of a run that is
+// reported by pings nothing is expected before its end.
 func IsSilent(l lease.Lease, now time.Time, c Circumstances) bool {
+	if l.Evidence.Limits.Pinged {
+		return false
+	}
 	if isSuspended(l) {
 		return c.isGone(l)
 	}
 	return c.IsDisconnected(l) || now.Sub(Later(c.LastSign(l), c.Since)) > QuietAfter(l.EveryPeriod)
 }
 
-// TrustAfterOutage returns how long a run is trusted from the end of an outage on.
+// TrustAfterOutage returns how long a run is trusted from the end of an outage on: of a run that is reported by
+// pings the grace of its job, as long as its start is trusted after it is overdue.
 func TrustAfterOutage(l lease.Lease) time.Duration {
+	if l.Evidence.Limits.Pinged {
+		return max(GraceAfter, l.Evidence.Limits.Expect)
+	}
 	return max(GraceAfter, 2*periodOr(l.EveryPeriod))
 }
 

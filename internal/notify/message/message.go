@@ -345,22 +345,33 @@ func (i Item) write(b *strings.Builder, clean func(string, int) string, alone bo
 		return
 	}
 	if alone {
-		facts := []string{"host " + clean(i.Run.Host, 100)}
-		if i.isOfJob() {
-			facts[0] = "last run: " + facts[0]
-		}
-		if i.Run.DurationSeconds >= 1 {
-			facts = append(facts, "ran "+job.DurationText(time.Duration(i.Run.DurationSeconds*float64(time.Second))))
-		}
-		if i.Run.Attempt > 1 {
-			facts = append(facts, fmt.Sprintf("attempt %d", i.Run.Attempt))
-		}
-		b.WriteString(strings.Join(facts, ", ") + "\n")
+		i.writeFacts(b, clean)
 		i.writeLines(b, clean)
 	}
 	if i.Run.URL != "" {
 		b.WriteString(i.Run.URL + "\n")
 	}
+}
+
+// writeFacts writes where the run was and how long it took, as far as that is known: a run in the queue has no host.
+func (i Item) writeFacts(b *strings.Builder, clean func(string, int) string) {
+	var facts []string
+	if i.Run.Host != "" {
+		facts = append(facts, "host "+clean(i.Run.Host, 100))
+	}
+	if i.Run.DurationSeconds >= 1 {
+		facts = append(facts, "ran "+job.DurationText(time.Duration(i.Run.DurationSeconds*float64(time.Second))))
+	}
+	if i.Run.Attempt > 1 {
+		facts = append(facts, fmt.Sprintf("attempt %d", i.Run.Attempt))
+	}
+	if len(facts) == 0 {
+		return
+	}
+	if i.isOfJob() {
+		facts[0] = "last run: " + facts[0]
+	}
+	b.WriteString(strings.Join(facts, ", ") + "\n")
 }
 
 func (i Item) writeLines(b *strings.Builder, clean func(string, int) string) {

@@ -115,3 +115,13 @@ func TestFactsOfTheLastRun(t *testing.T) {
 		t.Error("text:", diff)
 	}
 }
+
+// A message about a run in the queue has no line for the host, which it has not had yet.
+func TestFactsOfAQueuedRun(t *testing.T) {
+	run := &job.Run{ID: "0199", Job: "report", Number: 7, Attempt: 0, State: job.Queued}
+	a := api.Action{ID: 5, Cause: 4, Run: "0199", What: "waiting", Severity: job.Warning, Message: "No worker is connected.", CreatedAt: at("11:00")}
+	m := New("team", 5, []Item{ItemOf(a, run, "https://stint.example.org/")}, false, at("11:00"))
+	if diff := cmp.Diff("No worker is connected.\nhttps://stint.example.org/runs/0199", m.Text(Plain)); diff != "" {
+		t.Error("text:", diff)
+	}
+}

@@ -33,6 +33,8 @@ type DB struct {
 	jobLocks     jobLocks
 	// others has an element for each transaction under way but those of WriteFirst; nil for SQLite.
 	others chan struct{}
+	// first counts the transactions of WriteFirst that wait or are under way.
+	first atomic.Int32
 	// Trips counts how often transactions that write have waited for the reply to a statement; statements that
 	// PostgreSQL gets together have one.
 	Trips atomic.Int64
@@ -84,6 +86,8 @@ func (s *DB) Write(ctx context.Context, touch Touch, fn func(*Tx) error) error {
 // WriteFirst is Write for what agents wait for: however many other transactions wait for each other, they leave it a
 // connection to PostgreSQL. At most two of it may run at once.
 func (s *DB) WriteFirst(ctx context.Context, touch Touch, fn func(*Tx) error) error {
+	s.first.Add(1)
+	defer s.first.Add(-1)
 	return s.write(ctx, touch, s.transact, fn)
 }
 

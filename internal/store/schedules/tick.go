@@ -75,8 +75,12 @@ func (r *round) all(ctx context.Context) error {
 		for len(found) > 0 {
 			var plan []dueSchedule
 			plan, found = r.judge(ctx, found)
+			began := r.Now()
 			if err := r.start(ctx, plan); err != nil {
 				return err
+			}
+			if err := r.Yield(ctx, began); err != nil {
+				return errors.Join(err, r.conclude(ctx))
 			}
 		}
 	}
