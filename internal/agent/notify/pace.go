@@ -12,13 +12,13 @@ type pace struct {
 	reported bool      // there was one
 	at       time.Time // when
 	pending  string
-	waits    bool // pending is to be reported
+	waits    bool // pending must be reported
 }
 
-// offer takes a status, and returns whether it is to be reported now.
+// offer accepts a status, and returns whether to report it now.
 func (p *pace) offer(now time.Time, text string) bool {
 	if p.reported && text == p.last {
-		p.waits = false // back to what is known
+		p.waits = false // it is the reported one again
 		return false
 	}
 	if p.reported && now.Sub(p.at) < StatusInterval {
@@ -33,7 +33,7 @@ func (p *pace) set(now time.Time, text string) {
 	p.last, p.reported, p.at, p.waits = text, true, now, false
 }
 
-// due returns when a status that was held back is to be reported; zero when none is.
+// due returns when to report the status that was held back; zero if there is none.
 func (p *pace) due() time.Time {
 	if !p.waits {
 		return time.Time{}

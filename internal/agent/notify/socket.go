@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxDrained bounds what is still read when the attempt ends.
+// maxDrained limits the messages that are still read when the attempt ends.
 const maxDrained = 4096
 
 // Handler is what the owner of a Socket does with messages. It is called from one goroutine,
@@ -80,7 +80,7 @@ func listen(conn *net.UnixConn, remove func(), handler Handler) (*Socket, error)
 // Address returns the value of NOTIFY_SOCKET.
 func (s *Socket) Address() string { return s.conn.LocalAddr().String() }
 
-// Close takes what was sent before, and closes the socket.
+// Close handles the messages that were sent before, and closes the socket.
 func (s *Socket) Close() {
 	if s == nil {
 		return
@@ -131,14 +131,14 @@ func (s *Socket) pauseReading() {
 	}
 }
 
-// reportLate reports a status that was held back.
+// reportLate reports the status that was held back, if it is due or ending is set.
 func (s *Socket) reportLate(ending bool) {
 	if text, ok := s.pace.take(time.Now(), ending); ok {
 		s.handler.Status(text)
 	}
 }
 
-// drain takes what waits in the socket, without waiting for more.
+// drain handles the messages in the socket, without waiting for more.
 func (s *Socket) drain(in *inbox) {
 	raw, err := s.conn.SyscallConn()
 	if err != nil {
@@ -158,7 +158,7 @@ func (s *Socket) drain(in *inbox) {
 	})
 }
 
-// inbox is memory for one datagram and what comes along with it.
+// inbox is the buffers for one datagram and its control messages.
 type inbox struct{ data, oob []byte }
 
 // maxFDs is how many descriptors the kernel lets one message carry.
@@ -168,8 +168,8 @@ func newInbox() *inbox {
 	return &inbox{data: make([]byte, maxDatagram), oob: make([]byte, unix.CmsgSpace(4*maxFDs)+64)}
 }
 
-// take acts on one datagram. Descriptors that came with it are closed when everything it
-// says was done: a sender waits for that (sd_notify_barrier).
+// take handles one datagram. The descriptors in it are closed when all of it was handled: a sender may wait for that
+// (sd_notify_barrier).
 func (s *Socket) take(in *inbox, n, oobn, flags int) {
 	sender, fds := parseControl(in.oob[:oobn])
 	defer func() {

@@ -86,7 +86,7 @@ func Start(c Config) (p *Progress, env []string) {
 	return p, env
 }
 
-// raw hands a message on to the manager of the agent.
+// raw forwards a message to the manager of the agent.
 func (p *Progress) raw(datagram []byte) {
 	if p.forward == nil {
 		return
@@ -98,8 +98,8 @@ func (p *Progress) raw(datagram []byte) {
 	}
 }
 
-// withNotify puts the socket into an environment, in the place of the one of the agent's own
-// manager. The watchdog's time is the shorter one of ours and theirs.
+// withNotify sets the socket in an environment, in place of that of the agent's manager. The watchdog's time is the shorter one
+// of limit and that of the manager.
 func withNotify(env []string, address string, limit time.Duration) []string {
 	if theirs, err := strconv.ParseInt(environment.Value(env, "WATCHDOG_USEC"), 10, 64); err == nil && theirs > 0 && theirs < int64(1<<62)/1000 {
 		if t := time.Duration(theirs) * time.Microsecond; limit <= 0 || t < limit {

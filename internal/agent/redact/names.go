@@ -17,12 +17,12 @@ var endings = []string{
 // wholes are words that look secret only when they stand alone: not in COMPASS.
 var wholes = []string{"PASS", "PWD"}
 
-// keys are the words before KEY that make it one that opens something.
+// keys are the words before KEY that make it look secret: API_KEY does, PRIMARY_KEY does not.
 var keys = []string{
 	"ACCESS", "ACCOUNT", "API", "AUTH", "DEPLOY", "ENCRYPTION", "MASTER", "PRIVATE", "SECRET", "SIGNING", "SSH",
 }
 
-// harmlessFirst and harmlessLast are words with which the value is about a secret and not one.
+// harmlessFirst and harmlessLast are words of names whose values describe a secret and are not one.
 var (
 	harmlessFirst = []string{"MAX", "MIN", "NUM", "COUNT", "DISABLE", "ENABLE", "USE"}
 	harmlessLast  = []string{

@@ -17,8 +17,8 @@ import (
 // Mark replaces a secret, however long that was: its length is a hint, too.
 const Mark = "[masked]"
 
-// MinLength is the length in bytes from which a value is masked. Masking shorter ones would
-// tear holes into text that has nothing to do with them, and give them away by the holes.
+// MinLength is the minimum length in bytes of a value that is masked. Masking shorter ones would remove unrelated text, and
+// disclose them by what is missing.
 const MinLength = 6
 
 // Set is a set of values to be masked. It does not change and is safe for concurrent use.
@@ -68,7 +68,7 @@ type pattern struct {
 }
 
 // NewSet makes a set of values. Empty ones are left out; with none left it returns nil.
-// It takes values of any length: MinLength is for those who choose them.
+// It accepts values of any length: the caller applies MinLength.
 func NewSet(values []string) *Set {
 	values = slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
 	if len(values) == 0 {
@@ -113,7 +113,7 @@ func (s *Set) String(text string) string {
 	return string(stream.Flush(stream.Mask(nil, []byte(text))))
 }
 
-// Strings are whole texts, masked one by one; list itself stays as it is.
+// Strings returns a copy of list in which each text is masked.
 func (s *Set) Strings(list []string) []string {
 	if s == nil || list == nil {
 		return list

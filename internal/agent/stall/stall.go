@@ -1,18 +1,14 @@
-// Package stall judges whether a job makes progress: a pure function of what was seen, and
-// when.
+// Package stall judges whether a job makes progress, as a pure function of observations and their times.
 package stall
 
 import "time"
 
-// What counts as none: a process that only waits still wakes now and then, for timers of
-// its runtime.
+// What is too little to be progress: a process that only waits still wakes now and then, for the timers of its runtime.
 const (
 	// quietCores is the share of one core, over the time since the last progress, that is
-	// noise. A job that hardly gets the processor adds up its little, and is not called
-	// stalled for the others' load.
+	// noise. It is measured over all that time, so that a job that gets little CPU on a busy host is not called stalled.
 	quietCores = 0.01
-	// quietCPU is noise however short that time was: CPU time may be counted in ticks of
-	// 10 ms, and one tick proves little.
+	// quietCPU is noise however short that time was, because CPU time may be counted in ticks of 10 ms.
 	quietCPU = 15 * time.Millisecond
 	// quietMoved is how many bytes read and written through any descriptor are noise.
 	quietMoved = 64 << 10
@@ -25,7 +21,7 @@ const (
 	maxInterval = 10 * time.Second
 )
 
-// WatchdogStopped is the reason of a job that sent WATCHDOG=1 and then no more.
+// WatchdogStopped is the reason for stopping a job that sent WATCHDOG=1 and did not send it again in time.
 const WatchdogStopped = "it stopped sending WATCHDOG=1"
 
 // Observation is what one check finds. All counters only grow.
@@ -33,7 +29,7 @@ type Observation struct {
 	Output    int64 // differs from the last check's when something was printed
 	Statuses  int64 // that the job has reported
 	Watchdogs int64 // WATCHDOG=1 messages
-	// Extended is until when the job asked not to be judged.
+	// Extended is the time until which the job asked not to be stopped.
 	Extended time.Time
 
 	// Work of the whole tree. Unknown is true where it cannot be measured: it then counts as
@@ -54,7 +50,7 @@ type Watch struct {
 	lastWatchdog time.Time // the last WATCHDOG=1; zero when this step sent none
 }
 
-// New begins to watch at a time. Nothing that was before counts.
+// New begins to watch at a time; progress before it does not count.
 func New(limit time.Duration, now time.Time, seen Observation) *Watch {
 	return &Watch{limit: limit, at: now, last: seen, alive: now, cpu: seen.CPUSeconds}
 }
@@ -66,8 +62,8 @@ type Verdict struct {
 	Next    time.Duration // until the next check, when not stalled
 }
 
-// Check judges what is seen now. One that comes late, because the agent or the whole host was
-// suspended, moves what is known by that time: it proves nothing.
+// Check judges an observation. If it is late, because the agent or the whole host was suspended, the limits are extended by the
+// delay.
 func (w *Watch) Check(now time.Time, seen Observation) Verdict {
 	if late := now.Sub(w.at) - 2*w.interval(); late > 0 {
 		w.alive = w.alive.Add(late)

@@ -2,9 +2,8 @@ package stall
 
 import "stint.dev/stint/internal/agent/process/member"
 
-// TransferCounter adds up what the processes of an attempt read and write, as far as the system
-// lets us see it. Only growth of a process that the check before has seen counts: a script that
-// polls starts a new process each time, and that one reads its libraries.
+// TransferCounter adds up the bytes that the processes of an attempt read and write. It counts only processes that the check
+// before has found: a script that polls starts a new process each time, which reads its libraries.
 type TransferCounter struct {
 	known map[key]int64
 	total int64
@@ -15,10 +14,10 @@ type key struct {
 	started uint64
 }
 
-// maxProcesses bounds one check.
+// maxProcesses limits the processes that one check reads.
 const maxProcesses = 1024
 
-// Add reads what the living processes have moved, and returns the total so far.
+// Add reads the counters of the running processes, and returns the total bytes so far.
 func (m *TransferCounter) Add(members []member.Member) int64 {
 	now := make(map[key]int64, min(len(members), maxProcesses))
 	for _, p := range members[:min(len(members), maxProcesses)] {
