@@ -150,6 +150,7 @@ func TestFleet(t *testing.T) {
 	c := newClock()
 	l := start(t, server.Config{Now: c.now})
 	type fleet struct {
+		At     time.Time
 		Agents int
 		Hosts  []struct {
 			Host            string
@@ -183,11 +184,16 @@ func TestFleet(t *testing.T) {
 		l.do("POST", "/api/v1/runs/"+s.id+"/attempts/1/heartbeat", body).ok(t, nil)
 	}
 	beat(1, 20)
-	if f := getFleet(); f.Agents != 0 {
+	before := c.now()
+	c.add(4 * time.Second)
+	if f := getFleet(); f.Agents != 0 || !f.At.Equal(before) {
 		t.Errorf("an answer is good for a while, but this is another: %+v", f)
 	}
-	c.add(10 * time.Second)
+	c.add(6 * time.Second)
 	f := getFleet()
+	if !f.At.Equal(c.now()) {
+		t.Errorf("read at %s, and it is %s", f.At, c.now())
+	}
 	if f.Agents != 1 || len(f.Hosts) != 1 || f.Hosts[0].Host != "h" || f.Hosts[0].CPUCores != 2 || f.Hosts[0].MemoryBytes != 100 ||
 		f.Hosts[0].UnsentBytes != 7 || f.Hosts[0].LastHeartbeatAt == nil || f.LagSeconds <= 0 {
 		t.Errorf("fleet %+v", f)

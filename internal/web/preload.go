@@ -15,6 +15,7 @@ var sources = map[string]string{
 	"job":      "src/pages/Job.svelte",
 	"queue":    "src/pages/Queue.svelte",
 	"workers":  "src/pages/Workers.svelte",
+	"worker":   "src/pages/Worker.svelte",
 	"compare":  "src/pages/Compare.svelte",
 	"settings": "src/pages/Settings.svelte",
 }
@@ -29,6 +30,8 @@ func kindOf(urlPath string) string {
 		return "run"
 	case strings.HasPrefix(clean, "/jobs/"):
 		return "job"
+	case strings.HasPrefix(clean, "/workers/"):
+		return "worker"
 	}
 	return ""
 }

@@ -104,7 +104,7 @@ func isPage(clean string) bool {
 	case "/", "/runs", "/jobs", "/queue", "/workers", "/compare", "/settings":
 		return true
 	}
-	for _, under := range []string{"/runs/", "/jobs/"} {
+	for _, under := range []string{"/runs/", "/jobs/", "/workers/"} {
 		if rest, found := strings.CutPrefix(clean, under); found {
 			return !strings.Contains(rest, "/")
 		}

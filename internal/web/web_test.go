@@ -57,6 +57,8 @@ func TestSiteRoutes(t *testing.T) {
 		{"/settings", "", 200, `<base href="./"`, "", "no-cache"},
 		{"/queue", "", 200, `<base href="./"`, "", "no-cache"},
 		{"/workers", "", 200, `<base href="./"`, "", "no-cache"},
+		{"/workers/w%201", "", 200, `<base href="../"`, "", "no-cache"},
+		{"/workers/w1/x", "", 404, "no page or file", "", ""},
 		{"/queue/x", "", 404, "no page or file", "", ""},
 		{"/settings/tokens", "", 404, "no page or file", "", ""},
 		{"/runs/", "", 200, `<base href="../"`, "", "no-cache"},

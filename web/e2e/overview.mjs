@@ -199,4 +199,24 @@ export const overview = {
     await seen(rows(page).filter({ hasText: 'later' }))
     await other.stop()
   },
+
+  async 'the last heartbeat of a host is as old as it was when the figures were read'(page, world) {
+    const job = await world.begin('beats', 'sleep 600')
+    const at = new Date(Date.now() - 40_000) // figures that are loaded again when a run changes, or after half a minute
+    await page.route((url) => url.pathname.endsWith('/api/v1/overview'), async (route) => {
+      const response = await route.fetch()
+      const answer = await response.json()
+      const host = { host: 'box', agents: 1, cpu_cores: 1, memory_bytes: 1 << 20, unsent_bytes: 0, last_heartbeat_at: new Date(at - 3000).toISOString() }
+      await route.fulfill({ response, json: { ...answer, fleet: { ...answer.fleet, at: at.toISOString(), agents: 1, hosts: [host], hosts_total: 1 } } })
+    })
+    await page.goto('')
+    const fleet = page.getByRole('region', { name: 'Fleet' })
+    await seen(fleet.getByText('heartbeat 3 s ago'))
+    await seen(fleet.getByText(/^1 agent, as of \d\d:\d\d:\d\d$/))
+    await page.setViewportSize({ width: 375, height: 700 })
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'the page scrolls sideways')
+    assert.deepEqual(await faults(page), [])
+    job.child.kill('SIGTERM')
+    await job.ended
+  },
 }

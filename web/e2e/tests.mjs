@@ -230,9 +230,9 @@ export const tests = {
   },
 
   async 'every page is accessible in both themes and fits a phone'(_page, world) {
-    const etl = await world.last('etl')
-    const other = await world.run('etl', 'echo well')
-    const rest = ['', 'runs', 'jobs', 'jobs/etl', 'jobs/etl#policy', 'jobs/etl#badge', `compare?a=${etl.id}&b=${other.id}`, 'settings']
+    const failed = await world.run('looked-at', 'echo reading; echo "no such table" >&2; exit 3')
+    const other = await world.run('looked-at', 'echo well')
+    const rest = ['', 'runs', 'jobs', 'jobs/looked-at', 'jobs/looked-at#policy', 'jobs/looked-at#badge', `compare?a=${failed.id}&b=${other.id}`, 'settings']
     for (const colorScheme of ['light', 'dark']) {
       for (const width of [375, 1280]) {
         const page = await world.open({ colorScheme, viewport: { width, height: 800 } })
@@ -243,10 +243,10 @@ export const tests = {
         }
         for (const path of rest) {
           await page.goto(path)
-          await seen(page.getByText(path === 'settings' ? /libraries in this page/ : /etl/).first())
+          await seen(page.getByText(path === 'settings' ? /libraries in this page/ : /looked-at/).first())
           await check('/' + path)
         }
-        await page.goto('runs/' + etl.id)
+        await page.goto('runs/' + failed.id)
         await seen(line(page, 1))
         for (const name of ['Log', 'Changes', 'Events', 'Details', 'Notifications']) {
           await page.getByRole('tab', { name }).click()

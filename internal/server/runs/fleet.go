@@ -18,6 +18,7 @@ const fleetInterval = 5 * time.Second
 
 type (
 	fleetAnswer struct {
+		At         time.Time   `json:"at" doc:"When the agents and hosts were read: the response may be a few seconds younger."`
 		Agents     int         `json:"agents" doc:"Active attempts."`
 		Hosts      []fleetHost `json:"hosts" nullable:"false"`
 		HostsTotal int         `json:"hosts_total" doc:"How many hosts have agents; the overview lists only those that use the most CPU."`
@@ -88,7 +89,7 @@ func (s *Runs) readFleet(ctx context.Context) (fleetAnswer, error) {
 
 // update makes a new response.
 func (f *fleet) update(now time.Time, agents []lease.LiveAgent, bytes, beats uint64) {
-	f.answer = fleetAnswer{Agents: len(agents)}
+	f.answer = fleetAnswer{At: now.UTC(), Agents: len(agents)}
 	if seconds := now.Sub(f.at).Seconds(); seconds > 0 {
 		f.answer.Ingest = fleetIngest{float64(bytes-f.bytes) / seconds, float64(beats-f.beats) / seconds}
 	}

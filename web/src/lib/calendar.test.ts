@@ -36,6 +36,7 @@ describe('calendar', () => {
   it('counts, and says first what went wrong', () => {
     const counts = countsOf([time('a', { state: 'succeeded' }), time('b', { state: 'succeeded' }), time('c', { state: 'failed' }), time('d', { result: 'missed', count: 3000 }), time('e', { result: 'planned' })])
     expect(countsText(counts)).toBe('1 failed, 3,000 missed, 2 succeeded, 1 planned')
+    expect(countsText(countsOf([time('a', { result: 'planned', paused: true }), time('b', { result: 'paused' }), time('c', { result: 'planned' })]))).toBe('2 paused, 1 planned')
     expect(mostPerDay([day('a', '', ...counts), day('b', '')])).toBe(3004)
     expect(mostPerDay([])).toBe(0)
   })

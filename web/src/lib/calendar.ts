@@ -39,10 +39,11 @@ export function byWeight(counts: CalendarCount[]): CalendarCount[] {
   return counts.toSorted((a, b) => weight(a) - weight(b) || b.count - a.count)
 }
 
-/** The counts of some times. */
+/** The counts of some times. Those to come of a paused schedule are paused. */
 export function countsOf(times: CalendarTime[]): CalendarCount[] {
   const counts = new Map<string, CalendarCount>()
-  for (const { result, state, count } of times) {
+  for (const { result: became, state, count, paused } of times) {
+    const result = paused ? 'paused' : became
     const key = result + ' ' + (state ?? '')
     const one = counts.get(key)
     if (one) one.count += count

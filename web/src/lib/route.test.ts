@@ -12,6 +12,8 @@ test.each([
   ['/jobs', '/', { page: 'jobs' }],
   ['/queue', '/', { page: 'queue' }],
   ['/workers/', '/', { page: 'workers' }],
+  ['/workers/gpu%207', '/', { page: 'worker', name: 'gpu 7' }],
+  ['/workers/a/b', '/', { page: 'missing', path: '/workers/a/b' }],
   ['/queue/a', '/', { page: 'missing', path: '/queue/a' }],
   ['/runs/a/b', '/', { page: 'missing', path: '/runs/a/b' }],
   ['/jobs/%', '/', { page: 'job', name: '%' }],
@@ -22,6 +24,7 @@ test('paths lead back to their routes', () => {
   const back = (rel: string) => parseRoute(new URL(rel, root).pathname, '/ops/')
   expect(back(path.job('a b?c'))).toEqual({ page: 'job', name: 'a b?c' })
   expect(back(path.run('train#1'))).toEqual({ page: 'run', id: 'train#1' })
+  expect(back(path.worker('w/1 %'))).toEqual({ page: 'worker', name: 'w/1 %' })
   expect(back(path.overview())).toEqual({ page: 'overview' })
   expect(path.runs({ state: 'failed' })).toBe('runs?state=failed')
   expect(path.queue({ group: 'db' })).toBe('queue?group=db')

@@ -6,6 +6,7 @@ export type Route =
   | { page: 'job'; name: string }
   | { page: 'queue' }
   | { page: 'workers' }
+  | { page: 'worker'; name: string }
   | { page: 'compare' }
   | { page: 'settings' }
   | { page: 'missing'; path: string }
@@ -17,7 +18,8 @@ export function parseRoute(pathname: string, rootPath: string): Route {
   if (more.length === 0) {
     if (first === '' && second === '') return { page: 'overview' }
     if (first === 'runs') return second ? { page: 'run', id: decode(second) } : { page: 'runs' }
-    if (second === '' && (first === 'compare' || first === 'settings' || first === 'queue' || first === 'workers')) return { page: first }
+    if (second === '' && (first === 'compare' || first === 'settings' || first === 'queue')) return { page: first }
+    if (first === 'workers') return second ? { page: 'worker', name: decode(second) } : { page: 'workers' }
     if (first === 'jobs') return second ? { page: 'job', name: decode(second) } : { page: 'jobs' }
   }
   return { page: 'missing', path: pathname }
@@ -45,6 +47,7 @@ export const path = {
   settings: () => 'settings',
   queue: (query: { [k: string]: string } = {}) => withQuery('queue', query),
   workers: () => 'workers',
+  worker: (name: string) => 'workers/' + encodeURIComponent(name),
   jobs: () => 'jobs',
   job: (name: string) => 'jobs/' + encodeURIComponent(name),
 }

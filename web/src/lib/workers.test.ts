@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { WorkerInfo } from './api/types'
-import { condition, drainText, freeText, inOrder, summary, takes } from './workers'
+import { testRun } from './testrun'
+import { condition, drainText, freeText, inOrder, startedBy, summary, takes } from './workers'
 
 const now = Date.parse('2026-03-01T12:00:00Z')
 const worker = (more: Partial<WorkerInfo> = {}): WorkerInfo => ({
@@ -34,4 +35,10 @@ test('those that are away come last', () => {
   const all = [worker({ name: 'w10' }), worker({ name: 'a', live: false }), worker({ name: 'w9' })]
   expect(inOrder(all).map((w) => w.name)).toEqual(['w9', 'w10', 'a'])
   expect(summary(all, now)).toBe('2 ready · 1 away')
+})
+
+test('the runs that a worker started are those whose last attempt it has', () => {
+  const by = (id: string, name?: string) => testRun({ id, ...(name ? { submitted: { worker: name } as never } : {}) })
+  expect(startedBy([by('a', 'w7'), by('b', 'w70'), by('c'), by('d', 'w7')], 'w7').map((r) => r.id)).toEqual(['a', 'd'])
+  expect(startedBy(null, 'w7')).toEqual([])
 })

@@ -1,5 +1,5 @@
 // What the page says about a worker.
-import type { WorkerInfo } from './api/types'
+import type { Run, WorkerInfo } from './api/types'
 import { ago, bytes, cores, moment, plural, ticking } from './format'
 import type { Tone } from './state'
 
@@ -60,4 +60,9 @@ export function summary(all: WorkerInfo[], now: number): string {
     .filter(([n]) => n > 0)
     .map(([n, word]) => `${n} ${word}`)
     .join(' · ')
+}
+
+/** The runs whose last attempt a worker started. */
+export function startedBy(runs: Run[] | null, name: string): Run[] {
+  return (runs ?? []).filter((r) => r.submitted?.worker === name)
 }

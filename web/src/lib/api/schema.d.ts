@@ -582,6 +582,11 @@ export interface components {
              * @description Active attempts.
              */
             agents: number;
+            /**
+             * Format: date-time
+             * @description When the agents and hosts were read: the response may be a few seconds younger.
+             */
+            at: string;
             hosts: components["schemas"]["FleetHost"][];
             /**
              * Format: int64
