@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stint.dev/stint/internal/agent/exit"
 	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/agent/stdio"
 	"stint.dev/stint/internal/agent/stop"
@@ -74,11 +75,11 @@ func (a *attempt) act(e signals.Event) {
 func signalCause(sig syscall.Signal, foreground bool) job.StopCause {
 	switch {
 	case sig == syscall.SIGINT && foreground:
-		return job.StopCause{Reason: job.ByCancel, By: "Ctrl-C"}
+		return job.StopCause{Reason: job.ByCancel, By: exit.ByTerminal}
 	case sig == syscall.SIGINT:
-		return job.StopCause{Reason: job.ByCancel, By: "signal SIGINT"}
+		return job.StopCause{Reason: job.ByCancel, By: exit.BySignal("SIGINT")}
 	}
-	return job.StopCause{Reason: job.AgentStopped, By: "signal " + unix.SignalName(sig)}
+	return job.StopCause{Reason: job.AgentStopped, By: exit.BySignal(unix.SignalName(sig))}
 }
 
 // passOn hands a signal to the step's own process, as it would have got it without an agent

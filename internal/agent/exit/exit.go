@@ -41,6 +41,23 @@ func Of(o job.Outcome, e End) (code int, die syscall.Signal) {
 	return code, die
 }
 
+// ByTerminal is who outcomes say ended an attempt whose agent got SIGINT from its terminal.
+const ByTerminal = "Ctrl-C"
+
+// BySignal returns who outcomes say ended an attempt whose agent got a signal with this name from elsewhere.
+func BySignal(name string) string { return "signal " + name }
+
+// RequestedBy returns the signal to an agent that an outcome was caused by; 0 for none.
+func RequestedBy(o job.Outcome) syscall.Signal {
+	switch o.By {
+	case ByTerminal, BySignal("SIGINT"):
+		return syscall.SIGINT
+	case BySignal("SIGTERM"):
+		return syscall.SIGTERM
+	}
+	return 0
+}
+
 // wasRequested reports whether a person, a policy or a newer attempt ended an attempt.
 func wasRequested(r job.Reason) bool {
 	return r == job.ByCancel || r == job.Superseded || r == job.AgentStopped || r == job.Evicted

@@ -16,7 +16,7 @@ func exitCode(run job.Run) int {
 	if neverStarted(run) || run.Outcome == nil || run.State == job.Lost {
 		return console.ExitNoStart
 	}
-	code, _ := exit.Of(*run.Outcome, exit.End{})
+	code, _ := exit.Of(*run.Outcome, exit.End{Requested: exit.RequestedBy(*run.Outcome)})
 	return code
 }
 

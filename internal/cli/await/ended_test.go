@@ -36,7 +36,19 @@ func TestExitCodes(t *testing.T) {
 		"killed":    {job.Run{State: job.Failed, Attempt: 1, StartedAt: started, Outcome: &job.Outcome{State: job.Failed, SignalNumber: 9}}, 137, "failed"},
 		"timed out": {job.Run{State: job.TimedOut, Attempt: 1, StartedAt: started, Outcome: &job.Outcome{State: job.TimedOut, Reason: job.Timeout}}, 124, "timed_out"},
 		"canceled":  {job.Run{State: job.Canceled, Attempt: 1, StartedAt: started, Outcome: &job.Outcome{State: job.Canceled, Reason: job.ByCancel, SignalNumber: 15}}, 143, "canceled"},
-		"lost":      {job.Run{State: job.Lost, Attempt: 1, StartedAt: started}, 125, "is lost"},
+		"agent interrupted": {
+			job.Run{State: job.Canceled, Attempt: 1, StartedAt: started, Outcome: &job.Outcome{State: job.Canceled, Reason: job.ByCancel, By: "signal SIGINT", SignalNumber: 15}}, 130, "canceled",
+		},
+		"Ctrl-C between attempts": {
+			job.Run{State: job.Canceled, Attempt: 1, StartedAt: started, Outcome: &job.Outcome{State: job.Canceled, Reason: job.ByCancel, By: "Ctrl-C"}}, 130, "canceled",
+		},
+		"agent terminated": {
+			job.Run{State: job.Canceled, Attempt: 1, StartedAt: started, Outcome: &job.Outcome{State: job.Canceled, Reason: job.AgentStopped, By: "signal SIGTERM", SignalNumber: 9}}, 143, "canceled",
+		},
+		"agent terminated, exited with 0": {
+			job.Run{State: job.Canceled, Attempt: 1, StartedAt: started, Outcome: &job.Outcome{State: job.Canceled, Reason: job.AgentStopped, By: "signal SIGTERM", ExitCode: number(0)}}, 0, "canceled",
+		},
+		"lost": {job.Run{State: job.Lost, Attempt: 1, StartedAt: started}, 125, "is lost"},
 		"no such command": {
 			job.Run{State: job.Failed, Attempt: 1, StartedAt: started, Outcome: &job.Outcome{State: job.Failed, Reason: job.CouldNotStart, Errno: "ENOENT"}}, 127, "failed",
 		},
