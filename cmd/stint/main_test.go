@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestNoGoroutineBeforeMain shows that nothing that is linked into the program starts a goroutine before main: each job would
-// have it.
+// have it. What is linked into stint-agent is linked into this program too.
 func TestNoGoroutineBeforeMain(t *testing.T) {
 	if n := strings.Count(before, "\ngoroutine ") + 1; n != 1 || !strings.Contains(before, "main.main()") {
 		t.Errorf("%d goroutines before main:\n%s", n, before)
