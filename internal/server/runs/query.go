@@ -3,6 +3,7 @@ package runs
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -91,7 +92,9 @@ func readStates(lists []string) (states []job.State, err error) {
 		if !job.State(name).Valid() {
 			return nil, httpio.NewProblem(http.StatusBadRequest, "there is no state %s: the states are %s", job.Quote(name), strings.Join(stateNames(), ", "))
 		}
-		states = append(states, job.State(name))
+		if state := job.State(name); !slices.Contains(states, state) { // of a query of any length only so many are kept
+			states = append(states, state)
+		}
 	}
 	return states, nil
 }
