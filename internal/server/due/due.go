@@ -87,11 +87,11 @@ func (s *Routes) PutDue(ctx context.Context, in *putDueIn) (*route.Response[api.
 
 // textOf says when a run is due, for the audit log.
 func textOf(e job.Expectation) string {
-	when := "every " + (time.Duration(e.EverySeconds) * time.Second).String()
+	when := "every " + job.DurationText(time.Duration(e.EverySeconds)*time.Second)
 	if e.Cron != "" {
 		when = "at " + e.Cron + " " + e.Zone
 	}
-	return when + ", grace " + (time.Duration(e.GraceSeconds) * time.Second).String()
+	return when + ", grace " + job.DurationText(time.Duration(e.GraceSeconds)*time.Second)
 }
 
 type dueTimesIn struct {
