@@ -3,6 +3,8 @@ package schedule
 import (
 	"fmt"
 	"time"
+
+	"stint.dev/stint/job"
 )
 
 // Times are those at which a schedule is due: an Expression, or Every.
@@ -132,9 +134,9 @@ func (r Rule) judge(at, now time.Time, paused bool) Slot {
 	case !r.CatchUp:
 		s.Result, s.Why = Missed, "nothing could be started then, and the schedule does not catch up"
 	case late > window:
-		s.Result, s.Why = Missed, "nothing could be started then, and it is older than the window of "+window.String()
+		s.Result, s.Why = Missed, "nothing could be started then, and it is older than the window of "+job.DurationText(window)
 	default:
-		s.Result, s.Why = RanLate, fmt.Sprintf("started %s late", late.Round(time.Second))
+		s.Result, s.Why = RanLate, fmt.Sprintf("started %s late", job.DurationText(late.Round(time.Second)))
 	}
 	return s
 }

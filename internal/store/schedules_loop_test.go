@@ -144,7 +144,7 @@ func (l *scheduleLoop) suspend() {
 	l.t.Helper()
 	l.suspended.Add(int64(3*time.Hour + 35*time.Minute))
 	runs := l.pass(2 * time.Second)
-	if len(runs) != 1 || !strings.Contains(occurrences(l.t, l.Store, "report"), "03:50 ran_late #3 (started 5m") {
+	if len(runs) != 1 || !strings.Contains(occurrences(l.t, l.Store, "report"), "03:50 ran_late #3 (started 5 m") {
 		l.t.Fatalf("%d runs, %s", len(runs), occurrences(l.t, l.Store, "report"))
 	}
 	wantTroubled(l.t, l.Store)
@@ -166,7 +166,7 @@ func (l *scheduleLoop) set() {
 		l.t.Fatalf("%+v", runs)
 	}
 	wantTroubled(l.t, l.Store, "clock host1")
-	if runs := l.pass(3 * time.Second); len(runs) != 1 || !strings.Contains(occurrences(l.t, l.Store, "report"), "04:00 ran_late #4 (started 4m") {
+	if runs := l.pass(3 * time.Second); len(runs) != 1 || !strings.Contains(occurrences(l.t, l.Store, "report"), "04:00 ran_late #4 (started 4 m") {
 		l.t.Fatalf("%d runs, %s", len(runs), occurrences(l.t, l.Store, "report"))
 	}
 	wantTroubled(l.t, l.Store)

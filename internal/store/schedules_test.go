@@ -214,7 +214,7 @@ func schedulesThatFail(t *testing.T, s *store.Store) {
 		t.Fatalf("%+v", runs)
 	}
 	wantTroubled(t, s)
-	wantText(t, occurrences(t, s, "b-undefined"), "1 13:00 missed (nothing could be started then, and a later time is started), 1 14:00 ran_late #1 (started 59m59s late)")
+	wantText(t, occurrences(t, s, "b-undefined"), "1 13:00 missed (nothing could be started then, and a later time is started), 1 14:00 ran_late #1 (started 59 m 59 s late)")
 }
 
 func scheduledOverlap(t *testing.T, s *store.Store) {
@@ -380,8 +380,8 @@ func outageOfSchedules(t *testing.T, s *store.Store) {
 	tick(t, s)
 	got := occurrences(t, s, "hourly")
 	for _, want := range []string{
-		"1 01:00 ran_late #1 (started 30m30s late)", "1 00:00 missed (nothing could be started then, and it is older than the window of 1h0m0s)",
-		"2 01:00 missed (nothing could be started then, and it is older than the window of 20m0s)",
+		"1 01:00 ran_late #1 (started 30 m 30 s late)", "1 00:00 missed (nothing could be started then, and it is older than the window of 1 h)",
+		"2 01:00 missed (nothing could be started then, and it is older than the window of 20 m)",
 		"3 01:00 missed (nothing could be started then, and the schedule does not catch up)",
 	} {
 		if !strings.Contains(got, want) {
@@ -401,7 +401,7 @@ func heldOccurrences(t *testing.T, s *store.Store) {
 	tick(t, s)
 	set("01T15:00:00")
 	tick(t, s)
-	wantText(t, occurrences(t, s, "report"), "1 13:00 missed (nothing could be started then, and a later time is started), 1 14:00 ran_late #1 (started 30m0s late), 1 15:00 ran #2")
+	wantText(t, occurrences(t, s, "report"), "1 13:00 missed (nothing could be started then, and a later time is started), 1 14:00 ran_late #1 (started 30 m late), 1 15:00 ran #2")
 	if got := take(t, s, anyWorker(10)); len(got) != 1 {
 		t.Errorf("%d can start", len(got))
 	}
@@ -428,9 +428,9 @@ func overlapWithHeldRuns(t *testing.T, s *store.Store) {
 	set("01T15:00:00")
 	tick(t, s)
 	const missed = "13:00 missed (nothing could be started then, and a later time is started)"
-	wantText(t, occurrences(t, s, "skip"), "1 "+missed+", 1 14:00 ran_late #1 (started 30m30s late), 1 15:00 ran #2, "+
+	wantText(t, occurrences(t, s, "skip"), "1 "+missed+", 1 14:00 ran_late #1 (started 30 m 30 s late), 1 15:00 ran #2, "+
 		"2 "+missed+", 2 14:00 skipped (skip#1 is held: restored from noon), 2 15:00 skipped (skip#2 is queued), 3 14:31 skipped (skip#1 is held: restored from noon)")
-	wantText(t, occurrences(t, s, "queue"), "1 "+missed+", 1 14:00 ran_late #1 (started 30m30s late), 1 15:00 ran #2")
+	wantText(t, occurrences(t, s, "queue"), "1 "+missed+", 1 14:00 ran_late #1 (started 30 m 30 s late), 1 15:00 ran #2")
 	if got := take(t, s, anyWorker(10)); len(got) != 1 || got[0].Job != "skip" {
 		t.Errorf("%+v can start", got)
 	}

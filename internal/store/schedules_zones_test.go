@@ -122,8 +122,8 @@ func TestServerIsDownForNineHours(t *testing.T) {
 			l.wantMinutes(fmt.Sprintf("latest%d", i), began)
 		}
 		for number, want := range []string{
-			"ran_late (started 5m1s late)", "missed (nothing could be started then, and the schedule does not catch up)",
-			"missed (nothing could be started then, and it is older than the window of 2m0s)",
+			"ran_late (started 5 m 1 s late)", "missed (nothing could be started then, and the schedule does not catch up)",
+			"missed (nothing could be started then, and it is older than the window of 2 m)",
 		} {
 			if rows := l.reasons("late", number+1); len(rows) != 54 || rows[53] != "09:00 "+want {
 				t.Errorf("schedule %d: %d rows, the last %q", number+1, len(rows), rows[len(rows)-1])

@@ -42,7 +42,7 @@ describe('calendar', () => {
   })
   it('says everything about a time', () => {
     expect(timeLabel(time('2026-11-03T02:30:00+01:00', { result: 'skipped', why: 'report#12 is running' }))).toBe('Tue 3 Nov 2026 02:30: skipped: report#12 is running')
-    expect(timeLabel(time('2026-11-03T02:30:00+01:00', { result: 'ran_late', state: 'failed', run: 'x', number: 7, why: 'started 2h0m0s late' }))).toBe('Tue 3 Nov 2026 02:30: failed late, run #7: started 2h0m0s late')
+    expect(timeLabel(time('2026-11-03T02:30:00+01:00', { result: 'ran_late', state: 'failed', run: 'x', number: 7, why: 'started 2 h late' }))).toBe('Tue 3 Nov 2026 02:30: failed late, run #7: started 2 h late')
     expect(timeLabel(time('2026-11-03T02:30:00+01:00', { result: 'missed', count: 20, last: '2026-11-04T02:30:00+01:00', expected: true, schedule: undefined }))).toBe('Tue 3 Nov 2026 02:30 to Wed 4 Nov 2026 02:30, 20 times, expected: missed')
     expect(outcomeWord({ result: 'ran', state: 'running' })).toBe('running')
     expect(outcomeWord({ result: 'missed', state: 'succeeded' })).toBe('missed, then succeeded')
