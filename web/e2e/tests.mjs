@@ -176,9 +176,12 @@ export const tests = {
     await page.reload()
     await seen(page.getByRole('listitem').filter({ hasText: /etl/ }))
     await page.keyboard.press('/')
-    await page.keyboard.type('nothing like this')
+    await page.keyboard.insertText('nothing like this')
     await seen(page.getByText('No run matches.'))
-    await page.getByRole('button', { name: 'Clear the filters' }).click()
+    await page.keyboard.insertText('!')
+    await page.getByRole('button', { name: 'Clear the filters' }).click() // before the pause after the last key is over
+    await page.waitForTimeout(500)
+    assert.doesNotMatch(page.url(), /q=/)
     await seen(page.getByRole('listitem').filter({ hasText: /first/ }))
   },
 

@@ -53,6 +53,7 @@ export class LogView {
   private full: LogRows | null = null // the unfiltered rows, kept while a search filters
   private matches: MatchRows | null = null
   private beforePeek: Position | null = null
+  private moves = 0 // counts where the view was sent: only the last place counts
 
   constructor(
     readonly run: () => Run,
@@ -146,6 +147,7 @@ export class LogView {
 
   /** Goes to the end and follows it. */
   goToEnd() {
+    this.moves++
     this.follow = true
     this.segment = this.segments - 1
     void tick().then(() => this.keepAtEnd())
@@ -176,11 +178,12 @@ export class LogView {
   async goToLine(n: number) {
     const { win, chunks, scroller: s } = this
     if (!win || !chunks || !s) return
+    const move = ++this.moves
     this.stopFollowing()
     const slot = Math.max(1, Math.min(win.slotOf(n), win.size))
     this.segment = Math.floor((slot - 1) / segmentLines)
     await tick()
-    for (let tries = 0; tries < 3; tries++) {
+    for (let tries = 0; tries < 3 && move === this.moves; tries++) {
       const chunk = Math.floor((slot - 1 - this.segment * segmentLines) / chunkLines)
       const row = s.querySelector<HTMLElement>(`[data-n="${n}"]`)
       const top = row
@@ -190,7 +193,7 @@ export class LogView {
       if (row) break
       await new Promise((done) => requestAnimationFrame(done))
     }
-    this.lastTop = s.scrollTop
+    if (move === this.moves) this.lastTop = s.scrollTop
   }
 
   /** Selects line n and goes there, as a permalink does. */
@@ -211,8 +214,10 @@ export class LogView {
       const was = this.beforePeek
       this.beforePeek = null
       if (!was || !s) return
+      const move = ++this.moves
       this.segment = was.segment
       await tick()
+      if (move !== this.moves) return
       if (was.follow) this.goToEnd()
       else s.scrollTop = was.top
       return
