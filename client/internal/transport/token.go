@@ -98,8 +98,7 @@ func (r renewing) RoundTrip(req *http.Request) (*http.Response, error) {
 	if fresh == "" {
 		return resp, nil
 	}
-	again := req.WithContext(req.Context()) // Clone would link much more into the agent
-	again.Header = req.Header.Clone()
+	again := req.Clone(req.Context())
 	if req.GetBody != nil {
 		if again.Body, err = req.GetBody(); err != nil {
 			return resp, nil //nolint:nilerr // the reply is still that to the request
