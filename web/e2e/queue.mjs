@@ -61,7 +61,7 @@ export const queue = {
     await seen(stuck.getByText(/The only worker cannot take it; it needs gpu=true/).first())
     assert.equal(await stuck.getByText('never').count(), 2)
     await seen(page.getByText(/Waits until report#1 has succeeded; it is queued/))
-    await seen(page.getByText(/May start at .* \(opens in 59 m|May start at .* \(opens in 1 h/))
+    await seen(page.getByText(/May start at .*\. Opens in (59 m|1 h)/))
     await seen(page.getByRole('img', { name: '0 of 2 places in use' }))
     await looks(world, other.base + 'queue', 'queue', (p) => p.getByText(/Waits until report#1/), async (p) => {
       if (p.viewportSize().width > 1000) await p.getByRole('button', { name: 'Select' }).click()

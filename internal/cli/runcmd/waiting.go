@@ -24,7 +24,7 @@ func waitingText(q job.QueuedRun, now time.Time, s console.Style, width int) str
 	for _, g := range q.Gates {
 		text := g.Text
 		if g.OpensAt != nil && g.OpensAt.After(now) {
-			text += " (opens in " + job.DurationText(g.OpensAt.Sub(now)) + ")"
+			text += " Opens in " + job.DurationText(g.OpensAt.Sub(now)) + "."
 		}
 		fmt.Fprintf(&b, "%s %s\n", s.Yellow(fmt.Sprintf("%-10s", g.Gate)), console.Hang(console.Clean(text), 11, width, nil))
 	}

@@ -19,9 +19,9 @@ func TestWaitingText(t *testing.T) {
 	}{
 		"behind others": {
 			job.QueuedRun{Attempt: 1, Since: now.Add(-3 * time.Minute), Priority: job.PriorityNormal, Ahead: 4, StartsAbout: at(14 * time.Minute), Gates: []job.Gate{
-				{Gate: job.GateGroup, Text: "group db: 1 of 1 places are taken, by etl#88", OpensAt: at(12 * time.Minute)},
+				{Gate: job.GateGroup, Text: "group db: 1 of 1 places are taken, by etl#88.", OpensAt: at(12 * time.Minute)},
 			}},
-			"Attempt 1 has waited for 3 m, with the priority normal.\ngroup      group db: 1 of 1 places are taken, by etl#88 (opens in 12 m)\nAhead of it: 4 runs.\nIt starts in about 14 m.\n\n",
+			"Attempt 1 has waited for 3 m, with the priority normal.\ngroup      group db: 1 of 1 places are taken, by etl#88. Opens in 12 m.\nAhead of it: 4 runs.\nIt starts in about 14 m.\n\n",
 		},
 		"given": {
 			job.QueuedRun{Attempt: 2, Since: now, Priority: job.PriorityHigh, Worker: "w7"},

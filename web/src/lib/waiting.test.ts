@@ -9,14 +9,14 @@ const gate = (name: Gate['gate'], text: string, opens_at?: string): Gate => ({ g
 
 test('every closed gate is a line, with the time that it stays closed', () => {
   const gates = [gate('not_before', 'May start at 12:02.', later), gate('group', 'The group db has 4 of 4 places taken.')]
-  expect(waitsFor({ gates, ahead: 0 }, now)).toEqual(['May start at 12:02. (opens in 2 m 5 s)', 'The group db has 4 of 4 places taken.'])
+  expect(waitsFor({ gates, ahead: 0 }, now)).toEqual(['May start at 12:02. Opens in 2 m 5 s.', 'The group db has 4 of 4 places taken.'])
   expect(waitsFor({ gates, ahead: 0 }, Date.parse(later))[0]).toBe('May start at 12:02.')
 })
 
 test('times of a gate are in the time zone of the browser', () => {
   const text = 'Worker w7 is not offered report until 2026-03-01 12:02:05 UTC, because 3 claims of it ended without a start (3 given back), the last one because no room.'
   const gates = [{ ...gate('withheld', text, later), sentence_times: [{ text: '2026-03-01 12:02:05 UTC', at: later }] }]
-  expect(waitsFor({ gates, ahead: 0 }, now)).toEqual([text.replace('2026-03-01 12:02:05 UTC', clock(later)) + ' (opens in 2 m 5 s)'])
+  expect(waitsFor({ gates, ahead: 0 }, now)).toEqual([text.replace('2026-03-01 12:02:05 UTC', clock(later)) + ' Opens in 2 m 5 s.'])
   expect(needsPeople({ gates })).toBeUndefined()
 })
 

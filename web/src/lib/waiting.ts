@@ -17,7 +17,7 @@ export function givenTo(worker: string): string {
 
 function opens(g: Gate, now: number): string {
   const left = (Date.parse(g.opens_at ?? '') - now) / 1000
-  return left > 0 ? ` (opens in ${ticking(left)})` : ''
+  return left > 0 ? ` Opens in ${ticking(left)}.` : ''
 }
 
 /** Gates that stay closed until somebody does something. */
